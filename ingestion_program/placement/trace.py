@@ -1,0 +1,184 @@
+"""Traces: opened, checked and hashed once, then served as windows and in expert-major layout."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import OrganizerError
+
+LARGEST_HOTNESS = 2**31 - 1
+# Iterations handled at a time: a block of the largest model stays near 4 MB, inside the cache.
+BLOCK = 64
+
+
+class Trace:
+    """Hotness of one (model, dataset), zeros replaced by one.
+
+    sha256: hash of the values as stored; iterations, layers, experts: the shape;
+    expert_major: int32 [layer, expert, iteration]; totals: int64 [layer, iteration], sums over experts.
+    """
+
+    def __init__(self, stored: np.ndarray, name: str = "trace") -> None:
+        """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else."""
+        _check_array(stored, name)
+        self.iterations, self.layers, self.experts = stored.shape
+        self.expert_major = np.empty((self.layers, self.experts, self.iterations), np.int32)
+        self.totals = np.empty((self.layers, self.iterations), np.int64)
+        digest = _start_hash(stored.shape)
+        for first in range(0, self.iterations, BLOCK):
+            block = stored[first : first + BLOCK]
+            _check_values(block, first, name)
+            block = np.ascontiguousarray(block, dtype="<i4")
+            digest.update(block)
+            columns = slice(first, first + len(block))
+            ones = np.maximum(block, 1)
+            self.expert_major[:, :, columns] = ones.transpose(1, 2, 0)
+            self.totals[:, columns] = ones.sum(axis=2, dtype=np.int64).T
+        self.sha256 = digest.hexdigest()
+        self._stored = stored
+
+    def window(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """A fresh int32 copy [stop - start, layer, expert] of iterations start .. stop - 1 (from 0)."""
+        if out is None:
+            out = np.empty((stop - start, self.layers, self.experts), np.int32)
+        return np.maximum(self._stored[start:stop], 1, out=out, casting="unsafe")
+
+
+def trace_sha256(stored: np.ndarray) -> str:
+    """Hash of a trace's content: sha256 of the line `T,L,E` and the values as little-endian int32, C order."""
+    digest = _start_hash(stored.shape)
+    for first in range(0, len(stored), BLOCK):
+        digest.update(np.ascontiguousarray(stored[first : first + BLOCK], dtype="<i4"))
+    return digest.hexdigest()
+
+
+def find_trace(folder: Path, model: str, dataset: str) -> Path:
+    """The file of a trace, .npy before .npz. Raises OrganizerError when there is none."""
+    for suffix in (".npy", ".npz"):
+        path = folder / model / f"{dataset}{suffix}"
+        if path.is_file():
+            return path
+    raise OrganizerError(
+        "the trace is missing",
+        got=f"no file {folder / model / dataset}.npy or .npz",
+        expected="one of the two",
+        next_step="copy the trace to the worker, or correct --traces",
+        where=f"trace {model}/{dataset}",
+    )
+
+
+def open_trace(folder: Path, model: str, dataset: str, manifest: Mapping[str, Any] | None) -> Trace:
+    """Read `<folder>/<model>/<dataset>.npy` or `.npz` and compare it with the manifest's entry.
+
+    manifest: content of manifest.yaml, or None where the folder has none. Raises OrganizerError.
+    """
+    name = f"trace {model}/{dataset}"
+    path = find_trace(folder, model, dataset)
+    trace = Trace(_read(path, name), name)
+    if manifest is not None:
+        _check_manifest(trace, manifest, f"{model}/{dataset}", name)
+    return trace
+
+
+def check_fits(trace: Trace, name: str, layers: int, experts: int, window: int) -> None:
+    """Raise OrganizerError when the trace has another shape than its model, or is too short for one call."""
+    if (trace.layers, trace.experts) != (layers, experts):
+        raise OrganizerError(
+            "the trace does not fit its model",
+            got=f"{trace.layers} layers, {trace.experts} experts",
+            expected=f"{layers} layers, {experts} experts",
+            next_step="use the trace of this model, or correct the grid's models",
+            where=name,
+        )
+    if trace.iterations < window + 2:
+        raise OrganizerError(
+            "the trace is too short for the window",
+            got=f"{trace.iterations} iterations",
+            expected=f"at least window + 2 = {window + 2}",
+            next_step="use a longer trace or a smaller window",
+            where=name,
+        )
+
+
+def _read(path: Path, name: str) -> np.ndarray:
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.load(path, allow_pickle=False) as archive:
+            if len(archive.files) != 1:
+                raise ValueError(f"{len(archive.files)} arrays in the file")
+            return archive[archive.files[0]]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise OrganizerError(
+            "the trace cannot be read",
+            got=f"{type(error).__name__}: {error}",
+            expected="a complete .npy file, or .npz with one array, without pickles",
+            next_step=f"copy {path.name} again and compare it with its manifest",
+            where=name,
+        ) from error
+
+
+def _check_array(stored: np.ndarray, name: str) -> None:
+    if stored.ndim != 3 or 0 in stored.shape:
+        raise OrganizerError(
+            "the trace has the wrong shape",
+            got=str(list(stored.shape)),
+            expected="[iteration, layer, expert]",
+            next_step="convert the trace",
+            where=name,
+        )
+    if stored.dtype.kind not in "iu":
+        raise OrganizerError(
+            "the trace's values are not integers",
+            got=f"dtype {stored.dtype}",
+            expected="an integer dtype, int32 preferred",
+            next_step="convert the trace from its token counts",
+            where=name,
+        )
+
+
+def _check_values(block: np.ndarray, first: int, name: str) -> None:
+    if block.min() >= 0 and block.max() <= LARGEST_HOTNESS:
+        return
+    iteration, layer, expert = np.argwhere((block < 0) | (block > LARGEST_HOTNESS))[0]
+    raise OrganizerError(
+        "a hotness is out of range",
+        got=f"{block[iteration, layer, expert]} at iteration {first + iteration + 1}, layer {layer}, expert {expert}",
+        expected=f"0 .. {LARGEST_HOTNESS}",
+        next_step="record or convert the trace again",
+        where=name,
+    )
+
+
+def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: str) -> None:
+    traces = manifest.get("traces") if isinstance(manifest, Mapping) else None
+    entry = traces.get(key) if isinstance(traces, Mapping) else None
+    if not isinstance(entry, Mapping):
+        raise OrganizerError(
+            "the manifest does not list the trace",
+            got=f"no entry traces: {key}",
+            expected="an entry with shape and sha256",
+            next_step="add the trace to manifest.yaml",
+            where=name,
+        )
+    shape = [trace.iterations, trace.layers, trace.experts]
+    for field, got in (("shape", shape), ("sha256", trace.sha256)):
+        if entry.get(field) != got:
+            raise OrganizerError(
+                f"the trace's {field} is not the manifest's",
+                got=str(got),
+                expected=str(entry.get(field)),
+                next_step="copy the right trace to the worker, or correct manifest.yaml",
+                where=name,
+            )
+
+
+def _start_hash(shape: tuple[int, ...]) -> Any:
+    return hashlib.sha256(",".join(map(str, shape)).encode("ascii") + b"\n")
