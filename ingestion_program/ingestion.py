@@ -1,0 +1,175 @@
+"""Ingestion: runs a submission's policy over a grid of cases and writes what the scorer needs.
+
+    python ingestion.py --submission DIR --traces DIR --grid FILE --output DIR --jobs N
+
+Exit code 0: every case was measured. 1: a case failed, or the submission was refused. 2: the organizer's error.
+results.json is written in every case. Without options the paths are Codabench's mounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from placement.errors import OrganizerError, SubmissionRefused
+from placement.grid import Grid, grid_from_mapping
+from placement.policy import find_policy
+from placement.results import FILES, versions, write_json, write_series
+from placement.run import Outcome, run_grid
+
+PROGRAM = Path(__file__).resolve().parent
+PLATFORM_OUTPUT = Path("/app/output")
+PLATFORM_TRACES = Path("/app/data")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = parse(arguments)
+    output: Path = options.output
+    clear(output)
+    print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
+    status, message, notes, outcomes = "failed", "", [], []
+    grid: Grid | None = None
+    try:
+        grid = grid_from_mapping(read_yaml(options.grid, "grid"))
+        traces = options.traces or platform_traces(grid.name)
+        manifest = read_manifest(traces, notes)
+        folder, note = find_policy(options.submission)
+        notes += [note] if note else []
+        for text in notes:
+            print(f"note: {text}", flush=True)
+        outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)))
+        failed = [outcome.row for outcome in outcomes if outcome.row["status"] != "ok"]
+        status = "failed" if failed else "scored"
+        message = f"{len(failed)} of {len(outcomes)} cases failed" if failed else ""
+    except SubmissionRefused as error:
+        status, message = "refused", str(error)
+    except OrganizerError as error:
+        status, message = "data_unavailable", str(error)
+    except Exception:
+        status, message = "failed", "the ingestion program failed; organizers find the reason in its log"
+        traceback.print_exc()
+    write(output, status, message, notes, grid, outcomes)
+    return report(status, message, outcomes)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the options; their defaults are the platform's mounts."""
+    parser = argparse.ArgumentParser(description="Run a policy over a grid of cases.")
+    parser.add_argument("--submission", type=Path, default=Path("/app/ingested_program"), help="holds policy.py")
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        help=f"holds <model>/<dataset>.npy (default: {PLATFORM_TRACES}/<grid's name>, or {PLATFORM_TRACES})",
+    )
+    parser.add_argument("--grid", type=Path, default=PROGRAM / "grid.yaml")
+    parser.add_argument("--output", type=Path, default=PLATFORM_OUTPUT)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="traces replayed at the same time")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    return options
+
+
+def clear(output: Path) -> None:
+    """Make the output folder and remove old results; on the platform everything, which fills it beforehand."""
+    output.mkdir(parents=True, exist_ok=True)
+    for path in output.iterdir():
+        if output == PLATFORM_OUTPUT and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif output == PLATFORM_OUTPUT or path.name in FILES:
+            path.unlink()
+
+
+def platform_traces(grid_name: str) -> Path:
+    """The traces' folder on a worker: one named after the grid, or the data directory itself."""
+    named = PLATFORM_TRACES / grid_name
+    return named if named.is_dir() else PLATFORM_TRACES
+
+
+def read_yaml(path: Path, name: str) -> Any:
+    """Read a YAML file of the organizer's. Raises OrganizerError."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise OrganizerError(
+            f"the {name} cannot be read",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())}",
+            expected=f"a YAML file {path}",
+            next_step="correct the path or the file",
+            where=name,
+        ) from None
+
+
+def read_manifest(traces: Path, notes: list[str]) -> Any:
+    """The manifest beside the traces, or None with a note where there is none."""
+    path = traces / "manifest.yaml"
+    if path.is_file():
+        return read_yaml(path, "manifest")
+    notes.append(f"no manifest.yaml in {traces}: only the reference can tell whether these are the right traces")
+    return None
+
+
+class Progress:
+    """Prints a line per finished case, and what its policy printed."""
+
+    def __init__(self, cases: int) -> None:
+        self._cases, self._done, self._lock = cases, 0, threading.Lock()
+
+    def __call__(self, outcome: Outcome) -> None:
+        row = outcome.row
+        with self._lock:
+            self._done += 1
+            line = f"[{self._done}/{self._cases}] {row['model']}/{row['dataset']} ep {row['ep']}: {row['status']}"
+            if row["status"] == "ok":
+                line += f", mean_par {row['mean_par']:.4f}, transmit {row['transmit_amount']}"
+            print(f"{line}, policy {row['policy_seconds']:.2f} s", flush=True)
+            for text in outcome.log.splitlines():
+                print(f"  | {text}", flush=True)
+
+
+def write(
+    output: Path, status: str, message: str, notes: list[str], grid: Grid | None, outcomes: list[Outcome]
+) -> None:
+    """Write the three result files, results.json last."""
+    keys = [f"{row['model']}/{row['dataset']}/{row['ep']}" for row in (outcome.row for outcome in outcomes)]
+    curves = {
+        f"{key}/{name}": array
+        for key, outcome in zip(keys, outcomes, strict=True)
+        for name, array in outcome.series.items()
+    }
+    write_series(output / "series.npz", curves)
+    write_json(
+        output / "explain.json",
+        {key: outcome.explanation for key, outcome in zip(keys, outcomes, strict=True) if outcome.explanation},
+    )
+    content = {
+        "status": status,
+        "message": message,
+        "notes": notes,
+        "grid": grid and {"name": grid.name, "window": grid.window, "latency": grid.latency},
+        "cases": [outcome.row for outcome in outcomes],
+        "versions": versions(),
+    }
+    write_json(output / "results.json", content)
+
+
+def report(status: str, message: str, outcomes: list[Outcome]) -> int:
+    """Print what failed and why, and return the exit code."""
+    for outcome in outcomes:
+        if outcome.row["status"] != "ok":
+            print(f"{outcome.row['status']}: {outcome.row['message']}", flush=True)
+    print(f"ingestion: {status}" + (f": {message}" if message else ""), flush=True)
+    return {"scored": 0, "data_unavailable": 2}.get(status, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""The policy's interface: load policy.py and give both of its forms one shape."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .answer import Redeployment, as_integers, invalid
+from .deployment import initial_deployment
+from .errors import PolicyError, SubmissionRefused
+from .grid import Case, Cost
+
+FUNCTION_FORM = "rebalance(hotness, n_device, n_red_expert)"
+CLASS_FORM = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
+FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
+# The simulator is imported before the policy, so a policy's own module of this name would never be found.
+RESERVED = "placement"
+
+Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
+
+
+@dataclass(frozen=True)
+class PolicyCase:
+    """What `Policy.__init__` is given: the case's sizes and prices, not the dataset's name."""
+
+    layers: int
+    experts: int
+    devices: int
+    redundant_experts: int
+    slots: int
+    window: int
+    iterations: int
+    latency: int
+    initial_deployment: np.ndarray
+    balanced_compute_seconds: float
+    expert_bytes: int
+    bandwidth_bytes_per_second: float
+
+
+def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
+    """The policy's view of a case; initial_deployment is int64 [layer, device, slot]."""
+    return PolicyCase(
+        layers=case.layers,
+        experts=case.experts,
+        devices=case.devices,
+        redundant_experts=case.redundant_experts,
+        slots=case.slots,
+        window=case.window,
+        iterations=iterations,
+        latency=case.latency,
+        initial_deployment=initial_deployment(case.layers, case.experts, case.devices),
+        **asdict(cost),
+    )
+
+
+def find_policy(submission: Path) -> tuple[Path, str]:
+    """The folder that holds policy.py, and a note when it is an outer folder of the zip.
+
+    Raises SubmissionRefused when there is none, or when the folder brings a module with the simulator's name.
+    """
+    folder, note = submission, ""
+    if not (submission / "policy.py").is_file():
+        found = [path.parent for path in sorted(submission.glob("*/policy.py")) if path.parent.name != "__MACOSX"]
+        if len(found) != 1:
+            raise _no_policy(submission, found)
+        folder = found[0]
+        note = f"policy.py was found in the folder {folder.name}/; put it at the top of the zip next time"
+    for path in (folder / f"{RESERVED}.py", folder / RESERVED / "__init__.py"):
+        if path.is_file():
+            raise SubmissionRefused(
+                f"the name {RESERVED} is the simulator's own",
+                got=str(path.relative_to(folder)),
+                expected="no module of this name beside policy.py",
+                next_step="rename the module",
+                where="submission",
+            )
+    return folder, note
+
+
+def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
+    """Import policy.py from a folder and return its form ("function" or "class") and one callable.
+
+    The callable takes (hotness, deployment, iteration) and returns int64 arrays (layers_priority [n],
+    deployment_table), or None. Raises PolicyError when neither form is there, and whatever the module raises.
+    """
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module("policy")
+    function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
+    if callable(function):
+        _check_arguments(function, 3, FUNCTION_FORM)
+        return "function", lambda hotness, deployment, iteration: read_function_answer(
+            function(hotness, case.devices, case.redundant_experts)
+        )
+    if isinstance(kind, type) and callable(getattr(kind, "rebalance", None)):
+        _check_arguments(kind, 1, CLASS_FORM)
+        policy = kind(case)
+        _check_arguments(policy.rebalance, 3, CLASS_FORM)
+        return "class", lambda hotness, deployment, iteration: read_class_answer(
+            policy.rebalance(hotness, deployment, iteration)
+        )
+    raise _no_form(module)
+
+
+def read_function_answer(answer: Any) -> Redeployment | None:
+    """Read (change, layers_priority, deployment_table, aux). Raises PolicyError (invalid_answer)."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 4:
+        raise invalid(
+            "rebalance returned no answer that can be read",
+            _kind(answer),
+            "(change, layers_priority, deployment_table, aux)",
+            "return all four; to keep the deployment return (False, None, None, None)",
+        )
+    change, priority, table, _ = answer
+    try:
+        change = bool(change)
+    except ValueError:
+        raise invalid(
+            "change has no truth value",
+            _kind(change),
+            "True or False",
+            "return one boolean for the whole answer",
+        ) from None
+    return _read_redeployment(priority, table) if change else None
+
+
+def read_class_answer(answer: Any) -> Redeployment | None:
+    """Read (layers_priority, deployment_table) or None. Raises PolicyError (invalid_answer)."""
+    if answer is None:
+        return None
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise invalid(
+            "Policy.rebalance returned no answer that can be read",
+            _kind(answer),
+            "None, or (layers_priority, deployment_table)",
+            "return one of the two",
+        )
+    return _read_redeployment(*answer)
+
+
+def describe(error: BaseException, folder: Path) -> str:
+    """An exception with its place in the policy's own files: `ValueError: text (policy.py, line 3, in f)`."""
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
+        return f"{type(error).__name__}: {error.msg} ({_relative(error.filename, folder)}, line {error.lineno})"
+    if not frames:
+        return words
+    last = frames[-1]
+    return f"{words} ({_relative(last.filename, folder)}, line {last.lineno}, in {last.name})"
+
+
+def _read_redeployment(priority: Any, table: Any) -> Redeployment | None:
+    if isinstance(priority, range):
+        priority = list(priority)
+    layers = as_integers(priority, "layers_priority", "[n]")
+    if layers.ndim != 1:
+        raise invalid(
+            "layers_priority has the wrong shape",
+            str(list(layers.shape)),
+            "[n], a flat list of layers",
+            "return one list of layer indices",
+        )
+    if not len(layers):
+        return None
+    return layers, as_integers(table, "deployment_table", "[layer, device, slot]")
+
+
+def _check_arguments(function: Callable[..., Any], count: int, form: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):
+        return
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        raise PolicyError(
+            "crashed",
+            "the policy takes other arguments",
+            got=f"{getattr(function, '__name__', 'rebalance')}{signature}",
+            expected=form,
+            next_step="correct the definition in policy.py",
+        ) from None
+
+
+def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
+    names = sorted(path.name + "/" * path.is_dir() for path in submission.iterdir()) if submission.is_dir() else []
+    if found:
+        got, next_step = ", ".join(f"{path.name}/policy.py" for path in found), "keep one of them"
+    else:
+        got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
+        modules = [name for name in names if name.endswith(".py")]
+        close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
+        next_step = f"rename {close[0]} to policy.py" if close else "put policy.py at the top of the zip"
+    return SubmissionRefused(
+        "the submission has no policy.py" if not found else "the submission has several policy.py",
+        got=got,
+        expected="policy.py at the top of the submission",
+        next_step=next_step,
+        where="submission",
+    )
+
+
+def _no_form(module: ModuleType) -> PolicyError:
+    names = [name for name in vars(module) if not name.startswith("_")]
+    close = difflib.get_close_matches("rebalance", names, 1) + difflib.get_close_matches("Policy", names, 1)
+    hint = f"rename {close[0]}" if close else "define one of the two"
+    return PolicyError(
+        "crashed",
+        "policy.py defines no policy",
+        got=", ".join(names[:10]) or "an empty module",
+        expected=FORMS,
+        next_step=hint,
+    )
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{name} of length {len(value)}" if isinstance(value, (tuple, list)) else name
+
+
+def _relative(filename: str, folder: Path) -> str:
+    return str(Path(filename).relative_to(folder))

@@ -1,0 +1,113 @@
+"""The policy's side of the boundary: run as a program, it loads policy.py and answers requests."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import protocol, sandbox
+from .errors import PolicyError
+from .grid import Case, Cost
+from .policy import describe, load_policy, policy_case
+
+
+def main(request_fd: int, answer_fd: int) -> None:
+    """Serve one case until the parent closes the requests: a start message, then one message per call."""
+    requests = socket.socket(fileno=request_fd)
+    start, _ = _receive(requests)
+    folder = Path(start["folder"])
+    case, cost = Case(**start["case"]), Cost(**start["cost"])
+    try:
+        sandbox.limit_process(start["memory_bytes"])
+        os.chdir(folder)
+        form, policy = load_policy(folder, policy_case(case, cost, start["iterations"]))
+        _send(answer_fd, {"kind": "ready", "form": form})
+        while True:
+            request, descriptor = _receive(requests)
+            hotness, deployment = _map(descriptor, case)
+            _answer(answer_fd, policy(hotness, deployment, request["iteration"]))
+            # Kept windows belong to the policy; the host must not hold one more.
+            del hotness, deployment
+    except BaseException as error:
+        _send(answer_fd, _problem(error, folder))
+
+
+def layout(case: Case) -> tuple[int, int]:
+    """Bytes of a window [window, layer, expert] int32, padded to 8, and of a table int64, in this order."""
+    window = case.window * case.layers * case.experts * 4
+    return -(-window // 8) * 8, case.layers * case.devices * case.slots * 8
+
+
+def _map(descriptor: int, case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Private writable arrays over a descriptor of the parent: pages are copied only when written to."""
+    window_bytes, _ = layout(case)
+    memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    os.close(descriptor)
+    shape = (case.window, case.layers, case.experts)
+    hotness = np.frombuffer(memory, np.int32, count=case.window * case.layers * case.experts).reshape(shape)
+    deployment = np.frombuffer(memory, np.int64, offset=window_bytes)
+    return hotness, deployment.reshape(case.layers, case.devices, case.slots).copy()
+
+
+def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None) -> None:
+    if answer is None:
+        return _send(answer_fd, {"kind": "keep"})
+    priority, table = answer
+    # A table of many dimensions would not fit a header; the parent refuses more than three anyway.
+    _send(answer_fd, {"kind": "redeploy", "priority": len(priority), "table": list(table.shape[:8])})
+    for part in (priority, table):
+        _write(answer_fd, part.astype("<i8").tobytes())
+
+
+def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
+    if isinstance(error, MemoryError):
+        sandbox.free_report_memory()
+        return _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
+    if isinstance(error, PolicyError):
+        return _report(error.status, error.what, error.got, error.expected, error.next_step)
+    traceback.print_exception(error)
+    what = "the policy cannot be loaded" if isinstance(error, SyntaxError) else "the policy raised an exception"
+    return _report("crashed", what, describe(error, folder))
+
+
+def _report(status: str, what: str, got: str, expected: str = "", next_step: str = "") -> dict[str, Any]:
+    texts = {"what": what, "got": got, "expected": expected, "next": next_step}
+    return {"kind": "problem", "status": status} | {k: v[: protocol.LARGEST_TEXT] for k, v in texts.items()}
+
+
+def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
+    prefix, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 1)
+    if not prefix:
+        # The case is over, or the parent is gone: leave without running the policy's exit hooks.
+        os._exit(0)
+    parts = [prefix]
+
+    def read(count: int) -> bytes:
+        while sum(map(len, parts)) < count:
+            parts.append(requests.recv(count - sum(map(len, parts))))
+        data = b"".join(parts)
+        parts.clear()
+        return data
+
+    return protocol.decode(read), descriptors[0] if descriptors else -1
+
+
+def _send(answer_fd: int, header: dict[str, Any]) -> None:
+    _write(answer_fd, protocol.encode(header))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,60 @@
+"""Messages between the simulator and a policy process: a length, a JSON header, raw integers. No pickles."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+LENGTH = struct.Struct("<I")
+# A header carries sizes and one error message, never data.
+LARGEST_HEADER = 64 * 1024
+LARGEST_TEXT = 2000
+
+
+class MalformedMessage(Exception):
+    """The other side sent something that is no message."""
+
+
+def encode(header: dict[str, Any]) -> bytes:
+    """The bytes of a header, without its raw integers."""
+    body = json.dumps(header, allow_nan=False).encode("ascii")
+    if len(body) > LARGEST_HEADER:
+        raise ValueError(f"header of {len(body)} bytes")
+    return LENGTH.pack(len(body)) + body
+
+
+def decode(read: Callable[[int], bytes]) -> dict[str, Any]:
+    """Read one header with `read(count) -> exactly count bytes`. Raises MalformedMessage."""
+    (length,) = LENGTH.unpack(read(LENGTH.size))
+    if length > LARGEST_HEADER:
+        raise MalformedMessage(f"a header of {length} bytes")
+    try:
+        header = json.loads(read(length))
+    except (ValueError, RecursionError):
+        raise MalformedMessage("a header that is not JSON") from None
+    if not isinstance(header, dict):
+        raise MalformedMessage("a header that is not a JSON object")
+    return header
+
+
+def integer(header: dict[str, Any], key: str) -> int:
+    """A non-negative integer field. Raises MalformedMessage."""
+    value = header.get(key)
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise MalformedMessage(f"no valid {key}")
+    return value
+
+
+def text(header: dict[str, Any], key: str) -> str:
+    """A text field, printable and cut to a sane length. Raises MalformedMessage."""
+    value = header.get(key)
+    if not isinstance(value, str):
+        raise MalformedMessage(f"no valid {key}")
+    return printable(value)[:LARGEST_TEXT]
+
+
+def printable(value: str) -> str:
+    """Replace control characters, so that neither a terminal nor a log can be steered by a participant."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

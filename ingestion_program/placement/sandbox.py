@@ -1,0 +1,35 @@
+"""What a policy process may use: its environment and its resource limits."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+# Room to report a MemoryError after a policy has used up its own memory.
+REPORT_BYTES = 64 * 1024 * 1024
+PR_SET_PDEATHSIG = 1
+
+
+def environment() -> dict[str, str]:
+    """A policy's whole environment: nothing of the parent's but PATH, and the same hash seed everywhere."""
+    fixed = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    return fixed | dict.fromkeys(ONE_THREAD, "1")
+
+
+def limit_process(memory_bytes: int) -> None:
+    """Limit the calling process's memory, forbid core dumps, and let it die with its parent (Linux)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes + REPORT_BYTES))
+
+
+def free_report_memory() -> None:
+    """Lift the memory limit by the room kept for reporting."""
+    if sys.platform == "linux":
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
