@@ -1,0 +1,98 @@
+"""Scoring: compares a run's results with the stored DS-EPLB results and writes the leaderboard's columns.
+
+    python scoring.py --results DIR --reference DIR --output DIR
+
+The page comes first and scores.json last; without a score there is no scores.json, and the exit code is 1 for a
+submission that failed, 2 for an organizer's error. Without options the paths are Codabench's mounts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from comparison import BrokenReference, FileError, Row, match, read_reference, read_results
+from modeled_runtime import COLUMNS, leaderboard
+from report import HEADINGS, case_cells, failed_page, scored_page
+
+NEXT_STEP = {
+    "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
+    "refused": "Next: correct the submission as the message says, and upload it again.",
+    "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description="Score the results of an ingestion run.")
+    parser.add_argument("--results", type=Path, default=Path("/app/input/res"), help="holds results.json")
+    parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="holds ds_eplb.json")
+    parser.add_argument("--output", type=Path, default=Path("/app/output"))
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name in ("scores.json", "detailed_results.html"):
+        (options.output / name).unlink(missing_ok=True)
+    try:
+        reference = read_reference(options.reference / "ds_eplb.json")
+        results = read_results(options.results / "results.json")
+        pairs = match(results, reference) if results["cases"] else []
+        versions = results.get("versions") if isinstance(results.get("versions"), dict) else {}
+        failures = [row for row, _ in pairs if row["status"] != "ok"]
+        if failures or results["status"] != "scored":
+            return fail(options.output, results, pairs, failures, versions)
+        scores = leaderboard([row for row, _ in pairs], [row for _, row in pairs])
+    except FileError as error:
+        print(error)
+        write(options.output / "detailed_results.html", failed_page("failed", str(error), [], [], {}))
+        return 2 if isinstance(error, BrokenReference) else 1
+    write(options.output / "detailed_results.html", scored_page(scores, pairs, versions))
+    print_table(pairs)
+    # The composite score is the last line: what a reader of a long log looks for.
+    for name in reversed(COLUMNS):
+        print(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")
+    write(options.output / "scores.json", json.dumps(scores, allow_nan=False) + "\n")
+    return 0
+
+
+def fail(
+    output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: list[Row], versions: dict[str, str]
+) -> int:
+    """Write the page of a submission without a score, say why, and return the exit code."""
+    status = "failed" if failures else results["status"]
+    message = str(results.get("message"))
+    write(output / "detailed_results.html", failed_page(status, message, pairs, failures, versions))
+    print_table(pairs)
+    for row in failures:
+        print(f"{row['status']}: {row.get('message')}")
+    print(f"No score: {status}: {message}")
+    print(NEXT_STEP.get(status, NEXT_STEP["failed"]))
+    return 2 if status == "data_unavailable" else 1
+
+
+def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
+    """Print the page's table as text."""
+    if not pairs:
+        return
+    lines = [HEADINGS] + [case_cells(row, reference) for row, reference in pairs]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    for line in lines:
+        cells = [
+            cell.ljust(width) if not index else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
