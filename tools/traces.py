@@ -1,0 +1,215 @@
+"""Organizers' command for traces: `python tools/traces.py COMMAND`.
+
+A command is a function `add_NAME` that declares its arguments and sets `run`, a function of the parsed
+arguments; what it works with is in a module of its own (`topics.py` for generate).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ingestion_program"))
+
+from placement.trace import trace_sha256
+from topics import Profile, generate
+
+LICENCE = "Apache-2.0"
+GENERATED = "generated:"
+MANIFEST = "manifest.yaml"
+SMALLEST_TRACE = 3  # window + 2, with the smallest window
+
+
+class Model(NamedTuple):
+    """Shape of a model's MoE layers, and the seed of its sample trace."""
+
+    layers: int
+    experts: int
+    seed: int
+
+
+MODELS = {"DS-R1": Model(58, 256, 1), "Qwen3": Model(94, 128, 2)}
+SAMPLE_DATASET = "generated"
+SAMPLE_ITERATIONS = 512
+
+
+class TraceError(Exception):
+    """The command cannot be carried out; the message says why and what to do."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line. Returns the exit code: 0, or 2 when the command cannot be carried out.
+
+    Raises SystemExit for arguments that argparse refuses and for --help.
+    """
+    parser = argparse.ArgumentParser(prog="traces.py", description="Make the traces that a grid is run on.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add_generate(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (TraceError, OSError) as error:
+        print(f"traces.py {options.command}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def add_generate(commands: Any) -> None:
+    """Declare `generate` on the subparsers of the command line."""
+    parser = commands.add_parser(
+        "generate",
+        help="generate synthetic traces from a seed",
+        description="Generate synthetic traces and list them in the output folder's manifest.yaml.\n"
+        "Without further options this writes the sample traces as they ship.",
+        epilog="examples:\n"
+        "  python tools/traces.py generate --output sample_traces\n"
+        "  python tools/traces.py generate --output traces --model Qwen3 --dataset long \\\n"
+        "      --iterations 5120 --seed 7 --format npy",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    seeds = ", ".join(f"{model.seed} for {name}" for name, model in MODELS.items())
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
+    parser.add_argument("--model", choices=MODELS, help="one model only (default: every model)")
+    parser.add_argument("--dataset", type=_dataset, default=SAMPLE_DATASET, metavar="NAME", help="default: %(default)s")
+    parser.add_argument(
+        "--iterations",
+        type=_integer_from(SMALLEST_TRACE),
+        default=SAMPLE_ITERATIONS,
+        metavar="N",
+        help="length of the trace; a longer one begins with the shorter one (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=_integer_from(0), metavar="N", help=f"default: {seeds}")
+    parser.add_argument(
+        "--format",
+        choices=("npz", "npy"),
+        default="npz",
+        help="npz: compressed, int16 where the values allow it; npy: int32, for full traces (default: npz)",
+    )
+    parser.set_defaults(run=run_generate)
+
+
+def run_generate(options: argparse.Namespace) -> None:
+    """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each chosen model.
+
+    Raises TraceError before anything is written when a trace of that name exists that was not generated.
+    """
+    manifest = read_manifest(options.output)
+    names = [options.model] if options.model else list(MODELS)
+    for name in names:
+        _refuse_to_replace(options.output, name, options.dataset, manifest)
+    for name in names:
+        model = MODELS[name]
+        seed = model.seed if options.seed is None else options.seed
+        values = generate(Profile(), options.iterations, model.layers, model.experts, seed)
+        path = options.output / name / f"{options.dataset}.{options.format}"
+        write_trace(path, values)
+        # Of two files of one trace, only the one that the manifest describes may stay.
+        other = "npy" if options.format == "npz" else "npz"
+        path.with_name(f"{options.dataset}.{other}").unlink(missing_ok=True)
+        manifest["traces"][f"{name}/{options.dataset}"] = {
+            "file": f"{name}/{path.name}",
+            "shape": list(values.shape),
+            "sha256": trace_sha256(values),
+            "origin": f"{GENERATED} shared-topics model, python tools/traces.py generate, seed {seed}; not a recording",
+            "licence": LICENCE,
+        }
+        write_manifest(options.output, manifest)
+        print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def write_trace(path: Path, values: np.ndarray) -> None:
+    """Write a trace [iteration, layer, expert] as .npy (int32) or .npz (one array, `hotness`, see below).
+
+    values: int32. The .npz holds int16 when the values fit, which makes it a sixth smaller. Its member
+    carries a fixed time, so equal values give equal bytes with equal releases of zlib. Raises OSError.
+    """
+    if path.suffix == ".npy":
+        _write(path, lambda file: _write_array(file, values.astype("<i4", copy=False)))
+        return
+    small = values.astype("<i2" if values.max() < 2**15 else "<i4", copy=False)
+    member = zipfile.ZipInfo("hotness.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.create_system = 3  # as on Unix: the default names the system that runs
+    member.external_attr = 0o644 << 16
+
+    def write_archive(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as stream:
+            _write_array(stream, small)
+
+    _write(path, write_archive)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's manifest, `{"traces": {}}` when there is none. Raises TraceError when it is malformed."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {"traces": {}}
+    try:
+        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TraceError(f"{path} is not YAML: {error}") from error
+    traces = manifest.get("traces") if isinstance(manifest, dict) else None
+    if not isinstance(traces, dict) or not all(isinstance(entry, dict) for entry in traces.values()):
+        raise TraceError(f"{path} has no mapping `traces:` of entries; correct it or move it away")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Replace the folder's manifest.yaml; the order of the keys is kept. Raises OSError."""
+    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
+    _write(folder / MANIFEST, lambda file: file.write(text.encode("utf-8")))
+
+
+def _refuse_to_replace(folder: Path, model: str, dataset: str, manifest: dict[str, Any]) -> None:
+    entry = manifest["traces"].get(f"{model}/{dataset}")
+    files = [folder / model / f"{dataset}.{suffix}" for suffix in ("npy", "npz")]
+    present = next((path for path in files if path.exists()), None)
+    if entry is not None and not str(entry.get("origin")).startswith(GENERATED):
+        raise TraceError(f"{model}/{dataset} was not generated and is not replaced; choose another --dataset")
+    if entry is None and present:
+        raise TraceError(f"{present} is not in {MANIFEST} and may be a recording; move it away")
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file that is either complete or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        write(file)
+    os.replace(partial, path)
+
+
+def _write_array(file: IO[bytes], values: np.ndarray) -> None:
+    np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def _dataset(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of letters, digits, '.', '_' and '-'")
+    return text
+
+
+def _integer_from(smallest: int) -> Callable[[str], int]:
+    def integer(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
+        return value
+
+    return integer
+
+
+if __name__ == "__main__":
+    sys.exit(main())
