@@ -55,8 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
     except OrganizerError as error:
         status, message = "data_unavailable", str(error)
     except Exception:
-        status, message = "failed", "the ingestion program failed; organizers find the reason in its log"
         traceback.print_exc()
+        status, message = "failed", "the ingestion program itself failed; organizers find the reason in its log"
+        write(output, status, message, notes, grid, outcomes)
+        return 2
     write(output, status, message, notes, grid, outcomes)
     return report(status, message, outcomes)
 

@@ -25,6 +25,8 @@ CLASS_FORM = "class Policy with __init__(self, case) and rebalance(self, hotness
 FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
 # The simulator is imported before the policy, so a policy's own module of this name would never be found.
 RESERVED = "placement"
+# With one of these the platform would run the submission's own command beside the ingestion program.
+COMMAND_FILES = ("metadata", "metadata.yaml")
 
 Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
 
@@ -66,8 +68,18 @@ def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
 def find_policy(submission: Path) -> tuple[Path, str]:
     """The folder that holds policy.py, and a note when it is an outer folder of the zip.
 
-    Raises SubmissionRefused when there is none, or when the folder brings a module with the simulator's name.
+    Raises SubmissionRefused when there is none, when the folder brings a module with the simulator's name, and
+    when the submission brings a command for the platform to run.
     """
+    for name in COMMAND_FILES:
+        if (submission / name).exists():
+            raise SubmissionRefused(
+                "a submission may not bring a command of its own",
+                got=name,
+                expected="a policy.py that the ingestion program calls",
+                next_step=f"remove {name} from the zip",
+                where="submission",
+            )
     folder, note = submission, ""
     if not (submission / "policy.py").is_file():
         found = [path.parent for path in sorted(submission.glob("*/policy.py")) if path.parent.name != "__MACOSX"]
