@@ -75,7 +75,7 @@ def run(folder: Path, grid: Path, traces: Path, reference: Path, output: Path, j
     if not (prediction / "results.json").is_file():
         print("The ingestion program left no results. Next: read its messages above.")
         return 2
-    print(f"page: {scoring / 'detailed_results.html'}", flush=True)
+    print(f"page: {_short(scoring / 'detailed_results.html')}", flush=True)
     scorer = ROOT / "scoring_program" / "scoring.py"
     return _program(scorer, "--results", prediction, "--reference", reference, "--output", scoring)
 
@@ -98,7 +98,7 @@ def check(folder: Path, grid_path: Path) -> int:
     except Problem as error:
         print(f"not accepted: {error}")
         return 1
-    print(f"accepted. Next: python starting_kit/kit.py run {folder}")
+    print(f"accepted. Next: python starting_kit/kit.py run {_short(folder)}")
     return 0
 
 
@@ -126,6 +126,12 @@ def _try_case(folder: Path, case: Any, grid: Any) -> None:
         f"{case.model} ep {case.ep}: {form} form, {calls} calls, start {process.seconds[0]:.2f} of "
         f"{grid.limits.start_seconds:g} s, slowest call {slowest:.2f} of {grid.limits.call_seconds:g} s"
     )
+
+
+def _short(path: Path) -> Path:
+    """The path as seen from here, when it lies below."""
+    path, here = path.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _program(program: Path, *arguments: object) -> int:

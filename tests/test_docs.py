@@ -1,0 +1,110 @@
+"""Every command in the docs is executed, and every output block compared with what it really prints."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [
+    "README.md",
+    "starting_kit/README.md",
+    "sample_traces/README.md",
+    *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),
+]
+# These make the environment that tests run in, so CI runs them, not a test.
+RUN_BY_CI = {"make run", "make test"}
+# These are executed by the tests below that compare what they write or print.
+COMPARED = {
+    "python starting_kit/kit.py run",
+    "python starting_kit/kit.py run starting_kit/policies/hot_experts",
+    "python tools/reference.py",
+    "python tools/traces.py generate --output sample_traces",
+}
+# These only show a form; what they name is not in the repository.
+SHOWN_ONLY = {"zip submission.zip policy.py my_module.py my_table.npy"}
+COMMANDS = re.compile(r"^(?:make|zip|cd|python|\.venv/bin/python) .*$")
+
+
+def blocks(document: str) -> list[str]:
+    """The fenced blocks of a document, without their fences."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """All commands of the docs, each once, whichever way they name the environment's Python."""
+    lines = [line for document in DOCS for block in blocks(document) for line in block.splitlines()]
+    return sorted({re.sub(r"(\.\./)?\.venv/bin/", "", line) for line in lines if COMMANDS.match(line)})
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, in which commands may write."""
+    folder = tmp_path_factory.mktemp("docs") / "clone"
+    left_out = shutil.ignore_patterns(".venv", ".git", "output", "build", "*.egg-info", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    return folder
+
+
+def execute(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the docs in the copy, with this interpreter."""
+    command = re.sub(r"(^| )python ", rf"\1{sys.executable} ", command)
+    return subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", sorted(set(commands()) - RUN_BY_CI - COMPARED - SHOWN_ONLY))
+def test_a_command_of_the_docs_succeeds(command: str, clone: Path) -> None:
+    done = execute(command, clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_that_is_compared_stands_in_the_docs() -> None:
+    assert set(commands()) >= COMPARED | RUN_BY_CI | SHOWN_ONLY
+
+
+def test_ci_runs_what_no_test_can() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert set(script) >= RUN_BY_CI
+
+
+def test_regenerating_traces_and_reference_changes_no_value(clone: Path) -> None:
+    execute("python tools/traces.py generate --output sample_traces", clone)
+    execute("python tools/reference.py", clone)
+    for name, load in (
+        ("sample_traces/manifest.yaml", yaml.safe_load),
+        ("reference_data/ds_eplb.json", yaml.safe_load),
+    ):
+        shipped, made = (load((folder / name).read_text(encoding="utf-8")) for folder in (ROOT, clone))
+        for content in (shipped, made):
+            content.pop("versions", None)
+        assert made == shipped
+
+
+def test_the_readme_shows_what_make_run_prints(clone: Path) -> None:
+    shown = next(block for block in blocks("README.md") if "composite_score: " in block)
+    assert steady(execute("python starting_kit/kit.py run", clone).stdout) == steady(shown)
+
+
+@pytest.mark.parametrize("policy", ["static", "template", "hot_experts", "ds_eplb"])
+def test_the_gallery_table_shows_the_scores(policy: str, clone: Path) -> None:
+    path = "starting_kit" if policy == "template" else f"starting_kit/policies/{policy}"
+    row = "`policy.py`" if policy == "template" else f"`policies/{policy}`"
+    text = (ROOT / "starting_kit" / "README.md").read_text(encoding="utf-8")
+    shown = next(line for line in text.splitlines() if line.startswith(f"| {row}")).split("|")[-2].strip()
+    last = execute(f"python starting_kit/kit.py run {path} --output output/{policy}", clone).stdout.splitlines()[-1]
+    assert last == f"composite_score: {shown}"
+
+
+def steady(output: str) -> list[str]:
+    """The lines of a run without seconds, versions and the order in which parallel cases ended."""
+    lines = [re.sub(r"^\[\d/7\] ", "", line) for line in output.splitlines() if not line.startswith("versions: ")]
+    lines = [re.sub(r"(, policy [\d.]+ s| +[\d.]+|policy s)$", "", line) if " ep " in line else line for line in lines]
+    progress = sorted(line for line in lines if ": ok" in line)
+    return progress + [line for line in lines if ": ok" not in line]
