@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ Row = dict[str, Any]
 STATUSES = ("scored", "failed", "refused", "data_unavailable")
 CASE_STATUSES = ("ok", "crashed", "timeout", "out_of_memory", "invalid_answer")
 COST = ("balanced_compute_seconds", "expert_bytes", "bandwidth_bytes_per_second")
+# Numbers from here on are refused: the platform stores none of 1e10 or more, and no real cost reaches 1e15.
+LARGEST, LARGEST_COST = 1e10, 1e15
 
 
 class FileError(Exception):
@@ -33,7 +34,8 @@ def read_reference(path: Path) -> dict[str, Any]:
     """Read ds_eplb.json. Raises BrokenReference unless its cases are unique, finite, and moved something."""
 
     def wrong(what: str, got: Any, expected: str) -> BrokenReference:
-        return BrokenReference(path.name, what, got, expected, "write the reference again with tools/reference.py")
+        next_step = "nothing for participants to do; organizers write the reference again with tools/reference.py"
+        return BrokenReference(path.name, what, got, expected, next_step)
 
     reference = _read(path, wrong)
     for row in _rows(reference, wrong):
@@ -47,16 +49,20 @@ def read_results(path: Path) -> dict[str, Any]:
     """Read results.json. Raises BrokenResults unless its form is right; failed cases are allowed."""
 
     def wrong(what: str, got: Any, expected: str) -> BrokenResults:
-        return BrokenResults(path.name, what, got, expected, "run the ingestion program again")
+        return BrokenResults(path.name, what, got, expected, "find the reason in the ingestion log, then run again")
 
     results = _read(path, wrong)
     if results.get("status") not in STATUSES:
-        raise wrong("unknown status", results.get("status"), f"one of {', '.join(STATUSES)}")
-    if results["status"] in ("refused", "data_unavailable"):
+        raise wrong("unknown status", _shown(results.get("status")), f"one of {', '.join(STATUSES)}")
+    # A failure of the ingestion program itself leaves no cases, but a message.
+    if results["status"] in ("refused", "data_unavailable") or (
+        results["status"] == "failed" and results.get("cases") == []
+    ):
         return results | {"cases": []}
     for row in _rows(results, wrong):
         if row.get("status") not in CASE_STATUSES:
-            raise wrong(f"{case_name(row)} has an unknown status", row.get("status"), ", ".join(CASE_STATUSES))
+            expected = f"one of {', '.join(CASE_STATUSES)}"
+            raise wrong(f"{case_name(row)} has an unknown status", _shown(row.get("status")), expected)
         if row["status"] == "ok":
             _check_numbers(row, wrong)
     return results
@@ -72,7 +78,8 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     wanted = {case_name(row): row for row in reference["cases"]}
 
     def wrong(what: str, got: Any, expected: str) -> BrokenResults:
-        return BrokenResults("results.json", what, got, expected, "run the grid that this reference was made for")
+        next_step = "use the grid and the traces that this reference was made for; on Codabench, tell the organizers"
+        return BrokenResults("results.json", what, got, expected, next_step)
 
     missing = [name for name in wanted if name not in found]
     foreign = [name for name in found if name not in wanted]
@@ -83,13 +90,27 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     for name, row in found.items():
         for field in ("trace_sha256", "window", "latency", "cost"):
             if row["status"] == "ok" and row.get(field) != wanted[name][field]:
-                raise wrong(f"{name} was measured with another {field}", row.get(field), wanted[name][field])
+                got, expected = _shown(row.get(field)), _shown(wanted[name][field])
+                raise wrong(f"{name} was measured with another {field}", got, expected)
     return [(found[name], row) for name, row in wanted.items()]
 
 
 def case_name(row: Row) -> str:
     """How a case is called everywhere: model/dataset ep N."""
     return f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}"
+
+
+def message_of(content: Row, otherwise: str = "no message") -> str:
+    """The message of a row or of the results; `otherwise` where there is no text."""
+    message = content.get("message")
+    return message if isinstance(message, str) and message.strip() else otherwise
+
+
+def is_number(
+    value: Any, kind: type | tuple[type, ...] = (int, float), least: float = 0, below: float = LARGEST
+) -> bool:
+    """Whether value is a number (a boolean is none) from least to below `below`; NaN and infinity are not."""
+    return isinstance(value, kind) and not isinstance(value, bool) and least <= value < below
 
 
 Wrong = Callable[[str, Any, str], FileError]
@@ -99,10 +120,12 @@ def _read(path: Path, wrong: Wrong) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, (FileNotFoundError, RecursionError)):
+            reason = "no such file" if isinstance(error, FileNotFoundError) else "too many nested lists or objects"
         raise wrong("cannot be read", reason, "strict JSON") from None
     if not isinstance(content, dict):
-        raise wrong("has the wrong form", type(content).__name__, "a JSON object")
+        raise wrong("has the wrong form", _shown(content), "a JSON object")
     return content
 
 
@@ -112,8 +135,15 @@ def _refuse_constant(name: str) -> None:
 
 def _rows(content: dict[str, Any], wrong: Wrong) -> list[Row]:
     rows = content.get("cases")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise wrong("has no cases", type(rows).__name__, "a list of cases")
+    if not isinstance(rows, list) or not rows:
+        raise wrong("has no cases", _shown(rows), "a list of cases")
+    for row in rows:
+        if not isinstance(row, dict):
+            raise wrong("has a case that is no object", _shown(row), "an object")
+        # Types first: a name must not take "32" for 32.
+        for field, kind, expected in (("model", str, "text"), ("dataset", str, "text"), ("ep", int, "an integer")):
+            if not isinstance(row.get(field), kind) or isinstance(row[field], bool):
+                raise wrong(f"a case has no valid {field}", _shown(row.get(field)), expected)
     names = [case_name(row) for row in rows]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -123,21 +153,27 @@ def _rows(content: dict[str, Any], wrong: Wrong) -> list[Row]:
 
 def _check_numbers(row: Row, wrong: Wrong) -> None:
     name = case_name(row)
-    checks = [("mean_par", float, 1.0), ("transmit_amount", int, 0), ("window", int, 1), ("latency", int, 0)]
+    checks = [("mean_par", (int, float), 1), ("transmit_amount", int, 0), ("window", int, 1), ("latency", int, 0)]
     for field, kind, least in checks:
         value = row.get(field)
-        if not _is_number(value, kind) or value < least:
-            raise wrong(f"{name} has no valid {field}", value, f"a finite number of at least {least}")
+        if not is_number(value, kind, least):
+            expected = f"{'an integer' if kind is int else 'a number'} from {least} to below {LARGEST:g}"
+            raise wrong(f"{name} has no valid {field}", _shown(value), expected)
     if not isinstance(row.get("trace_sha256"), str):
-        raise wrong(f"{name} has no valid trace_sha256", row.get("trace_sha256"), "a hash")
+        raise wrong(f"{name} has no valid trace_sha256", _shown(row.get("trace_sha256")), "a hash")
     cost = row.get("cost")
     if not isinstance(cost, dict) or set(cost) != set(COST):
-        raise wrong(f"{name} has no valid cost", cost, ", ".join(COST))
+        raise wrong(f"{name} has no valid cost", _shown(cost), ", ".join(COST))
     for field in COST:
-        if not _is_number(cost[field], float) or cost[field] <= 0:
-            raise wrong(f"{name} has no valid cost.{field}", cost[field], "a positive number")
+        if not is_number(cost[field], below=LARGEST_COST) or cost[field] == 0:
+            expected = f"a number above 0 and below {LARGEST_COST:g}"
+            raise wrong(f"{name} has no valid cost.{field}", _shown(cost[field]), expected)
 
 
-def _is_number(value: Any, kind: type) -> bool:
-    kinds = int if kind is int else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+def _shown(value: Any) -> str:
+    """A value from a file as JSON, so that "32" and 32 look different; cut when long."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "too many nested lists or objects"
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from comparison import Row, case_name
+from comparison import Row, case_name, is_number, message_of
 from modeled_runtime import case_score, modeled_seconds
 
 TEMPLATE = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
@@ -35,9 +35,10 @@ def failed_page(
 
 def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
     """The table's cells of a case, under HEADINGS; a dash where a failed case has no number."""
+    policy_seconds = f"{row['policy_seconds']}" if is_number(row.get("policy_seconds")) else "-"
     if row["status"] != "ok":
         seconds = f"{modeled_seconds(reference):.3f}"
-        return (case_name(row), row["status"], "-", "-", "-", seconds, "-", f"{row.get('policy_seconds')}")
+        return (case_name(row), row["status"], "-", "-", "-", seconds, "-", policy_seconds)
     return (
         case_name(row),
         row["status"],
@@ -46,7 +47,7 @@ def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
         f"{modeled_seconds(row):.3f}",
         f"{modeled_seconds(reference):.3f}",
         f"{case_score(row, reference):.4f}",
-        f"{row.get('policy_seconds')}",
+        policy_seconds,
     )
 
 
@@ -58,7 +59,7 @@ def _page(
     versions: dict[str, Any],
 ) -> str:
     cells = [case_cells(row, reference) for row, reference in pairs]
-    listed = [(case_name(row), str(row["status"]), str(row.get("message"))) for row in failures]
+    listed = [(case_name(row), row["status"], message_of(row)) for row in failures]
     receipt = ", ".join(f"{name} {version}" for name, version in versions.items())
     return TEMPLATE.substitute(
         title=escape(TITLE),

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparison import BrokenReference, FileError, Row, match, read_reference, read_results
+from comparison import BrokenReference, BrokenResults, FileError, Row, match, message_of, read_reference, read_results
 from modeled_runtime import COLUMNS, leaderboard
 from report import HEADINGS, case_cells, failed_page, scored_page
 
@@ -24,6 +24,7 @@ NEXT_STEP = {
     "refused": "Next: correct the submission as the message says, and upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
+NO_CASE_FAILED = "Next: no case failed, so the reason is in the ingestion log; show it to the organizers."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,21 +42,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = read_results(options.results / "results.json")
         pairs = match(results, reference) if results["cases"] else []
         versions = results.get("versions") if isinstance(results.get("versions"), dict) else {}
+        versions = {name: version for name, version in versions.items() if isinstance(version, str)}
         failures = [row for row, _ in pairs if row["status"] != "ok"]
         if failures or results["status"] != "scored":
             return fail(options.output, results, pairs, failures, versions)
-        scores = leaderboard([row for row, _ in pairs], [row for _, row in pairs])
+        scores = columns(pairs)
     except FileError as error:
-        print(error)
-        write(options.output / "detailed_results.html", failed_page("failed", str(error), [], [], {}))
+        status = "data_unavailable" if isinstance(error, BrokenReference) else "failed"
+        write(options.output / "detailed_results.html", failed_page(status, str(error), [], [], {}))
+        say(str(error))
         return 2 if isinstance(error, BrokenReference) else 1
     write(options.output / "detailed_results.html", scored_page(scores, pairs, versions))
     print_table(pairs)
     # The composite score is the last line: what a reader of a long log looks for.
     for name in reversed(COLUMNS):
-        print(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")
+        say(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")
     write(options.output / "scores.json", json.dumps(scores, allow_nan=False) + "\n")
     return 0
+
+
+def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
+    """The leaderboard's columns. Raises BrokenResults when the platform could not store one of them."""
+    try:
+        return leaderboard([row for row, _ in pairs], [row for _, row in pairs])
+    except (ValueError, ArithmeticError) as error:
+        raise BrokenResults(
+            "results.json",
+            "gives a column that the platform cannot store",
+            error,
+            "finite columns from 0 to below 1e10",
+            "find the absurd number among its cases",
+        ) from None
 
 
 def fail(
@@ -63,13 +80,13 @@ def fail(
 ) -> int:
     """Write the page of a submission without a score, say why, and return the exit code."""
     status = "failed" if failures else results["status"]
-    message = str(results.get("message"))
+    message = message_of(results, f"{len(failures)} of {len(pairs)} cases failed" if failures else "no message")
     write(output / "detailed_results.html", failed_page(status, message, pairs, failures, versions))
     print_table(pairs)
     for row in failures:
-        print(f"{row['status']}: {row.get('message')}")
-    print(f"No score: {status}: {message}")
-    print(NEXT_STEP.get(status, NEXT_STEP["failed"]))
+        say(f"{row['status']}: {message_of(row)}")
+    say(f"No score: {status}: {message}")
+    say(NEXT_STEP[status] if failures or status in ("refused", "data_unavailable") else NO_CASE_FAILED)
     return 2 if status == "data_unavailable" else 1
 
 
@@ -84,13 +101,19 @@ def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
             cell.ljust(width) if not index else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        print("  ".join(cells))
+        say("  ".join(cells))
+
+
+def say(text: str) -> None:
+    """Print a line, with escapes for what standard output cannot encode: a message may hold any character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(partial, path)
 
 

@@ -1,0 +1,91 @@
+"""Made-up results and reference, and one way to run the scoring program, for its tests."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import scoring
+
+ROOT = Path(__file__).resolve().parent.parent
+COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
+NAMES = ("DS-R1/made-up ep 32", "DS-R1/made-up ep 64", "Qwen3/made-up ep 32")
+
+
+class Run(NamedTuple):
+    """What a run of the scoring program left: exit code, printed lines, page, and scores.json if there is one."""
+
+    code: int
+    lines: list[str]
+    page: str
+    scores: dict[str, Any] | None
+
+
+def reference() -> dict[str, Any]:
+    """A reference of three cases."""
+    measured = ((1.25, 40_000), (1.5, 60_000), (1.75, 90_000))
+    rows = []
+    for name, (mean_par, transmit_amount) in zip(NAMES, measured, strict=True):
+        trace, ep = name.split(" ep ")
+        model, dataset = trace.split("/")
+        identity = {"model": model, "dataset": dataset, "ep": int(ep), "trace_sha256": model * 4}
+        grid = {"window": 128, "latency": 0, "cost": dict(COST)}
+        rows.append(identity | grid | {"mean_par": mean_par, "transmit_amount": transmit_amount})
+    return {"cases": rows}
+
+
+def results_of(content: dict[str, Any]) -> dict[str, Any]:
+    """Results in which every case measures exactly what a reference says."""
+    ok = {"status": "ok", "policy_seconds": 1.25, "message": ""}
+    rows = [deepcopy(row) | ok for row in content["cases"]]
+    versions = {"simulator": "1.0.0", "python": "3.12.0"}
+    return {"status": "scored", "message": "", "cases": rows, "versions": versions}
+
+
+def results(**changes: Any) -> dict[str, Any]:
+    """Results of the three cases; keywords change fields of the second case, `...` removes one."""
+    content = results_of(reference())
+    content["cases"][1] |= changes
+    content["cases"][1] = {name: value for name, value in content["cases"][1].items() if value is not ...}
+    return content
+
+
+def failed_results() -> dict[str, Any]:
+    """Results with two failing cases, as the ingestion program writes them."""
+    content = results(status="timeout", mean_par=None, transmit_amount=None, message=f"{NAMES[1]}, call 2: too slow")
+    crash = {"status": "crashed", "mean_par": None, "transmit_amount": None, "message": f"{NAMES[2]}: no policy"}
+    content["cases"][2] |= crash
+    return content | {"status": "failed", "message": "2 of 3 cases failed"}
+
+
+def write(path: Path, content: Any) -> None:
+    """Write content as a file: bytes and text as they are, None not at all, everything else as strict JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        # 1e999 is strict JSON and read as infinity.
+        text = content if isinstance(content, str) else json.dumps(content).replace("Infinity", "1e999")
+        path.write_text(text, encoding="utf-8")
+
+
+def score(folder: Path, capsys: Any, results_content: Any, reference_content: Any = ...) -> Run:
+    """Run the scoring program in this process, into a folder that holds the files of an earlier run."""
+    output = folder / "output"
+    write(folder / "res" / "results.json", results_content)
+    write(folder / "ref" / "ds_eplb.json", reference() if reference_content is ... else reference_content)
+    write(output / "scores.json", {"composite_score": 999.0})
+    write(output / "detailed_results.html", "old page")
+    code = scoring.main(["--results", str(folder / "res"), "--reference", str(folder / "ref"), "--output", str(output)])
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return Run(code, printed.out.splitlines(), *left_in(output))
+
+
+def left_in(output: Path) -> tuple[str, dict[str, Any] | None]:
+    """Page and scores in an output folder, which holds nothing else."""
+    assert {path.name for path in output.iterdir()} <= {"scores.json", "detailed_results.html"}
+    page = (output / "detailed_results.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    scores = output / "scores.json"
+    return page, json.loads(scores.read_text(encoding="utf-8")) if scores.exists() else None

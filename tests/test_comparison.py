@@ -1,0 +1,230 @@
+"""What the scoring program refuses to compare, with the exact texts; it never ends with a traceback."""
+
+import json
+from html import escape
+
+import pytest
+
+from score_files import COST, NAMES, reference, results, score
+
+FIND = " Next: find the reason in the ingestion log, then run again."
+OTHER = " Next: use the grid and the traces that this reference was made for; on Codabench, tell the organizers."
+REBUILD = " Next: nothing for participants to do; organizers write the reference again with tools/reference.py."
+STATUSES = "Expected: one of scored, failed, refused, data_unavailable."
+CASE_STATUSES = "Expected: one of ok, crashed, timeout, out_of_memory, invalid_answer."
+MEAN_PAR = "Expected: a number from 1 to below 1e+10."
+AMOUNT = "Expected: an integer from 0 to below 1e+10."
+MIDDLE = NAMES[1]
+
+
+def refused(run, code, text):
+    """Whether a run printed exactly this text, returned this code, and put the text on a page without a score."""
+    status = "data_unavailable" if code == 2 else "failed"
+    assert run.lines == [text]
+    assert run.code == code
+    assert run.scores is None
+    assert f"<p>{escape(text)}</p>" in run.page
+    assert f"No score: {status}<" in run.page
+    return True
+
+
+def nested(depth):
+    """A list in a list in a list, as JSON text."""
+    return "[" * depth + "]" * depth
+
+
+# Broken references: the organizers' fault
+
+BAD_ROWS = [
+    ({"transmit_amount": 0}, f"{MIDDLE} moves nothing. Got: 0. Expected: a transmit_amount above 0."),
+    ({"mean_par": True}, f"{MIDDLE} has no valid mean_par. Got: true. {MEAN_PAR}"),
+    ({"mean_par": "1.5"}, f'{MIDDLE} has no valid mean_par. Got: "1.5". {MEAN_PAR}'),
+    ({"mean_par": ...}, f"{MIDDLE} has no valid mean_par. Got: null. {MEAN_PAR}"),
+    ({"transmit_amount": False}, f"{MIDDLE} has no valid transmit_amount. Got: false. {AMOUNT}"),
+    ({"window": 0}, f"{MIDDLE} has no valid window. Got: 0. {AMOUNT.replace('0', '1', 1)}"),
+    ({"latency": ...}, f"{MIDDLE} has no valid latency. Got: null. {AMOUNT}"),
+    ({"trace_sha256": 5}, f"{MIDDLE} has no valid trace_sha256. Got: 5. Expected: a hash."),
+    ({"cost": []}, f"{MIDDLE} has no valid cost. Got: []. Expected: {', '.join(COST)}."),
+    ({"model": ["x"]}, 'a case has no valid model. Got: ["x"]. Expected: text.'),
+    ({"dataset": ...}, "a case has no valid dataset. Got: null. Expected: text."),
+    ({"ep": 64.0}, "a case has no valid ep. Got: 64.0. Expected: an integer."),
+    ({"mean_par": 1e999}, f"{MIDDLE} has no valid mean_par. Got: Infinity. {MEAN_PAR}"),
+    ({"ep": True}, "a case has no valid ep. Got: true. Expected: an integer."),
+] + [
+    (
+        {"cost": COST | {"expert_bytes": value}},
+        f"{MIDDLE} has no valid cost.expert_bytes. Got: {shown}. Expected: a number above 0 and below 1e+15.",
+    )
+    for value, shown in ((-1, "-1"), (0, "0"), (True, "true"), (None, "null"), (1e15, "1000000000000000.0"))
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), BAD_ROWS)
+def test_a_bad_row_of_the_reference(tmp_path, capsys, changes, text):
+    broken = {"cases": results(**changes)["cases"]}
+    assert refused(score(tmp_path, capsys, results(), broken), 2, f"ds_eplb.json: {text}{REBUILD}")
+
+
+BAD_FILES = [
+    (None, "cannot be read. Got: no such file. Expected: strict JSON."),
+    ("", "cannot be read. Got: JSONDecodeError: Expecting value: line 1 column 1 (char 0). Expected: strict JSON."),
+    ('{"a": NaN}', "cannot be read. Got: ValueError: NaN is not a number. Expected: strict JSON."),
+    ('{"a": -Infinity}', "cannot be read. Got: ValueError: -Infinity is not a number. Expected: strict JSON."),
+    (nested(100_000), "cannot be read. Got: too many nested lists or objects. Expected: strict JSON."),
+    ("[]", "has the wrong form. Got: []. Expected: a JSON object."),
+    (
+        b'{"a": "\xff"}',
+        "cannot be read. Got: UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff in position 7: "
+        "invalid start byte. Expected: strict JSON.",
+    ),
+]
+BAD_CASES = [
+    ([], "has no cases. Got: []. Expected: a list of cases."),
+    (None, "has no cases. Got: null. Expected: a list of cases."),
+    ({"a": 1}, 'has no cases. Got: {"a": 1}. Expected: a list of cases.'),
+    (["<b>"], 'has a case that is no object. Got: "<b>". Expected: an object.'),
+    (results()["cases"] * 2, f"cases stand twice. Got: {', '.join(NAMES)}. Expected: each case once."),
+]
+
+
+@pytest.mark.parametrize(("content", "text"), BAD_FILES + [({"cases": cases}, text) for cases, text in BAD_CASES])
+def test_a_bad_reference_file(tmp_path, capsys, content, text):
+    assert refused(score(tmp_path, capsys, results(), content), 2, f"ds_eplb.json: {text}{REBUILD}")
+
+
+# Broken results
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        *BAD_FILES,
+        *[(results() | {"cases": cases}, text) for cases, text in BAD_CASES],
+        (results() | {"status": "fine"}, f'unknown status. Got: "fine". {STATUSES}'),
+        (results() | {"status": ["scored"]}, f'unknown status. Got: ["scored"]. {STATUSES}'),
+        ({}, f"unknown status. Got: null. {STATUSES}"),
+    ],
+)
+def test_a_bad_results_file(tmp_path, capsys, content, text):
+    assert refused(score(tmp_path, capsys, content), 1, f"results.json: {text}{FIND}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        *BAD_ROWS[1:],
+        ({"mean_par": 0.99}, f"{MIDDLE} has no valid mean_par. Got: 0.99. {MEAN_PAR}"),
+        ({"mean_par": 10**400}, f"{MIDDLE} has no valid mean_par. Got: 1{'0' * 199}.... {MEAN_PAR}"),
+        ({"transmit_amount": -1}, f"{MIDDLE} has no valid transmit_amount. Got: -1. {AMOUNT}"),
+        ({"transmit_amount": 5.0}, f"{MIDDLE} has no valid transmit_amount. Got: 5.0. {AMOUNT}"),
+        ({"transmit_amount": 10**10}, f"{MIDDLE} has no valid transmit_amount. Got: 10000000000. {AMOUNT}"),
+        ({"ep": "64"}, 'a case has no valid ep. Got: "64". Expected: an integer.'),
+        ({"status": "fine"}, f'{MIDDLE} has an unknown status. Got: "fine". {CASE_STATUSES}'),
+        ({"status": {}}, f"{MIDDLE} has an unknown status. Got: {{}}. {CASE_STATUSES}"),
+    ],
+)
+def test_a_bad_row_of_the_results(tmp_path, capsys, changes, text):
+    assert refused(score(tmp_path, capsys, results(**changes)), 1, f"results.json: {text}{FIND}")
+
+
+def test_other_cases_than_the_references(tmp_path, capsys):
+    content = results()
+    content["cases"].pop(1)
+    text = f"results.json: cases are missing. Got: 2 cases. Expected: also {MIDDLE}.{OTHER}"
+    assert refused(score(tmp_path, capsys, content), 1, text)
+    foreign = results()["cases"][1] | {"ep": 128}
+    content = results()
+    content["cases"].append(foreign)
+    name = MIDDLE.replace("64", "128")
+    text = f"results.json: cases are not in the reference. Got: {name}. Expected: only the 3 of the reference.{OTHER}"
+    assert refused(score(tmp_path, capsys, content), 1, text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "got", "expected"),
+    [
+        ("trace_sha256", "abc", '"abc"', '"DS-R1DS-R1DS-R1DS-R1"'),
+        ("window", 64, "64", "128"),
+        ("latency", 3, "3", "0"),
+        ("cost", COST | {"expert_bytes": 88_080_385}, json.dumps(COST).replace("384", "385"), json.dumps(COST)),
+    ],
+)
+def test_measured_otherwise(tmp_path, capsys, field, value, got, expected):
+    text = f"{MIDDLE} was measured with another {field}. Got: {got}. Expected: {expected}.{OTHER}"
+    assert refused(score(tmp_path, capsys, results(**{field: value})), 1, f"results.json: {text}")
+
+
+def test_columns_that_the_platform_cannot_store(tmp_path, capsys):
+    content = results()
+    for row in content["cases"]:
+        row["transmit_amount"] = 9_000_000_000
+    text = (
+        "results.json: gives a column that the platform cannot store. Got: transmit_amount = 27000000000 is outside "
+        "0 .. 1e10. Expected: finite columns from 0 to below 1e10. Next: find the absurd number among its cases."
+    )
+    assert refused(score(tmp_path, capsys, content), 1, text)
+
+
+@pytest.mark.parametrize(
+    ("cost", "got"),
+    [
+        ((60.0, 88_080_384, 5e-324), "composite_score = nan is outside 0 .. 1e10"),
+        ((3e-302, 1, 1), "intermediate overflow in fsum"),
+    ],
+)
+def test_costs_that_give_no_finite_score(tmp_path, capsys, cost, got):
+    content, absurd = results(), reference()
+    for row in content["cases"] + absurd["cases"]:
+        row["cost"] = dict(zip(COST, cost, strict=True))
+    if cost[1] == 1:
+        for row in content["cases"]:
+            row["transmit_amount"] = 0
+    run = score(tmp_path, capsys, content, absurd)
+    assert (run.code, run.scores) == (1, None)
+    assert f" Got: {got}. Expected: finite columns from 0 to below 1e10." in run.lines[0]
+
+
+# Hostile results: any type anywhere ends with a text, never with a traceback
+
+HOSTILE = [None, True, -0.5, 10**400, -(10**400), 1e308, 1e999, "", "\ud800$x${y}<", ["ok"], {}]
+IGNORED = {"policy_seconds", "message"}
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [(field, "ok") for field in sorted(results()["cases"][0])]
+    + [(field, "crashed") for field in ("ep", "mean_par", "message", "policy_seconds")],
+)
+def test_any_type_in_a_row(tmp_path, capsys, field, status):
+    for value in HOSTILE:
+        run = score(tmp_path, capsys, results(**{"status": status, field: value}))
+        fine = field in IGNORED and status == "ok"
+        assert run.code == (not fine), value
+        assert (run.scores is not None) == fine, value
+
+
+@pytest.mark.parametrize("field", ["status", "message", "cases", "versions"])
+@pytest.mark.parametrize("status", ["scored", "failed", "refused"])
+def test_any_type_at_the_top(tmp_path, capsys, field, status):
+    for value in HOSTILE:
+        run = score(tmp_path, capsys, results() | {"status": status, field: value})
+        fine = status == "scored" and field not in ("status", "cases")
+        assert (run.scores is not None) == (run.code == 0) == fine, value
+
+
+@pytest.mark.parametrize("field", ["model", "message", "policy_seconds", "status", "cost"])
+def test_nesting_as_deep_as_json_reads_it(tmp_path, capsys, field):
+    content = json.dumps(results(**{field: "HERE"}) | {"versions": {"x": "HERE"}})
+    for depth in (10, *range(850, 1000, 25), 3_000, 30_000):
+        run = score(tmp_path, capsys, content.replace('"HERE"', nested(depth)))
+        assert run.code in (0, 1)
+        assert (run.scores is not None) == (run.code == 0)
+        assert run.code or field in IGNORED
+
+
+def test_every_depth_around_the_one_that_json_refuses(tmp_path, capsys):
+    """At one of them the value can be read, but not be shown."""
+    for depth in range(880, 1000):
+        run = score(tmp_path, capsys, nested(depth))
+        assert run.lines[0].startswith("results.json: ") and run.lines[0].endswith(FIND)
+        assert run.code == 1

@@ -1,0 +1,219 @@
+"""The detailed-results page: whole, self-contained, written first, and harmless whatever a participant sends."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+import report
+import scoring
+from score_files import NAMES, failed_results, left_in, reference, results, score, write
+
+VOID = {"meta", "link", "img", "br", "hr", "input", "base", "embed", "source", "wbr"}
+HOSTILE = """<script>alert("1")</script> & 'two' $title ${headline} $ $$ </td></table> {0} %s &lt;"""
+
+
+class Page(HTMLParser):
+    """Parses a page, failing on wrong nesting; collects tags, attributes, texts, and the cells of its tables."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tags, self.attributes, self.texts, self.tables = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.open and self.open[-1] in ("th", "td"):
+            self.tables[-1][-1][-1] += data
+
+
+def tags_of(text):
+    """The page's tags in order, which no content from a participant may change."""
+    return Page(text).tags
+
+
+def scored(tmp_path, capsys, **changes):
+    """The page of a scored run."""
+    run = score(tmp_path, capsys, results(**changes))
+    assert run.code == 0
+    return run.page
+
+
+# What it shows
+
+
+def test_a_scored_page_has_the_score_and_a_row_per_case(tmp_path, capsys):
+    page = Page(scored(tmp_path, capsys, mean_par=1.125))
+    (table,) = page.tables
+    assert table[0] == ["case", "status", "mean_par", "transmit", "modeled s", "DS-EPLB s", "case score", "policy s"]
+    assert [row[0] for row in table[1:]] == list(NAMES)
+    assert table[1][1:] == ["ok", "1.2500", "40000", "78.915", "78.915", "100.0000", "1.25"]
+    assert table[2][1:] == ["ok", "1.1250", "60000", "73.372", "95.872", "130.6656", "1.25"]
+    assert "composite_score 110.2219" in page.texts
+    assert (
+        "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
+        "mean_par 1.3750 (0.9167 of DS-EPLB's), transmit_amount 190000 (1.0000 of DS-EPLB's)."
+    ) in page.texts
+    assert "simulator 1.0.0, python 3.12.0" in page.texts
+
+
+def test_a_failed_page_lists_each_failing_case_with_its_message(tmp_path, capsys):
+    run = score(tmp_path, capsys, failed_results())
+    page = Page(run.page)
+    cases, failures = page.tables
+    assert [row[:2] for row in cases[1:]] == [[NAMES[0], "ok"], [NAMES[1], "timeout"], [NAMES[2], "crashed"]]
+    assert cases[2][2:] == ["-", "-", "-", "95.872", "-", "1.25"]
+    assert failures == [
+        ["case", "status", "message"],
+        [NAMES[1], "timeout", f"{NAMES[1]}, call 2: too slow"],
+        [NAMES[2], "crashed", f"{NAMES[2]}: no policy"],
+    ]
+    assert "No score: failed" in page.texts
+    assert "2 of 3 cases failed" in page.texts
+
+
+@pytest.mark.parametrize("status", ["refused", "data_unavailable"])
+def test_a_page_without_cases_has_the_message(tmp_path, capsys, status):
+    run = score(tmp_path, capsys, {"status": status, "message": "no policy.py", "cases": []})
+    page = Page(run.page)
+    assert page.tables == []
+    assert {f"No score: {status}", "no policy.py"} <= set(page.texts)
+
+
+@pytest.mark.parametrize("seconds", [..., None, "1", [1], True, -1, 1e999, 10**400])
+def test_policy_seconds_that_are_no_number_are_a_dash(tmp_path, capsys, seconds):
+    page = Page(scored(tmp_path, capsys, policy_seconds=seconds))
+    assert [row[-1] for row in page.tables[0][1:]] == ["1.25", "-", "1.25"]
+
+
+def test_a_case_without_a_message_says_so(tmp_path, capsys):
+    for message in (..., None, "", " \n", 5, ["x"]):
+        page = Page(score(tmp_path, capsys, results(status="crashed", message=message)).page)
+        assert page.tables[1][1:] == [[NAMES[1], "crashed", "no message"]], message
+
+
+def test_versions_that_are_no_text_are_left_out(tmp_path, capsys):
+    for versions in (None, [], "1", {"a": None, "b": ["x"], "c": {}}):
+        run = score(tmp_path, capsys, results() | {"versions": versions})
+        assert run.code == 0
+        assert run.page.count("<p></p>") == 1
+
+
+# Harmless
+
+
+def every_page(tmp_path, capsys, text=HOSTILE):
+    """Pages of all kinds in which every free text of the results is `text`."""
+    versions = {"simulator": text}
+    failing = failed_results() | {"message": text, "versions": versions}
+    for row in failing["cases"]:
+        row["message"] = text
+    contents = {
+        "scored": results(message=text, notes=text) | {"message": text, "versions": versions},
+        "failed": failing,
+        "refused": {"status": "refused", "message": text, "versions": versions},
+        "unavailable": {"status": "data_unavailable", "message": text, "versions": versions},
+        "foreign": results(model=text),
+        "status": results() | {"status": text},
+        "row status": results(status=text),
+        "other trace": results(trace_sha256=text),
+        "broken": text.encode("utf-8", "backslashreplace"),
+    }
+    return {name: score(tmp_path, capsys, content).page for name, content in contents.items()}
+
+
+def test_everything_from_a_participant_is_escaped(tmp_path, capsys):
+    plain, hostile = every_page(tmp_path, capsys, "x" * len(HOSTILE)), every_page(tmp_path, capsys)
+    for name, page in hostile.items():
+        assert tags_of(page) == tags_of(plain[name]), name
+        assert "<script" not in page, name
+        assert page.count("<title>") == page.count("</title>") == 1, name
+    assert HOSTILE in Page(hostile["refused"]).texts
+    assert [row[2] for row in Page(hostile["failed"]).tables[1][1:]] == [HOSTILE, HOSTILE]
+    assert f"simulator {HOSTILE}" in Page(hostile["scored"]).texts
+
+
+@pytest.mark.parametrize("text", ["\ud800", "\x00\x1b[2J", "a\nb\r\n c", "\u202e\u2028", "x" * 100_000])
+def test_odd_characters_leave_a_whole_page(tmp_path, capsys, text):
+    for page in every_page(tmp_path, capsys, text).values():
+        Page(page)
+
+
+def test_case_names_are_escaped(tmp_path, capsys):
+    named = reference()
+    named["cases"][1]["model"] = HOSTILE
+    run = score(tmp_path, capsys, results(model=HOSTILE), named)
+    assert run.code == 0
+    assert Page(run.page).tables[0][2][0] == f"{HOSTILE}/made-up ep 64"
+
+
+def test_the_page_needs_nothing_from_outside(tmp_path, capsys):
+    for page in every_page(tmp_path, capsys, "plain").values():
+        parsed = Page(page)
+        assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
+        names = {name for name, _ in parsed.attributes}
+        assert names <= {"lang", "charset", "name", "content", "class", "scope"}
+        assert not any(mark in page for mark in ("http:", "https:", "//", "url(", "@import", "src="))
+        assert page.startswith('<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+
+
+def test_the_template_has_no_unknown_placeholder():
+    names = {"title", "headline", "explanation", "table", "failures", "receipt"}
+    filled = report.TEMPLATE.substitute(dict.fromkeys(names, ""))
+    assert "$" not in filled
+
+
+# Written first
+
+
+def test_the_page_stands_when_writing_the_scores_fails(tmp_path, capsys):
+    (tmp_path / "output" / ".scores.json.part").mkdir(parents=True)
+    with pytest.raises(OSError, match="scores"):
+        score(tmp_path, capsys, results())
+    page = (tmp_path / "output" / "detailed_results.html").read_text(encoding="utf-8")
+    assert "composite_score 100.0000" in Page(page).texts
+    assert not (tmp_path / "output" / "scores.json").exists()
+
+
+def test_no_scores_stand_when_writing_the_page_fails(tmp_path, capsys):
+    (tmp_path / "output" / ".detailed_results.html.part").mkdir(parents=True)
+    with pytest.raises(OSError, match="detailed_results"):
+        score(tmp_path, capsys, results())
+    assert not (tmp_path / "output" / "scores.json").exists()
+
+
+def test_files_are_written_in_this_order_and_whole(tmp_path, capsys, monkeypatch):
+    moved = []
+    replace = scoring.os.replace
+    monkeypatch.setattr(scoring.os, "replace", lambda old, new: (moved.append(new.name), replace(old, new)))
+    score(tmp_path, capsys, results())
+    assert moved == ["detailed_results.html", "scores.json"]
+    moved.clear()
+    score(tmp_path, capsys, failed_results())
+    assert moved == ["detailed_results.html"]
+
+
+def test_the_output_folder_is_made(tmp_path, capsys):
+    write(tmp_path / "results.json", results())
+    write(tmp_path / "ds_eplb.json", reference())
+    output = tmp_path / "new" / "output"
+    folders = ["--results", str(tmp_path), "--reference", str(tmp_path), "--output", str(output)]
+    assert scoring.main(folders) == 0
+    assert capsys.readouterr().out.endswith("\ncomposite_score: 100.0000\n")
+    assert left_in(output)[1]["composite_score"] == 100.0
