@@ -108,7 +108,8 @@ def invalid(what: str, got: str, expected: str, next_step: str, where: str = "")
 
 
 def _not_integers(name: str, got: str, shape: str) -> PolicyError:
-    return invalid(f"{name} is not made of integers", got, f"integers {shape}", "convert it with .astype(int)")
+    next_step = "return integers, every row equally long; np.array(..., dtype=int) converts floats"
+    return invalid(f"{name} is not made of integers", got, f"integers {shape}", next_step)
 
 
 def _holds_boolean(value: Any) -> bool:

@@ -41,3 +41,4 @@ class PolicyError(Problem):
     def __init__(self, status: str, what: str, got: str, expected: str, next_step: str, where: str = "") -> None:
         super().__init__(what, got, expected, next_step, where)
         self.status = status
+        self.args = (status, *self.args)

@@ -65,7 +65,9 @@ def _worst_iteration(replay: Replay, trace: Trace, layer: int, start: int, stop:
     loads = device_loads(hotness[:, None], rows)[:, 0]
     device = int(loads.argmax())
     replicas = replica_counts(rows, trace.experts)
-    experts = sorted(set(rows[device].tolist()), key=lambda expert: (-hotness[expert] / replicas[expert], expert))
+    # An expert twice on the device brings both shares.
+    brought = hotness * replica_counts(rows[device], trace.experts) / replicas
+    experts = sorted(set(rows[device].tolist()), key=lambda expert: (-brought[expert], expert))
     return {
         "iteration": worst + 1,
         "par": round(float(replay.par[worst, layer]), 6),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
@@ -102,17 +101,18 @@ def grid_from_mapping(mapping: Any) -> Grid:
     for row_number, row in enumerate(top["cases"]):
         place = f"cases[{row_number}]"
         row = _keys(row, ("model", "dataset", "ep"), place)
-        if row["model"] not in shapes:
-            raise _wrong(f"{place}.model", row["model"], f"one of models: {', '.join(map(str, shapes))}")
+        model = _name(row["model"], f"{place}.model")
+        if model not in shapes:
+            raise _wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, shapes))}")
         dataset = _name(row["dataset"], f"{place}.dataset")
         if not isinstance(row["ep"], list) or not row["ep"]:
             raise _wrong(f"{place}.ep", row["ep"], "a list of device counts")
-        layers, experts = shapes[row["model"]]
+        layers, experts = shapes[model]
         for ep in row["ep"]:
             _number(ep, f"{place}.ep", int, least=1)
             if experts % ep:
-                raise _wrong(f"{place}.ep", ep, f"a divisor of the {experts} experts of {row['model']}")
-            case = Case(_name(row["model"], f"{place}.model"), dataset, ep, layers, experts, window, latency)
+                raise _wrong(f"{place}.ep", ep, f"a divisor of the {experts} experts of {model}")
+            case = Case(model, dataset, ep, layers, experts, window, latency)
             if case in cases:
                 raise _wrong(place, case.name, "every case listed once")
             cases.append(case)
@@ -148,9 +148,10 @@ def _numbers(kind: Any, value: Any, place: str) -> Any:
 
 def _number(value: Any, place: str, kind: type, least: int) -> Any:
     kinds = int if kind is int else (int, float)
-    if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value) or value < least:
+    # The upper bound refuses NaN and infinity too.
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value < 2**63:
         words = "an integer" if kind is int else "a number"
-        raise _wrong(place, value, f"{words} of at least {least}")
+        raise _wrong(place, value, f"{words} of at least {least} and below 2^63")
     return kind(value)
 
 

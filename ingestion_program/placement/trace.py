@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,13 +107,17 @@ def check_fits(trace: Trace, name: str, layers: int, experts: int, window: int) 
 
 def _read(path: Path, name: str) -> np.ndarray:
     try:
-        if path.suffix == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as archive:
-            if len(archive.files) != 1:
-                raise ValueError(f"{len(archive.files)} arrays in the file")
-            return archive[archive.files[0]]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(stored, np.ndarray):
+            with stored as archive:
+                if len(archive.files) != 1:
+                    raise ValueError(f"{len(archive.files)} arrays in the file")
+                stored = archive[archive.files[0]]
+        if not isinstance(stored, np.ndarray):
+            raise ValueError("no array in the file")
+        return stored
+    # numpy and zipfile raise nearly anything on a damaged file: TokenError, NotImplementedError, ...
+    except Exception as error:
         raise OrganizerError(
             "the trace cannot be read",
             got=f"{type(error).__name__}: {error}",

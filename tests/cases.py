@@ -1,0 +1,71 @@
+"""Small cases, traces, policies and grids that several tests build on."""
+
+import numpy as np
+
+from placement.grid import Case
+from placement.trace import Trace
+
+# design.md's worked example: hotness of every iteration and layer (the 0 becomes 1), and the named rows.
+EXAMPLE_HOTNESS = (4, 2, 1, 0)
+A0 = [[0, 1, 1], [2, 3, 3]]
+B = [[0, 1, 2], [0, 1, 3]]
+C = [[0, 1, 2], [0, 3, 3]]
+P = [[1, 0, 1], [2, 3, 3]]
+NONSENSE = [[99, -7, 99], [99, 99, 99]]
+
+
+def make_case(layers=2, experts=4, devices=2, window=3, latency=0, model="M", dataset="d"):
+    return Case(model, dataset, devices, layers, experts, window, latency)
+
+
+def make_trace(hotness):
+    return Trace(np.asarray(hotness, np.int32))
+
+
+def steady_trace(iterations=12, layers=2, hotness=EXAMPLE_HOTNESS):
+    """The same hotness of the experts in every iteration and layer."""
+    return make_trace(np.tile(hotness, (iterations, layers, 1)))
+
+
+def redeploy(priority, table):
+    """An answer as the simulator takes it."""
+    return np.array(priority, np.int64), np.array(table, np.int64)
+
+
+class Answers:
+    """A policy that gives one answer after the other and remembers what it was called with."""
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+        self.seen = []
+        self.deployments = []
+
+    def __call__(self, start, stop, deployment, iteration):
+        self.seen.append((start + 1, stop))
+        self.deployments.append(deployment.tolist())
+        return self._answers.pop(0)
+
+
+def random_rows(rng, experts, devices):
+    """Rows [device, slot] in which every expert has a slot and chance fills the others."""
+    held = np.concatenate([np.arange(experts), rng.integers(0, experts, devices)])
+    return rng.permutation(held).reshape(devices, -1)
+
+
+def grid_mapping(**changes):
+    """Content of a valid small grid file, with some keys replaced."""
+    limits = dict.fromkeys(("start_seconds", "call_seconds", "case_seconds", "grid_seconds"), 10)
+    mapping = {
+        "name": "tiny",
+        "window": 3,
+        "latency": 0,
+        "cost": {
+            "balanced_compute_seconds": 60.0,
+            "expert_bytes": 88_080_384,
+            "bandwidth_bytes_per_second": 900_000_000_000,
+        },
+        "limits": limits | {"memory_bytes": 4 * 2**30, "log_bytes": 65_536},
+        "models": {"M": {"layers": 2, "experts": 4}},
+        "cases": [{"model": "M", "dataset": "d", "ep": [2, 4]}],
+    }
+    return mapping | changes

@@ -1,0 +1,83 @@
+"""Device loads and PAR of one layer: what holds for any hotness and rows."""
+
+import numpy as np
+import pytest
+
+from cases import random_rows
+from placement.balance import BLOCK, device_loads, par
+from placement.deployment import changed_slots, initial_deployment, replica_counts
+from plain_replay import initial_deployment as plain_initial_deployment
+from plain_replay import plain_par
+
+
+def random_layer(seed, experts=12, devices=4, iterations=1100):
+    """hotness [expert, iteration] longer than one block of the kernel, totals, rows [device, slot]."""
+    rng = np.random.default_rng(seed)
+    hotness = rng.integers(1, 2**31, (experts, iterations)).astype(np.int32)
+    return hotness, hotness.sum(axis=0, dtype=np.int64), random_rows(rng, experts, devices)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_device_loads_add_up_to_the_hotness(seed):
+    hotness, totals, rows = random_layer(seed)
+    np.testing.assert_allclose(device_loads(hotness, rows).sum(axis=0), totals, rtol=1e-13)
+
+
+def test_an_expert_twice_on_a_device_counts_both_shares():
+    loads = device_loads(np.array([[6], [4], [2]]), np.array([[0, 0], [0, 1], [2, 1]]))
+    assert loads.tolist() == [[4.0], [4.0], [4.0]]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_par_lies_between_one_and_the_number_of_devices(seed):
+    hotness, totals, rows = random_layer(seed)
+    measured = par(hotness, totals, rows)
+    assert measured.min() >= 1 and measured.max() <= len(rows) and measured.std() > 0
+
+
+def test_all_load_on_one_device_has_a_par_of_the_number_of_devices():
+    assert par(np.array([[9], [0], [0]]), np.array([9]), np.array([[0, 0], [1, 1], [2, 2]])).tolist() == [3.0]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_names_of_experts_and_devices_do_not_matter_to_par(seed):
+    hotness, totals, rows = random_layer(seed)
+    rng = np.random.default_rng(seed)
+    measured = par(hotness, totals, rows)
+    assert np.array_equal(par(hotness, totals, rng.permutation(rows)), measured)
+    new_name = rng.permutation(len(hotness))
+    assert np.array_equal(par(hotness[np.argsort(new_name)], totals, new_name[rows]), measured)
+    np.testing.assert_allclose(par(hotness, totals, rng.permuted(rows, axis=1)), measured, rtol=1e-13)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_par_equals_the_slow_oracle_beyond_one_block(seed):
+    hotness, totals, rows = random_layer(seed)
+    assert hotness.shape[1] > 2 * BLOCK and hotness.shape[1] % BLOCK
+    expected = [plain_par(column, rows.tolist()) for column in hotness.T.tolist()]
+    np.testing.assert_allclose(par(hotness, totals, rows), expected, rtol=1e-12, atol=0)
+
+
+def test_par_does_not_depend_on_how_the_iterations_are_cut():
+    hotness, totals, rows = random_layer(3)
+    parts = [par(hotness[:, cut], totals[cut], rows) for cut in (slice(0, 7), slice(7, 600), slice(600, None))]
+    assert np.array_equal(np.concatenate(parts), par(hotness, totals, rows))
+    assert par(hotness[:, :0], totals[:0], rows).shape == (0,)
+
+
+# Tables
+
+
+@pytest.mark.parametrize(("experts", "devices"), [(4, 1), (4, 2), (4, 4), (6, 3), (256, 32), (128, 128)])
+def test_initial_deployment_is_the_designs(experts, devices):
+    table = initial_deployment(2, experts, devices)
+    assert table.dtype == np.int64
+    assert table.tolist() == plain_initial_deployment(2, experts, devices)
+
+
+def test_replicas_and_changed_slots_are_counted_slot_by_slot():
+    rows = np.array([[0, 1, 1], [2, 2, 1]])
+    assert replica_counts(rows, 5).tolist() == [1, 3, 2, 0, 0]
+    assert changed_slots(rows, rows) == 0
+    assert changed_slots(rows, np.array([[1, 0, 1], [2, 2, 1]])) == 2
+    assert changed_slots(rows, rows[::-1]) == 4

@@ -1,0 +1,105 @@
+"""DS-EPLB: slot for slot what the slow oracle plans, ties and float32 rounding included."""
+
+import numpy as np
+import pytest
+
+from placement.ds_eplb import ds_eplb, pack, replicate
+from plain_ds_eplb import plain_ds_eplb
+
+SIZES = [(1, 4, 2, 2), (3, 8, 4, 4), (2, 12, 3, 3), (2, 6, 6, 6), (2, 5, 1, 1), (4, 16, 8, 8), (2, 16, 4, 8)]
+
+
+def draw(kind, rng, layers, experts):
+    """Weights [layer, expert] with ties of one kind."""
+    shape = (layers, experts)
+    if kind == "small":
+        return rng.integers(0, 4, shape)
+    if kind == "equal":
+        return np.full(shape, 7)
+    if kind == "zero":
+        return np.zeros(shape, np.int64)
+    if kind == "one hot":
+        return np.where(np.arange(experts) == experts - 1, 1000, 0) * np.ones(shape, np.int64)
+    if kind == "multiples":
+        return rng.integers(1, 4, shape) * 12
+    return 2**31 * 1024 - rng.integers(0, 2**20, shape)
+
+
+@pytest.mark.parametrize("kind", ["small", "equal", "zero", "one hot", "multiples", "large"])
+@pytest.mark.parametrize("size", SIZES)
+def test_plans_equal_the_slow_oracle_slot_for_slot(kind, size):
+    layers, experts, devices, redundant = size
+    rng = np.random.default_rng(experts * 100 + devices)
+    for _ in range(8):
+        weights = draw(kind, rng, layers, experts)
+        table = ds_eplb(weights, devices, redundant)
+        assert table.dtype == np.int64
+        assert table.shape == (layers, devices, (experts + redundant) // devices)
+        assert table.tolist() == plain_ds_eplb(weights, devices, redundant)
+
+
+@pytest.mark.parametrize(("experts", "devices"), [(256, 32), (256, 256), (128, 128)])
+def test_official_sizes_equal_the_slow_oracle_and_cover_every_expert(experts, devices):
+    layers = 58 if experts == 256 else 94
+    rng = np.random.default_rng(devices)
+    weights = rng.lognormal(14, 1, (layers, experts)).astype(np.int64)
+    table = ds_eplb(weights, devices, devices)
+    checked = [0, layers // 2, layers - 1]
+    assert table[checked].tolist() == plain_ds_eplb(weights[checked], devices, devices)
+    assert all(set(rows.ravel().tolist()) == set(range(experts)) for rows in table)
+
+
+def test_the_plan_of_a_small_example_computed_by_hand():
+    # Replicas: expert 0 (12), then 0 again (6, before expert 1's 6). Shares: 1 -> 6, 0 -> 4 4 4, 2 -> 3, 3 -> 3.
+    replica_expert, replica_weight = replicate(np.array([[12, 6, 3, 3]], np.float32), 2)
+    assert replica_expert.tolist() == [[0, 1, 2, 3, 0, 0]]
+    assert replica_weight.tolist() == [[4, 6, 3, 3, 4, 4]]
+    # Packed: 1 on device 0 (6), 0 on 1 (4), 0 on 1 (8), 0 on 0 (10), 2 on 1 (11, full), 3 on 0.
+    assert pack(replica_expert, replica_weight, 2).tolist() == [[[1, 0, 3], [0, 0, 2]]]
+    assert ds_eplb(np.array([[12, 6, 3, 3]]), 2, 2).tolist() == [[[1, 0, 3], [0, 0, 2]]]
+
+
+def test_of_equal_experts_the_first_ones_get_the_replicas_and_devices_fill_in_turn():
+    assert ds_eplb(np.full((1, 4), 5), 2, 2).tolist() == [[[2, 0, 0], [3, 1, 1]]]
+
+
+def test_a_full_device_gets_nothing_however_light_it_is():
+    # Without weight every device stays the lightest: the first one fills up, then the second.
+    assert ds_eplb(np.zeros((1, 4), np.int64), 2, 2).tolist() == [[[0, 1, 2], [3, 0, 0]]]
+
+
+def test_layers_are_planned_independently():
+    weights = np.random.default_rng(2).integers(0, 9, (5, 8))
+    together = ds_eplb(weights, 4, 4)
+    assert together.tolist() == [ds_eplb(weights[[layer]], 4, 4)[0].tolist() for layer in range(5)]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint32, np.float32, np.float64])
+def test_the_type_of_the_weights_does_not_matter_and_they_are_not_changed(dtype):
+    weights = np.random.default_rng(3).integers(0, 50, (3, 12))
+    given = weights.astype(dtype)
+    assert ds_eplb(given, 3, 3).tolist() == ds_eplb(weights.tolist(), 3, 3).tolist()
+    assert np.array_equal(given, weights) and given.dtype == dtype
+
+
+# float32: tables that double precision would plan otherwise, pinned so that every numpy gives them
+
+
+def test_weights_that_float32_cannot_tell_apart_are_ties():
+    large = 2**31 * 1024
+    # In double precision expert 1 would be the heaviest and get the replica.
+    assert ds_eplb(np.array([[large, large + 1]]), 1, 1).tolist() == [[[1, 0, 0]]]
+    assert ds_eplb(np.array([[large, large + 2**18]]), 1, 1).tolist() == [[[0, 1, 1]]]
+
+
+def test_loads_are_accumulated_in_float32():
+    # Both devices carry 2^25, to which float32 cannot add 1: device 0 stays the lightest until it is full.
+    table = ds_eplb(np.array([[2**25, 2**25, 1, 1, 1, 1]]), 2, 2)
+    assert table.tolist() == [[[0, 0, 2, 3], [1, 1, 4, 5]]]
+
+
+def test_shares_are_divided_in_float32():
+    # A third of either weight is 5000000.5 in float32, so the replicas keep the order in which they were added.
+    weights = np.array([[15_000_001, 15_000_002]])
+    assert replicate(weights.astype(np.float32), 4)[1].tolist() == [[5000000.5] * 6]
+    assert ds_eplb(weights, 1, 4).tolist() == [[[0, 1, 1, 0, 1, 0]]]

@@ -1,0 +1,194 @@
+"""Why a case costs what it costs: heat map, costliest windows, largest redeployment."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cases import A0, Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
+from placement.explain import BINS, explain
+from placement.replay import replay
+
+
+def decline(*_):
+    return None
+
+
+def planted_trace():
+    """20 iterations of ones; in layer 1 expert 2 is hot in 9 .. 12, most of all in 11; layer 0 a little in 14."""
+    hotness = np.ones((20, 2, 4), np.int32)
+    hotness[8:12, 1, 2] = [41, 41, 81, 41]
+    hotness[13, 0, 0] = 5
+    return make_trace(hotness)
+
+
+# Heat map
+
+
+@pytest.mark.parametrize("iterations", [9, 63, BINS, 65, 130, 200])
+def test_heat_map_is_the_mean_par_of_each_layer_over_each_bin(iterations):
+    trace = make_trace(np.random.default_rng(1).integers(1, 50, (iterations, 3, 4)))
+    measured = replay(trace, make_case(layers=3), decline)
+    explained = explain(measured, trace)
+    starts = explained["bin_starts"]
+    assert starts[0] == 1 and len(starts) == min(iterations, BINS) and len(explained["heat_map"]) == 3
+    sizes = np.diff([*starts, iterations + 1])
+    assert sizes.min() >= 1 and sizes.max() - sizes.min() <= 1
+    for layer, heat in enumerate(explained["heat_map"]):
+        bins = np.split(measured.par[:, layer], np.array(starts[1:]) - 1)
+        assert heat == pytest.approx([values.mean() for values in bins], abs=0.00006)
+        assert np.dot(heat, sizes) / iterations == pytest.approx(measured.par[:, layer].mean(), abs=0.00006)
+
+
+# Costliest windows
+
+
+def test_the_costliest_window_names_iteration_layer_device_and_the_hot_expert():
+    trace = planted_trace()
+    worst = explain(replay(trace, make_case(window=4), decline), trace)["costliest_windows"][0]
+    # Device 1 holds experts 2 3 3. In iteration 11 it carries 81 + 1 of 84, in the others 41 + 1 of 44.
+    assert worst == {
+        "first_iteration": 9,
+        "last_iteration": 12,
+        "mean_par": round((3 * 84 / 44 + 164 / 84 + 4) / 8, 6),
+        "layers": [
+            {
+                "layer": 1,
+                "mean_par": round((3 * 84 / 44 + 164 / 84) / 4, 6),
+                "iteration": 11,
+                "par": round(164 / 84, 6),
+                "device": 1,
+                "device_load": 82.0,
+                "mean_load": 42.0,
+                "experts": [
+                    {"expert": 2, "hotness": 81, "replicas": 1},
+                    {"expert": 3, "hotness": 1, "replicas": 2},
+                ],
+            },
+            {
+                "layer": 0,
+                "mean_par": 1.0,
+                "iteration": 9,
+                "par": 1.0,
+                "device": 0,
+                "device_load": 2.0,
+                "mean_load": 2.0,
+                "experts": [
+                    {"expert": 0, "hotness": 1, "replicas": 1},
+                    {"expert": 1, "hotness": 1, "replicas": 2},
+                ],
+            },
+        ],
+    }
+
+
+def test_windows_come_costliest_first_and_equal_ones_in_order_of_time():
+    trace = planted_trace()
+    windows = explain(replay(trace, make_case(window=4), decline), trace)["costliest_windows"]
+    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [(9, 12), (13, 16), (1, 4)]
+    assert windows[1]["layers"][0]["layer"] == 0 and windows[1]["layers"][0]["iteration"] == 14
+
+
+def test_the_last_window_ends_with_the_trace():
+    hotness = np.ones((10, 1, 4), np.int32)
+    hotness[9, 0, 3] = 9
+    trace = make_trace(hotness)
+    windows = explain(replay(trace, make_case(layers=1, window=4), decline), trace)["costliest_windows"]
+    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [(9, 10), (1, 4), (5, 8)]
+
+
+def test_a_window_lists_its_three_costliest_layers_and_a_device_its_three_hottest_experts():
+    hotness = np.ones((5, 5, 8), np.int32)
+    for layer, hot in enumerate([3, 9, 1, 7, 5]):
+        hotness[:, layer, 1] = hot
+    trace = make_trace(hotness)
+    measured = replay(trace, make_case(5, 8, 2, window=3), decline)
+    layers = explain(measured, trace)["costliest_windows"][0]["layers"]
+    assert [layer["layer"] for layer in layers] == [1, 3, 4]
+    assert [expert["expert"] for expert in layers[0]["experts"]] == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "experts"),
+    [
+        # Device 0 gets 12 / 3 of expert 0, 7 of 1 and 3 of 2.
+        ([[0, 1, 2], [0, 0, 3]], [1, 0, 2]),
+        # Device 0 gets both halves of expert 0, so 12, and 7 of 1.
+        ([[0, 1, 0], [2, 2, 3]], [0, 1]),
+    ],
+)
+def test_experts_of_the_hottest_device_come_in_order_of_the_load_they_bring(rows, experts):
+    trace = steady_trace(12, layers=1, hotness=(12, 7, 3, 1))
+    answers = Answers(redeploy([0], [rows]), None)
+    windows = explain(replay(trace, make_case(layers=1), answers), trace)["costliest_windows"]
+    layers = [window["layers"][0] for window in windows if window["first_iteration"] > 5]
+    assert layers and all(layer["device"] == 0 for layer in layers)
+    assert [[expert["expert"] for expert in layer["experts"]] for layer in layers] == [experts] * len(layers)
+
+
+def test_the_hottest_device_is_that_of_the_rows_the_iteration_was_measured_with():
+    hotness = np.ones((9, 1, 4), np.int32)
+    hotness[5:, 0, 0] = 50
+    trace, moved = make_trace(hotness), [[2, 3, 3], [0, 1, 1]]
+    case = make_case(layers=1)
+    windows = explain(replay(trace, case, Answers(redeploy([0], [moved]), None)), trace)["costliest_windows"]
+    # Applied in iteration 5: from 6 on expert 0 is on device 1.
+    assert windows[0]["first_iteration"] == 7 and windows[0]["layers"][0]["device"] == 1
+    stayed = explain(replay(trace, case, decline), trace)["costliest_windows"]
+    assert stayed[0]["first_iteration"] == 7 and stayed[0]["layers"][0]["device"] == 0
+
+
+# Largest redeployment
+
+
+def test_without_redeployments_there_is_no_largest():
+    trace = steady_trace()
+    assert explain(replay(trace, make_case(), decline), trace)["largest_redeployment"] is None
+
+
+def test_the_largest_redeployment_shows_loads_of_the_windows_around_its_largest_layer():
+    spans = [(7, [1, 1, 1, 9]), (3, [4, 2, 1, 1]), (3, [2, 2, 2, 10]), (7, [9, 1, 1, 1])]
+    trace = make_trace([[hotness] * 2 for count, hotness in spans for _ in range(count)])
+    answers = Answers(redeploy([0], [B, P]), redeploy([1, 0], [C, B]), None, None)
+    largest = explain(replay(trace, make_case(), answers), trace)["largest_redeployment"]
+    # Call 1, at 4, changes 3 slots in iteration 5. Call 2, at 9, changes 3 of layer 1 in 10, then 1 of layer 0.
+    # Layer 1 had A0 in 8 .. 10 (loads 6 and 2) and has B in 11 .. 13 (loads 4 and 12).
+    assert largest == {
+        "call": 2,
+        "first_iteration": 10,
+        "last_iteration": 11,
+        "changed": 4,
+        "layer": 1,
+        "loads_before": [1.5, 0.5],
+        "loads_after": [0.5, 1.5],
+    }
+
+
+def test_of_equal_redeployments_the_first_and_of_equal_layers_the_lower_one_is_shown():
+    trace = steady_trace(12)
+    answers = Answers(redeploy([1, 0], [B, B]), redeploy([0, 1], [A0, A0]))
+    largest = explain(replay(trace, make_case(), answers), trace)["largest_redeployment"]
+    assert (largest["call"], largest["changed"], largest["layer"]) == (1, 6, 0)
+
+
+def test_a_redeployment_in_the_last_iteration_has_no_loads_after_it():
+    trace = steady_trace(5)
+    largest = explain(replay(trace, make_case(), Answers(redeploy([0], [B, B]))), trace)["largest_redeployment"]
+    assert (largest["loads_before"], largest["loads_after"]) == ([1.5, 0.5], [])
+
+
+def test_loads_are_relative_to_a_mean_device_of_one():
+    rng = np.random.default_rng(4)
+    trace, case = make_trace(rng.integers(1, 50, (40, 2, 8))), make_case(2, 8, 4, window=9)
+    table = [random_rows(rng, 8, 4) for _ in range(2)]
+    largest = explain(replay(trace, case, lambda *_: redeploy([0, 1], table)), trace)["largest_redeployment"]
+    for loads in (largest["loads_before"], largest["loads_after"]):
+        assert len(loads) == 4 and len(set(loads)) > 1
+        assert np.mean(loads) == pytest.approx(1, abs=0.00006)
+
+
+def test_an_explanation_is_strict_json():
+    trace = planted_trace()
+    explained = explain(replay(trace, make_case(), lambda *_: redeploy([1, 0], [B, P])), trace)
+    assert explained["largest_redeployment"]["loads_after"]
+    assert json.loads(json.dumps(explained, allow_nan=False)) == explained

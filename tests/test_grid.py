@@ -1,0 +1,185 @@
+"""Grids: the two that ship, what follows from a case, and what is said about a malformed grid file."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cases import grid_mapping
+from placement.errors import OrganizerError
+from placement.grid import cost_mapping, grid_from_mapping
+
+PROGRAM = Path(__file__).resolve().parents[1] / "ingestion_program"
+COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000}
+LIMITS = {
+    "start_seconds": 30,
+    "call_seconds": 10,
+    "case_seconds": 60,
+    "grid_seconds": 1500,
+    "memory_bytes": 4 * 2**30,
+    "log_bytes": 64 * 2**10,
+}
+DS_R1, QWEN3 = (58, 256, (32, 64, 128, 256)), (94, 128, (32, 64, 128))
+OFFICIAL = [("DS-R1", dataset, *DS_R1) for dataset in ("ShareGPT", "WildChat", "LmSys", "Mix")]
+OFFICIAL += [("Qwen3", dataset, *QWEN3) for dataset in ("ShareGPT", "WildChat", "LmSys")]
+SAMPLE = [("DS-R1", "generated", *DS_R1), ("Qwen3", "generated", *QWEN3)]
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "window", "count", "traces"),
+    [("grid.yaml", "sample", 128, 7, SAMPLE), ("grid_official.yaml", "official", 1024, 25, OFFICIAL)],
+)
+def test_the_shipped_grids_are_the_designs(file, name, window, count, traces):
+    grid = grid_from_mapping(yaml.safe_load((PROGRAM / file).read_text(encoding="utf-8")))
+    expected = [
+        (model, dataset, ep, layers, experts, window, 0)
+        for model, dataset, layers, experts, eps in traces
+        for ep in eps
+    ]
+    assert [tuple(asdict(case).values()) for case in grid.cases] == expected
+    assert len(grid.cases) == count
+    assert (grid.name, grid.window, grid.latency) == (name, window, 0)
+    assert cost_mapping(grid.cost) == COST
+    assert asdict(grid.limits) == LIMITS
+    assert [[case.ep for case in cases] for cases in grid.by_trace()] == [list(trace[4]) for trace in traces]
+
+
+def test_a_case_has_the_sizes_that_follow_from_it():
+    first, second = grid_from_mapping(grid_mapping()).cases
+    assert (first.devices, first.redundant_experts, first.slots, first.name) == (2, 2, 3, "M/d ep 2")
+    assert (second.devices, second.redundant_experts, second.slots, second.name) == (4, 4, 2, "M/d ep 4")
+
+
+def test_latency_may_be_left_out_and_is_then_0():
+    mapping = grid_mapping()
+    del mapping["latency"]
+    assert grid_from_mapping(mapping).latency == 0
+    assert {case.latency for case in grid_from_mapping(grid_mapping(latency=7)).cases} == {7}
+
+
+def test_cases_keep_the_files_order_and_only_neighbours_share_a_trace():
+    rows = [("d", [4, 2]), ("other", [1]), ("d", [1])]
+    mapping = grid_mapping(cases=[{"model": "M", "dataset": dataset, "ep": ep} for dataset, ep in rows])
+    groups = grid_from_mapping(mapping).by_trace()
+    assert [[(case.dataset, case.ep) for case in cases] for cases in groups] == [
+        [("d", 4), ("d", 2)],
+        [("other", 1)],
+        [("d", 1)],
+    ]
+
+
+def case_row(**changes):
+    return {"cases": [{"model": "M", "dataset": "d", "ep": [2]} | changes]}
+
+
+def nested(key, **changes):
+    """A section of the grid with some of its keys replaced."""
+    return {key: grid_mapping()[key] | changes}
+
+
+AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
+A_NAME, A_DIVISOR = "a name without slashes or a leading dot", "a divisor of the 4 experts of M"
+COST_KEYS = "exactly the keys balanced_compute_seconds, expert_bytes, bandwidth_bytes_per_second"
+
+MALFORMED = [
+    # Whole numbers
+    ({"window": 0}, "window", "0", AN_INTEGER),
+    ({"window": 3.0}, "window", "3.0", AN_INTEGER),
+    ({"window": "3"}, "window", "'3'", AN_INTEGER),
+    ({"window": True}, "window", "True", AN_INTEGER),
+    ({"window": None}, "window", "None", AN_INTEGER),
+    ({"window": float("nan")}, "window", "nan", AN_INTEGER),
+    ({"window": 2**63}, "window", "9223372036854775808", AN_INTEGER),
+    ({"latency": -1}, "latency", "-1", "an integer of at least 0 and below 2^63"),
+    ({"latency": False}, "latency", "False", "an integer of at least 0 and below 2^63"),
+    # Cost and limits
+    ({"cost": None}, "cost", "None", f"a mapping with {COST_KEYS.removeprefix('exactly ')}"),
+    ({"cost": {}}, "cost", "[]", COST_KEYS),
+    (nested("cost", expert_bytes=0), "cost.expert_bytes", "0", AN_INTEGER),
+    (nested("cost", expert_bytes=8.5), "cost.expert_bytes", "8.5", AN_INTEGER),
+    (nested("cost", balanced_compute_seconds=True), "cost.balanced_compute_seconds", "True", A_NUMBER),
+    (nested("cost", balanced_compute_seconds=float("nan")), "cost.balanced_compute_seconds", "nan", A_NUMBER),
+    (nested("cost", bandwidth_bytes_per_second=float("inf")), "cost.bandwidth_bytes_per_second", "inf", A_NUMBER),
+    (nested("cost", bandwidth_bytes_per_second="9e11"), "cost.bandwidth_bytes_per_second", "'9e11'", A_NUMBER),
+    (nested("cost", bandwidth_bytes_per_second=10**400), "cost.bandwidth_bytes_per_second", f"{10**400}", A_NUMBER),
+    (nested("limits", call_seconds=0), "limits.call_seconds", "0", A_NUMBER),
+    (nested("limits", memory_bytes=4e9), "limits.memory_bytes", "4000000000.0", AN_INTEGER),
+    # Models
+    ({"models": {}}, "models", "{}", "a mapping of model name to {layers, experts}"),
+    ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),
+    ({"models": {"M": 2}}, "models.M", "2", "a mapping with the keys layers, experts"),
+    ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", "exactly the keys layers, experts"),
+    ({"models": {"M": {"layers": 0, "experts": 4}}}, "models.M.layers", "0", AN_INTEGER),
+    ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", AN_INTEGER),
+    # Cases
+    ({"cases": []}, "cases", "[]", "a list of {model, dataset, ep: [..]}"),
+    ({"cases": {"M": [2]}}, "cases", "{'M': [2]}", "a list of {model, dataset, ep: [..]}"),
+    ({"cases": ["M/d"]}, "cases[0]", "'M/d'", "a mapping with the keys model, dataset, ep"),
+    (case_row(eps=[2]), "cases[0]", "['dataset', 'ep', 'eps', 'model']", "exactly the keys model, dataset, ep"),
+    (case_row(model="GPT"), "cases[0].model", "'GPT'", "one of models: M"),
+    (case_row(model=["M"]), "cases[0].model", "['M']", A_NAME),
+    (case_row(ep=[]), "cases[0].ep", "[]", "a list of device counts"),
+    (case_row(ep=2), "cases[0].ep", "2", "a list of device counts"),
+    (case_row(ep=[2, 3]), "cases[0].ep", "3", A_DIVISOR),
+    (case_row(ep=[8]), "cases[0].ep", "8", A_DIVISOR),
+    (case_row(ep=[0]), "cases[0].ep", "0", AN_INTEGER),
+    (case_row(ep=[True]), "cases[0].ep", "True", AN_INTEGER),
+    (case_row(ep=[2.0]), "cases[0].ep", "2.0", AN_INTEGER),
+    (case_row(ep=[2, 4, 2]), "cases[0]", "'M/d ep 2'", "every case listed once"),
+    ({"cases": case_row()["cases"] * 2}, "cases[1]", "'M/d ep 2'", "every case listed once"),
+    # Names, which become part of a path
+    *[
+        (case_row(dataset=name), "cases[0].dataset", repr(name), A_NAME)
+        for name in ("", "..", ".hidden", "../d", "a/b", "/etc/passwd", "a\\b", "d\0", None, 5, ["d"])
+    ],
+    ({"name": "../sample"}, "name", "'../sample'", A_NAME),
+    ({"name": 1}, "name", "1", A_NAME),
+    ({"models": {"..": {"layers": 2, "experts": 4}}} | case_row(model=".."), "cases[0].model", "'..'", A_NAME),
+]
+
+
+def refusal(mapping):
+    with pytest.raises(OrganizerError) as caught:
+        grid_from_mapping(mapping)
+    return str(caught.value)
+
+
+def text(place, got, expected):
+    return f"grid: {place} is not valid. Got: {got}. Expected: {expected}. Next: correct the grid file."
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "got", "expected"), MALFORMED, ids=[place for _, place, _, _ in MALFORMED]
+)
+def test_a_malformed_value_is_named_with_its_place(changes, place, got, expected):
+    assert refusal(grid_mapping(**changes)) == text(place, got, expected)
+
+
+KEYS = "name, window, latency, cost, limits, models, cases"
+
+
+@pytest.mark.parametrize("missing", ["name", "window", "cost", "limits", "models", "cases"])
+def test_a_missing_key_is_refused(missing):
+    mapping = grid_mapping()
+    del mapping[missing]
+    assert refusal(mapping) == text("grid", sorted(mapping), f"exactly the keys {KEYS}")
+
+
+@pytest.mark.parametrize(("section", "missing"), [("cost", "expert_bytes"), ("limits", "log_bytes")])
+def test_a_missing_key_of_a_section_is_refused(section, missing):
+    mapping = grid_mapping()
+    keys = ", ".join(mapping[section])
+    del mapping[section][missing]
+    assert refusal(mapping) == text(section, sorted(mapping[section]), f"exactly the keys {keys}")
+
+
+def test_an_unknown_key_is_refused():
+    expected = text("grid", sorted([*grid_mapping(), "windows"]), f"exactly the keys {KEYS}")
+    assert refusal(grid_mapping(windows=3)) == expected
+    assert refusal({**grid_mapping(), 5: 1}).startswith("grid: grid is not valid. Got: ['5', 'cases', ")
+
+
+@pytest.mark.parametrize(("content", "got"), [(None, "None"), ([], "[]"), ("sample", "'sample'"), (3, "3")])
+def test_a_file_that_is_no_mapping_is_refused(content, got):
+    assert refusal(content) == text("grid", got, f"a mapping with the keys {KEYS}")
