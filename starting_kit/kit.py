@@ -68,6 +68,8 @@ def policy_folder(path: Path) -> Path:
 def run(folder: Path, grid: Path, traces: Path, reference: Path, output: Path, jobs: int) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
     prediction, scoring = output / "prediction", output / "scoring"
+    # An earlier run's results must not be scored should this one not begin.
+    (prediction / "results.json").unlink(missing_ok=True)
     _program(
         INGESTION / "ingestion.py",
         *("--submission", folder, "--traces", traces, "--grid", grid, "--output", prediction, "--jobs", jobs),
@@ -105,6 +107,7 @@ def check(folder: Path, grid_path: Path) -> int:
 def _try_case(folder: Path, case: Any, grid: Any) -> None:
     import numpy as np
 
+    from placement.errors import PolicyError
     from placement.policy_process import PolicyProcess
     from placement.replay import replay
     from placement.trace import Trace
@@ -118,6 +121,8 @@ def _try_case(folder: Path, case: Any, grid: Any) -> None:
         with process:
             form = process.start()
             calls = len(replay(trace, case, process.rebalance).calls)
+    except PolicyError as error:
+        raise error.at(f"{case.model} ep {case.ep}") from None
     finally:
         for line in process.log.splitlines():
             print(f"  | {line}")

@@ -27,6 +27,8 @@ FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
 RESERVED = "placement"
 # With one of these the platform would run the submission's own command beside the ingestion program.
 COMMAND_FILES = ("metadata", "metadata.yaml")
+# An exception's text is cut here, so that its place in policy.py still fits into the message.
+LONGEST_EXCEPTION = 1000
 
 Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
 
@@ -161,7 +163,12 @@ def read_class_answer(answer: Any) -> Redeployment | None:
 
 def describe(error: BaseException, folder: Path) -> str:
     """An exception with its place in the policy's own files: `ValueError: text (policy.py, line 3, in f)`."""
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except Exception as failure:
+        text = f"(its text raised {type(failure).__name__})"
+    text = text if len(text) <= LONGEST_EXCEPTION else f"{text[:LONGEST_EXCEPTION]}..."
+    words = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
         return f"{type(error).__name__}: {error.msg} ({_relative(error.filename, folder)}, line {error.lineno})"
@@ -206,11 +213,13 @@ def _check_arguments(function: Callable[..., Any], count: int, form: str) -> Non
 
 def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
     names = sorted(path.name + "/" * path.is_dir() for path in submission.iterdir()) if submission.is_dir() else []
-    if found:
+    if not submission.is_dir():
+        got, next_step = f"no folder {submission}", "name the folder that holds policy.py"
+    elif found:
         got, next_step = ", ".join(f"{path.name}/policy.py" for path in found), "keep one of them"
     else:
         got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
-        modules = [name for name in names if name.endswith(".py")]
+        modules = [name for name in names if name.lower().endswith(".py")]
         close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
         next_step = f"rename {close[0]} to policy.py" if close else "put policy.py at the top of the zip"
     return SubmissionRefused(
@@ -223,13 +232,18 @@ def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
 
 
 def _no_form(module: ModuleType) -> PolicyError:
-    names = [name for name in vars(module) if not name.startswith("_")]
-    close = difflib.get_close_matches("rebalance", names, 1) + difflib.get_close_matches("Policy", names, 1)
-    hint = f"rename {close[0]}" if close else "define one of the two"
+    kind = getattr(module, "Policy", None)
+    # A class Policy that is no policy has no method rebalance.
+    place, wanted = (kind, ("rebalance",)) if isinstance(kind, type) else (module, ("rebalance", "Policy"))
+    names = [name for name in dir(place) if not name.startswith("_") and callable(getattr(place, name))]
+    got = ", ".join(names[:10])
+    got = f"class Policy with {got or 'no methods'}" if place is kind else got or "no function and no class"
+    pairs = [(close, name) for name in wanted for close in difflib.get_close_matches(name, names, 1) if close != name]
+    hint = f"rename {pairs[0][0]} to {pairs[0][1]}" if pairs else "define one of the two"
     return PolicyError(
         "crashed",
         "policy.py defines no policy",
-        got=", ".join(names[:10]) or "an empty module",
+        got=got,
         expected=FORMS,
         next_step=hint,
     )

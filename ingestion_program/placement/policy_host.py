@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +69,15 @@ def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None) -> Non
 
 
 def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
-    if isinstance(error, MemoryError):
+    # mmap reports used-up memory as an OSError.
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         sandbox.free_report_memory()
         return _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
     if isinstance(error, PolicyError):
         return _report(error.status, error.what, error.got, error.expected, error.next_step)
-    traceback.print_exception(error)
+    # The policy may have closed stderr, and its exception need not have a readable text.
+    with suppress(Exception):
+        traceback.print_exception(error)
     what = "the policy cannot be loaded" if isinstance(error, SyntaxError) else "the policy raised an exception"
     return _report("crashed", what, describe(error, folder))
 

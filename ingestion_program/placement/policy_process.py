@@ -222,7 +222,8 @@ class PolicyProcess:
     def _ended(self) -> PolicyError:
         try:
             code = self._process.wait(timeout=1)
-            got = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            names = {number.value: number.name for number in signal.Signals}
+            got = f"signal {names.get(-code, -code)}" if code < 0 else f"exit code {code}"
         except subprocess.TimeoutExpired:
             got = "a closed answer pipe"
         return PolicyError(

@@ -48,11 +48,11 @@ def integer(header: dict[str, Any], key: str) -> int:
 
 
 def text(header: dict[str, Any], key: str) -> str:
-    """A text field, printable and cut to a sane length. Raises MalformedMessage."""
+    """A text field, printable, on one line and cut to a sane length. Raises MalformedMessage."""
     value = header.get(key)
     if not isinstance(value, str):
         raise MalformedMessage(f"no valid {key}")
-    return printable(value)[:LARGEST_TEXT]
+    return " ".join(printable(value).split())[:LARGEST_TEXT]
 
 
 def printable(value: str) -> str:

@@ -113,7 +113,8 @@ def _in_process(job: Job, finished: Callable[[Outcome], None]) -> list[Outcome] 
     while len(outcomes) < len(job.cases):
         try:
             answer = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError):
+            # An OSError means: it ended in the middle of a message.
             process.join()
             answer = _lost(job, job.cases[len(outcomes)], process.exitcode)
         if isinstance(answer, OrganizerError):

@@ -25,7 +25,10 @@ def limit_process(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes + REPORT_BYTES))
+        highest, present = memory_bytes + REPORT_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]
+        # A machine may set a lower limit of its own, which cannot be raised.
+        hard = highest if present == resource.RLIM_INFINITY else min(highest, present)
+        resource.setrlimit(resource.RLIMIT_AS, (min(memory_bytes, hard), hard))
 
 
 def free_report_memory() -> None:

@@ -1,0 +1,243 @@
+"""The ingestion program as the platform starts it: its files, its exit code, its log, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+
+import placement.run
+import reference
+from placement.results import MEASURES
+from submissions import CASES, DECLINES, ITERATIONS, SHAPES, run_ingestion, tiny_grid, write_policy, write_world
+
+# DS-EPLB through a module of its own, so that Python would like to write bytecode.
+PLANS = """
+import planner
+print("planner loaded")
+def rebalance(hotness, n_device, n_red_expert):
+    table = planner.ds_eplb(hotness.sum(axis=0), n_device, n_red_expert)
+    return True, range(len(table)), table, None
+"""
+PLANNER = {"planner.py": "from placement.ds_eplb import ds_eplb\n"}
+FILES = ["explain.json", "results.json", "series.npz"]
+SECONDS = rb'("(?:policy_seconds|slowest_call_seconds)": )[0-9.]+'
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def results(world: Path) -> dict[str, Any]:
+    """results.json, strictly read."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    return json.loads((world / "output" / "results.json").read_bytes(), parse_constant=refuse)
+
+
+def statuses(world: Path) -> dict[str, str]:
+    """The status of each case, in the order of the file."""
+    return {f"{row['model']}/{row['dataset']} ep {row['ep']}": row["status"] for row in results(world)["cases"]}
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Ids of the processes that work in a folder or below it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if Path(os.readlink(entry)).is_relative_to(folder):
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny grid with its traces, and DS-EPLB as a submission."""
+    folder = write_world(tmp_path_factory.mktemp("world"))
+    write_policy(folder / "submission", PLANS, PLANNER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scored(world: Path) -> CompletedProcess[str]:
+    """DS-EPLB on the tiny grid, with old files in the way."""
+    output = world / "output"
+    output.mkdir()
+    for name in [*FILES, *(f".{file}.part" for file in FILES)]:
+        (output / name).write_text("old")
+    return run_ingestion(world, world / "submission", "--jobs", "2")
+
+
+def test_a_scored_run_ends_with_code_0_and_says_so(scored: CompletedProcess[str]) -> None:
+    assert (scored.returncode, scored.stderr) == (0, "")
+    assert scored.stdout.endswith("\ningestion: scored\n")
+
+
+def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: CompletedProcess[str]) -> None:
+    content = results(world)
+    rows, _ = reference.build(tiny_grid(), world / "traces", None)
+    expected = [
+        {key: row[key] for key in row if key not in ("static_mean_par", "simulator_version")} for row in rows["cases"]
+    ]
+    assert len(expected) == len(CASES)
+    assert [{key: row[key] for key in want} for row, want in zip(content["cases"], expected, strict=True)] == expected
+    for row, want in zip(content["cases"], expected, strict=True):
+        assert list(row.keys() - want.keys()) and (row["status"], row["message"]) == ("ok", "")
+        assert row.keys() - want.keys() == {"status", "message", "policy_seconds", "slowest_call_seconds"}
+        assert 0 <= row["slowest_call_seconds"] < row["policy_seconds"]
+
+
+def test_the_results_say_what_was_run_and_with_what(world: Path, scored: CompletedProcess[str]) -> None:
+    content = results(world)
+    assert list(content) == ["status", "message", "notes", "grid", "cases", "versions"]
+    assert (content["status"], content["message"]) == ("scored", "")
+    assert content["grid"] == {"name": "tiny", "window": 3, "latency": 0}
+    assert list(content["versions"]) == ["simulator", "python", "numpy", "machine"]
+    (note,) = content["notes"]
+    assert note.startswith("no manifest.yaml in ") and f"note: {note}\n" in scored.stdout
+
+
+def test_the_curves_are_the_reference_s(world: Path, scored: CompletedProcess[str]) -> None:
+    _, curves = reference.build(tiny_grid(), world / "traces", None)
+    expected = {key.replace("/ds_eplb/", "/"): curve for key, curve in curves.items() if "/ds_eplb/" in key}
+    with np.load(world / "output" / "series.npz", allow_pickle=False) as series:
+        assert {key: series[key].tobytes() for key in series} == {key: expected[key].tobytes() for key in expected}
+        for case in CASES:
+            name, ep = case.split(" ep ")
+            shapes = [series[f"{name}/{ep}/{kind}"].shape for kind in ("par", "transmit", "layer_par")]
+            assert shapes == [(ITERATIONS,), (ITERATIONS,), SHAPES[name.split("/")[0]][:1]]
+
+
+def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> None:
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    assert list(explanations) == [case.replace(" ep ", "/") for case in CASES]
+    for case, explanation in explanations.items():
+        assert list(explanation) == ["bin_starts", "heat_map", "costliest_windows", "largest_redeployment"]
+        layers, _ = SHAPES[case.split("/")[0]]
+        assert np.array(explanation["heat_map"]).shape == (layers, len(explanation["bin_starts"]))
+        assert explanation["largest_redeployment"]["changed"] > 0
+
+
+def test_progress_tells_each_case_as_it_ends_and_what_its_policy_printed(scored: CompletedProcess[str]) -> None:
+    line = r"\[(\d)/4\] (\S+ ep \d): ok, mean_par \d\.\d{4}, transmit \d+, policy \d+\.\d\d s\n  \| planner loaded\n"
+    found = re.findall(line, scored.stdout)
+    assert [number for number, _ in found] == list("1234")
+    assert sorted(case for _, case in found) == sorted(CASES)
+
+
+def test_old_results_are_replaced_and_nothing_partial_remains(world: Path, scored: CompletedProcess[str]) -> None:
+    assert sorted(path.name for path in (world / "output").iterdir()) == FILES
+
+
+def test_nothing_is_written_into_the_submission(world: Path, scored: CompletedProcess[str]) -> None:
+    assert sorted(path.name for path in (world / "submission").rglob("*")) == ["planner.py", "policy.py"]
+
+
+def test_the_number_of_jobs_changes_no_byte(world: Path, scored: CompletedProcess[str]) -> None:
+    again = world / "again"
+    run = run_ingestion(world, world / "submission", "--jobs", "1", "--output", str(again))
+    order = re.findall(r"\] (\S+ ep \d): ok", run.stdout)
+    assert (run.returncode, order) == (0, CASES)
+    for name in FILES:
+        first, second = ((folder / name).read_bytes() for folder in (world / "output", again))
+        masked, count = re.subn(SECONDS, rb"\g<1>0", first)
+        assert count == (2 * len(CASES) if name == "results.json" else 0)
+        assert masked == re.sub(SECONDS, rb"\g<1>0", second)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
+    """A run of a policy that raises with 2 devices and hangs with 8."""
+    world = write_world(tmp_path_factory.mktemp("failing"), call_seconds=1)
+    fails = "    if n_device == 2: raise ValueError('two')\n    while n_device == 8: pass\n    return"
+    submission = write_policy(world / "submission", DECLINES.replace("    return", fails))
+    return world, run_ingestion(world, submission)
+
+
+def test_cases_that_fail_do_not_keep_the_others_from_running(failing: tuple[Path, CompletedProcess[str]]) -> None:
+    world, run = failing
+    assert run.returncode == 1
+    assert statuses(world) == dict(zip(CASES, ["crashed", "ok", "ok", "timeout"], strict=True))
+    rows = results(world)["cases"]
+    assert [row[name] is None for row in rows for name in MEASURES] == [
+        row["status"] != "ok" for row in rows for _ in MEASURES
+    ]
+    done = {"Small/one/4", "Large/two/4"}
+    assert json.loads((world / "output" / "explain.json").read_bytes()).keys() == done
+    with np.load(world / "output" / "series.npz") as series:
+        assert {key.rpartition("/")[0] for key in series} == done
+
+
+def test_each_failure_is_told_in_the_results_and_at_the_end_of_the_log(
+    failing: tuple[Path, CompletedProcess[str]],
+) -> None:
+    world, run = failing
+    content = results(world)
+    assert (content["status"], content["message"]) == ("failed", "2 of 4 cases failed")
+    first, second = (f"{row['status']}: {row['message']}" for row in content["cases"] if row["status"] != "ok")
+    what = (
+        "call 1 (iteration 4): the policy raised an exception. Got: ValueError: two (policy.py, line 2, in rebalance)."
+    )
+    assert first.startswith(f"crashed: {CASES[0]}, {what}")
+    assert second.startswith(f"timeout: {CASES[3]}, call 1 (iteration 4): the policy took too long.")
+    assert run.stdout.splitlines()[-3:] == [first, second, "ingestion: failed: 2 of 4 cases failed"]
+    assert re.search(r"^\[\d/4\] Small/one ep 2: crashed, policy \d+\.\d\d s$", run.stdout, re.MULTILINE)
+
+
+@linux
+def test_no_process_is_left_of_a_policy_that_hangs(failing: tuple[Path, CompletedProcess[str]]) -> None:
+    world, _ = failing
+    assert processes_in(world) == []
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=world) as witness:
+        assert processes_in(world) == [witness.pid]
+
+
+@linux
+def test_a_policy_that_kills_its_parent_loses_its_own_trace_s_cases_only(tmp_path: Path) -> None:
+    kill = "    if hotness.shape[2] == 4: os.kill(os.getppid(), 9)\n    return"
+    submission = write_policy(tmp_path / "submission", "import os\n" + DECLINES.replace("    return", kill))
+    run = run_ingestion(write_world(tmp_path), submission, "--jobs", "2")
+    assert run.returncode == 1
+    assert statuses(tmp_path) == dict.fromkeys(CASES[:2], "crashed") | dict.fromkeys(CASES[2:], "ok")
+    assert [row["message"] for row in results(tmp_path)["cases"][:2]] == [
+        f"{case}: the process that replays this trace ended. Got: exit code -9. Expected: a measured case. "
+        "Next: look for used-up memory on the machine, or for a policy that kills processes."
+        for case in CASES[:2]
+    ]
+    assert processes_in(tmp_path) == []
+
+
+def die_in_a_message(job: placement.run.Job, sender: Connection) -> None:
+    """Stands for a trace's process that ends, without memory, while it sends."""
+    os.write(sender.fileno(), struct.pack("!i", 1000) + b"a part of them")
+    os._exit(9)
+
+
+def test_a_trace_s_process_that_ends_in_a_message_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement.run, "_send_outcomes", die_in_a_message)
+    write_world(tmp_path)
+    job = placement.run.Job(
+        tmp_path, tmp_path / "traces", None, tiny_grid(), list(tiny_grid().cases[:2]), time.monotonic()
+    )
+    outcomes = placement.run._in_process(job, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
+    assert "Got: exit code 9." in outcomes[0].row["message"]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_a_wrong_option_ends_with_code_2_and_touches_nothing(tmp_path: Path, jobs: str) -> None:
+    run = run_ingestion(tmp_path, tmp_path, "--jobs", jobs)
+    assert run.returncode == 2 and "ingestion.py: error: " in run.stderr
+    assert list(tmp_path.iterdir()) == []
