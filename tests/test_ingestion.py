@@ -206,8 +206,8 @@ def test_no_process_is_left_of_a_policy_that_hangs(failing: tuple[Path, Complete
 
 @linux
 def test_a_policy_that_kills_its_parent_loses_its_own_trace_s_cases_only(tmp_path: Path) -> None:
-    kill = "    if hotness.shape[2] == 4: os.kill(os.getppid(), 9)\n    return"
-    submission = write_policy(tmp_path / "submission", "import os\n" + DECLINES.replace("    return", kill))
+    kill = "    while hotness.shape[2] == 4: os.kill(os.getppid(), 9), signal.pause()\n    return"
+    submission = write_policy(tmp_path / "submission", "import os, signal\n" + DECLINES.replace("    return", kill))
     run = run_ingestion(write_world(tmp_path), submission, "--jobs", "2")
     assert run.returncode == 1
     assert statuses(tmp_path) == dict.fromkeys(CASES[:2], "crashed") | dict.fromkeys(CASES[2:], "ok")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ BROKEN = (
 # Writes to every pipe but its own output, then waits for the end.
 FORGER = """
 import os, signal, stat
+with open("pid", "w") as file:
+    print(os.getpid(), file=file)
 def rebalance(hotness, n_device, n_red_expert):
     data = bytes.fromhex("{}")
     for number in range(3, 21):
@@ -53,9 +56,11 @@ def decoded(data: bytes) -> dict:
 
 
 def forged(folder: Path, data: bytes) -> str:
-    """The message of a crashed case whose policy wrote data to the answer pipe."""
+    """The message of a crashed case whose policy wrote data to the answer pipe; its process must be gone."""
     row = run_policy(write_policy(folder, FORGER.format(data.hex()))).row
     assert row["status"] == "crashed"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), 0)
     return row["message"]
 
 
