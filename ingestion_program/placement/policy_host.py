@@ -88,18 +88,19 @@ def _report(status: str, what: str, got: str, expected: str = "", next_step: str
 
 
 def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
-    prefix, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 1)
-    if not prefix:
-        # The case is over, or the parent is gone: leave without running the policy's exit hooks.
-        os._exit(0)
-    parts = [prefix]
+    # A descriptor travels with the first byte of its request.
+    received, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 1)
+    data = bytearray(received)
 
     def read(count: int) -> bytes:
-        while sum(map(len, parts)) < count:
-            parts.append(requests.recv(count - sum(map(len, parts))))
-        data = b"".join(parts)
-        parts.clear()
-        return data
+        while len(data) < count and (part := requests.recv(count - len(data))):
+            data.extend(part)
+        if len(data) < count:
+            # The case is over, or the parent is gone: leave without running the policy's exit hooks.
+            os._exit(0)
+        part = bytes(data)
+        data.clear()
+        return part
 
     return protocol.decode(read), descriptors[0] if descriptors else -1
 
