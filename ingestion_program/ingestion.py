@@ -9,8 +9,10 @@ results.json is written in every case. Without options the paths are Codabench's
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 import traceback
@@ -26,6 +28,7 @@ from placement.results import FILES, versions, write_json, write_series
 from placement.run import Outcome, run_grid
 
 PROGRAM = Path(__file__).resolve().parent
+INTERRUPTED = 130
 PLATFORM_OUTPUT = Path("/app/output")
 PLATFORM_TRACES = Path("/app/data")
 
@@ -34,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = parse(arguments)
     output: Path = options.output
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     clear(output)
     print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
     status, message, notes, outcomes = "failed", "", [], []
@@ -60,6 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
         message = "the ingestion program itself failed; organizers find the reason in its log"
     write(output, status, message, notes, grid, outcomes)
     return report(status, message, outcomes)
+
+
+def interrupt(*signal_and_frame: object) -> None:
+    """End at once with all processes, also while threads wait for them."""
+    for process in multiprocessing.active_children():
+        process.kill()
+    os.write(sys.stdout.fileno(), b"ingestion: interrupted, nothing was written\n")
+    os._exit(INTERRUPTED)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

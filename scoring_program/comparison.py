@@ -23,11 +23,15 @@ class FileError(Exception):
 
 
 class BrokenResults(FileError):
-    """The results are broken or belong to another reference."""
+    """The results are broken."""
 
 
 class BrokenReference(FileError):
     """The reference itself is broken."""
+
+
+class OtherGrid(FileError):
+    """Results and reference are both sound and do not belong together: nobody's fault who submits."""
 
 
 def read_reference(path: Path) -> dict[str, Any]:
@@ -71,15 +75,18 @@ def read_results(path: Path) -> dict[str, Any]:
 def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row, Row]]:
     """Pairs (row, reference row) in the reference's order, which is the grid's.
 
-    Raises BrokenResults when a case is missing or foreign, and when one was measured on another trace, with
+    Raises OtherGrid when a case is missing or foreign, and when one was measured on another trace, with
     another window or latency, or under other cost constants.
     """
     found = {case_name(row): row for row in results["cases"]}
     wanted = {case_name(row): row for row in reference["cases"]}
 
-    def wrong(what: str, got: Any, expected: str) -> BrokenResults:
-        next_step = "use the grid and the traces that this reference was made for; on Codabench, tell the organizers"
-        return BrokenResults("results.json", what, got, expected, next_step)
+    def wrong(what: str, got: Any, expected: str) -> OtherGrid:
+        next_step = (
+            "use the grid and the traces that this reference was made for, or make another with tools/reference.py; "
+            "on Codabench, tell the organizers"
+        )
+        return OtherGrid("results.json", what, got, expected, next_step)
 
     missing = [name for name in wanted if name not in found]
     foreign = [name for name in found if name not in wanted]

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from comparison import BrokenReference, BrokenResults, FileError, Row, match, message_of, read_reference, read_results
+from comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
 from modeled_runtime import COLUMNS, leaderboard
 from report import HEADINGS, case_cells, failed_page, scored_page
 
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(options.output, results, pairs, failures, versions)
         scores = columns(pairs)
     except FileError as error:
-        status = "data_unavailable" if isinstance(error, BrokenReference) else "failed"
+        status = "failed" if isinstance(error, BrokenResults) else "data_unavailable"
         write(options.output / "detailed_results.html", failed_page(status, str(error), [], [], {}))
         say(str(error))
-        return 2 if isinstance(error, BrokenReference) else 1
+        return 1 if isinstance(error, BrokenResults) else 2
     write(options.output / "detailed_results.html", scored_page(scores, pairs, versions))
     print_table(pairs)
     # The composite score is the last line: what a reader of a long log looks for.

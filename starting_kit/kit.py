@@ -8,9 +8,12 @@ python starting_kit/kit.py run starting_kit/policies/ds_eplb
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ ROOT = KIT.parent
 INGESTION = ROOT / "ingestion_program"
 sys.path.insert(0, str(INGESTION))
 
+INTERRUPTED = 130
 EXAMPLES = """examples:
   python starting_kit/kit.py check                                    is starting_kit/policy.py accepted?
   python starting_kit/kit.py run                                      score it on the sample grid
@@ -54,15 +58,19 @@ def main(arguments: list[str] | None = None) -> int:
     run_parser.add_argument("--output", type=Path, default=ROOT / "output", help="results and page go here")
     run_parser.add_argument("--jobs", type=int, default=2, help="traces replayed at the same time (default: 2)")
     options = parser.parse_args(arguments)
-    folder = policy_folder(options.policy)
-    if options.command == "check":
-        return check(folder, options.grid)
-    return run(folder, options.grid, options.traces, options.reference, options.output, options.jobs)
-
-
-def policy_folder(path: Path) -> Path:
-    """The submission's folder, also when the path is that of its policy.py."""
-    return path.parent if path.name == "policy.py" and path.is_file() else path
+    if importlib.util.find_spec("yaml") is None or importlib.util.find_spec("numpy") is None:
+        parser.error("numpy or PyYAML is missing. Next: run `make run` once, then use .venv/bin/python")
+    if not options.policy.is_dir() and options.policy.name != "policy.py":
+        parser.error(f"{options.policy} is no folder and no policy.py. Next: name the folder that holds policy.py")
+    folder = options.policy if options.policy.is_dir() else options.policy.parent
+    try:
+        if options.command == "check":
+            return check(folder, options.grid)
+        if options.jobs < 1:
+            parser.error(f"--jobs must be at least 1, got {options.jobs}")
+        return run(folder, options.grid, options.traces, options.reference, options.output, options.jobs)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def run(folder: Path, grid: Path, traces: Path, reference: Path, output: Path, jobs: int) -> int:
@@ -83,7 +91,7 @@ def run(folder: Path, grid: Path, traces: Path, reference: Path, output: Path, j
 
 
 def check(folder: Path, grid_path: Path) -> int:
-    """Load the policy and call it twice on made-up hotness of each model; print the verdict."""
+    """Call the policy twice on made-up hotness, for each model's smallest and largest ep; print the verdict."""
     from ingestion import read_yaml
     from placement.errors import Problem
     from placement.grid import grid_from_mapping
@@ -94,9 +102,18 @@ def check(folder: Path, grid_path: Path) -> int:
         found, note = find_policy(folder)
         if note:
             print(f"note: {note}")
-        largest = {case.model: case for case in sorted(grid.cases, key=lambda case: case.ep)}
-        for case in largest.values():
-            _try_case(found, case, grid)
+        by_model: dict[str, list[Any]] = {}
+        for case in sorted(grid.cases, key=lambda case: case.ep):
+            by_model.setdefault(case.model, []).append(case)
+        models = dict.fromkeys(case.model for case in grid.cases)
+        ends = [dict.fromkeys((by_model[model][0], by_model[model][-1])) for model in models]
+        problems = []
+        with ThreadPoolExecutor(len(by_model)) as pool:
+            for lines, problem in pool.map(lambda cases: _try_cases(found, cases, grid), ends):
+                print("\n".join(lines))
+                problems += [problem] if problem else []
+        if problems:
+            raise problems[0]
     except Problem as error:
         print(f"not accepted: {error}")
         return 1
@@ -104,7 +121,8 @@ def check(folder: Path, grid_path: Path) -> int:
     return 0
 
 
-def _try_case(folder: Path, case: Any, grid: Any) -> None:
+def _try_cases(folder: Path, cases: Iterable[Any], grid: Any) -> tuple[list[str], Exception | None]:
+    """Lines to print about cases of one model, and what the policy did wrong in the first that failed."""
     import numpy as np
 
     from placement.errors import PolicyError
@@ -112,25 +130,33 @@ def _try_case(folder: Path, case: Any, grid: Any) -> None:
     from placement.replay import replay
     from placement.trace import Trace
 
-    # Just long enough for a second call after all layers were redeployed.
-    iterations = 2 * case.window + case.layers + case.latency + 2
-    hotness = np.random.default_rng(0).integers(0, 100, (iterations, case.layers, case.experts), np.int32)
-    trace = Trace(hotness)
-    process = PolicyProcess(folder, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
-    try:
-        with process:
-            form = process.start()
-            calls = len(replay(trace, case, process.rebalance).calls)
-    except PolicyError as error:
-        raise error.at(f"{case.model} ep {case.ep}") from None
-    finally:
-        for line in process.log.splitlines():
-            print(f"  | {line}")
-    slowest = max(process.seconds[1:])
-    print(
-        f"{case.model} ep {case.ep}: {form} form, {calls} calls, start {process.seconds[0]:.2f} of "
-        f"{grid.limits.start_seconds:g} s, slowest call {slowest:.2f} of {grid.limits.call_seconds:g} s"
-    )
+    lines: list[str] = []
+    trace = None
+    for case in cases:
+        if trace is None:
+            # Just long enough for a second call after all layers were redeployed.
+            iterations = 2 * case.window + case.layers + case.latency + 2
+            shape = (iterations, case.layers, case.experts)
+            trace = Trace(np.random.default_rng(0).integers(0, 100, shape, np.int32))
+        process = PolicyProcess(folder, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+        try:
+            with process:
+                form = process.start()
+                calls = len(replay(trace, case, process.rebalance).calls)
+        except PolicyError as error:
+            lines += [f"{case.model} ep {case.ep}: {error.status}", *_quoted(process.log)]
+            return lines, error.at(f"{case.model} ep {case.ep}")
+        slowest = max(process.seconds[1:])
+        lines.append(
+            f"{case.model} ep {case.ep}: {form} form, {calls} calls, start {process.seconds[0]:.2f} of "
+            f"{grid.limits.start_seconds:g} s, slowest call {slowest:.2f} of {grid.limits.call_seconds:g} s"
+        )
+        lines += _quoted(process.log)
+    return lines, None
+
+
+def _quoted(log: str) -> list[str]:
+    return [f"  | {line}" for line in log.splitlines()]
 
 
 def _short(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """A policy to start from: at its first call it gives the spare slots to the hottest experts, then keeps that.
 
-The last slot of every device is a spare one; at first it repeats the slot before it. README.md beside this file
+The last slot of every device is a spare one; at first it repeats the slot before it. pages/policy.md
 explains the interface, and `python starting_kit/kit.py run` scores this policy.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 class Policy:
     def __init__(self, case):
-        self.case = case  # layers, experts, devices, slots, window, prices: README.md lists them
+        self.case = case  # layers, experts, devices, slots, window, prices: pages/policy.md
         self.called = False
 
     def rebalance(self, hotness, deployment, iteration):

@@ -68,9 +68,11 @@ def test_a_policy_is_found_by_its_file_and_an_earlier_run_is_not_scored(world: P
     assert run.returncode == 0
     assert re.fullmatch(r"composite_score: \d+\.\d{4}", run.stdout.splitlines()[-1])
     run = score(world, file, tmp_path / "output", "--jobs", "0")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.endswith("kit.py: error: --jobs must be at least 1, got 0\n")
+    run = score(world, file, tmp_path / "output", "--grid", str(tmp_path))
     assert run.returncode == 2
-    assert run.stdout == "The ingestion program left no results. Next: read its messages above.\n"
-    assert "--jobs must be at least 1, got 0" in run.stderr
+    assert not (tmp_path / "output" / "scoring" / "scores.json").exists()
 
 
 def test_the_template_beats_static_on_the_grid_that_ships(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ MEND = "Expected: an answer. Next: mend the line named above and try again with 
     [
         (
             "print('hello')\n" + DECLINES.replace("False", "hotness[0, 0, 9]"),
-            "  | hello",
+            "Small ep 4: crashed",
             "Small ep 4, call 1 (iteration 4): the policy raised an exception. Got: IndexError: index 9 is out of "
             f"bounds for axis 2 with size 4 (policy.py, line 3, in rebalance). {MEND}",
         ),
@@ -116,7 +118,7 @@ MEND = "Expected: an answer. Next: mend the line named above and try again with 
         ),
         (
             "1 +\n",
-            "  | ",
+            "Small ep 4: crashed",
             f"Small ep 4, start: the policy cannot be loaded. Got: SyntaxError: invalid syntax (policy.py, line 1). "
             f"{MEND}",
         ),
@@ -128,14 +130,24 @@ def test_check_says_why_a_policy_is_not_accepted(check, tmp_path: Path, source: 
     assert lines[0].startswith(first) and lines[-1].startswith(f"not accepted: {last}")
 
 
-def test_a_folder_that_is_not_there_is_named(check, world: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "nowhere"
-    text = f"submission: the submission has no policy.py. Got: no folder {missing}. "
-    text += "Expected: policy.py at the top of the submission. Next: name the folder that holds policy.py."
-    assert check(missing) == (1, [f"not accepted: {text}"])
-    run = score(world, missing, tmp_path / "output")
-    assert (run.returncode, run.stderr) == (1, "")
-    assert f"ingestion: refused: {text}\n" in run.stdout and run.stdout.splitlines()[-1].startswith("Next: ")
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("name", ["nowhere", "submission.zip", "my_policy.py"])
+def test_what_is_no_folder_of_a_policy_is_named(tmp_path: Path, command: str, name: str) -> None:
+    (tmp_path / "submission.zip").write_bytes(b"PK")
+    (tmp_path / "my_policy.py").write_text(DECLINES)
+    run = run_program(KIT / "kit.py", command, tmp_path / name)
+    text = f"{tmp_path / name} is no folder and no policy.py. Next: name the folder that holds policy.py"
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.splitlines()[-1] == f"kit.py: error: {text}"
+
+
+def test_check_tries_the_smallest_and_the_largest_ep_of_each_model(world: Path, tmp_path: Path, capsys) -> None:
+    cases = [{"model": "Large", "dataset": "two", "ep": [4, 2, 8]}, {"model": "Small", "dataset": "one", "ep": [2]}]
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
+    assert kit.main(["check", str(KIT), "--grid", str(grid)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == ["Large ep 2", "Large ep 8", "Small ep 2"]
 
 
 def test_a_grid_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,6 +193,16 @@ def test_command_never_replaces_a_recording(tmp_path, capsys):
     assert run(tmp_path) == 2 and "manifest.yaml" in capsys.readouterr().err
 
 
+def test_command_keeps_a_trace_that_another_numpy_drew(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    manifest = tmp_path / "manifest.yaml"
+    sha256 = entries_of(tmp_path)["Qwen3/generated"]["sha256"]
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace(sha256, "0" * 64), encoding="utf-8")
+    (tmp_path / "Qwen3" / "generated.npz").write_bytes(b"drawn elsewhere")
+    assert run(tmp_path) == 2 and "draws other values from this seed" in capsys.readouterr().err
+    assert (tmp_path / "Qwen3" / "generated.npz").read_bytes() == b"drawn elsewhere"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -111,17 +111,13 @@ def run_generate(options: argparse.Namespace) -> None:
         seed = model.seed if options.seed is None else options.seed
         values = generate(Profile(), options.iterations, model.layers, model.experts, seed)
         path = options.output / name / f"{options.dataset}.{options.format}"
+        entry = _entry(f"{name}/{path.name}", values, seed)
+        _refuse_other_draws(f"{name}/{options.dataset}", entry, manifest)
         write_trace(path, values)
         # Of two files of one trace, only the one that the manifest describes may stay.
         other = "npy" if options.format == "npz" else "npz"
         path.with_name(f"{options.dataset}.{other}").unlink(missing_ok=True)
-        manifest["traces"][f"{name}/{options.dataset}"] = {
-            "file": f"{name}/{path.name}",
-            "shape": list(values.shape),
-            "sha256": trace_sha256(values),
-            "origin": f"{GENERATED} shared-topics model, python tools/traces.py generate, seed {seed}; not a recording",
-            "licence": LICENCE,
-        }
+        manifest["traces"][f"{name}/{options.dataset}"] = entry
         write_manifest(options.output, manifest)
         print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB")
 
@@ -167,6 +163,27 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replace the folder's manifest.yaml; the order of the keys is kept. Raises OSError."""
     text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
     _write(folder / MANIFEST, lambda file: file.write(text.encode("utf-8")))
+
+
+def _entry(file: str, values: np.ndarray, seed: int) -> dict[str, Any]:
+    return {
+        "file": file,
+        "shape": list(values.shape),
+        "sha256": trace_sha256(values),
+        "origin": f"{GENERATED} shared-topics model, python tools/traces.py generate, seed {seed}; not a recording",
+        "licence": LICENCE,
+    }
+
+
+def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """Keep a trace of the same origin and shape but other values: its reference would no longer fit."""
+    old = manifest["traces"].get(name, entry)
+    same_recipe = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
+    if same_recipe and old.get("sha256") != entry["sha256"]:
+        raise TraceError(
+            f"{name}: numpy {np.__version__} draws other values from this seed than made the trace that is there, so"
+            " nothing was written; use the numpy of pyproject.toml, or write to another folder"
+        )
 
 
 def _refuse_to_replace(folder: Path, model: str, dataset: str, manifest: dict[str, Any]) -> None:

@@ -12,9 +12,12 @@ def ds_eplb(weights: np.ndarray, devices: int, redundant: int) -> np.ndarray:
     """Plan a deployment table from expert weights.
 
     weights: integers or floats [layer, expert], used as float32; redundant: replicas beyond one per expert,
-    (experts + redundant) a multiple of devices. Returns int64 [layer, device, slot].
+    (experts + redundant) a multiple of devices. Returns int64 [layer, device, slot]. Raises ValueError for
+    another number of axes.
     """
     weights = np.asarray(weights).astype(np.float32)
+    if weights.ndim != 2:
+        raise ValueError(f"weights must be [layer, expert], got shape {list(weights.shape)}; sum over the window first")
     replica_expert, replica_weight = replicate(weights, redundant)
     return pack(replica_expert, replica_weight, devices)
 

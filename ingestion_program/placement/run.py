@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from .grid import Case, Grid
 from .policy_process import PolicyProcess
 from .replay import Replay, replay
 from .results import identity, measures, series
+from .sandbox import die_with_parent
 from .trace import Trace, check_fits, find_trace, open_trace
 
 
@@ -96,6 +98,10 @@ def _run_trace(job: Job) -> Iterator[Outcome]:
 
 
 def _send_outcomes(job: Job, sender: Connection) -> None:
+    # A keyboard's interrupt is for the ingestion program, with which this process ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
     try:
         for outcome in _run_trace(job):
             sender.send(outcome)

@@ -20,11 +20,17 @@ def environment() -> dict[str, str]:
     return fixed | dict.fromkeys(ONE_THREAD, "1")
 
 
+def die_with_parent() -> None:
+    """Have the calling process killed when the thread that started it ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def limit_process(memory_bytes: int) -> None:
     """Limit the calling process's memory, forbid core dumps, and let it die with its parent (Linux)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    die_with_parent()
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         highest, present = memory_bytes + REPORT_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]
         # A machine may set a lower limit of its own, which cannot be raised.
         hard = highest if present == resource.RLIM_INFINITY else min(highest, present)
