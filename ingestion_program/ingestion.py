@@ -36,10 +36,23 @@ PLATFORM_TRACES = Path("/app/data")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = parse(arguments)
-    output: Path = options.output
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
-    clear(output)
+    try:
+        clear(options.output)
+        return run(options)
+    except OSError as error:
+        problem = OrganizerError(
+            "the output cannot be written",
+            got=f"{type(error).__name__}: {error}",
+            expected="a folder with room for the results",
+            next_step="free space, or name another --output",
+            where="ingestion",
+        )
+        print(problem, flush=True)
+        return 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the grid, write what there is to say of it, and return the exit code."""
     print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
     status, message, notes, outcomes = "failed", "", [], []
     grid: Grid | None = None
@@ -63,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         status = "data_unavailable"
         message = "the ingestion program itself failed; organizers find the reason in its log"
-    write(output, status, message, notes, grid, outcomes)
+    write(options.output, status, message, notes, grid, outcomes)
     return report(status, message, outcomes)
 
 
@@ -187,4 +200,6 @@ def report(status: str, message: str, outcomes: list[Outcome]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     sys.exit(main())

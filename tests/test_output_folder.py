@@ -55,3 +55,13 @@ def test_traces_lie_in_the_platform_s_folder_or_in_one_named_after_the_grid(
     for folder in folders:
         (tmp_path / folder).mkdir()
     assert ingestion.platform_traces("tiny") == tmp_path / found
+
+
+def test_an_output_that_cannot_be_made_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert ingestion.main(["--output", str(file)]) == 2
+    assert capsys.readouterr().out == (
+        f"ingestion: the output cannot be written. Got: FileExistsError: [Errno 17] File exists: '{file}'. "
+        "Expected: a folder with room for the results. Next: free space, or name another --output.\n"
+    )

@@ -126,3 +126,23 @@ def test_what_a_policy_printed_before_its_end_is_kept(tmp_path: Path) -> None:
     outcome = run_policy(write_policy(tmp_path, in_call("print('last words', end='')", "os._exit(1)")))
     assert outcome.log == "last words"
     assert outcome.row["status"] == "crashed"
+
+
+def test_calls_of_a_case_add_up_to_its_limit(tmp_path: Path) -> None:
+    busy = in_call(
+        "import time", "end = time.monotonic() + 0.7", "while time.monotonic() < end: pass", "return 0, 0, 0, 0"
+    )
+    status, text = run(tmp_path, busy, start_seconds=1, call_seconds=1, case_seconds=1)
+    assert (status, "no answer within 1 s (case_seconds)" in text) == ("timeout", True)
+
+
+def test_the_environment_is_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_WORKER", "1")
+    _, text = run(
+        tmp_path, "import os\nraise ValueError(' '.join(f'{k}={v}' for k, v in sorted(os.environ.items())))\n"
+    )
+    threads = " ".join(f"{name}_NUM_THREADS=1" for name in ("MKL", "OMP", "OPENBLAS"))
+    assert re.search(
+        rf"ValueError: LANG=C.UTF-8 .*{threads} PATH=\S+ PYTHONHASHSEED=0 .*VECLIB_MAXIMUM_THREADS=1 ", text
+    )
+    assert "SECRET" not in text
