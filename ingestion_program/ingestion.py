@@ -23,9 +23,9 @@ import yaml
 
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.grid import Grid, grid_from_mapping
-from placement.policy import find_policy
 from placement.results import FILES, versions, write_json, write_series
 from placement.run import Outcome, run_grid
+from placement.submission import find_policy
 
 PROGRAM = Path(__file__).resolve().parent
 INTERRUPTED = 130

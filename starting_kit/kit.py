@@ -95,7 +95,7 @@ def check(folder: Path, grid_path: Path) -> int:
     from ingestion import read_yaml
     from placement.errors import Problem
     from placement.grid import grid_from_mapping
-    from placement.policy import find_policy
+    from placement.submission import find_policy
 
     try:
         grid = grid_from_mapping(read_yaml(grid_path, "grid"))

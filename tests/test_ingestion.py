@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import struct
@@ -241,3 +242,20 @@ def test_a_wrong_option_ends_with_code_2_and_touches_nothing(tmp_path: Path, job
     run = run_ingestion(tmp_path, tmp_path, "--jobs", jobs)
     assert run.returncode == 2 and "ingestion.py: error: " in run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(job: placement.run.Job) -> None:
+        raise OSError("no descriptor left")
+
+    monkeypatch.setattr(placement.run, "_run_trace", fail)
+    monkeypatch.setattr(placement.run.signal, "signal", lambda *arguments: None)
+    monkeypatch.setattr(placement.run, "die_with_parent", lambda: None)
+    world = write_world(tmp_path)
+    job = placement.run.Job(tmp_path, world / "traces", None, tiny_grid(), list(tiny_grid().cases[:1]), 0.0)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    placement.run._send_outcomes(job, sender)
+    assert str(receiver.recv()) == (
+        "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
+        "Next: organizers find the reason in the log above."
+    )

@@ -244,3 +244,8 @@ def test_what_is_printed_goes_to_the_log_and_not_into_the_answers(tmp_path: Path
     outcome = run_policy(write_policy(tmp_path, prints.replace("    return", '    print("call")\n    return')))
     assert measured(outcome)[2] == 3
     assert outcome.log == "import\nerror\nraw\ncall\ncall\ncall"
+
+
+def test_policy_py_wins_over_a_folder_of_the_same_name(tmp_path: Path) -> None:
+    outcome = run_policy(write_policy(tmp_path, "print(__file__[-9:])\n" + DECLINES, {"policy/__init__.py": "1 / 0\n"}))
+    assert measured(outcome)[2] == 3 and outcome.log == "policy.py"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import ingestion
-from placement.policy import find_policy
+from placement.submission import find_policy
 from submissions import DECLINES, grid_mapping, run_ingestion, stored_hotness, write_world
 
 AT_THE_TOP = "Expected: policy.py at the top of the submission."
@@ -202,3 +202,10 @@ def test_a_defect_of_the_program_itself_is_the_organizer_s_error(
     text = "the ingestion program itself failed; organizers find the reason in its log"
     assert run(whole, tmp_path) == (2, "data_unavailable", text)
     assert "NameError" in capsys.readouterr().err
+
+
+def test_names_of_files_cannot_steer_a_terminal_or_break_a_log(tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[31m\nfake line").mkdir()
+    (tmp_path / "a\x1b[31m\nfake line" / "policy.py").write_text(DECLINES)
+    note = "policy.py was found in the folder a\ufffd[31m fake line/; put it at the top of the zip next time"
+    assert find_policy(tmp_path)[1] == note

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,6 +108,17 @@ def _send_outcomes(job: Job, sender: Connection) -> None:
             sender.send(outcome)
     except OrganizerError as error:
         sender.send(error)
+    except Exception as error:
+        traceback.print_exc()
+        sender.send(
+            OrganizerError(
+                "the simulator itself failed",
+                got=f"{type(error).__name__}: {error}",
+                expected="measured cases",
+                next_step="organizers find the reason in the log above",
+                where=f"trace {job.cases[0].model}/{job.cases[0].dataset}",
+            )
+        )
 
 
 def _in_process(job: Job, finished: Callable[[Outcome], None]) -> list[Outcome] | OrganizerError:
