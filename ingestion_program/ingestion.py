@@ -25,6 +25,7 @@ from placement.errors import OrganizerError, SubmissionRefused
 from placement.grid import Grid, grid_from_mapping
 from placement.results import FILES, versions, write_json, write_series
 from placement.run import Outcome, run_grid
+from placement.sandbox import hide_process
 from placement.submission import find_policy
 
 PROGRAM = Path(__file__).resolve().parent
@@ -202,4 +203,7 @@ def report(status: str, message: str, outcomes: list[Outcome]) -> int:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+    # No text of a policy's may break a log that cannot show it.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    hide_process()
     sys.exit(main())

@@ -34,9 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="holds ds_eplb.json")
     parser.add_argument("--output", type=Path, default=Path("/app/output"))
     options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
-    for name in ("scores.json", "detailed_results.html"):
-        (options.output / name).unlink(missing_ok=True)
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for name in ("scores.json", "detailed_results.html"):
+            (options.output / name).unlink(missing_ok=True)
+    except OSError as error:
+        say(f"scoring: the output cannot be written. Got: {error}. Expected: a folder. Next: name another --output.")
+        return 2
     try:
         reference = read_reference(options.reference / "ds_eplb.json")
         results = read_results(options.results / "results.json")

@@ -21,8 +21,11 @@ from .grid import Case, Grid
 from .policy_process import PolicyProcess
 from .replay import Replay, replay
 from .results import identity, measures, series
-from .sandbox import die_with_parent
+from .sandbox import die_with_parent, hide_process
 from .trace import Trace, check_fits, find_trace, open_trace
+
+# What replaying and explaining may take after the grid's time is over.
+GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def _send_outcomes(job: Job, sender: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
+    hide_process()
     try:
         for outcome in _run_trace(job):
             sender.send(outcome)
@@ -130,6 +134,9 @@ def _in_process(job: Job, finished: Callable[[Outcome], None]) -> list[Outcome] 
     outcomes: list[Outcome] = []
     while len(outcomes) < len(job.cases):
         try:
+            # A policy may have stopped that process, whose own clock then says nothing.
+            if not receiver.poll(max(0.0, job.deadline - time.monotonic()) + GRACE_SECONDS):
+                process.kill()
             answer = receiver.recv()
         except (EOFError, OSError):
             # An OSError means: it ended in the middle of a message.

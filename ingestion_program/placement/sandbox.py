@@ -11,7 +11,7 @@ import sys
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # Room to report a MemoryError after a policy has used up its own memory.
 REPORT_BYTES = 64 * 1024 * 1024
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 def environment() -> dict[str, str]:
@@ -24,6 +24,12 @@ def die_with_parent() -> None:
     """Have the calling process killed when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def hide_process() -> None:
+    """Close the calling process's memory and descriptors in /proc to others of the same user (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def limit_process(memory_bytes: int) -> None:
