@@ -259,3 +259,14 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
         "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
         "Next: organizers find the reason in the log above."
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy finds its parent by number")
+def test_a_policy_that_stops_its_parent_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement.run, "GRACE_SECONDS", 0.0)
+    world = write_world(tmp_path)
+    stop = "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\n"
+    grid = tiny_grid(grid_seconds=3)
+    folder = write_policy(tmp_path, stop + DECLINES)
+    outcomes = placement.run.run_grid(folder, world / "traces", None, grid, 2, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["crashed"] * len(grid.cases)
