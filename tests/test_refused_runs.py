@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -209,3 +211,16 @@ def test_names_of_files_cannot_steer_a_terminal_or_break_a_log(tmp_path: Path) -
     (tmp_path / "a\x1b[31m\nfake line" / "policy.py").write_text(DECLINES)
     note = "policy.py was found in the folder a\ufffd[31m fake line/; put it at the top of the zip next time"
     assert find_policy(tmp_path)[1] == note
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no name that is not UTF-8")
+def test_a_refused_file_of_any_name_reaches_results_and_log(tmp_path: Path, whole: Path) -> None:
+    (tmp_path / "policy.py").write_text(DECLINES)
+    (tmp_path / os.fsdecode(b"\xff\x1b[31m\n")).symlink_to("/etc/passwd")
+    done = run_ingestion(whole, tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    text = (
+        "submission: a link does not lead to a file or folder of the submission. Got: \ufffd\ufffd[31m -> /etc/passwd. "
+        "Expected: links that stay inside the submission. Next: put what it should lead to in its place, or remove it."
+    )
+    assert told(whole, done.stdout) == ("refused", text)

@@ -3,73 +3,95 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import sys
 from pathlib import Path
 
 from .errors import SubmissionRefused
-from .protocol import printable
+from .submission_files import check_files, entries, refused, shown
 
-# The simulator is imported before the policy, so a policy's own module of this name would never be found.
-RESERVED = "placement"
 # With one of these the platform would run the submission's own command beside the ingestion program.
 COMMAND_FILES = ("metadata", "metadata.yaml")
+# The policy's folder comes first on the path, so a module of such a name would take the place of another.
+TAKEN = {
+    **dict.fromkeys(sys.stdlib_module_names | {"sitecustomize", "usercustomize"}, "Python's own"),
+    **dict.fromkeys(("numpy", "yaml"), "a library's"),
+    "placement": "the simulator's own",
+}
+# What any Python would import, whichever one runs this.
+MODULE_FILE = re.compile(r"[^.]+\.(pyc?|([^.]+\.)?(so|pyd))")
 
 
 def find_policy(submission: Path) -> tuple[Path, str]:
     """The folder that holds policy.py, and a note when it is an outer folder of the zip.
 
-    Raises SubmissionRefused when there is none, when the folder brings a module with the simulator's name, and
-    when the submission brings a command for the platform to run.
+    Raises SubmissionRefused when there is none, when a module beside it has a name that is taken, when the
+    submission brings a command for the platform to run, and at files that check_files refuses.
     """
-    for name in COMMAND_FILES:
-        if (submission / name).exists():
-            raise SubmissionRefused(
+    if not os.path.isdir(submission):
+        raise _no_policy(submission, [])
+    _check_commands(submission, submission)
+    check_files(submission)
+    folder, note = submission, ""
+    if not os.path.isfile(submission / "policy.py"):
+        folders = [path for path in sorted(submission.iterdir()) if path.name != "__MACOSX"]
+        found = [path for path in folders if os.path.isfile(path / "policy.py")]
+        if len(found) != 1:
+            raise _no_policy(submission, found)
+        folder = found[0]
+        note = f"policy.py was found in the folder {shown(folder.name)}/; put it at the top of the zip next time"
+        _check_commands(folder, submission)
+    _check_modules(folder)
+    return folder, note
+
+
+def _check_commands(folder: Path, submission: Path) -> None:
+    for path, _ in entries(folder, submission):
+        if os.path.basename(path).lower() in COMMAND_FILES:
+            name = shown(os.path.relpath(path, submission))
+            raise refused(
                 "a submission may not bring a command of its own",
                 got=name,
                 expected="a policy.py that the ingestion program calls",
                 next_step=f"remove {name} from the zip",
-                where="submission",
             )
-    folder, note = submission, ""
-    if not (submission / "policy.py").is_file():
-        found = [path.parent for path in sorted(submission.glob("*/policy.py")) if path.parent.name != "__MACOSX"]
-        if len(found) != 1:
-            raise _no_policy(submission, found)
-        folder = found[0]
-        note = f"policy.py was found in the folder {_shown(folder.name)}/; put it at the top of the zip next time"
-    for path in (folder / f"{RESERVED}.py", folder / RESERVED / "__init__.py"):
-        if path.is_file():
-            raise SubmissionRefused(
-                f"the name {RESERVED} is the simulator's own",
-                got=str(path.relative_to(folder)),
+
+
+def _check_modules(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        name = path.name.partition(".")[0]
+        if name not in TAKEN:
+            continue
+        if not path.is_dir():
+            files = [path.name]
+        else:
+            # A folder without modules is data, whatever its name.
+            files = [f"{name}/{file}" for file in sorted(os.listdir(path))] if path.name == name else []
+        modules = [file for file in files if MODULE_FILE.fullmatch(os.path.basename(file))]
+        if modules:
+            raise refused(
+                f"the name {name} is {TAKEN[name]}",
+                got=shown(modules[0]),
                 expected="no module of this name beside policy.py",
                 next_step="rename the module",
-                where="submission",
             )
-    return folder, note
 
 
 def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
-    names = (
-        sorted(_shown(path.name) + "/" * path.is_dir() for path in submission.iterdir()) if submission.is_dir() else []
-    )
-    if not submission.is_dir():
-        got, next_step = f"no folder {submission}", "name the folder that holds policy.py"
+    if not os.path.isdir(submission):
+        got, next_step = f"no folder {shown(str(submission))}", "name the folder that holds policy.py"
     elif found:
-        got, next_step = ", ".join(f"{_shown(path.name)}/policy.py" for path in found), "keep one of them"
+        got, next_step = ", ".join(f"{shown(path.name)}/policy.py" for path in found), "keep one of them"
     else:
+        names = sorted(shown(path.name) + "/" * path.is_dir() for path in submission.iterdir())
         got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
         modules = [name for name in names if name.lower().endswith(".py")]
         close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
         next_step = f"rename {close[0]} to policy.py" if close else "put policy.py at the top of the zip"
-    return SubmissionRefused(
+    return refused(
         "the submission has no policy.py" if not found else "the submission has several policy.py",
         got=got,
         expected="policy.py at the top of the submission",
         next_step=next_step,
-        where="submission",
     )
-
-
-def _shown(name: str) -> str:
-    """A file's name on one line, without control characters."""
-    return " ".join(printable(name).split())
