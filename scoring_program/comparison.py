@@ -16,7 +16,12 @@ LARGEST, LARGEST_COST = 1e10, 1e15
 
 
 class FileError(Exception):
-    """A file of the organizer's, or of the ingestion program, that cannot be scored."""
+    """A file of the organizer's, or of the ingestion program, that cannot be scored.
+
+    `status` is what the page calls the submission, `exit_code` what the program returns.
+    """
+
+    status, exit_code = "data_unavailable", 2
 
     def __init__(self, file: str, what: str, got: Any, expected: str, next_step: str) -> None:
         super().__init__(f"{file}: {what}. Got: {got}. Expected: {expected}. Next: {next_step}.")
@@ -25,9 +30,21 @@ class FileError(Exception):
 class BrokenResults(FileError):
     """The results are broken."""
 
+    status, exit_code = "failed", 1
+
+
+class ForgedResults(FileError):
+    """The results are not the ingestion program's own, or not of this run."""
+
+    status, exit_code = "refused", 1
+
 
 class BrokenReference(FileError):
     """The reference itself is broken."""
+
+
+class BrokenRecord(FileError):
+    """The compute worker's own record of the run is broken."""
 
 
 class OtherGrid(FileError):
@@ -41,7 +58,11 @@ def read_reference(path: Path) -> dict[str, Any]:
         next_step = "nothing for participants to do; organizers write the reference again with tools/reference.py"
         return BrokenReference(path.name, what, got, expected, next_step)
 
-    reference = _read(path, wrong)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise wrong("cannot be read", reason(error), "strict JSON") from None
+    reference = _parse(data, wrong)
     for row in _rows(reference, wrong):
         _check_numbers(row, wrong)
         if row["transmit_amount"] == 0:
@@ -49,26 +70,27 @@ def read_reference(path: Path) -> dict[str, Any]:
     return reference
 
 
-def read_results(path: Path) -> dict[str, Any]:
-    """Read results.json. Raises BrokenResults unless its form is right; failed cases are allowed."""
+def broken_results(what: str, got: Any, expected: str) -> BrokenResults:
+    """An error about results.json as the ingestion program wrote it."""
+    return BrokenResults("results.json", what, got, expected, "find the reason in the ingestion log, then run again")
 
-    def wrong(what: str, got: Any, expected: str) -> BrokenResults:
-        return BrokenResults(path.name, what, got, expected, "find the reason in the ingestion log, then run again")
 
-    results = _read(path, wrong)
+def read_results(data: bytes) -> dict[str, Any]:
+    """Parse the bytes of results.json. Raises BrokenResults unless its form is right; failed cases are allowed."""
+    results = _parse(data, broken_results)
     if results.get("status") not in STATUSES:
-        raise wrong("unknown status", _shown(results.get("status")), f"one of {', '.join(STATUSES)}")
+        raise broken_results("unknown status", shown(results.get("status")), f"one of {', '.join(STATUSES)}")
     # A failure of the ingestion program itself leaves no cases, but a message.
     if results["status"] in ("refused", "data_unavailable") or (
         results["status"] == "failed" and results.get("cases") == []
     ):
         return results | {"cases": []}
-    for row in _rows(results, wrong):
+    for row in _rows(results, broken_results):
         if row.get("status") not in CASE_STATUSES:
             expected = f"one of {', '.join(CASE_STATUSES)}"
-            raise wrong(f"{case_name(row)} has an unknown status", _shown(row.get("status")), expected)
+            raise broken_results(f"{case_name(row)} has an unknown status", shown(row.get("status")), expected)
         if row["status"] == "ok":
-            _check_numbers(row, wrong)
+            _check_numbers(row, broken_results)
     return results
 
 
@@ -97,7 +119,7 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     for name, row in found.items():
         for field in ("trace_sha256", "window", "latency", "cost"):
             if row["status"] == "ok" and row.get(field) != wanted[name][field]:
-                got, expected = _shown(row.get(field)), _shown(wanted[name][field])
+                got, expected = shown(row.get(field)), shown(wanted[name][field])
                 raise wrong(f"{name} was measured with another {field}", got, expected)
     return [(found[name], row) for name, row in wanted.items()]
 
@@ -120,19 +142,32 @@ def is_number(
     return isinstance(value, kind) and not isinstance(value, bool) and least <= value < below
 
 
+def shown(value: Any) -> str:
+    """A value from a file as JSON, so that "32" and 32 look different; cut when long."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "too many nested lists or objects"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def reason(error: OSError) -> str:
+    """Why a file cannot be read."""
+    return "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error.strerror}"
+
+
 Wrong = Callable[[str, Any, str], FileError]
 
 
-def _read(path: Path, wrong: Wrong) -> dict[str, Any]:
+def _parse(data: bytes, wrong: Wrong) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        if isinstance(error, (FileNotFoundError, RecursionError)):
-            reason = "no such file" if isinstance(error, FileNotFoundError) else "too many nested lists or objects"
-        raise wrong("cannot be read", reason, "strict JSON") from None
+        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        nested = isinstance(error, RecursionError)
+        got = "too many nested lists or objects" if nested else f"{type(error).__name__}: {error}"
+        raise wrong("cannot be read", got, "strict JSON") from None
     if not isinstance(content, dict):
-        raise wrong("has the wrong form", _shown(content), "a JSON object")
+        raise wrong("has the wrong form", shown(content), "a JSON object")
     return content
 
 
@@ -143,14 +178,14 @@ def _refuse_constant(name: str) -> None:
 def _rows(content: dict[str, Any], wrong: Wrong) -> list[Row]:
     rows = content.get("cases")
     if not isinstance(rows, list) or not rows:
-        raise wrong("has no cases", _shown(rows), "a list of cases")
+        raise wrong("has no cases", shown(rows), "a list of cases")
     for row in rows:
         if not isinstance(row, dict):
-            raise wrong("has a case that is no object", _shown(row), "an object")
+            raise wrong("has a case that is no object", shown(row), "an object")
         # Types first: a name must not take "32" for 32.
         for field, kind, expected in (("model", str, "text"), ("dataset", str, "text"), ("ep", int, "an integer")):
             if not isinstance(row.get(field), kind) or isinstance(row[field], bool):
-                raise wrong(f"a case has no valid {field}", _shown(row.get(field)), expected)
+                raise wrong(f"a case has no valid {field}", shown(row.get(field)), expected)
     names = [case_name(row) for row in rows]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -165,22 +200,13 @@ def _check_numbers(row: Row, wrong: Wrong) -> None:
         value = row.get(field)
         if not is_number(value, kind, least):
             expected = f"{'an integer' if kind is int else 'a number'} from {least} to below {LARGEST:g}"
-            raise wrong(f"{name} has no valid {field}", _shown(value), expected)
+            raise wrong(f"{name} has no valid {field}", shown(value), expected)
     if not isinstance(row.get("trace_sha256"), str):
-        raise wrong(f"{name} has no valid trace_sha256", _shown(row.get("trace_sha256")), "a hash")
+        raise wrong(f"{name} has no valid trace_sha256", shown(row.get("trace_sha256")), "a hash")
     cost = row.get("cost")
     if not isinstance(cost, dict) or set(cost) != set(COST):
-        raise wrong(f"{name} has no valid cost", _shown(cost), ", ".join(COST))
+        raise wrong(f"{name} has no valid cost", shown(cost), ", ".join(COST))
     for field in COST:
         if not is_number(cost[field], below=LARGEST_COST) or cost[field] == 0:
             expected = f"a number above 0 and below {LARGEST_COST:g}"
-            raise wrong(f"{name} has no valid cost.{field}", _shown(cost[field]), expected)
-
-
-def _shown(value: Any) -> str:
-    """A value from a file as JSON, so that "32" and 32 look different; cut when long."""
-    try:
-        text = json.dumps(value)
-    except RecursionError:
-        return "too many nested lists or objects"
-    return text if len(text) <= 200 else f"{text[:200]}..."
+            raise wrong(f"{name} has no valid cost.{field}", shown(cost[field]), expected)

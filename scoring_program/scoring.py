@@ -3,7 +3,7 @@
     python scoring.py --results DIR --reference DIR --output DIR
 
 The page comes first and scores.json last; without a score there is no scores.json, and the exit code is 1 for a
-submission that failed, 2 for an organizer's error. Without options the paths are Codabench's mounts.
+submission that failed or was refused, 2 for an organizer's error. Without options the paths are Codabench's mounts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from authenticity import check_companions, check_record, check_signature
 from comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
 from modeled_runtime import COLUMNS, leaderboard
 from report import HEADINGS, case_cells, failed_page, scored_page
@@ -43,19 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         reference = read_reference(options.reference / "ds_eplb.json")
-        results = read_results(options.results / "results.json")
+        results = read_results(check_signature(options.results, options.reference))
         pairs = match(results, reference) if results["cases"] else []
         versions = results.get("versions") if isinstance(results.get("versions"), dict) else {}
         versions = {name: version for name, version in versions.items() if isinstance(version, str)}
         failures = [row for row, _ in pairs if row["status"] != "ok"]
         if failures or results["status"] != "scored":
             return fail(options.output, results, pairs, failures, versions)
+        # Only before a score: another run is to show its own message.
+        check_companions(options.results, results)
+        check_record(options.results, results)
         scores = columns(pairs)
     except FileError as error:
-        status = "failed" if isinstance(error, BrokenResults) else "data_unavailable"
-        write(options.output / "detailed_results.html", failed_page(status, str(error), [], [], {}))
+        write(options.output / "detailed_results.html", failed_page(error.status, str(error), [], [], {}))
         say(str(error))
-        return 1 if isinstance(error, BrokenResults) else 2
+        return error.exit_code
     write(options.output / "detailed_results.html", scored_page(scores, pairs, versions))
     print_table(pairs)
     # The composite score is the last line: what a reader of a long log looks for.

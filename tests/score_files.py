@@ -1,14 +1,19 @@
 """Made-up results and reference, and one way to run the scoring program, for its tests."""
 
+import hashlib
+import hmac
 import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import scoring
+from authenticity import PUBLISHED_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
+COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b"{}\n"}
+SECONDS = {"started_seconds": 1_790_000_000.125, "duration_seconds": 12.5}
 NAMES = ("DS-R1/made-up ep 32", "DS-R1/made-up ep 64", "Qwen3/made-up ep 32")
 
 
@@ -39,7 +44,9 @@ def results_of(content: dict[str, Any]) -> dict[str, Any]:
     ok = {"status": "ok", "policy_seconds": 1.25, "message": ""}
     rows = [deepcopy(row) | ok for row in content["cases"]]
     versions = {"simulator": "1.0.0", "python": "3.12.0"}
-    return {"status": "scored", "message": "", "cases": rows, "versions": versions}
+    companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
+    content = {"status": "scored", "message": "", "cases": rows, "versions": versions, "companions": companions}
+    return content | SECONDS
 
 
 def results(**changes: Any) -> dict[str, Any]:
@@ -69,11 +76,31 @@ def write(path: Path, content: Any) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def write_results(folder: Path, content: Any, key: bytes = PUBLISHED_KEY) -> None:
+    """Write results.json with its companions, and sign whatever it holds."""
+    for name, data in COMPANIONS.items():
+        write(folder / name, data)
+    write(folder / "results.json", content)
+    if content is not None:
+        sign(folder, key)
+
+
+def sign(folder: Path, key: bytes = PUBLISHED_KEY) -> None:
+    """Sign results.json as it lies in a folder."""
+    data = (folder / "results.json").read_bytes()
+    write(folder / "results.sig", hmac.new(key, data, hashlib.sha256).hexdigest() + "\n")
+
+
 def score(folder: Path, capsys: Any, results_content: Any, reference_content: Any = ...) -> Run:
+    """Write signed results and a reference, and run the scoring program on them."""
+    write_results(folder / "res", results_content)
+    write(folder / "ref" / "ds_eplb.json", reference() if reference_content is ... else reference_content)
+    return run_scoring(folder, capsys)
+
+
+def run_scoring(folder: Path, capsys: Any) -> Run:
     """Run the scoring program in this process, into a folder that holds the files of an earlier run."""
     output = folder / "output"
-    write(folder / "res" / "results.json", results_content)
-    write(folder / "ref" / "ds_eplb.json", reference() if reference_content is ... else reference_content)
     write(output / "scores.json", {"composite_score": 999.0})
     write(output / "detailed_results.html", "old page")
     code = scoring.main(["--results", str(folder / "res"), "--reference", str(folder / "ref"), "--output", str(output)])

@@ -55,6 +55,19 @@ def test_the_baseline_scores_100_and_that_is_the_last_line(world: Path, tmp_path
     assert Path(page) == tmp_path / "scoring" / "detailed_results.html" and Path(page).is_file()
 
 
+def test_a_run_is_signed_and_results_changed_by_hand_are_not_scored(world: Path, tmp_path: Path) -> None:
+    assert score(world, write_policy(tmp_path, DECLINES), tmp_path / "output").returncode == 0
+    path = tmp_path / "output" / "prediction" / "results.json"
+    scoring = ROOT / "scoring_program" / "scoring.py"
+    folders = ("--results", path.parent, "--reference", world / "reference", "--output", tmp_path / "again")
+    assert run_program(scoring, *folders).returncode == 0
+    path.write_bytes(path.read_bytes().replace(b'"transmit_amount": 0', b'"transmit_amount": 1'))
+    changed = run_program(scoring, *folders)
+    assert (changed.returncode, changed.stderr) == (1, "")
+    assert changed.stdout.startswith("results.sig: does not sign results.json. Got: ")
+    assert not (tmp_path / "again" / "scores.json").exists()
+
+
 def test_a_failing_policy_ends_with_its_reason_and_the_next_step(world: Path, tmp_path: Path) -> None:
     run = score(world, write_policy(tmp_path, "1 / 0\n"), tmp_path / "output")
     assert run.returncode == 1

@@ -6,7 +6,7 @@ import pytest
 
 import report
 import scoring
-from score_files import NAMES, failed_results, left_in, reference, results, score, write
+from score_files import NAMES, failed_results, left_in, reference, results, score, write, write_results
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "base", "embed", "source", "wbr"}
 HOSTILE = """<script>alert("1")</script> & 'two' $title ${headline} $ $$ </td></table> {0} %s &lt;"""
@@ -210,7 +210,7 @@ def test_files_are_written_in_this_order_and_whole(tmp_path, capsys, monkeypatch
 
 
 def test_the_output_folder_is_made(tmp_path, capsys):
-    write(tmp_path / "results.json", results())
+    write_results(tmp_path, results())
     write(tmp_path / "ds_eplb.json", reference())
     output = tmp_path / "new" / "output"
     folders = ["--results", str(tmp_path), "--reference", str(tmp_path), "--output", str(output)]

@@ -10,7 +10,8 @@ from cases import Answers, B, P, make_case, redeploy, steady_trace
 from placement import SIMULATOR_VERSION
 from placement.grid import Cost
 from placement.replay import Replay, replay
-from placement.results import MEASURES, identity, mean_par, measures, series, versions, write_json, write_series
+from placement.result_files import write_json, write_series
+from placement.results import MEASURES, identity, mean_par, measures, series, versions
 
 
 def measured(values, shape=None):
@@ -146,6 +147,12 @@ def test_series_are_written_with_the_same_bytes_whatever_the_time(tmp_path, monk
     write_series(tmp_path / "b.npz", series(run()))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert sorted(found.name for found in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_what_was_written_is_returned(tmp_path):
+    """Hashes and signature are of these bytes, not of a file that another program may have changed since."""
+    assert write_json(tmp_path / "a.json", {"a": 1}) == (tmp_path / "a.json").read_bytes()
+    assert write_series(tmp_path / "a.npz", {"a": np.arange(3)}) == (tmp_path / "a.npz").read_bytes()
 
 
 def test_series_load_without_pickle_under_their_names(tmp_path):

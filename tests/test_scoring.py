@@ -11,7 +11,18 @@ import sys
 import pytest
 
 from modeled_runtime import COLUMNS
-from score_files import NAMES, ROOT, failed_results, left_in, reference, results, results_of, score, write
+from score_files import (
+    NAMES,
+    ROOT,
+    failed_results,
+    left_in,
+    reference,
+    results,
+    results_of,
+    score,
+    write,
+    write_results,
+)
 
 PROGRAM = ROOT / "scoring_program"
 
@@ -138,7 +149,7 @@ def test_the_folder_alone_scores(tmp_path, capsys, program):
 def test_no_message_breaks_an_ascii_log(tmp_path, program):
     message = "café <\ud800> \U0001f600"
     write(tmp_path / "ref" / "ds_eplb.json", reference())
-    write(tmp_path / "res" / "results.json", results(status="crashed", message=message))
+    write_results(tmp_path / "res", results(status="crashed", message=message))
     done = run_alone(program, tmp_path, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (1, b"")
     assert "crashed: caf\\xe9 <\\ud800> \\U0001f600" in done.stdout.decode("ascii").splitlines()
@@ -151,7 +162,7 @@ def test_a_missing_reference_is_exit_code_2_of_the_process(tmp_path, program):
     assert done.stdout.decode().startswith("ds_eplb.json: cannot be read. Got: no such file.")
 
 
-def test_it_imports_only_itself_and_the_standard_library():
+def test_it_imports_only_itself_the_standard_library_and_yaml():
     own = {path.stem for path in PROGRAM.glob("*.py")}
     imported = set()
     for path in PROGRAM.glob("*.py"):
@@ -161,7 +172,7 @@ def test_it_imports_only_itself_and_the_standard_library():
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0
                 imported.add(node.module.split(".")[0])
-    assert imported <= own | sys.stdlib_module_names
+    assert imported <= own | sys.stdlib_module_names | {"yaml"}
     assert not own & {path.stem for path in (ROOT / "ingestion_program").rglob("*.py")}
 
 

@@ -24,7 +24,8 @@ from placement.ds_eplb import ds_eplb  # noqa: E402
 from placement.errors import OrganizerError  # noqa: E402
 from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
 from placement.replay import Rebalance, Replay, replay  # noqa: E402
-from placement.results import identity, mean_par, measures, series, versions, write_json, write_series  # noqa: E402
+from placement.result_files import write_json, write_series  # noqa: E402
+from placement.results import identity, mean_par, measures, series, versions  # noqa: E402
 from placement.trace import Trace, check_fits, open_trace  # noqa: E402
 
 

@@ -1,16 +1,11 @@
-"""What is written for the scorer: rows of numbers, series, and the three files that carry them."""
+"""What is written for the scorer: rows of numbers, series, and the files that carry them."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import os
 import platform
-import zipfile
-from collections.abc import Mapping
+import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +15,6 @@ from .grid import Case, Cost
 from .replay import Replay
 
 MEASURES = ("mean_par", "transmit_amount", "calls", "redeployed_layers", "par_p50", "par_p95", "par_p99")
-FILES = ("results.json", "series.npz", "explain.json")
 
 
 def mean_par(par: np.ndarray) -> float:
@@ -71,25 +65,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write strict JSON; the file appears whole or not at all."""
-    _write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode("utf-8"))
+class Clock:
+    """Tells when a run began and how long it has taken; nothing else in the results depends on a clock."""
 
+    def __init__(self) -> None:
+        self._unix, self._monotonic = time.time(), time.monotonic()
 
-def write_series(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed .npz whose bytes depend on the arrays only (numpy's own carries the time of day)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    _write(path, buffer.getvalue())
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    def times(self) -> dict[str, float]:
+        """The fields of results.json: Unix time at the start, and seconds from then until now."""
+        return {
+            "started_seconds": round(self._unix, 3),
+            "duration_seconds": round(time.monotonic() - self._monotonic, 3),
+        }
