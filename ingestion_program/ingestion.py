@@ -3,7 +3,7 @@
     python ingestion.py --submission DIR --traces DIR --grid FILE --output DIR --jobs N
 
 Exit code 0: every case was measured. 1: a case failed, or the submission was refused. 2: the organizer's error.
-results.json is written in every case. Without options the paths are Codabench's mounts.
+results.json is written and signed in every case. Without options the paths are Codabench's mounts.
 """
 
 from __future__ import annotations
@@ -14,32 +14,51 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from placement.case_run import Outcome, active_layers
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.grid import Grid, grid_from_mapping
-from placement.results import FILES, versions, write_json, write_series
-from placement.run import Outcome, run_grid
+from placement.result_files import FILES, write_results
+from placement.results import Clock, versions
+from placement.run import run_grid
 from placement.sandbox import hide_process
+from placement.signature import PUBLISHED_KEY, take_key
 from placement.submission import find_policy
 
 PROGRAM = Path(__file__).resolve().parent
 INTERRUPTED = 130
 PLATFORM_OUTPUT = Path("/app/output")
 PLATFORM_TRACES = Path("/app/data")
+# Temporary folders of the run that goes on, for an interrupt to remove.
+TEMPORARY: list[str] = []
+
+
+@dataclass
+class Findings:
+    """What a run has to say: the submission's status, and an outcome per case once the grid was run."""
+
+    status: str = "failed"
+    message: str = ""
+    notes: list[str] = field(default_factory=list)
+    grid: Grid | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    options = parse(arguments)
+    options, clock = parse(arguments), Clock()
     try:
-        clear(options.output)
-        return run(options)
+        return run(options, clock)
     except OSError as error:
         problem = OrganizerError(
             "the output cannot be written",
@@ -52,39 +71,69 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, clock: Clock) -> int:
     """Run the grid, write what there is to say of it, and return the exit code."""
-    print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
-    status, message, notes, outcomes = "failed", "", [], []
-    grid: Grid | None = None
+    key, no_key = PUBLISHED_KEY, None
     try:
-        grid = grid_from_mapping(read_yaml(options.grid, "grid"))
-        traces = options.traces or platform_traces(grid.name)
-        manifest = read_manifest(traces, notes)
-        folder, note = find_policy(options.submission)
-        notes += [note] if note else []
-        for text in notes:
-            print(f"note: {text}", flush=True)
-        outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)))
-        failed = [outcome.row for outcome in outcomes if outcome.row["status"] != "ok"]
-        status = "failed" if failed else "scored"
-        message = f"{len(failed)} of {len(outcomes)} cases failed" if failed else ""
-    except SubmissionRefused as error:
-        status, message = "refused", str(error)
+        # First of all: nothing of the submission's may find the key.
+        key = take_key(PROGRAM)
     except OrganizerError as error:
-        status, message = "data_unavailable", str(error)
+        no_key = error
+    clear(options.output)
+    print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
+    findings = Findings()
+    try:
+        if no_key:
+            raise no_key
+        measure(options, findings)
+    except SubmissionRefused as error:
+        findings.status, findings.message = "refused", str(error)
+    except OrganizerError as error:
+        findings.status, findings.message = "data_unavailable", str(error)
     except Exception:
         traceback.print_exc()
-        status = "data_unavailable"
-        message = "the ingestion program itself failed; organizers find the reason in its log"
-    write(options.output, status, message, notes, grid, outcomes)
-    return report(status, message, outcomes)
+        findings.status = "data_unavailable"
+        findings.message = "the ingestion program itself failed; organizers find the reason in its log"
+    write(options.output, findings, clock, key)
+    return report(findings)
+
+
+def measure(options: argparse.Namespace, findings: Findings) -> None:
+    """Run the grid and add to the findings step by step. Raises SubmissionRefused and OrganizerError."""
+    findings.grid = grid = grid_from_mapping(read_yaml(options.grid, "grid"))
+    traces = options.traces or platform_traces(grid.name)
+    manifest = read_manifest(traces, findings.notes)
+    folder, note = find_policy(options.submission)
+    findings.notes += [note] if note else []
+    for text in findings.notes:
+        print(f"note: {text}", flush=True)
+    with temporary_folder():
+        findings.outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)))
+    print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
+    failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
+    findings.status = "failed" if failed else "scored"
+    findings.message = f"{len(failed)} of {len(findings.outcomes)} cases failed" if failed else ""
+
+
+@contextmanager
+def temporary_folder() -> Iterator[None]:
+    """Keep the temporary files of all processes in one folder, and remove it whatever becomes of them."""
+    before = os.environ.get("TMPDIR")
+    TEMPORARY.append(tempfile.mkdtemp(prefix="expert-placement-"))
+    os.environ["TMPDIR"] = TEMPORARY[-1]
+    try:
+        yield
+    finally:
+        shutil.rmtree(TEMPORARY.pop(), ignore_errors=True)
+        os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
 
 
 def interrupt(*signal_and_frame: object) -> None:
     """End at once with all processes, also while threads wait for them."""
     for process in multiprocessing.active_children():
         process.kill()
+    for folder in TEMPORARY:
+        shutil.rmtree(folder, ignore_errors=True)
     os.write(sys.stdout.fileno(), b"ingestion: interrupted, nothing was written\n")
     os._exit(INTERRUPTED)
 
@@ -165,39 +214,31 @@ class Progress:
                 print(f"  | {text}", flush=True)
 
 
-def write(
-    output: Path, status: str, message: str, notes: list[str], grid: Grid | None, outcomes: list[Outcome]
-) -> None:
-    """Write the three result files, results.json last."""
-    keys = [f"{row['model']}/{row['dataset']}/{row['ep']}" for row in (outcome.row for outcome in outcomes)]
-    curves = {
-        f"{key}/{name}": array
-        for key, outcome in zip(keys, outcomes, strict=True)
-        for name, array in outcome.series.items()
-    }
-    write_series(output / "series.npz", curves)
-    write_json(
-        output / "explain.json",
-        {key: outcome.explanation for key, outcome in zip(keys, outcomes, strict=True) if outcome.explanation},
-    )
+def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
+    """Write what was found, and sign it."""
+    outcomes, grid = findings.outcomes, findings.grid
+    named = [("{model}/{dataset}/{ep}".format_map(outcome.row), outcome) for outcome in outcomes]
+    curves = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.series.items()}
+    explanations = {case: outcome.explanation for case, outcome in named if outcome.explanation}
     content = {
-        "status": status,
-        "message": message,
-        "notes": notes,
+        "status": findings.status,
+        "message": findings.message,
+        "notes": findings.notes,
         "grid": grid and {"name": grid.name, "window": grid.window, "latency": grid.latency},
+        "sandbox": grid and {"mode": grid.sandbox, "layers": active_layers(outcomes)},
         "cases": [outcome.row for outcome in outcomes],
         "versions": versions(),
     }
-    write_json(output / "results.json", content)
+    write_results(output, content, curves, explanations, clock.times, key)
 
 
-def report(status: str, message: str, outcomes: list[Outcome]) -> int:
+def report(findings: Findings) -> int:
     """Print what failed and why, and return the exit code."""
-    for outcome in outcomes:
+    for outcome in findings.outcomes:
         if outcome.row["status"] != "ok":
             print(f"{outcome.row['status']}: {outcome.row['message']}", flush=True)
-    print(f"ingestion: {status}" + (f": {message}" if message else ""), flush=True)
-    return {"scored": 0, "data_unavailable": 2}.get(status, 1)
+    print(f"ingestion: {findings.status}" + (f": {findings.message}" if findings.message else ""), flush=True)
+    return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from placement.case_run import Outcome, run_case
 from placement.grid import Grid, grid_from_mapping
-from placement.run import Outcome, run_case
 from placement.trace import Trace
 
 ROOT = Path(__file__).resolve().parent.parent

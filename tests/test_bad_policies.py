@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from placement.errors import PolicyError
-from placement.policy import PolicyCase, describe, load_policy
+from placement.exception_text import describe
+from placement.policy import PolicyCase, load_policy
 from submissions import run_policy, write_policy
 
 CASE = "Small/one ep 2"

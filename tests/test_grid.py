@@ -8,7 +8,7 @@ import yaml
 
 from cases import grid_mapping
 from placement.errors import OrganizerError
-from placement.grid import cost_mapping, grid_from_mapping
+from placement.grid import grid_from_mapping
 
 PROGRAM = Path(__file__).resolve().parents[1] / "ingestion_program"
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000}
@@ -40,7 +40,7 @@ def test_the_shipped_grids_are_the_designs(file, name, window, count, traces):
     assert [tuple(asdict(case).values()) for case in grid.cases] == expected
     assert len(grid.cases) == count
     assert (grid.name, grid.window, grid.latency) == (name, window, 0)
-    assert cost_mapping(grid.cost) == COST
+    assert asdict(grid.cost) == COST
     assert asdict(grid.limits) == LIMITS
     assert [[case.ep for case in cases] for cases in grid.by_trace()] == [list(trace[4]) for trace in traces]
 
@@ -156,7 +156,7 @@ def test_a_malformed_value_is_named_with_its_place(changes, place, got, expected
     assert refusal(grid_mapping(**changes)) == text(place, got, expected)
 
 
-KEYS = "name, window, latency, cost, limits, models, cases"
+KEYS = "name, window, latency, cost, limits, sandbox, models, cases"
 
 
 @pytest.mark.parametrize("missing", ["name", "window", "cost", "limits", "models", "cases"])
@@ -172,6 +172,16 @@ def test_a_missing_key_of_a_section_is_refused(section, missing):
     keys = ", ".join(mapping[section])
     del mapping[section][missing]
     assert refusal(mapping) == text(section, sorted(mapping[section]), f"exactly the keys {keys}")
+
+
+@pytest.mark.parametrize("mode", ["Required", "", None, True, "none", ["required"]])
+def test_an_unknown_sandbox_is_refused(mode):
+    assert refusal(grid_mapping(sandbox=mode)) == text("sandbox", repr(mode), "one of required, best_effort")
+
+
+def test_the_sandbox_is_best_effort_where_nothing_else_is_said():
+    assert grid_from_mapping(grid_mapping()).sandbox == "best_effort"
+    assert grid_from_mapping(grid_mapping(sandbox="required")).sandbox == "required"
 
 
 def test_an_unknown_key_is_refused():

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from placement.case_run import Outcome
 from placement.deployment import initial_deployment
 from placement.policy import read_class_answer, read_function_answer
-from placement.run import Outcome
 from submissions import DECLINES, INGESTION, ITERATIONS, WINDOW, run_policy, stored_hotness, write_policy
 
 HOTNESS = np.maximum(stored_hotness("Small"), 1)

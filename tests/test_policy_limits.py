@@ -96,8 +96,8 @@ def test_kept_windows_that_use_up_the_memory_are_reported_as_such(tmp_path: Path
 
 @linux
 def test_a_lower_limit_of_the_machine_s_own_is_kept() -> None:
-    lines = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY})); limit_process(2**40)"
-    source = f"from placement.sandbox import limit_process; {lines}; print(*resource.getrlimit(resource.RLIMIT_AS))"
+    lines = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY})); _limit(2**40, 60)"
+    source = f"from placement.sandbox import _limit; {lines}; print(*resource.getrlimit(resource.RLIMIT_AS))"
     command = [sys.executable, "-c", source]
     assert subprocess.check_output(command, cwd=INGESTION.parent, text=True) == f"{MEMORY} {MEMORY}\n"
 
@@ -143,6 +143,7 @@ def test_the_environment_is_the_same_everywhere(tmp_path: Path, monkeypatch: pyt
     )
     threads = " ".join(f"{name}_NUM_THREADS=1" for name in ("MKL", "OMP", "OPENBLAS"))
     assert re.search(
-        rf"ValueError: LANG=C.UTF-8 .*{threads} PATH=\S+ PYTHONHASHSEED=0 .*VECLIB_MAXIMUM_THREADS=1 ", text
+        rf"ValueError: HOME=(\S+) LANG=C.UTF-8 {threads} PATH=\S+ PYTHONHASHSEED=0 TMPDIR=\1 VECLIB_MAXIMUM_THREADS=1 ",
+        text,
     )
     assert "SECRET" not in text

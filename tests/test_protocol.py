@@ -21,8 +21,7 @@ BROKEN = (
 # Writes to every pipe but its own output, then waits for the end.
 FORGER = """
 import os, signal, stat
-with open("pid", "w") as file:
-    print(os.getpid(), file=file)
+print(os.getpid(), flush=True)
 def rebalance(hotness, n_device, n_red_expert):
     data = bytes.fromhex("{}")
     for number in range(3, 21):
@@ -57,11 +56,11 @@ def decoded(data: bytes) -> dict:
 
 def forged(folder: Path, data: bytes) -> str:
     """The message of a crashed case whose policy wrote data to the answer pipe; its process must be gone."""
-    row = run_policy(write_policy(folder, FORGER.format(data.hex()))).row
-    assert row["status"] == "crashed"
+    outcome = run_policy(write_policy(folder, FORGER.format(data.hex())))
+    assert outcome.row["status"] == "crashed"
     with pytest.raises(ProcessLookupError):
-        os.kill(int((folder / "pid").read_text()), 0)
-    return row["message"]
+        os.kill(int(outcome.log.split()[0]), 0)
+    return outcome.row["message"]
 
 
 def test_a_header_comes_back_as_it_was_sent() -> None:

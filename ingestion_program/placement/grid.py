@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
 from .errors import OrganizerError
+
+# Whether a machine that cannot isolate a policy fully may run one.
+SANDBOXES = ("required", "best_effort")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Grid:
     latency: int
     cost: Cost
     limits: Limits
+    sandbox: str
     cases: tuple[Case, ...]
 
     def by_trace(self) -> list[list[Case]]:
@@ -82,12 +86,14 @@ def grid_from_mapping(mapping: Any) -> Grid:
     Raises OrganizerError for a missing or unknown key, a value of the wrong type or range, an ep that does
     not divide the model's experts, and a case that is listed twice.
     """
-    keys = ("name", "window", "latency", "cost", "limits", "models", "cases")
-    top = _keys(mapping, keys, "grid", optional={"latency": 0})
+    keys = ("name", "window", "latency", "cost", "limits", "sandbox", "models", "cases")
+    top = _keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort"})
     window = _number(top["window"], "window", int, least=1)
     latency = _number(top["latency"], "latency", int, least=0)
     cost = _numbers(Cost, top["cost"], "cost")
     limits = _numbers(Limits, top["limits"], "limits")
+    if top["sandbox"] not in SANDBOXES:
+        raise _wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
     models = top["models"]
     if not isinstance(models, Mapping) or not models:
         raise _wrong("models", models, "a mapping of model name to {layers, experts}")
@@ -116,12 +122,7 @@ def grid_from_mapping(mapping: Any) -> Grid:
             if case in cases:
                 raise _wrong(place, case.name, "every case listed once")
             cases.append(case)
-    return Grid(_name(top["name"], "name"), window, latency, cost, limits, tuple(cases))
-
-
-def cost_mapping(cost: Cost) -> dict[str, float]:
-    """The constants under the names that results, reference and scorer use."""
-    return asdict(cost)
+    return Grid(_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], tuple(cases))
 
 
 def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
@@ -133,10 +134,10 @@ def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
 def _keys(value: Any, names: tuple[str, ...], place: str, optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise _wrong(place, value, f"a mapping with the keys {', '.join(names)}")
-    value = {**(optional or {}), **value}
-    if set(value) != set(names):
+    complete = {**(optional or {}), **value}
+    if set(complete) != set(names):
         raise _wrong(place, sorted(map(str, value)), f"exactly the keys {', '.join(names)}")
-    return {name: value[name] for name in names}
+    return {name: complete[name] for name in names}
 
 
 def _numbers(kind: Any, value: Any, place: str) -> Any:

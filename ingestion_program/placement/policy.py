@@ -6,7 +6,6 @@ import difflib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +22,6 @@ from .grid import Case, Cost
 FUNCTION_FORM = "rebalance(hotness, n_device, n_red_expert)"
 CLASS_FORM = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
 FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
-# An exception's text is cut here, so that its place in policy.py still fits into the message.
-LONGEST_EXCEPTION = 1000
 
 Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
 
@@ -126,23 +123,6 @@ def read_class_answer(answer: Any) -> Redeployment | None:
     return _read_redeployment(*answer)
 
 
-def describe(error: BaseException, folder: Path) -> str:
-    """An exception with its place in the policy's own files: `ValueError: text (policy.py, line 3, in f)`."""
-    try:
-        text = str(error)
-    except Exception as failure:
-        text = f"(its text raised {type(failure).__name__})"
-    text = text if len(text) <= LONGEST_EXCEPTION else f"{text[:LONGEST_EXCEPTION]}..."
-    words = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
-    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
-        return f"{type(error).__name__}: {error.msg} ({_relative(error.filename, folder)}, line {error.lineno})"
-    if not frames:
-        return words
-    last = frames[-1]
-    return f"{words} ({_relative(last.filename, folder)}, line {last.lineno}, in {last.name})"
-
-
 def _read_redeployment(priority: Any, table: Any) -> Redeployment | None:
     if isinstance(priority, range):
         priority = list(priority)
@@ -197,7 +177,3 @@ def _no_form(module: ModuleType) -> PolicyError:
 def _kind(value: Any) -> str:
     name = type(value).__name__
     return f"{name} of length {len(value)}" if isinstance(value, (tuple, list)) else name
-
-
-def _relative(filename: str, folder: Path) -> str:
-    return str(Path(filename).relative_to(folder))

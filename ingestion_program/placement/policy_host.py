@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import socket
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,10 @@ import numpy as np
 
 from . import protocol, sandbox
 from .errors import PolicyError
+from .exception_text import describe, own_lines, readable
 from .grid import Case, Cost
-from .policy import describe, load_policy, policy_case
+from .policy import load_policy, policy_case
+from .window import receive
 
 
 def main(request_fd: int, answer_fd: int) -> None:
@@ -26,36 +26,20 @@ def main(request_fd: int, answer_fd: int) -> None:
     start, _ = _receive(requests)
     folder = Path(start["folder"])
     case, cost = Case(**start["case"]), Cost(**start["cost"])
+    layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
+    _send(answer_fd, {"kind": "isolated", "layers": layers})
     try:
-        sandbox.limit_process(start["memory_bytes"])
         os.chdir(folder)
         form, policy = load_policy(folder, policy_case(case, cost, start["iterations"]))
         _send(answer_fd, {"kind": "ready", "form": form})
         while True:
             request, descriptor = _receive(requests)
-            hotness, deployment = _map(descriptor, case)
+            hotness, deployment = receive(case, descriptor)
             _answer(answer_fd, policy(hotness, deployment, request["iteration"]))
             # Kept windows belong to the policy; the host must not hold one more.
             del hotness, deployment
     except BaseException as error:
         _send(answer_fd, _problem(error, folder))
-
-
-def layout(case: Case) -> tuple[int, int]:
-    """Bytes of a window [window, layer, expert] int32, padded to 8, and of a table int64, in this order."""
-    window = case.window * case.layers * case.experts * 4
-    return -(-window // 8) * 8, case.layers * case.devices * case.slots * 8
-
-
-def _map(descriptor: int, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Private writable arrays over a descriptor of the parent: pages are copied only when written to."""
-    window_bytes, _ = layout(case)
-    memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    os.close(descriptor)
-    shape = (case.window, case.layers, case.experts)
-    hotness = np.frombuffer(memory, np.int32, count=case.window * case.layers * case.experts).reshape(shape)
-    deployment = np.frombuffer(memory, np.int64, offset=window_bytes)
-    return hotness, deployment.reshape(case.layers, case.devices, case.slots).copy()
 
 
 def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None) -> None:
@@ -77,14 +61,15 @@ def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
         return _report(error.status, error.what, error.got, error.expected, error.next_step)
     # The policy may have closed stderr, and its exception need not have a readable text.
     with suppress(Exception):
-        traceback.print_exception(error)
+        print(own_lines(error, folder), file=sys.stderr)
     what = "the policy cannot be loaded" if isinstance(error, SyntaxError) else "the policy raised an exception"
     return _report("crashed", what, describe(error, folder))
 
 
 def _report(status: str, what: str, got: str, expected: str = "", next_step: str = "") -> dict[str, Any]:
-    texts = {"what": what, "got": got, "expected": expected, "next": next_step}
-    return {"kind": "problem", "status": status} | {k: v[: protocol.LARGEST_TEXT] for k, v in texts.items()}
+    # A policy may raise a PolicyError of its own, with anything in it.
+    texts = {"status": status, "what": what, "got": got, "expected": expected, "next": next_step}
+    return {"kind": "problem"} | {key: readable(text)[: protocol.LARGEST_TEXT] for key, text in texts.items()}
 
 
 def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
@@ -113,7 +98,3 @@ def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))

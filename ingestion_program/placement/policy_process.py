@@ -1,16 +1,14 @@
-"""The simulator's side of the boundary: one policy process per case, under limits by this side's clock."""
+"""The simulator's side of the boundary: one isolated process per case, under limits by this side's clock."""
 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import selectors
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,38 +17,40 @@ from pathlib import Path
 
 import numpy as np
 
-from . import protocol, sandbox
-from .answer import Redeployment, check_shapes
-from .errors import PolicyError
+from . import policy_failure, protocol, sandbox
+from .answer import Redeployment
+from .errors import OrganizerError, PolicyError
 from .grid import Case, Grid
-from .policy_host import layout
+from .policy_message import read_answer, read_header
+from .scratch import ALLOWED, Scratch
 from .trace import Trace
+from .window import share
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent.parent
+# The package's folder leaves the path again: beside the package lie files that are not for policies.
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
-    "from placement.policy_host import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+    "from placement.policy_host import main; del sys.path[0]; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 OUTPUT_CHUNK = 64 * 1024
-EXPECTED_WITHIN = {
-    "start_seconds": "policy.py imported and ready",
-    "call_seconds": "an answer to every call",
-    "case_seconds": "start and all calls of a case together",
-    "grid_seconds": "all cases of the grid",
-}
+# How often the scratch folder and the threads are counted while an answer is waited for.
+LOOK_SECONDS = 0.2
+MOST_THREADS = 256
 
 
 class PolicyProcess:
     """A policy in a fresh process; use as a context manager, so that it is killed and reaped.
 
     Every method raises PolicyError when the policy breaks a rule or a limit. `seconds` is how long this side
-    waited for the start and for each call, `log` what the policy printed.
+    waited for the start and for each call, `log` what the policy printed, `layers` what isolates it.
     """
 
     def __init__(self, folder: Path, case: Case, trace: Trace, grid: Grid, grid_deadline: float) -> None:
         """folder: holds policy.py; grid_deadline: on time.monotonic()'s clock."""
         self.seconds: list[float] = []
+        self.layers: list[str] = []
         self._case, self._trace, self._limits = case, trace, grid.limits
+        self._required = grid.sandbox == "required"
         self._grid_deadline = grid_deadline
         self._log = bytearray()
         self._start_message = {
@@ -59,14 +59,16 @@ class PolicyProcess:
             "cost": asdict(grid.cost),
             "iterations": trace.iterations,
             "memory_bytes": grid.limits.memory_bytes,
+            "cpu_seconds": grid.limits.case_seconds,
         }
 
     def __enter__(self) -> PolicyProcess:
+        self._scratch = Scratch()
         self._requests, child_requests = socket.socketpair()
         self._answers, child_answers = os.pipe()
         self._output, child_output = os.pipe()
         self._requests.setblocking(False)
-        libraries = [str(PACKAGE_FOLDER)] + [p for p in sys.path if p and Path(p).resolve() != PACKAGE_FOLDER]
+        libraries = [str(PACKAGE_FOLDER), *sandbox.libraries()]
         arguments = [str(child_requests.fileno()), str(child_answers), json.dumps(libraries)]
         self._process = subprocess.Popen(
             [sys.executable, "-B", "-u", "-c", BOOT, *arguments],
@@ -74,7 +76,7 @@ class PolicyProcess:
             stdout=child_output,
             stderr=child_output,
             pass_fds=(child_requests.fileno(), child_answers),
-            env=sandbox.environment(),
+            env=sandbox.environment(self._scratch.folder),
             cwd="/",
             start_new_session=True,
         )
@@ -88,8 +90,7 @@ class PolicyProcess:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
         for _ in range(2):
             self._read_output()
@@ -97,6 +98,7 @@ class PolicyProcess:
         self._requests.close()
         os.close(self._answers)
         os.close(self._output)
+        self._scratch.remove()
 
     @property
     def log(self) -> str:
@@ -106,26 +108,33 @@ class PolicyProcess:
         return text.rstrip("\n") + cut
 
     def start(self) -> str:
-        """Import the policy and return its form."""
+        """Isolate the process, import the policy and return its form.
+
+        Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
+        """
         try:
             with self._limited("start_seconds"):
-                return protocol.text(self._ask(self._start_message, []), "form")
+                self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
+                # Sent before anything of the submission is imported.
+                self.layers = protocol.texts(read_header(self._read, self._limits), "layers")
+                self._check_layers()
+                return protocol.text(read_header(self._read, self._limits), "form")
         except PolicyError as error:
             raise error.at("start") from None
 
     def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         """One call, as placement.replay.Rebalance; the answer's shapes are checked, its content is not."""
-        descriptor = self._share(start, stop, deployment)
+        descriptor = share(self._case, self._trace, start, stop, deployment)
         try:
             with self._limited("call_seconds"):
-                header = self._ask({"iteration": iteration}, [descriptor])
-                return None if header.get("kind") == "keep" else self._read_redeployment(header)
+                self._ask({"iteration": iteration}, [descriptor])
+                return read_answer(self._read, self._case, self._limits)
         finally:
             os.close(descriptor)
 
     @contextmanager
     def _limited(self, limit: str) -> Iterator[None]:
-        """Set the deadline of what is asked inside, book the seconds, and name broken messages."""
+        """Let the process run, within the deadline of what is asked inside; book the seconds."""
         began = time.monotonic()
         ends = {
             limit: began + getattr(self._limits, limit),
@@ -134,31 +143,47 @@ class PolicyProcess:
         }
         self._deadline_name = min(ends, key=ends.__getitem__)
         self._deadline = ends[self._deadline_name]
+        self._next_look = began + LOOK_SECONDS
+        self._signal(signal.SIGCONT)
         try:
             yield
+            self._check_usage()
         except protocol.MalformedMessage as error:
-            raise self._malformed(error) from None
+            raise policy_failure.malformed(error) from None
         finally:
+            # Between its calls a policy does not run: all its work counts.
+            self._signal(signal.SIGSTOP)
             self.seconds.append(time.monotonic() - began)
 
-    def _share(self, start: int, stop: int, deployment: np.ndarray) -> int:
-        window_bytes, table_bytes = layout(self._case)
-        if hasattr(os, "memfd_create"):
-            descriptor = os.memfd_create("window", os.MFD_CLOEXEC)
-        else:
-            with tempfile.TemporaryFile() as file:
-                descriptor = os.dup(file.fileno())
-        os.ftruncate(descriptor, window_bytes + table_bytes)
-        with mmap.mmap(descriptor, window_bytes + table_bytes) as memory:
-            shape = (stop - start, self._trace.layers, self._trace.experts)
-            window = np.frombuffer(memory, np.int32, count=int(np.prod(shape))).reshape(shape)
-            self._trace.window(start, stop, out=window)
-            memory[window_bytes:] = deployment.astype("<i8").tobytes()
-            del window
-        return descriptor
+    def _signal(self, number: int) -> None:
+        # Both: where calls are not filtered, a policy may have left its group, or have put others into it.
+        for send in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                send(self._process.pid, number)
 
-    def _ask(self, message: dict, descriptors: list[int]) -> dict:
-        """Send a request, with descriptors beside it, and read the answer's header."""
+    def _check_layers(self) -> None:
+        missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
+        if self._required and missing:
+            raise OrganizerError(
+                "this machine cannot isolate a policy as the grid requires",
+                got=f"no {', '.join(missing)}",
+                expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
+                next_step="use such a worker, or set the grid's sandbox to best_effort",
+                where="sandbox",
+            )
+
+    def _check_usage(self) -> None:
+        """Hold what the operating system does not: raises PolicyError when the process uses too much."""
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if excess := self._scratch.excess():
+            raise policy_failure.too_much(f"{excess} in its temporary folder", ALLOWED)
+        with suppress(OSError, ValueError):
+            threads = int(Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[17])
+            if threads > MOST_THREADS:
+                raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+
+    def _ask(self, message: dict, descriptors: list[int]) -> None:
+        """Send a request, with descriptors beside it."""
         data = protocol.encode(message)
         try:
             # A request is far smaller than a socket's buffer: only a policy that does not read can fill it.
@@ -168,28 +193,16 @@ class PolicyProcess:
             raise protocol.MalformedMessage("requests are not read") from None
         except (BrokenPipeError, ConnectionResetError):
             raise self._ended() from None
-        header = protocol.decode(self._read)
-        if header.get("kind") == "problem":
-            raise self._problem(header)
-        return header
-
-    def _read_redeployment(self, header: dict) -> Redeployment:
-        if header.get("kind") != "redeploy" or not isinstance(header.get("table"), list):
-            raise protocol.MalformedMessage("an answer of no known kind")
-        priority_length = protocol.integer(header, "priority")
-        shape = tuple(protocol.integer({"size": size}, "size") for size in header["table"][:9])
-        check_shapes(priority_length, shape, self._case)
-        priority = np.frombuffer(self._read(8 * priority_length), "<i8").astype(np.int64)
-        table = np.frombuffer(self._read(8 * int(np.prod(shape))), "<i8").astype(np.int64).reshape(shape)
-        return priority, table
 
     def _read(self, count: int) -> bytes:
         data = bytearray()
         while len(data) < count:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise self._late()
-            for key, _ in self._selector.select(left):
+                raise policy_failure.late(self._deadline_name, self._limits)
+            if time.monotonic() >= self._next_look:
+                self._check_usage()
+            for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
                 if key.fd == self._output:
                     self._read_output()
                     continue
@@ -209,52 +222,8 @@ class PolicyProcess:
         if not chunk and self._output in self._selector.get_map():
             self._selector.unregister(self._output)
 
-    def _late(self) -> PolicyError:
-        seconds = getattr(self._limits, self._deadline_name)
-        return PolicyError(
-            "timeout",
-            "the policy took too long",
-            got=f"no answer within {seconds:g} s ({self._deadline_name})",
-            expected=EXPECTED_WITHIN[self._deadline_name],
-            next_step="make it faster; kit.py check shows how many seconds a call takes",
-        )
-
     def _ended(self) -> PolicyError:
         try:
-            code = self._process.wait(timeout=1)
-            names = {number.value: number.name for number in signal.Signals}
-            got = f"signal {names.get(-code, -code)}" if code < 0 else f"exit code {code}"
+            return policy_failure.ended(self._process.wait(timeout=1), self._limits)
         except subprocess.TimeoutExpired:
-            got = "a closed answer pipe"
-        return PolicyError(
-            "crashed",
-            "the policy's process ended",
-            got=got,
-            expected="an answer",
-            next_step="remove exits from the policy; a signal comes from native code or from memory",
-        )
-
-    def _malformed(self, error: protocol.MalformedMessage) -> PolicyError:
-        return PolicyError(
-            "crashed",
-            "the policy's process broke the protocol",
-            got=str(error),
-            expected="only answers on the answer pipe",
-            next_step="do not use descriptors that the policy did not open",
-        )
-
-    def _problem(self, header: dict) -> PolicyError:
-        status = header.get("status")
-        if status not in PolicyError.STATUSES:
-            raise protocol.MalformedMessage("a problem of no known status")
-        default = {
-            "out_of_memory": (f"at most {self._limits.memory_bytes} bytes", "keep less data"),
-            "crashed": ("an answer", "mend the line named above and try again with kit.py check"),
-        }.get(status, ("", ""))
-        return PolicyError(
-            status,
-            protocol.text(header, "what"),
-            got=protocol.text(header, "got"),
-            expected=protocol.text(header, "expected") or default[0],
-            next_step=protocol.text(header, "next") or default[1],
-        )
+            return policy_failure.ended(None, self._limits)

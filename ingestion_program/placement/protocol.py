@@ -55,6 +55,14 @@ def text(header: dict[str, Any], key: str) -> str:
     return " ".join(printable(value).split())[:LARGEST_TEXT]
 
 
+def texts(header: dict[str, Any], key: str) -> list[str]:
+    """A field that is a list of texts. Raises MalformedMessage."""
+    value = header.get(key)
+    if not isinstance(value, list):
+        raise MalformedMessage(f"no valid {key}")
+    return [text({key: item}, key) for item in value]
+
+
 def printable(value: str) -> str:
     """Replace control characters, so that neither a terminal nor a log can be steered by a participant."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

@@ -1,0 +1,55 @@
+"""How a window and the live table reach a policy: one fresh, sealed piece of memory per call, never copied twice."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import tempfile
+
+import numpy as np
+
+from .grid import Case
+from .trace import Trace
+
+# Linux's numbers: F_ADD_SEALS, and F_SEAL_SEAL | SHRINK | GROW | WRITE.
+ADD_SEALS, ALL_SEALS = 1033, 1 | 2 | 4 | 8
+
+
+def layout(case: Case) -> tuple[int, int]:
+    """Bytes of a window [window, layer, expert] int32, padded to 8, and of a table int64, in this order."""
+    window = case.window * case.layers * case.experts * 4
+    return -(-window // 8) * 8, case.layers * case.devices * case.slots * 8
+
+
+def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarray) -> int:
+    """A descriptor of iterations start .. stop - 1 (from 0) and of the table; the caller closes it."""
+    window_bytes, table_bytes = layout(case)
+    sealed = hasattr(os, "memfd_create")
+    if sealed:
+        descriptor = os.memfd_create("window", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, window_bytes + table_bytes)
+    with mmap.mmap(descriptor, window_bytes + table_bytes) as memory:
+        shape = (stop - start, trace.layers, trace.experts)
+        window = np.frombuffer(memory, np.int32, count=int(np.prod(shape))).reshape(shape)
+        trace.window(start, stop, out=window)
+        memory[window_bytes:] = deployment.astype("<i8").tobytes()
+        del window
+    if sealed:
+        # Growing it would give a policy memory that no limit counts.
+        fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)
+    return descriptor
+
+
+def receive(case: Case, descriptor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Private writable arrays over a shared descriptor, which is closed: pages are copied only when written to."""
+    window_bytes, _ = layout(case)
+    memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    os.close(descriptor)
+    shape = (case.window, case.layers, case.experts)
+    hotness = np.frombuffer(memory, np.int32, count=case.window * case.layers * case.experts).reshape(shape)
+    deployment = np.frombuffer(memory, np.int64, offset=window_bytes)
+    return hotness, deployment.reshape(case.layers, case.devices, case.slots).copy()

@@ -1,0 +1,163 @@
+"""What isolates a policy is active, is enforced where the grid requires it, and leaves honest policies alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from placement import landlock, policy_failure, sandbox
+from placement.case_run import run_case
+from placement.errors import OrganizerError
+from placement.grid import grid_from_mapping
+from placement.policy_process import PolicyProcess
+from placement.trace import Trace
+from submissions import DECLINES, grid_mapping, run_policy, stored_hotness, tiny_grid, write_policy
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
+landlocked = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
+
+
+def said(folder: Path, *lines: str, **files: str) -> str:
+    """What a policy prints that runs lines at import; its case must be measured."""
+    outcome = run_policy(write_policy(folder, "\n".join(lines) + "\n" + DECLINES, files))
+    assert outcome.row["status"] == "ok", outcome.row["message"]
+    return outcome.log
+
+
+@landlocked
+def test_every_required_layer_is_active_here(tmp_path: Path) -> None:
+    layers = run_policy(write_policy(tmp_path, DECLINES)).layers
+    assert set(sandbox.REQUIRED_LAYERS) <= set(layers)
+    assert list(layers) == [layer for layer in sandbox.LAYERS if layer in layers]
+
+
+def run_with(folder: Path, mode: str) -> str:
+    """Status of a case under a grid whose machine lacks a layer that nobody has."""
+    grid = grid_from_mapping(grid_mapping() | {"sandbox": mode})
+    trace = Trace(stored_hotness("Small"))
+    return run_case(write_policy(folder, DECLINES), grid.cases[0], trace, grid, time.monotonic() + 60).row["status"]
+
+
+def test_a_missing_layer_is_the_organizer_s_error_where_the_grid_requires_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "REQUIRED_LAYERS", ("limits", "walls", "moat"))
+    assert run_with(tmp_path, "best_effort") == "ok"
+    with pytest.raises(OrganizerError) as caught:
+        run_with(tmp_path, "required")
+    assert str(caught.value) == (
+        "sandbox: this machine cannot isolate a policy as the grid requires. Got: no walls, moat. "
+        "Expected: limits, walls, moat: a Linux kernel with Landlock and seccomp. "
+        "Next: use such a worker, or set the grid's sandbox to best_effort."
+    )
+
+
+def test_a_policy_s_own_files_its_scratch_folder_threads_and_libraries_work(tmp_path: Path) -> None:
+    lines = (
+        "import os, tempfile, threading, numpy.random, numpy.linalg, zoneinfo, near, placement.ds_eplb",
+        "from concurrent.futures import ThreadPoolExecutor",
+        "print(open('data.txt').read(), near.VALUE, list(ThreadPoolExecutor(2).map(abs, [-1])))",
+        "with tempfile.NamedTemporaryFile('w+') as file:",
+        "    print(file.write('four'), os.path.dirname(file.name) == os.environ['TMPDIR'] == os.environ['HOME'])",
+        "open(os.path.join(os.environ['TMPDIR'], 'kept'), 'wb').write(b'x')",
+        "print(len(os.urandom(4)), zoneinfo.ZoneInfo('Asia/Tokyo'), len(numpy.linalg.svd(numpy.eye(3))[1]))",
+    )
+    log = said(tmp_path, *lines, **{"data.txt": "text", "near.py": "VALUE = 3\n"})
+    assert log == "text 3 [1]\n4 True\n4 Asia/Tokyo 3"
+
+
+@landlocked
+def test_nothing_else_of_the_file_system_can_be_read_or_written(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden")
+    targets = [str(secret), "/etc/passwd", "/proc/self/environ", str(Path(sandbox.PACKAGE).parent / "grid.yaml")]
+    log = said(
+        tmp_path / "submission",
+        "import os",
+        f"for act in ([lambda p=p: open(p) for p in {targets!r}]",
+        "        + [lambda p=p: os.listdir(p) for p in ('/', '/tmp', '..', '/proc', '/dev')]",
+        "        + [lambda p=p: open(p, 'w') for p in ('mine', '/tmp/x', '/dev/shm/x', __file__)]",
+        "        + [lambda: os.mkdir(os.path.join(os.environ['TMPDIR'], 'folder')), lambda: os.unlink('policy.py')]):",
+        "    try:",
+        "        print('OPEN', act())",
+        "    except PermissionError:",
+        "        print('closed')",
+    )
+    assert log.split() == ["closed"] * 15
+
+
+def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = sandbox.PACKAGE.parent.parent
+    monkeypatch.setattr(sys, "path", ["", "/somewhere/else", str(root / "tests"), str(root), f"{root}/a/../tools"])
+    assert sandbox.libraries() == ["/somewhere/else"]
+    monkeypatch.setattr(sys, "prefix", str(root / ".venv"))
+    monkeypatch.setattr(sys, "path", [str(root / ".venv" / "site"), str(root / "starting_kit")])
+    assert sandbox.libraries() == [str(root / ".venv" / "site")]
+
+
+def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it(tmp_path: Path) -> None:
+    folder = write_policy(tmp_path, "import os, threading\nprint(os.environ['TMPDIR'], flush=True)\n" + DECLINES)
+    grid, deadline = tiny_grid(), time.monotonic() + 60
+    with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline) as process:
+        process.start()
+        stat = Path(f"/proc/{process._process.pid}/stat")
+        while (state := stat.read_text().rpartition(")")[2].split()[0]) != "T" and time.monotonic() < deadline:
+            os.sched_yield()
+        assert state == "T"
+    scratch = Path(process.log)
+    assert scratch.name.startswith("case-") and not scratch.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "got"),
+    [
+        (("for n in range(1200): open(f'{folder}/{n}', 'w').close()",), "more than 1000 files in its temporary folder"),
+        (("import threading", "threading.stack_size(65536)", "done = threading.Event()",
+          "for n in range(400): threading.Thread(target=done.wait, daemon=True).start()"), "401 threads"),
+    ],
+)  # fmt: skip
+def test_what_the_operating_system_does_not_limit_is_counted(tmp_path: Path, lines: tuple[str, ...], got: str) -> None:
+    source = "\n".join(["import os", "folder = os.environ['TMPDIR']", *lines]) + "\n"
+    row = run_policy(write_policy(tmp_path, source + DECLINES)).row
+    assert row["status"] == "out_of_memory"
+    text = f"Small/one ep 2, start: the policy used too much of the machine. Got: {got}. Expected: at most "
+    assert row["message"].startswith(text)
+
+
+def test_a_file_cannot_grow_without_end(tmp_path: Path) -> None:
+    source = "import os\nopen(os.path.join(os.environ['TMPDIR'], 'large'), 'wb').truncate(2**30)\n"
+    row = run_policy(write_policy(tmp_path, source + DECLINES)).row
+    assert (row["status"], "[Errno 27] File too large (policy.py, line 2, in <module>)" in row["message"]) == (
+        "crashed",
+        True,
+    )
+
+
+def test_processor_time_of_all_threads_counts() -> None:
+    error = policy_failure.ended(-signal.SIGXCPU, tiny_grid(case_seconds=7).limits)
+    assert error.status == "timeout"
+    assert str(error) == (
+        "the policy took too long. Got: more than 7 s of processor time in all threads (case_seconds). Expected: "
+        "start and all calls of a case together. Next: make it faster; kit.py check shows how many seconds a call "
+        "takes."
+    )
+
+
+def test_a_policy_cannot_raise_its_limit_of_processor_time(tmp_path: Path) -> None:
+    lines = "import resource\nprint(resource.getrlimit(resource.RLIMIT_CPU))\nresource.setrlimit(0, (99, 99))\n"
+    outcome = run_policy(write_policy(tmp_path, lines + DECLINES), case_seconds=7)
+    assert outcome.log.splitlines()[0] == "(7, 8)"
+    assert "Got: ValueError: not allowed to raise maximum limit" in outcome.row["message"]
+
+
+def test_an_exception_shows_the_policy_s_own_lines_only(tmp_path: Path) -> None:
+    source = "import json\ndef rebalance(*args):\n    try:\n        json.loads('{')\n    except ValueError as error:\n"
+    outcome = run_policy(write_policy(tmp_path, source + "        raise KeyError('no plan') from error\n"))
+    lines = [line for line in outcome.log.splitlines() if line.startswith("  File ")]
+    assert lines == [f'  File "{tmp_path}/policy.py", line {number}, in rebalance' for number in (4, 6)]
+    assert "json/decoder.py" not in outcome.log and "KeyError: 'no plan'" in outcome.log

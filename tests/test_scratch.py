@@ -1,0 +1,70 @@
+"""The folder in which a policy may write: counted, and removed whatever is in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from placement import scratch
+from placement.scratch import Scratch
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Scratch:
+    """A scratch folder inside the test's own, where little is allowed."""
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "LARGEST_BYTES", 20_000)
+    monkeypatch.setattr(scratch, "MOST_FILES", 3)
+    return Scratch()
+
+
+def test_a_scratch_folder_is_private_and_holds_nothing(folder: Scratch, tmp_path: Path) -> None:
+    assert folder.folder.parent == tmp_path and folder.folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.folder.iterdir()) == [] and folder.excess() == ""
+
+
+def test_as_much_as_is_allowed_is_no_excess(folder: Scratch) -> None:
+    for number in range(3):
+        (folder.folder / str(number)).write_bytes(b"x" * 4096)
+    assert folder.excess() == ""
+
+
+def test_too_many_files_and_too_many_bytes_are_excess(folder: Scratch) -> None:
+    (folder.folder / "large").write_bytes(b"x" * 40_960)
+    assert folder.excess() == "40960 bytes"
+    for number in range(3):
+        (folder.folder / str(number)).touch()
+    assert folder.excess() == "more than 3 files"
+
+
+def test_a_link_counts_as_itself(folder: Scratch, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * 40_960)
+    (folder.folder / "link").symlink_to(tmp_path / "large")
+    assert folder.excess() == ""
+    folder.remove()
+    assert list(tmp_path.iterdir()) == [tmp_path / "large"]
+
+
+def test_a_folder_that_is_gone_holds_nothing(folder: Scratch) -> None:
+    folder.remove()
+    assert folder.excess() == "" and not folder.folder.exists()
+    folder.remove()
+
+
+def test_closed_and_deep_folders_are_removed(folder: Scratch, tmp_path: Path) -> None:
+    os.mkdir(folder.folder / "closed")
+    (folder.folder / "closed" / "file").touch()
+    os.chmod(folder.folder / "closed", 0)
+    here = os.getcwd()
+    try:
+        os.chdir(folder.folder)
+        # Deeper than Python's recursion, and longer than a path may be.
+        for _ in range(1500):
+            os.mkdir("deep")
+            os.chdir("deep")
+    finally:
+        os.chdir(here)
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,93 @@
+"""The filter's program, run by a small interpreter: what it answers to calls on both machines it knows."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from placement import seccomp
+
+PROCESS = 4321
+MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+# Calls that every Python needs: read, write, openat, mmap, futex, exit_group, clock_nanosleep.
+NEEDED = {"x86_64": (0, 1, 257, 9, 202, 231, 230), "aarch64": (63, 64, 56, 222, 98, 94, 115)}
+DENIED, MISSING = seccomp.ERROR | errno.EPERM, seccomp.ERROR | errno.ENOSYS
+machines = pytest.mark.parametrize(("machine", "column"), [("x86_64", 0), ("aarch64", 1)])
+
+
+def verdict(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
+    """What the filter returns for a call; arguments are unsigned 64-bit values."""
+    values = [value % 2**64 for value in (*arguments, 0, 0, 0, 0, 0, 0)][:6]
+    data = struct.pack("<IIQ6Q", number, MACHINES[machine] if audit is None else audit, 0, *values)
+    program = list(struct.iter_unpack("<HBBI", seccomp.instructions(machine, PROCESS)))
+    loaded = position = 0
+    while True:
+        code, if_true, if_false, value = program[position]
+        position += 1
+        if code == 0x06:
+            return value
+        if code == 0x20:
+            (loaded,) = struct.unpack_from("<I", data, value)
+        else:
+            held = {0x15: loaded == value, 0x35: loaded >= value, 0x45: loaded & value != 0}[code]
+            position += if_true if held else if_false
+
+
+@machines
+def test_what_python_needs_is_allowed(machine: str, column: int) -> None:
+    assert {verdict(machine, number) for number in NEEDED[machine]} == {seccomp.ALLOW}
+
+
+@machines
+def test_what_is_listed_is_denied(machine: str, column: int) -> None:
+    numbers = [numbers[column] for numbers in seccomp.DENIED.values() if numbers[column] is not None]
+    assert len(numbers) > 80 and len(set(numbers)) == len(numbers)
+    assert {verdict(machine, number) for number in numbers} == {DENIED}
+
+
+@machines
+def test_another_machine_s_calls_end_the_process(machine: str, column: int) -> None:
+    assert verdict(machine, NEEDED[machine][0], audit=0x40000003) == seccomp.KILL
+
+
+@machines
+@pytest.mark.parametrize("number", [seccomp.NEWEST + 1, 600, 0x40000000, 0x40000000 + 57, 2**32 - 1])
+def test_unknown_numbers_and_those_of_other_interfaces_do_not_exist(machine: str, column: int, number: int) -> None:
+    assert verdict(machine, number) == MISSING
+
+
+@machines
+def test_threads_can_be_started_and_processes_cannot(machine: str, column: int) -> None:
+    clone = seccomp.CLONE[column]
+    assert verdict(machine, clone, 0x3D0F00) == seccomp.ALLOW  # what pthread_create asks for
+    assert {verdict(machine, clone, flags) for flags in (0, 17, 0x1200011, 0x4111, 0x10000000)} == {DENIED}
+    # A flag in the upper half is none.
+    assert verdict(machine, clone, 0x10000 << 32) == DENIED
+    assert verdict(machine, seccomp.CLONE3[column]) == MISSING
+
+
+@machines
+@pytest.mark.parametrize("name", list(seccomp.OWN_PROCESS))
+def test_the_own_process_alone_can_be_changed_or_sent_signals(machine: str, column: int, name: str) -> None:
+    number = seccomp.OWN_PROCESS[name][column]
+    assert verdict(machine, number, PROCESS) == seccomp.ALLOW
+    assert {verdict(machine, number, other) for other in (1, PROCESS + 1, -PROCESS, -1)} == {DENIED}
+    # 0 means the process itself to some calls, and its whole group to kill.
+    assert verdict(machine, number, 0) == (DENIED if name in ("kill", "tgkill") else seccomp.ALLOW)
+
+
+@machines
+def test_files_cannot_be_locked_or_watched_and_descriptors_can_be_asked_little(machine: str, column: int) -> None:
+    fcntl, ioctl, prctl = seccomp.FCNTL[column], seccomp.IOCTL[column], seccomp.PRCTL[column]
+    assert {verdict(machine, fcntl, 3, command) for command in (0, 1, 2, 3, 4, 1030)} == {seccomp.ALLOW}
+    assert {verdict(machine, fcntl, 3, command) for command in (6, 7, 8, 10, 15, 37, 38, 1024, 1026)} == {DENIED}
+    assert verdict(machine, ioctl, 3, 0x5401) == seccomp.ALLOW
+    assert {verdict(machine, ioctl, 3, question) for question in (0x40086602, 0x5412, 0)} == {DENIED}
+    assert verdict(machine, prctl, 15) == seccomp.ALLOW and verdict(machine, prctl, 1) == DENIED
+
+
+def test_an_unknown_machine_gets_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seccomp.platform, "machine", lambda: "riscv64")
+    assert seccomp.deny() is False

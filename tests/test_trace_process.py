@@ -1,0 +1,113 @@
+"""A trace's process that ends, stops or fails: its cases are told of, the others are measured, nothing hangs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import struct
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from placement import trace_process
+from placement.run import run_grid
+from placement.trace_process import Job, TraceProcess
+from submissions import DECLINES, tiny_grid, write_policy, write_world
+
+SERVE = trace_process._serve
+LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
+
+
+def job(world: Path, **limits: float) -> Job:
+    """The first trace's two cases, with as much time as the grid has."""
+    grid = tiny_grid(**limits)
+    deadline = time.monotonic() + grid.limits.grid_seconds
+    return Job(write_policy(world, DECLINES), world / "traces", None, grid, list(grid.cases[:2]), deadline)
+
+
+def end_in_a_message(job: Job, connection: Connection) -> None:
+    """Stands for a process that the machine ends, for lack of memory, while it sends."""
+    connection.send("hidden")
+    os.write(connection.fileno(), struct.pack("!i", 1000) + b"a part of them")
+    os._exit(9)
+
+
+def end_before_anything(job: Job, connection: Connection) -> None:
+    """Stands for a process that cannot even start."""
+    os._exit(3)
+
+
+def stop(job: Job, connection: Connection) -> None:
+    """Stands for a process that something has stopped."""
+    connection.send("hidden")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def end_on_the_small_model(job: Job, connection: Connection) -> None:
+    """Stands for a process that something kills, one of two."""
+    if job.cases[0].model == "Small":
+        os.kill(os.getpid(), signal.SIGKILL)
+    SERVE(job, connection)
+
+
+@pytest.mark.parametrize(("serve", "code"), [(end_in_a_message, 9), (end_before_anything, 3)])
+def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: object, code: int
+) -> None:
+    monkeypatch.setattr(trace_process, "_serve", serve)
+    process = TraceProcess(job(write_world(tmp_path)))
+    process.wait_until_hidden()
+    told = []
+    outcomes = process.run(told.append)
+    assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
+    assert outcomes[1].row["message"].startswith(f"Small/one ep 4: {LOST.format(code)}")
+
+
+def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_process, "_serve", end_on_the_small_model)
+    world, grid = write_world(tmp_path), tiny_grid()
+    outcomes = run_grid(write_policy(world, DECLINES), world / "traces", None, grid, 2, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed", "ok", "ok"]
+    assert outcomes[0].row["message"].startswith(f"Small/one ep 2: {LOST.format(-9)}")
+
+
+def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_process, "_serve", stop)
+    monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
+    process = TraceProcess(job(write_world(tmp_path), grid_seconds=3))
+    process.wait_until_hidden()
+    outcomes = process.run(lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
+
+
+def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(job: Job) -> None:
+        raise OSError("no descriptor left")
+
+    monkeypatch.setattr(trace_process, "_run_trace", fail)
+    monkeypatch.setattr(trace_process.signal, "signal", lambda *arguments: None)
+    for name in ("die_with_parent", "hide_process"):
+        monkeypatch.setattr(trace_process, name, lambda: None)
+    here, there = multiprocessing.Pipe()
+    here.send("run")
+    trace_process._serve(job(write_world(tmp_path)), there)
+    assert here.recv() == "hidden"
+    assert str(here.recv()) == (
+        "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
+        "Next: organizers find the reason in the log above."
+    )
+
+
+def test_no_case_runs_before_every_process_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    for name in ("wait_until_hidden", "run"):
+        method = getattr(TraceProcess, name)
+        monkeypatch.setattr(
+            TraceProcess, name, lambda *a, name=name, method=method: (order.append(name), method(*a))[1]
+        )
+    world = write_world(tmp_path)
+    run_grid(write_policy(world, DECLINES), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    assert order == ["wait_until_hidden"] * 2 + ["run"] * 2
