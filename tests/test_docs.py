@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [
     "README.md",
+    "SECURITY.md",
     "starting_kit/README.md",
     "sample_traces/README.md",
     *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),
@@ -27,6 +28,8 @@ COMPARED = {
     "python tools/reference.py",
     "python tools/traces.py generate --output sample_traces",
 }
+# These are run by test_attacks.py, all modes at once.
+ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
 # These only show a form; what they name is not in the repository.
 SHOWN_ONLY = {"zip submission.zip policy.py my_module.py my_table.npy"}
 COMMANDS = re.compile(r"^(?:make|zip|cd|python|\.venv/bin/python) .*$")

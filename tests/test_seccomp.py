@@ -82,7 +82,7 @@ def test_the_own_process_alone_can_be_changed_or_sent_signals(machine: str, colu
 def test_files_cannot_be_locked_or_watched_and_descriptors_can_be_asked_little(machine: str, column: int) -> None:
     fcntl, ioctl, prctl = seccomp.FCNTL[column], seccomp.IOCTL[column], seccomp.PRCTL[column]
     assert {verdict(machine, fcntl, 3, command) for command in (0, 1, 2, 3, 4, 1030)} == {seccomp.ALLOW}
-    assert {verdict(machine, fcntl, 3, command) for command in (6, 7, 8, 10, 15, 37, 38, 1024, 1026)} == {DENIED}
+    assert {verdict(machine, fcntl, 3, command) for command in (6, 7, 8, 10, 15, 37, 38, 1024, 1026, 1036)} == {DENIED}
     assert verdict(machine, ioctl, 3, 0x5401) == seccomp.ALLOW
     assert {verdict(machine, ioctl, 3, question) for question in (0x40086602, 0x5412, 0)} == {DENIED}
     assert verdict(machine, prctl, 15) == seccomp.ALLOW and verdict(machine, prctl, 1) == DENIED

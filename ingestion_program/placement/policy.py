@@ -8,8 +8,9 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,25 @@ def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
     )
 
 
+class FromSource(SourceFileLoader):
+    """Loads a module from what can be read, never from bytecode that lies beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
     """Import policy.py from a folder and return its form ("function" or "class") and one callable.
 
     The callable takes (hotness, deployment, iteration) and returns int64 arrays (layers_priority [n],
     deployment_table), or None. Raises PolicyError when neither form is there, and whatever the module raises.
     """
+    sys.path_hooks.insert(0, lambda path: _finder(path, folder))
     sys.path.insert(0, str(folder))
     # By its file: a folder policy/ beside it would come first by name. Registered first, as dataclasses need.
-    spec = importlib.util.spec_from_file_location("policy", folder / "policy.py")
+    loader = FromSource("policy", str(folder / "policy.py"))
+    spec = importlib.util.spec_from_file_location("policy", folder / "policy.py", loader=loader)
     module = sys.modules["policy"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
@@ -137,6 +148,12 @@ def _read_redeployment(priority: Any, table: Any) -> Redeployment | None:
     if not len(layers):
         return None
     return layers, as_integers(table, "deployment_table", "[layer, device, slot]")
+
+
+def _finder(path: str, folder: Path) -> FileFinder:
+    if not Path(path).is_relative_to(folder):
+        raise ImportError
+    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES))
 
 
 def _check_arguments(function: Callable[..., Any], count: int, form: str) -> None:

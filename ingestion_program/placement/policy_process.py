@@ -183,8 +183,12 @@ class PolicyProcess:
                 raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
 
     def _ask(self, message: dict, descriptors: list[int]) -> None:
-        """Send a request, with descriptors beside it."""
+        """Send a request, with descriptors beside it; nothing may have been answered before it."""
         data = protocol.encode(message)
+        with suppress(BlockingIOError):
+            if os.read(self._answers, 1):
+                raise protocol.MalformedMessage("an answer before its request")
+            raise self._ended()
         try:
             # A request is far smaller than a socket's buffer: only a policy that does not read can fill it.
             if socket.send_fds(self._requests, [data], descriptors) != len(data):

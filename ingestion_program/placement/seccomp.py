@@ -38,8 +38,13 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6),
     "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
     "setxattrat": (463, 463), "removexattrat": (466, 466), "file_setattr": (469, 469), "flock": (73, 32),
-    "cachestat": (451, 451), "inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
     "mknod": (133, None), "mknodat": (259, 33), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
+    # What lies in the page cache tells what another case has read.
+    "cachestat": (451, 451), "mincore": (27, 232), "preadv2": (327, 286), "pwritev2": (328, 287),
+    "fadvise64": (221, 223), "readahead": (187, 213),
+    # A timer may send SIGCONT, and with it a policy would run on between its calls.
+    "timer_create": (222, 107),
     # Mounts and namespaces.
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97),
     "setns": (308, 268), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
@@ -48,6 +53,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "quotactl_fd": (443, 443),
     # Large and rarely used doors of the kernel.
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "io_setup": (206, 0), "io_submit": (209, 2),
     "userfaultfd": (323, 282), "bpf": (321, 280), "perf_event_open": (298, 241), "init_module": (175, 105),
     "finit_module": (313, 273), "delete_module": (176, 106), "kexec_load": (246, 104),
     "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224), "swapoff": (168, 225),
@@ -63,10 +69,10 @@ OWN_PROCESS = {
 }  # fmt: skip
 MEANS_ITSELF_BY_ZERO = ("prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr")
 CLONE_THREAD = 0x10000
-# Seen by other processes are locks, leases and notices on files (F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW,
-# F_SETLEASE, F_NOTIFY) and signals that a descriptor sends (F_SETOWN, F_SETSIG, F_SETOWN_EX).
-SEEN_BY_OTHERS = (6, 7, 37, 38, 1024, 1026, 8, 10, 15)
-# All that Python asks of a descriptor: TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
+# All that Python asks of a descriptor: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. The others set
+# locks, leases, hints and owners of signals, which other processes see.
+COMMANDS = (0, 1, 2, 3, 4, 1030)
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
 QUESTIONS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 PR_SET_PDEATHSIG = 1
 NEWEST = 470
@@ -113,7 +119,7 @@ def instructions(machine: str, process: int) -> bytes:
     for name, numbers in OWN_PROCESS.items():
         own = [process, 0] if name in MEANS_ITSELF_BY_ZERO else [process]
         program += _call(numbers[column], _argument(0), [(EQUAL, value) for value in own])
-    program += _call(FCNTL[column], _argument(1), [(EQUAL, value) for value in SEEN_BY_OTHERS], allowed=False)
+    program += _call(FCNTL[column], _argument(1), [(EQUAL, value) for value in COMMANDS])
     program += _call(IOCTL[column], _argument(1), [(EQUAL, value) for value in QUESTIONS])
     program += _call(PRCTL[column], _argument(0), [(EQUAL, PR_SET_PDEATHSIG)], allowed=False)
     return b"".join([*program, _step(RETURN, ALLOW)])
