@@ -15,7 +15,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from placement.run import run_grid
 from placement.sandbox import hide_process
 from placement.signature import PUBLISHED_KEY, take_key
 from placement.submission import find_policy
+from progress import Progress
 
 PROGRAM = Path(__file__).resolve().parent
 INTERRUPTED = 130
@@ -112,7 +112,9 @@ def measure(options: argparse.Namespace, findings: Findings) -> None:
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
     failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
     findings.status = "failed" if failed else "scored"
-    findings.message = f"{len(failed)} of {len(findings.outcomes)} cases failed" if failed else ""
+    if failed:
+        left = len(grid.cases) - len(findings.outcomes)
+        findings.message = f"{len(failed)} of {len(grid.cases)} cases failed" + f", {left} were not begun" * (left > 0)
 
 
 @contextmanager
@@ -194,24 +196,6 @@ def read_manifest(traces: Path, notes: list[str]) -> Any:
         return read_yaml(path, "manifest") or {}
     notes.append(f"no manifest.yaml in {traces}: only the reference can tell whether these are the right traces")
     return None
-
-
-class Progress:
-    """Prints a line per finished case, and what its policy printed."""
-
-    def __init__(self, cases: int) -> None:
-        self._cases, self._done, self._lock = cases, 0, threading.Lock()
-
-    def __call__(self, outcome: Outcome) -> None:
-        row = outcome.row
-        with self._lock:
-            self._done += 1
-            line = f"[{self._done}/{self._cases}] {row['model']}/{row['dataset']} ep {row['ep']}: {row['status']}"
-            if row["status"] == "ok":
-                line += f", mean_par {row['mean_par']:.4f}, transmit {row['transmit_amount']}"
-            print(f"{line}, policy {row['policy_seconds']:.2f} s", flush=True)
-            for text in outcome.log.splitlines():
-                print(f"  | {text}", flush=True)
 
 
 def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:

@@ -5,7 +5,7 @@ from html import escape
 
 import pytest
 
-from score_files import COST, NAMES, reference, results, score
+from score_files import COST, NAMES, failed_results, reference, results, score
 
 FIND = " Next: find the reason in the ingestion log, then run again."
 OTHER = (
@@ -232,3 +232,12 @@ def test_every_depth_around_the_one_that_json_refuses(tmp_path, capsys):
         run = score(tmp_path, capsys, nested(depth))
         assert run.lines[0].startswith("results.json: ") and run.lines[0].endswith(FIND)
         assert run.code == 1
+
+
+def test_cases_that_a_stopped_run_did_not_begin_are_not_missed(tmp_path, capsys):
+    content = failed_results()
+    del content["cases"][0]
+    run = score(tmp_path, capsys, content)
+    assert run.code == 1 and run.scores is None
+    assert [line.split("  ")[0] for line in run.lines[1:3]] == list(NAMES[1:])
+    assert f"timeout: {NAMES[1]}, call 2: too slow" in run.lines

@@ -156,7 +156,7 @@ def test_a_malformed_value_is_named_with_its_place(changes, place, got, expected
     assert refusal(grid_mapping(**changes)) == text(place, got, expected)
 
 
-KEYS = "name, window, latency, cost, limits, sandbox, models, cases"
+KEYS = "name, window, latency, cost, limits, sandbox, hidden, models, cases"
 
 
 @pytest.mark.parametrize("missing", ["name", "window", "cost", "limits", "models", "cases"])
@@ -177,6 +177,12 @@ def test_a_missing_key_of_a_section_is_refused(section, missing):
 @pytest.mark.parametrize("mode", ["Required", "", None, True, "none", ["required"]])
 def test_an_unknown_sandbox_is_refused(mode):
     assert refusal(grid_mapping(sandbox=mode)) == text("sandbox", repr(mode), "one of required, best_effort")
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, []])
+def test_hidden_is_true_or_false(value):
+    assert refusal(grid_mapping(hidden=value)) == text("hidden", repr(value), "true or false")
+    assert grid_from_mapping(grid_mapping(hidden=True)).hidden and not grid_from_mapping(grid_mapping()).hidden
 
 
 def test_the_sandbox_is_best_effort_where_nothing_else_is_said():

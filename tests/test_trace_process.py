@@ -7,15 +7,18 @@ import os
 import signal
 import struct
 import time
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from placement import trace_process
+from placement.grid import grid_from_mapping
 from placement.run import run_grid
 from placement.trace_process import Job, TraceProcess
-from submissions import DECLINES, tiny_grid, write_policy, write_world
+from submissions import DECLINES, grid_mapping, tiny_grid, write_policy, write_world
 
 SERVE = trace_process._serve
 LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
@@ -61,7 +64,8 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
     process = TraceProcess(job(write_world(tmp_path)))
     process.wait_until_hidden()
     told = []
-    outcomes = process.run(told.append)
+    with closing(process):
+        outcomes = process.run(told.append, Event())
     assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
     assert outcomes[1].row["message"].startswith(f"Small/one ep 4: {LOST.format(code)}")
 
@@ -79,7 +83,8 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
     process = TraceProcess(job(write_world(tmp_path), grid_seconds=3))
     process.wait_until_hidden()
-    outcomes = process.run(lambda outcome: None)
+    with closing(process):
+        outcomes = process.run(lambda outcome: None, Event())
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
 
 
@@ -111,3 +116,21 @@ def test_no_case_runs_before_every_process_is_hidden(tmp_path: Path, monkeypatch
     world = write_world(tmp_path)
     run_grid(write_policy(world, DECLINES), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
     assert order == ["wait_until_hidden"] * 2 + ["run"] * 2
+
+
+def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
+    world = write_world(tmp_path)
+    fails = DECLINES.replace("    return", "    assert n_device != 4\n    return")
+    mapping = grid_mapping() | {"hidden": True}
+    arguments = (write_policy(world, fails), world / "traces", None, grid_from_mapping(mapping), 1)
+    outcomes = run_grid(*arguments, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
+
+
+def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    close = TraceProcess.close
+    monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
+    world = write_world(tmp_path)
+    run_grid(write_policy(world, DECLINES), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    assert closed == [(None, -9)] * 2 and multiprocessing.active_children() == []

@@ -65,7 +65,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cases in the order in which they are run and listed."""
+    """Cases in the order in which they are run and listed.
+
+    sandbox: one of SANDBOXES; hidden: a run ends at its first failed case, so that failures tell little of traces
+    that nobody may know.
+    """
 
     name: str
     window: int
@@ -73,6 +77,7 @@ class Grid:
     cost: Cost
     limits: Limits
     sandbox: str
+    hidden: bool
     cases: tuple[Case, ...]
 
     def by_trace(self) -> list[list[Case]]:
@@ -86,14 +91,16 @@ def grid_from_mapping(mapping: Any) -> Grid:
     Raises OrganizerError for a missing or unknown key, a value of the wrong type or range, an ep that does
     not divide the model's experts, and a case that is listed twice.
     """
-    keys = ("name", "window", "latency", "cost", "limits", "sandbox", "models", "cases")
-    top = _keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort"})
+    keys = ("name", "window", "latency", "cost", "limits", "sandbox", "hidden", "models", "cases")
+    top = _keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort", "hidden": False})
     window = _number(top["window"], "window", int, least=1)
     latency = _number(top["latency"], "latency", int, least=0)
     cost = _numbers(Cost, top["cost"], "cost")
     limits = _numbers(Limits, top["limits"], "limits")
     if top["sandbox"] not in SANDBOXES:
         raise _wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
+    if not isinstance(top["hidden"], bool):
+        raise _wrong("hidden", top["hidden"], "true or false")
     models = top["models"]
     if not isinstance(models, Mapping) or not models:
         raise _wrong("models", models, "a mapping of model name to {layers, experts}")
@@ -122,7 +129,7 @@ def grid_from_mapping(mapping: Any) -> Grid:
             if case in cases:
                 raise _wrong(place, case.name, "every case listed once")
             cases.append(case)
-    return Grid(_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], tuple(cases))
+    return Grid(_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], top["hidden"], tuple(cases))
 
 
 def _wrong(place: str, got: Any, expected: str) -> OrganizerError:

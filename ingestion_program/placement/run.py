@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ def run_grid(
 ) -> list[Outcome]:
     """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
 
+    A hidden grid stops at the first failed case: those that had not begun have no outcome.
     folder holds policy.py; `finished` is called for each case as it ends, from several threads.
     Raises OrganizerError, once everything has ended, when a trace cannot be used, and where the grid requires a
     layer of isolation that the machine lacks.
@@ -37,8 +40,20 @@ def run_grid(
     # No policy may run before all processes that hold traces have closed themselves to others.
     for process in processes:
         process.wait_until_hidden()
+    stop = threading.Event()
+
+    def told(outcome: Outcome) -> None:
+        finished(outcome)
+        if grid.hidden and outcome.row["status"] != "ok":
+            stop.set()
+
+    def run(process: TraceProcess) -> list[Outcome] | OrganizerError:
+        # Closed at once: it holds a whole trace.
+        with closing(process):
+            return process.run(told, stop)
+
     with ThreadPoolExecutor(jobs) as pool:
-        answers = list(pool.map(lambda process: process.run(finished), processes))
+        answers = list(pool.map(run, processes))
     for answer in answers:
         if isinstance(answer, OrganizerError):
             raise answer

@@ -7,9 +7,11 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from .case_run import Outcome, lost_case, run_case
@@ -35,7 +37,7 @@ class Job:
 
 
 class TraceProcess:
-    """Starts at once, hides itself, and waits for `run`."""
+    """Starts at once, hides itself, and waits for `run`; use with contextlib.closing."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -49,21 +51,27 @@ class TraceProcess:
         """Return when the process cannot be looked into any more, or has ended."""
         self._receive()
 
-    def run(self, finished: Callable[[Outcome], None]) -> list[Outcome] | OrganizerError:
-        """Run the cases and return their outcomes; a process that ends early fails the cases that it owed."""
+    def run(self, finished: Callable[[Outcome], None], stop: Event) -> list[Outcome] | OrganizerError:
+        """Run the cases and return their outcomes; a process that ends early fails the cases that it owed.
+
+        No case is begun after `stop` is set.
+        """
         job, outcomes = self._job, []
-        try:
-            self._connection.send("run")
-        except OSError:
-            self._process.kill()
-        while len(outcomes) < len(job.cases):
+        while len(outcomes) < len(job.cases) and not stop.is_set():
+            with suppress(OSError):
+                self._connection.send("run")
             answer = self._receive() or lost_case(job.cases[len(outcomes)], job.grid, self._process.exitcode)
             if isinstance(answer, OrganizerError):
-                break
+                return answer
             outcomes.append(answer)
             finished(answer)
+        return outcomes
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
         self._process.join()
-        return answer if isinstance(answer, OrganizerError) else outcomes
+        self._connection.close()
 
     def _receive(self) -> Any:
         """The next message, or None when the process has ended; one that says nothing for too long is killed."""
@@ -94,10 +102,10 @@ def _serve(job: Job, connection: Connection) -> None:
     die_with_parent()
     hide_process()
     connection.send("hidden")
-    connection.recv()
     try:
-        for outcome in _run_trace(job):
-            connection.send(outcome)
+        outcomes = _run_trace(job)
+        while connection.recv():
+            connection.send(next(outcomes))
     except OrganizerError as error:
         connection.send(error)
     except Exception as error:
