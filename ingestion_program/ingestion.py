@@ -120,14 +120,15 @@ def measure(options: argparse.Namespace, findings: Findings) -> None:
 @contextmanager
 def temporary_folder() -> Iterator[None]:
     """Keep the temporary files of all processes in one folder, and remove it whatever becomes of them."""
-    before = os.environ.get("TMPDIR")
+    before = tempfile.gettempdir()
     TEMPORARY.append(tempfile.mkdtemp(prefix="expert-placement-"))
-    os.environ["TMPDIR"] = TEMPORARY[-1]
+    # Processes that are forked have this value, others read the environment.
+    tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY[-1]
     try:
         yield
     finally:
         shutil.rmtree(TEMPORARY.pop(), ignore_errors=True)
-        os.environ.pop("TMPDIR") if before is None else os.environ.update(TMPDIR=before)
+        tempfile.tempdir = os.environ["TMPDIR"] = before
 
 
 def interrupt(*signal_and_frame: object) -> None:

@@ -69,7 +69,7 @@ def check_record(folder: Path, results: dict[str, Any]) -> None:
     elapsed, own = record.get("ingestionElapsedTime"), record.get("elapsedTime")
     # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
     repeated = is_number(own) and is_number(elapsed) and own == elapsed
-    if own and not repeated:
+    if own is not None and not repeated:
         raise ForgedResults(
             "metadata",
             "a program of the submission's own ran beside the ingestion program",

@@ -170,4 +170,7 @@ def _program(program: Path, *arguments: object) -> int:
 
 
 if __name__ == "__main__":
+    from placement.sandbox import hide_process
+
+    hide_process()
     sys.exit(main())

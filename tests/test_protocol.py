@@ -33,7 +33,7 @@ def rebalance(hotness, n_device, n_red_expert):
     while True:
         signal.pause()
 """
-REDEPLOY = {"kind": "redeploy", "priority": 1, "table": [2, 2, 3]}
+REDEPLOY = {"kind": "redeploy", "iteration": 4, "priority": 1, "table": [2, 2, 3]}
 PROBLEM = {"kind": "problem", "status": "crashed", "what": "w", "got": "g", "expected": "e", "next": "n"}
 
 

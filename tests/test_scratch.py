@@ -47,10 +47,28 @@ def test_a_link_counts_as_itself(folder: Scratch, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "large"]
 
 
-def test_a_folder_that_is_gone_holds_nothing(folder: Scratch) -> None:
+def test_a_folder_that_is_gone_is_excess(folder: Scratch) -> None:
     folder.remove()
-    assert folder.excess() == "" and not folder.folder.exists()
+    assert folder.excess() == "something else than the folder it was given" and not folder.folder.exists()
     folder.remove()
+
+
+def test_a_link_in_its_place_is_not_followed(folder: Scratch, tmp_path: Path) -> None:
+    victim = tmp_path / "victim" / "inner"
+    victim.mkdir(mode=0o755, parents=True)
+    folder.folder.rmdir()
+    folder.folder.symlink_to(tmp_path / "victim")
+    assert folder.excess() == "something else than the folder it was given"
+    folder.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["victim"] and victim.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_in_its_place_is_excess(folder: Scratch, tmp_path: Path) -> None:
+    folder.folder.rmdir()
+    folder.folder.write_text("")
+    assert folder.excess() == "something else than the folder it was given"
+    folder.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_closed_and_deep_folders_are_removed(folder: Scratch, tmp_path: Path) -> None:

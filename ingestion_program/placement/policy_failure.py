@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from . import protocol
-from .errors import PolicyError
+from . import protocol, sandbox
+from .errors import OrganizerError, PolicyError
 from .grid import Limits
 
 EXPECTED_WITHIN = {
@@ -25,14 +27,12 @@ def late(limit: str, limits: Limits) -> PolicyError:
     return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], FASTER)
 
 
-def ended(exit_code: int | None, limits: Limits) -> PolicyError:
-    """The process is gone, or (None) has closed the pipe of its answers."""
-    if exit_code == -signal.SIGXCPU:
+def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> PolicyError:
+    """The process is gone after so much processor time, or (None) has closed the pipe of its answers."""
+    spent = processor_seconds >= limits.case_seconds
+    if exit_code == -signal.SIGXCPU or (exit_code == -signal.SIGKILL and spent):
         got = f"more than {limits.case_seconds:g} s of processor time in all threads (case_seconds)"
         return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN["case_seconds"], FASTER)
-    if exit_code == -signal.SIGXFSZ:
-        got = "a write beyond the largest size of a file"
-        return PolicyError("out_of_memory", "the policy wrote too much", got, "smaller files", LESS_DATA)
     names = {number.value: number.name for number in signal.Signals}
     got = "a closed answer pipe" if exit_code is None else f"exit code {exit_code}"
     if exit_code is not None and exit_code < 0:
@@ -43,6 +43,28 @@ def ended(exit_code: int | None, limits: Limits) -> PolicyError:
         got=got,
         expected="an answer",
         next_step="remove exits from the policy; a signal comes from native code or from memory",
+    )
+
+
+def cannot_start(got: str, log: str) -> OrganizerError:
+    """The process ended before anything of the submission was imported."""
+    return OrganizerError(
+        "a process for the policy cannot be started on this machine",
+        got=f"{got}: {log[-500:]}" if log else got,
+        expected="Python with numpy, started with few environment variables",
+        next_step=f"try {sys.executable} -c 'import numpy' in an empty environment",
+        where="sandbox",
+    )
+
+
+def not_isolated(missing: Sequence[str]) -> OrganizerError:
+    """The machine lacks layers that the grid requires."""
+    return OrganizerError(
+        "this machine cannot isolate a policy as the grid requires",
+        got=f"no {', '.join(missing)}",
+        expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
+        next_step="use such a worker, or set the grid's sandbox to best_effort",
+        where="sandbox",
     )
 
 

@@ -26,6 +26,7 @@ def main(request_fd: int, answer_fd: int) -> None:
     start, _ = _receive(requests)
     folder = Path(start["folder"])
     case, cost = Case(**start["case"]), Cost(**start["cost"])
+    sandbox.hide_process()
     layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
     _send(answer_fd, {"kind": "isolated", "layers": layers})
     try:
@@ -35,19 +36,21 @@ def main(request_fd: int, answer_fd: int) -> None:
         while True:
             request, descriptor = _receive(requests)
             hotness, deployment = receive(case, descriptor)
-            _answer(answer_fd, policy(hotness, deployment, request["iteration"]))
+            answer = policy(hotness, deployment, request["iteration"])
+            _answer(answer_fd, answer, request["iteration"])
             # Kept windows belong to the policy; the host must not hold one more.
-            del hotness, deployment
+            del hotness, deployment, answer
     except BaseException as error:
         _send(answer_fd, _problem(error, folder))
 
 
-def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None, iteration: int) -> None:
     if answer is None:
-        return _send(answer_fd, {"kind": "keep"})
+        return _send(answer_fd, {"kind": "keep", "iteration": iteration})
     priority, table = answer
     # A table of many dimensions would not fit a header; the parent refuses more than three anyway.
-    _send(answer_fd, {"kind": "redeploy", "priority": len(priority), "table": list(table.shape[:8])})
+    sizes = {"priority": len(priority), "table": list(table.shape[:8])}
+    _send(answer_fd, {"kind": "redeploy", "iteration": iteration} | sizes)
     for part in (priority, table):
         _write(answer_fd, part.astype("<i8").tobytes())
 

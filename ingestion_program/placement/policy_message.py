@@ -22,16 +22,19 @@ def read_header(read: Read, limits: Limits) -> dict[str, Any]:
     return header
 
 
-def read_answer(read: Read, case: Case, limits: Limits) -> Redeployment | None:
-    """A call's answer; its sizes are checked before anything is read, its content is not.
+def read_answer(read: Read, case: Case, limits: Limits, iteration: int) -> Redeployment | None:
+    """The answer to the call of an iteration; its sizes are checked before anything is read, its content is not.
 
     Raises PolicyError for a reported problem or wrong sizes, MalformedMessage.
     """
     header = read_header(read, limits)
-    if header.get("kind") == "keep":
-        return None
-    if header.get("kind") != "redeploy" or not isinstance(header.get("table"), list):
+    kind = header.get("kind")
+    if kind not in ("keep", "redeploy") or (kind == "redeploy" and not isinstance(header.get("table"), list)):
         raise protocol.MalformedMessage("an answer of no known kind")
+    if protocol.integer(header, "iteration") != iteration:
+        raise protocol.MalformedMessage("an answer to another call")
+    if kind == "keep":
+        return None
     length = protocol.integer(header, "priority")
     if length == 0:
         # A policy that lists no layer keeps its deployment, and its process says so.

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import policy_failure, protocol, sandbox
 from .answer import Redeployment
-from .errors import OrganizerError, PolicyError
+from .errors import PolicyError
 from .grid import Case, Grid
 from .policy_message import read_answer, read_header
 from .scratch import ALLOWED, Scratch
@@ -115,8 +115,7 @@ class PolicyProcess:
         try:
             with self._limited("start_seconds"):
                 self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
-                # Sent before anything of the submission is imported.
-                self.layers = protocol.texts(read_header(self._read, self._limits), "layers")
+                self.layers = self._read_layers()
                 self._check_layers()
                 return protocol.text(read_header(self._read, self._limits), "form")
         except PolicyError as error:
@@ -128,7 +127,7 @@ class PolicyProcess:
         try:
             with self._limited("call_seconds"):
                 self._ask({"iteration": iteration}, [descriptor])
-                return read_answer(self._read, self._case, self._limits)
+                return read_answer(self._read, self._case, self._limits, iteration)
         finally:
             os.close(descriptor)
 
@@ -161,26 +160,34 @@ class PolicyProcess:
             with suppress(ProcessLookupError, PermissionError):
                 send(self._process.pid, number)
 
+    def _read_layers(self) -> list[str]:
+        # Sent before anything of the submission is imported.
+        try:
+            return protocol.texts(read_header(self._read, self._limits), "layers")
+        except PolicyError as error:
+            if error.status == "timeout":
+                raise
+            raise policy_failure.cannot_start(error.got, self.log) from None
+
     def _check_layers(self) -> None:
         missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
         if self._required and missing:
-            raise OrganizerError(
-                "this machine cannot isolate a policy as the grid requires",
-                got=f"no {', '.join(missing)}",
-                expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
-                next_step="use such a worker, or set the grid's sandbox to best_effort",
-                where="sandbox",
-            )
+            raise policy_failure.not_isolated(missing)
 
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess := self._scratch.excess():
             raise policy_failure.too_much(f"{excess} in its temporary folder", ALLOWED)
-        with suppress(OSError, ValueError):
-            threads = int(Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[17])
-            if threads > MOST_THREADS:
-                raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+        if (threads := self._usage()[2]) > MOST_THREADS:
+            raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+
+    def _usage(self) -> tuple[int, int, int]:
+        """Clock ticks in the process and in the kernel for it, and threads; zeros where /proc does not tell."""
+        with suppress(OSError, IndexError):
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            return int(fields[11]), int(fields[12]), int(fields[17])
+        return 0, 0, 0
 
     def _ask(self, message: dict, descriptors: list[int]) -> None:
         """Send a request, with descriptors beside it; nothing may have been answered before it."""
@@ -227,7 +234,9 @@ class PolicyProcess:
             self._selector.unregister(self._output)
 
     def _ended(self) -> PolicyError:
+        # Before it is reaped, a process that has ended still tells.
+        seconds = sum(self._usage()[:2]) / os.sysconf("SC_CLK_TCK")
         try:
-            return policy_failure.ended(self._process.wait(timeout=1), self._limits)
+            return policy_failure.ended(self._process.wait(timeout=1), seconds, self._limits)
         except subprocess.TimeoutExpired:
-            return policy_failure.ended(None, self._limits)
+            return policy_failure.ended(None, seconds, self._limits)

@@ -43,11 +43,10 @@ def environment(scratch: Path) -> dict[str, str]:
 
 def libraries() -> list[str]:
     """The folders from which a policy imports: this process's, without those of the kit and the programs."""
-    own, python = PACKAGE.parent.parent, Path(sys.prefix).resolve()
-    paths = [Path(path).resolve() for path in sys.path if path]
+    own, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
     # A virtual environment may lie inside the kit.
-    inside = python if python.is_relative_to(own) else None
-    return [str(p) for p in paths if not p.is_relative_to(own) or (inside and p.is_relative_to(inside))]
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+    return [str(p) for p in paths if not p.is_relative_to(own) or any(p.is_relative_to(i) for i in installed)]
 
 
 def die_with_parent() -> None:

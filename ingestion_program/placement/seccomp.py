@@ -26,7 +26,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
     "process_madvise": (440, 440), "process_mrelease": (448, 448), "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140),
-    "ioprio_set": (251, 30),
+    "ioprio_set": (251, 30), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     # Memory that no limit counts, or that other processes share.
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
     "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192),
@@ -37,12 +38,14 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
     "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6),
     "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    # Older versions of Landlock let files be emptied that may only be read.
+    "truncate": (76, 45),
     "setxattrat": (463, 463), "removexattrat": (466, 466), "file_setattr": (469, 469), "flock": (73, 32),
     "inotify_init": (253, None), "inotify_init1": (294, 26), "fanotify_init": (300, 262),
     "mknod": (133, None), "mknodat": (259, 33), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
     # What lies in the page cache tells what another case has read.
     "cachestat": (451, 451), "mincore": (27, 232), "preadv2": (327, 286), "pwritev2": (328, 287),
-    "fadvise64": (221, 223), "readahead": (187, 213),
+    "fadvise64": (221, 223), "readahead": (187, 213), "sync_file_range": (277, 84),
     # A timer may send SIGCONT, and with it a policy would run on between its calls.
     "timer_create": (222, 107),
     # Mounts and namespaces.
@@ -61,19 +64,23 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162), "syslog": (103, 116),
     "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None), "personality": (135, 92),
 }  # fmt: skip
-CLONE, CLONE3, FCNTL, IOCTL, PRCTL = (56, 220), (435, 435), (72, 25), (16, 29), (157, 167)
-# Allowed on the own process only.
-OWN_PROCESS = {
-    "kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
-    "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
-}  # fmt: skip
-MEANS_ITSELF_BY_ZERO = ("prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr")
+# C libraries then use clone, open and openat, whose flags can be looked at.
+MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
+CLONE, FCNTL, IOCTL, PRCTL, MADVISE = (56, 220), (72, 25), (16, 29), (157, 167), (28, 233)
+# Allowed on the own process only; to prlimit64 zero means itself.
+OWN_PROCESS = {"kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261)}
 CLONE_THREAD = 0x10000
+# Each call that opens, and which of its arguments are the flags.
+OPENS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
+O_WRONLY_OR_RDWR, O_TRUNC = 0x3, 0x200
 # All that Python asks of a descriptor: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. The others set
 # locks, leases, hints and owners of signals, which other processes see.
 COMMANDS = (0, 1, 2, 3, 4, 1030)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
 QUESTIONS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+# MADV_NORMAL, RANDOM, SEQUENTIAL, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP: what allocators use. Others
+# move pages in and out of the page cache.
+ADVICE = (0, 1, 2, 4, 8, 14, 15, 16, 17)
 PR_SET_PDEATHSIG = 1
 NEWEST = 470
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -109,16 +116,20 @@ def instructions(machine: str, process: int) -> bytes:
         _step(LOAD, NUMBER),
         # Also the x32 interface's numbers, which begin at 2^30.
         *_if(AT_LEAST, NEWEST + 1, ERROR | errno.ENOSYS),
-        # C libraries then use clone, whose flags can be looked at.
-        *_if(EQUAL, CLONE3[column], ERROR | errno.ENOSYS),
     ]
+    for numbers in MISSING.values():
+        program += _if(EQUAL, numbers[column], ERROR | errno.ENOSYS)
     for numbers in DENIED.values():
         if numbers[column] is not None:
             program += _if(EQUAL, numbers[column], ERROR | errno.EPERM)
     program += _call(CLONE[column], _argument(0), [(ANY_BIT, CLONE_THREAD)])
     for name, numbers in OWN_PROCESS.items():
-        own = [process, 0] if name in MEANS_ITSELF_BY_ZERO else [process]
+        own = [process, 0] if name == "prlimit64" else [process]
         program += _call(numbers[column], _argument(0), [(EQUAL, value) for value in own])
+    for numbers, flags in OPENS.values():
+        if numbers[column] is not None:
+            program += _open(numbers[column], _argument(flags))
+    program += _call(MADVISE[column], _argument(2), [(EQUAL, value) for value in ADVICE])
     program += _call(FCNTL[column], _argument(1), [(EQUAL, value) for value in COMMANDS])
     program += _call(IOCTL[column], _argument(1), [(EQUAL, value) for value in QUESTIONS])
     program += _call(PRCTL[column], _argument(0), [(EQUAL, PR_SET_PDEATHSIG)], allowed=False)
@@ -150,4 +161,16 @@ def _call(number: int, offset: int, tests: list[tuple[int, int]], allowed: bool 
     for test, value in tests:
         body += _if(test, value, held)
     body.append(_step(RETURN, otherwise))
+    return [_step(EQUAL, number, 0, len(body)), *body]
+
+
+def _open(number: int, offset: int) -> list[bytes]:
+    """For one call that opens: deny the flags that empty a file which they open for reading only."""
+    body = [
+        _step(LOAD, offset),
+        _step(ANY_BIT, O_TRUNC, 0, 2),
+        _step(ANY_BIT, O_WRONLY_OR_RDWR, 1, 0),
+        _step(RETURN, ERROR | errno.EPERM),
+        _step(RETURN, ALLOW),
+    ]
     return [_step(EQUAL, number, 0, len(body)), *body]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from .trace import check_fits, open_trace
 
 # What replaying and explaining may take after the grid's time is over.
 GRACE_SECONDS = 60.0
+# A fork is hidden from its first moment, as its parent is, and needs no helper process that a policy could look into.
+METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TraceProcess:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(METHOD)
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(job, other), daemon=True)
         self._process.start()
