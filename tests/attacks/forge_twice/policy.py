@@ -1,0 +1,13 @@
+"""Answers one call twice: a forged header before the honest answer."""
+
+import os
+
+import honest
+
+from placement import protocol
+
+
+def rebalance(*arguments):
+    print("forged", flush=True)
+    os.write(honest.answer_pipe(), protocol.encode({"kind": "keep"}))
+    return honest.rebalance(*arguments)

@@ -1,0 +1,5 @@
+"""Control: no attack."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]

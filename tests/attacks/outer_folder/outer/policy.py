@@ -1,0 +1,5 @@
+"""Lies in an outer folder of its zip: no attack."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]

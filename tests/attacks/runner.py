@@ -1,0 +1,83 @@
+"""Runs every attack through the real ingestion program and compares what happened with verdicts.yaml.
+
+    python tests/attacks/runner.py [--mode MODE] [--jobs N] [names ...]
+
+local: as on a participant's machine. platform: as on a Codabench worker, in a container. unprivileged: the same,
+but not as root. old-landlock: as local, with Landlock's first version. without-landlock: on a kernel that seems to
+lack Landlock, with the grid's sandbox at best_effort.
+Exit code 0: all as expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from judge import Verdict, check_control, judge, load_verdicts, read_results
+from world import MODES, Run, impossible, run_attack, without_landlock, world
+
+CONTROL = "honest"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description="Run the attacks and compare them with their verdicts.")
+    parser.add_argument("names", nargs="*", help="attacks, default: all")
+    parser.add_argument("--mode", choices=MODES, default="local")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--report", type=Path, help="a JSON file to write besides the table")
+    parser.add_argument("--logs", action="store_true", help="print the log of each attack")
+    options = parser.parse_args(arguments)
+    if reason := impossible(options.mode):
+        print(f"{options.mode}: {reason}")
+        return 2
+    verdicts = load_verdicts(without_landlock(options.mode))
+    if unknown := set(options.names) - set(verdicts):
+        parser.error(f"no such attack: {', '.join(sorted(unknown))}")
+    names = options.names or list(verdicts)
+    runs = run_all([verdicts[name] for name in names], options.mode, options.jobs, options.logs)
+    if options.report:
+        rows = [{"name": r.name, "got": r.got, "seconds": r.seconds, "problems": r.problems} for r in runs]
+        options.report.write_text(json.dumps(rows, indent=1))
+    wrong = [run.name for run in runs if run.problems]
+    print(
+        f"{len(runs)} attacks, " + (f"{len(wrong)} not as expected: {', '.join(wrong)}" if wrong else "all as expected")
+    )
+    return 1 if wrong else 0
+
+
+def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -> list[Run]:
+    """Run the control and then the attacks, print a row for each, and return their runs with all problems."""
+    with world(mode) as folder:
+
+        def attack(name: str) -> Run:
+            run = run_attack(name, folder, mode)
+            read_results(run)
+            return run
+
+        control = attack(CONTROL)
+        check_control(control)
+        done: dict[str, Run] = {CONTROL: control}
+        with ThreadPoolExecutor(jobs) as pool:
+            waiting = [v for v in verdicts if v.name != CONTROL]
+            for run in pool.map(lambda verdict: attack(verdict.name), waiting):
+                done[run.name] = run
+        for verdict in verdicts:
+            run = done[verdict.name]
+            judge(run, verdict, control)
+            print(f"{run.name:26} {verdict.verdict:8} {run.got:28} {run.seconds:5.1f} s", flush=True)
+            for problem in run.problems:
+                print(f"    {problem}", flush=True)
+            if logs:
+                print("\n".join(f"    > {line}" for line in run.log.splitlines()), flush=True)
+    return [done[verdict.name] for verdict in verdicts]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

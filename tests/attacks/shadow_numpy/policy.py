@@ -1,0 +1,5 @@
+"""Brings a numpy of its own."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]

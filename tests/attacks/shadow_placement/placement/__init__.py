@@ -1,0 +1,1 @@
+print("OPEN: a stranger's module ran")

@@ -1,0 +1,5 @@
+"""Brings a simulator of its own."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]

@@ -1,0 +1,5 @@
+"""The one."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]

@@ -1,0 +1,5 @@
+"""The other."""
+
+from honest import rebalance
+
+__all__ = ["rebalance"]
