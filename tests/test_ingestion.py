@@ -201,6 +201,29 @@ def test_no_process_is_left_of_a_policy_that_hangs(failing: tuple[Path, Complete
         assert processes_in(world) == [witness.pid]
 
 
+@linux
+def test_crashing_hanging_and_memory_eating_policies_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, temporary = write_world(tmp_path / "world", call_seconds=1, memory_bytes=2**29), tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    source = """
+        import os, tempfile
+        def rebalance(hotness, n_device, n_red_expert):
+            kept = [tempfile.NamedTemporaryFile(delete=False)]
+            case = hotness.shape[2], n_device
+            if case == (4, 2): os._exit(3)
+            while case == (4, 4): kept.append(bytes(2**24))
+            while case == (8, 8): pass
+            return False, None, None, None
+        """
+    run = run_ingestion(world, write_policy(world / "submission", source), "--jobs", "2")
+    assert statuses(world) == dict(zip(CASES, ["crashed", "out_of_memory", "ok", "timeout"], strict=True))
+    assert run.returncode == 1 and run.stderr == ""
+    assert processes_in(world) == [] and list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])
 def test_a_wrong_option_ends_with_code_2_and_touches_nothing(tmp_path: Path, jobs: str) -> None:
     run = run_ingestion(tmp_path, tmp_path, "--jobs", jobs)
