@@ -27,11 +27,12 @@ import yaml
 from placement.case_run import Outcome, active_layers
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.grid import Grid, grid_from_mapping
+from placement.keys import take_key
 from placement.result_files import FILES, write_results
 from placement.results import Clock, versions
 from placement.run import run_grid
 from placement.sandbox import hide_process
-from placement.signature import PUBLISHED_KEY, take_key
+from placement.signature import PUBLISHED_KEY, signing_key
 from placement.submission import find_policy
 from progress import Progress
 
@@ -73,10 +74,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, clock: Clock) -> int:
     """Run the grid, write what there is to say of it, and return the exit code."""
-    key, no_key = PUBLISHED_KEY, None
+    key, trace_key, no_key = PUBLISHED_KEY, None, None
     try:
-        # First of all: nothing of the submission's may find the key.
-        key = take_key(PROGRAM)
+        # First of all: nothing of the submission's may find a key.
+        trace_key = take_key(PROGRAM / "keys" / "trace.key")
+        key = signing_key(PROGRAM)
     except OrganizerError as error:
         no_key = error
     clear(options.output)
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace, clock: Clock) -> int:
     try:
         if no_key:
             raise no_key
-        measure(options, findings)
+        measure(options, findings, trace_key)
     except SubmissionRefused as error:
         findings.status, findings.message = "refused", str(error)
     except OrganizerError as error:
@@ -98,8 +100,11 @@ def run(options: argparse.Namespace, clock: Clock) -> int:
     return report(findings)
 
 
-def measure(options: argparse.Namespace, findings: Findings) -> None:
-    """Run the grid and add to the findings step by step. Raises SubmissionRefused and OrganizerError."""
+def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) -> None:
+    """Run the grid and add to the findings step by step; key opens sealed traces.
+
+    Raises SubmissionRefused and OrganizerError.
+    """
     findings.grid = grid = grid_from_mapping(read_yaml(options.grid, "grid"))
     traces = options.traces or platform_traces(grid.name)
     manifest = read_manifest(traces, findings.notes)
@@ -108,7 +113,7 @@ def measure(options: argparse.Namespace, findings: Findings) -> None:
     for text in findings.notes:
         print(f"note: {text}", flush=True)
     with temporary_folder():
-        findings.outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)))
+        findings.outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)), key)
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
     failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
     findings.status = "failed" if failed else "scored"

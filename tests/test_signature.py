@@ -16,7 +16,7 @@ import authenticity
 import ingestion
 from placement.errors import OrganizerError
 from placement.result_files import FILES
-from placement.signature import PUBLISHED_KEY, sign, take_key
+from placement.signature import PUBLISHED_KEY, sign, signing_key
 from submissions import DECLINES, write_policy, write_world
 
 KEY = bytes(range(200, 232))
@@ -48,19 +48,19 @@ def forbid_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_key_is_deleted_after_being_taken(tmp_path: Path) -> None:
     path = write_key(tmp_path)
-    assert take_key(tmp_path) == KEY
+    assert signing_key(tmp_path) == KEY
     assert not path.exists()
-    assert take_key(tmp_path) == PUBLISHED_KEY
+    assert signing_key(tmp_path) == PUBLISHED_KEY
 
 
 @pytest.mark.parametrize("text", [f"\n  {KEY.hex()}\r\n", KEY.hex().upper()])
 def test_space_around_a_key_and_the_case_of_its_letters_do_not_matter(tmp_path: Path, text: str) -> None:
     write_key(tmp_path, text)
-    assert take_key(tmp_path) == KEY
+    assert signing_key(tmp_path) == KEY
 
 
 def test_without_a_file_the_key_is_the_published_one_and_the_scorer_s(tmp_path: Path) -> None:
-    assert take_key(tmp_path) == PUBLISHED_KEY == authenticity.PUBLISHED_KEY
+    assert signing_key(tmp_path) == PUBLISHED_KEY == authenticity.PUBLISHED_KEY
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_without_a_file_the_key_is_the_published_one_and_the_scorer_s(tmp_path: 
 def test_a_malformed_key_is_refused_deleted_and_not_shown(tmp_path: Path, text: str | bytes) -> None:
     path = write_key(tmp_path, text)
     with pytest.raises(OrganizerError) as refused:
-        take_key(tmp_path)
+        signing_key(tmp_path)
     length = len(text.strip())
     assert str(refused.value) == (
         f"signature: keys/signing.key has the wrong form. Got: {length} bytes of another form. "
@@ -83,7 +83,7 @@ def test_a_key_that_cannot_be_deleted_is_refused(tmp_path: Path, monkeypatch: py
     write_key(tmp_path)
     forbid_deletion(monkeypatch)
     with pytest.raises(OrganizerError) as refused:
-        take_key(tmp_path)
+        signing_key(tmp_path)
     assert str(refused.value) == (
         "signature: keys/signing.key cannot be deleted. Got: OSError: Read-only file system. Expected: a copy of the "
         f"program that may be written to, because a policy could read the key. {NEXT}"
@@ -93,7 +93,7 @@ def test_a_key_that_cannot_be_deleted_is_refused(tmp_path: Path, monkeypatch: py
 def test_a_key_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "keys" / "signing.key").mkdir(parents=True)
     with pytest.raises(OrganizerError) as refused:
-        take_key(tmp_path)
+        signing_key(tmp_path)
     assert str(refused.value) == (
         "signature: keys/signing.key cannot be read. Got: IsADirectoryError: Is a directory. "
         f"Expected: a file with the key. {NEXT}"

@@ -56,7 +56,7 @@ def zipped(**members):
 def test_a_missing_trace_is_named(tmp_path):
     (tmp_path / "M" / "d.npy").mkdir(parents=True)
     assert refusal(tmp_path) == (
-        "trace M/d: the trace is missing. Got: no file TRACES/M/d.npy or .npz. Expected: one of the two. "
+        "trace M/d: the trace is missing. Got: no file TRACES/M/d.npy, .npz or .sealed. Expected: one of the three. "
         "Next: copy the trace to the worker, or correct --traces."
     )
 

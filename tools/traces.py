@@ -1,13 +1,12 @@
 """Organizers' command for traces: `python tools/traces.py COMMAND`.
 
 A command is a function `add_NAME` that declares its arguments and sets `run`, a function of the parsed
-arguments; what it works with is in a module of its own (`topics.py` for generate).
+arguments; what it works with is in modules of their own (`topics.py` for generate, `trace_commands.py` for the rest).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import zipfile
@@ -16,16 +15,17 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ingestion_program"))
 
+from manifest import MANIFEST, TraceError, read_manifest, write_manifest, write_whole
+from placement.errors import OrganizerError
 from placement.trace import trace_sha256
 from topics import Profile, generate
+from trace_commands import add_inspect, add_seal, add_verify
 
 LICENCE = "Apache-2.0"
 GENERATED = "generated:"
-MANIFEST = "manifest.yaml"
 SMALLEST_TRACE = 3  # window + 2, with the smallest window
 
 
@@ -42,25 +42,23 @@ SAMPLE_DATASET = "generated"
 SAMPLE_ITERATIONS = 512
 
 
-class TraceError(Exception):
-    """The command cannot be carried out; the message says why and what to do."""
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line. Returns the exit code: 0, or 2 when the command cannot be carried out.
+    """Run the command line. Returns the exit code: 0, 2 when the command cannot be carried out, 1 from its findings.
 
     Raises SystemExit for arguments that argparse refuses and for --help.
     """
-    parser = argparse.ArgumentParser(prog="traces.py", description="Make the traces that a grid is run on.")
+    parser = argparse.ArgumentParser(
+        prog="traces.py", description="Make, seal and check the traces that a grid is run on."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    add_generate(commands)
+    for add in (add_generate, add_seal, add_verify, add_inspect):
+        add(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
-    except (TraceError, OSError) as error:
+        return options.run(options)
+    except (TraceError, OrganizerError, OSError) as error:
         print(f"traces.py {options.command}: error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def add_generate(commands: Any) -> None:
@@ -97,8 +95,8 @@ def add_generate(commands: Any) -> None:
     parser.set_defaults(run=run_generate)
 
 
-def run_generate(options: argparse.Namespace) -> None:
-    """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each chosen model.
+def run_generate(options: argparse.Namespace) -> int:
+    """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each chosen model; returns 0.
 
     Raises TraceError before anything is written when a trace of that name exists that was not generated.
     """
@@ -120,6 +118,7 @@ def run_generate(options: argparse.Namespace) -> None:
         manifest["traces"][f"{name}/{options.dataset}"] = entry
         write_manifest(options.output, manifest)
         print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB")
+    return 0
 
 
 def write_trace(path: Path, values: np.ndarray) -> None:
@@ -129,7 +128,7 @@ def write_trace(path: Path, values: np.ndarray) -> None:
     carries a fixed time, so equal values give equal bytes with equal releases of zlib. Raises OSError.
     """
     if path.suffix == ".npy":
-        _write(path, lambda file: _write_array(file, values.astype("<i4", copy=False)))
+        write_whole(path, lambda file: _write_array(file, values.astype("<i4", copy=False)))
         return
     small = values.astype("<i2" if values.max() < 2**15 else "<i4", copy=False)
     member = zipfile.ZipInfo("hotness.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -141,28 +140,7 @@ def write_trace(path: Path, values: np.ndarray) -> None:
         with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as stream:
             _write_array(stream, small)
 
-    _write(path, write_archive)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's manifest, `{"traces": {}}` when there is none. Raises TraceError when it is malformed."""
-    path = folder / MANIFEST
-    if not path.exists():
-        return {"traces": {}}
-    try:
-        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path} is not YAML: {error}") from error
-    traces = manifest.get("traces") if isinstance(manifest, dict) else None
-    if not isinstance(traces, dict) or not all(isinstance(entry, dict) for entry in traces.values()):
-        raise TraceError(f"{path} has no mapping `traces:` of entries; correct it or move it away")
-    return manifest
-
-
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Replace the folder's manifest.yaml; the order of the keys is kept. Raises OSError."""
-    text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
-    _write(folder / MANIFEST, lambda file: file.write(text.encode("utf-8")))
+    write_whole(path, write_archive)
 
 
 def _entry(file: str, values: np.ndarray, seed: int) -> dict[str, Any]:
@@ -194,15 +172,6 @@ def _refuse_to_replace(folder: Path, model: str, dataset: str, manifest: dict[st
         raise TraceError(f"{model}/{dataset} was not generated and is not replaced; choose another --dataset")
     if entry is None and present:
         raise TraceError(f"{present} is not in {MANIFEST} and may be a recording; move it away")
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file that is either complete or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        write(file)
-    os.replace(partial, path)
 
 
 def _write_array(file: IO[bytes], values: np.ndarray) -> None:

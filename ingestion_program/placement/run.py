@@ -24,11 +24,13 @@ def run_grid(
     grid: Grid,
     jobs: int,
     finished: Callable[[Outcome], None],
+    key: bytes | None = None,
 ) -> list[Outcome]:
     """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
 
     A hidden grid stops at the first failed case: those that had not begun have no outcome.
-    folder holds policy.py; `finished` is called for each case as it ends, from several threads.
+    folder holds policy.py; `finished` is called for each case as it ends, from several threads; key opens sealed
+    traces.
     Raises OrganizerError, once everything has ended, when a trace cannot be used, and where the grid requires a
     layer of isolation that the machine lacks.
     """
@@ -36,7 +38,7 @@ def run_grid(
     for cases in groups:
         find_trace(traces, cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
-    processes = [TraceProcess(Job(folder, traces, manifest, grid, cases, deadline)) for cases in groups]
+    processes = [TraceProcess(Job(folder, traces, manifest, grid, cases, deadline, key)) for cases in groups]
     # No policy may run before all processes that hold traces have closed themselves to others.
     for process in processes:
         process.wait_until_hidden()

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from .errors import OrganizerError
+from .sealed import open_sealed
 
+SUFFIXES = (".npy", ".npz", ".sealed")
 LARGEST_HOTNESS = 2**31 - 1
 # Iterations handled at a time: a block of the largest model stays near 4 MB, inside the cache.
 BLOCK = 64
@@ -25,14 +27,14 @@ class Trace:
 
     def __init__(self, stored: np.ndarray, name: str = "trace") -> None:
         """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else."""
-        _check_array(stored, name)
+        check_array(stored, name)
         self.iterations, self.layers, self.experts = stored.shape
         self.expert_major = np.empty((self.layers, self.experts, self.iterations), np.int32)
         self.totals = np.empty((self.layers, self.iterations), np.int64)
-        digest = _start_hash(stored.shape)
+        digest = start_hash(stored.shape)
         for first in range(0, self.iterations, BLOCK):
             block = stored[first : first + BLOCK]
-            _check_values(block, first, name)
+            check_values(block, first, name)
             block = np.ascontiguousarray(block, dtype="<i4")
             digest.update(block)
             columns = slice(first, first + len(block))
@@ -51,35 +53,42 @@ class Trace:
 
 def trace_sha256(stored: np.ndarray) -> str:
     """Hash of a trace's content: sha256 of the line `T,L,E` and the values as little-endian int32, C order."""
-    digest = _start_hash(stored.shape)
+    digest = start_hash(stored.shape)
     for first in range(0, len(stored), BLOCK):
         digest.update(np.ascontiguousarray(stored[first : first + BLOCK], dtype="<i4"))
     return digest.hexdigest()
 
 
 def find_trace(folder: Path, model: str, dataset: str) -> Path:
-    """The file of a trace, .npy before .npz. Raises OrganizerError when there is none."""
-    for suffix in (".npy", ".npz"):
+    """The file of a trace, .npy before .npz before .sealed. Raises OrganizerError when there is none."""
+    for suffix in SUFFIXES:
         path = folder / model / f"{dataset}{suffix}"
         if path.is_file():
             return path
     raise OrganizerError(
         "the trace is missing",
-        got=f"no file {folder / model / dataset}.npy or .npz",
-        expected="one of the two",
+        got=f"no file {folder / model / dataset}.npy, .npz or .sealed",
+        expected="one of the three",
         next_step="copy the trace to the worker, or correct --traces",
         where=f"trace {model}/{dataset}",
     )
 
 
-def open_trace(folder: Path, model: str, dataset: str, manifest: Mapping[str, Any] | None) -> Trace:
-    """Read `<folder>/<model>/<dataset>.npy` or `.npz` and compare it with the manifest's entry.
+def open_trace(
+    folder: Path, model: str, dataset: str, manifest: Mapping[str, Any] | None, key: bytes | None = None
+) -> Trace:
+    """Read `<folder>/<model>/<dataset>.npy`, `.npz` or `.sealed` and compare it with the manifest's entry.
 
-    manifest: content of manifest.yaml, or None where the folder has none. Raises OrganizerError.
+    manifest: content of manifest.yaml, or None where the folder has none; key: 32 bytes, for a sealed trace.
+    Raises OrganizerError.
     """
     name = f"trace {model}/{dataset}"
     path = find_trace(folder, model, dataset)
-    trace = Trace(_read(path, name), name)
+    if path.suffix == ".sealed":
+        stored = open_sealed(path, _needed(key, name), f"{model}/{dataset}")
+    else:
+        stored = _read(path, name)
+    trace = Trace(stored, name)
     if manifest is not None:
         _check_manifest(trace, manifest, f"{model}/{dataset}", name)
     return trace
@@ -118,16 +127,34 @@ def _read(path: Path, name: str) -> np.ndarray:
         return stored
     # numpy and zipfile raise nearly anything on a damaged file: TokenError, NotImplementedError, ...
     except Exception as error:
+        raise unreadable(path, error, name) from error
+
+
+def unreadable(path: Path, error: Exception, name: str) -> OrganizerError:
+    """The error for a plain file that holds no trace, or is damaged."""
+    return OrganizerError(
+        "the trace cannot be read",
+        got=f"{type(error).__name__}: {error}",
+        expected="a complete .npy file, or .npz with one array, without pickles",
+        next_step=f"copy {path.name} again and compare it with its manifest",
+        where=name,
+    )
+
+
+def _needed(key: bytes | None, name: str) -> bytes:
+    if key is None:
         raise OrganizerError(
-            "the trace cannot be read",
-            got=f"{type(error).__name__}: {error}",
-            expected="a complete .npy file, or .npz with one array, without pickles",
-            next_step=f"copy {path.name} again and compare it with its manifest",
+            "the trace is sealed",
+            got="no key",
+            expected="the key that it was sealed with",
+            next_step="run a bundle that was built with this key, or use the plain trace",
             where=name,
-        ) from error
+        )
+    return key
 
 
-def _check_array(stored: np.ndarray, name: str) -> None:
+def check_array(stored: Any, name: str) -> None:
+    """Raise OrganizerError unless ndim, shape and dtype are those of a trace."""
     if stored.ndim != 3 or 0 in stored.shape:
         raise OrganizerError(
             "the trace has the wrong shape",
@@ -146,7 +173,8 @@ def _check_array(stored: np.ndarray, name: str) -> None:
         )
 
 
-def _check_values(block: np.ndarray, first: int, name: str) -> None:
+def check_values(block: np.ndarray, first: int, name: str) -> None:
+    """Raise OrganizerError when a value of a block that begins at iteration `first` (from 0) is out of range."""
     if block.min() >= 0 and block.max() <= LARGEST_HOTNESS:
         return
     iteration, layer, expert = np.argwhere((block < 0) | (block > LARGEST_HOTNESS))[0]
@@ -182,5 +210,6 @@ def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: s
             )
 
 
-def _start_hash(shape: tuple[int, ...]) -> Any:
+def start_hash(shape: tuple[int, ...]) -> Any:
+    """The trace hash before any value was added."""
     return hashlib.sha256(",".join(map(str, shape)).encode("ascii") + b"\n")

@@ -37,6 +37,7 @@ class Job:
     grid: Grid
     cases: list[Case]
     deadline: float
+    key: bytes | None = None
 
 
 class TraceProcess:
@@ -91,7 +92,7 @@ class TraceProcess:
 
 def _run_trace(job: Job) -> Iterator[Outcome]:
     first = job.cases[0]
-    trace = open_trace(job.traces, first.model, first.dataset, job.manifest)
+    trace = open_trace(job.traces, first.model, first.dataset, job.manifest, key=job.key)
     name = f"trace {first.model}/{first.dataset}"
     check_fits(trace, name, first.layers, first.experts, first.window)
     for case in job.cases:

@@ -1,0 +1,80 @@
+"""Seals traces: writes what placement/sealed.py opens, chunk by chunk."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from manifest import write_whole
+from placement.errors import OrganizerError
+from placement.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, ciphers
+from placement.trace import check_values, start_hash
+from plain_trace import PlainTrace
+
+# Two such blocks, encrypted and plain, stay inside the cache.
+CHUNK_BYTES = 2**21
+
+
+def seal_trace(
+    source: PlainTrace, path: Path, key: bytes, name: str, sha256: str | None = None, chunk_bytes: int = CHUNK_BYTES
+) -> tuple[Header, str]:
+    """Write a trace to a sealed file; returns its header and the trace hash of its content.
+
+    key: 32 bytes; name: `<model>/<dataset>`, without which the file cannot be opened; sha256: the trace hash that
+    the content must have. Needs the memory of a chunk, and writes nothing plain. Raises OrganizerError, and OSError;
+    the file is then as it was before.
+    """
+    iterations, layers, experts = source.shape
+    chunk_iterations = min(iterations, max(1, chunk_bytes // (4 * layers * experts)))
+    header = Header((iterations, layers, experts), chunk_iterations, secrets.token_hex(16))
+    try:
+        header.check()
+    except ValueError as error:
+        raise OrganizerError(
+            "the trace cannot be sealed",
+            got=str(error),
+            expected=f"iterations of at most {LARGEST_CHUNK} bytes",
+            next_step="use the trace of a smaller model",
+            where=source.name,
+        ) from None
+    cipher = ciphers(header, key, name)
+    digest = start_hash(header.shape)
+
+    def write(file: IO[bytes]) -> None:
+        file.write(header.encode())
+        # One buffer for all chunks: fresh memory for each would halve the speed.
+        buffer = memoryview(bytearray(chunk_iterations * header.iteration_bytes))
+        for chunk, block in enumerate(source.blocks(chunk_iterations)):
+            check_values(block, chunk * chunk_iterations, source.name)
+            values = np.ascontiguousarray(block, "<i4")
+            digest.update(values)
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            aes = cipher(chunk, nonce)
+            sealed = buffer[: values.nbytes]
+            aes.encrypt(memoryview(values).cast("B"), output=sealed)
+            for part in (nonce, sealed, aes.digest()):
+                file.write(part)
+        if sha256 not in (None, digest.hexdigest()):
+            raise OrganizerError(
+                "the trace's sha256 is not the manifest's",
+                got=digest.hexdigest(),
+                expected=str(sha256),
+                next_step="restore the right trace, or correct its manifest.yaml",
+                where=source.name,
+            )
+
+    write_whole(path, write)
+    return header, digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
