@@ -25,6 +25,7 @@ NEXT_STEP = {
     "refused": "Next: correct the submission as the message says, and upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
+UNAVAILABLE = "The competition's data is not available on this worker. The organizers find the reason in the log."
 NO_CASE_FAILED = "Next: no case failed, so the reason is in the ingestion log; show it to the organizers."
 
 
@@ -88,7 +89,9 @@ def fail(
     """Write the page of a submission without a score, say why, and return the exit code."""
     status = "failed" if failures else results["status"]
     message = message_of(results, f"{len(failures)} of {len(pairs)} cases failed" if failures else "no message")
-    write(output / "detailed_results.html", failed_page(status, message, pairs, failures, versions))
+    # The page may be open to everyone; why the data is missing is for the organizers, in the log.
+    told = UNAVAILABLE if status == "data_unavailable" else message
+    write(output / "detailed_results.html", failed_page(status, told, pairs, failures, versions))
     print_table(pairs)
     for row in failures:
         say(f"{row['status']}: {message_of(row)}")

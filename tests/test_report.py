@@ -88,12 +88,22 @@ def test_a_failed_page_lists_each_failing_case_with_its_message(tmp_path, capsys
     assert "2 of 3 cases failed" in page.texts
 
 
-@pytest.mark.parametrize("status", ["refused", "data_unavailable"])
-def test_a_page_without_cases_has_the_message(tmp_path, capsys, status):
-    run = score(tmp_path, capsys, {"status": status, "message": "no policy.py", "cases": []})
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("refused", "no good"),
+        (
+            "data_unavailable",
+            "The competition's data is not available on this worker. The organizers find the reason in the log.",
+        ),
+    ],
+)
+def test_a_page_without_cases_has_the_message_or_says_that_it_is_the_organizers_turn(tmp_path, capsys, status, told):
+    run = score(tmp_path, capsys, {"status": status, "message": "no good", "cases": []})
     page = Page(run.page)
     assert page.tables == []
-    assert {f"No score: {status}", "no policy.py"} <= set(page.texts)
+    assert {f"No score: {status}", told} <= set(page.texts)
+    assert f"No score: {status}: no good" in run.lines
 
 
 @pytest.mark.parametrize("seconds", [..., None, "1", [1], True, -1, 1e999, 10**400])
