@@ -1,9 +1,10 @@
-# `make run` scores the template policy on the sample grid, `make test` runs the tests.
+# `make run` scores the template policy on the sample grid, `make test` runs the tests, `make bundle` builds the zip
+# that organizers upload.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: run test lint reference clean
+.PHONY: run test lint reference bundle clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -18,8 +19,15 @@ lint: $(READY)
 reference: $(READY)
 	$(VENV)/bin/python tools/reference.py
 
+bundle: $(READY) keys/signing.key
+	$(VENV)/bin/python tools/bundle.py build
+
+# Made once: what was sealed with lost keys stays closed, so `clean` leaves them alone.
+keys/signing.key: | $(READY)
+	$(VENV)/bin/python tools/bundle.py keys
+
 clean:
-	rm -rf $(VENV) output build *.egg-info
+	rm -rf $(VENV) output build dist *.egg-info
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.version.split()[0]} was found. Next: make run PYTHON=python3.12")'

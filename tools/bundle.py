@@ -1,0 +1,136 @@
+"""Organizers' command for the competition bundle: `python tools/bundle.py COMMAND`.
+
+    python tools/bundle.py keys                            make the secrets, once
+    python tools/bundle.py build                           write and check dist/competition.zip
+    python tools/bundle.py check dist/competition.zip      check a bundle against what the platform accepts
+
+Exit code 0: done. 1: the bundle has faults, and none was left in place. 2: the command cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from bundle_check import check
+from bundling.archive import archive, unpack
+from bundling.errors import BundleError
+from bundling.keys import make_keys, read_keys
+from bundling.parts import bundle_files, read_phases
+from bundling.reader import Fault
+from bundling.tree import Tree
+from bundling.wheel import PYCRYPTODOME, Wheel, vendored
+
+ROOT = Path(__file__).resolve().parent.parent
+PHASES = Path("tools", "phases.yaml")
+WHEELS = Path("build", "wheels")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    options = parse(arguments)
+    try:
+        if options.command == "keys":
+            return keys(options.keys)
+        if options.command == "check":
+            return report(check(options.bundle.read_bytes(), options.bundle.name), options.bundle)
+        return build(ROOT, options.output, options.keys, options.phases)
+    except (BundleError, OSError) as error:
+        print(f"bundle.py {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(
+        prog="bundle.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    keys_parser = commands.add_parser("keys", help="make the secrets; never overwrites")
+    build_parser = commands.add_parser("build", help="write the zip to upload, and check it")
+    check_parser = commands.add_parser("check", help="check a zip against what the platform accepts")
+    for command in (keys_parser, build_parser):
+        command.add_argument("--keys", type=Path, default=ROOT / "keys", help="folder of the keys (default: keys)")
+    build_parser.add_argument("--output", type=Path, default=ROOT / "dist" / "competition.zip", metavar="FILE")
+    build_parser.add_argument(
+        "--phases", type=Path, default=ROOT / PHASES, metavar="FILE", help=f"grids and references (default: {PHASES})"
+    )
+    check_parser.add_argument("bundle", type=Path, metavar="FILE")
+    return parser.parse_args(arguments)
+
+
+def keys(folder: Path) -> int:
+    """Make the keys, and say what they are for. Raises BundleError when there are some."""
+    make_keys(folder)
+    print(f"{folder / 'signing.key'}: signs results; both programs of a phase get it")
+    print(f"{folder / 'trace.key'}: seals hidden traces; only their ingestion program gets it")
+    print("Next: copy the folder to a safe place (it is not in git, and lost keys cannot be replaced), then seal the")
+    print("hidden traces with trace.key and build the bundle.")
+    return 0
+
+
+def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
+    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code; raises BundleError, OSError."""
+    # An older bundle must not be taken for this one when this one fails.
+    output.unlink(missing_ok=True)
+    tree = Tree(root)
+    files = bundle_files(
+        tree, read_phases(phases, root), read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS)
+    )
+    data = archive(files)
+    for name in sorted(tree.left_out):
+        print(f"note: {name} is not in git and is left out")
+    if faults := check(data, output.name):
+        report(faults, output)
+        print("Nothing was written.")
+        return 1
+    write(output, data)
+    print_table(files)
+    print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+    print("It holds the keys: keep it private, as you keep them.")
+    print(f"Next: rehearse {short(output)} as the README says, then upload it to Codabench.")
+    return 0
+
+
+def report(faults: list[Fault], path: Path) -> int:
+    """Print what a check found and return the exit code."""
+    for fault in faults:
+        print(fault)
+    if faults:
+        print(f"{short(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}")
+        return 1
+    print(f"{short(path)}: no faults. Next: rehearse it as the README says, then upload it to Codabench.")
+    return 0
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.part")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    os.replace(partial, path)
+
+
+def print_table(files: dict[str, bytes]) -> None:
+    """Print what the bundle holds, with sizes."""
+    rows = [("part", "files", "bytes")]
+    for name in sorted(files):
+        rows.append((name, str(len(unpack(files[name]))) if name.endswith(".zip") else "1", str(len(files[name]))))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for name, count, size in rows:
+        print(f"{name.ljust(widths[0])}  {count.rjust(widths[1])}  {size.rjust(widths[2])}")
+
+
+def short(path: Path) -> Path:
+    """The path as seen from here, when it lies below."""
+    path, here = path.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

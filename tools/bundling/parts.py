@@ -1,0 +1,131 @@
+"""What lies in which part of the bundle, and what each phase is built from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from bundling.archive import archive
+from bundling.errors import BundleError
+from bundling.tree import Tree
+
+ROOT_FILES = ("competition.yaml", "logo.png", "pages")
+KIT = (
+    "starting_kit",
+    "ingestion_program",
+    "scoring_program",
+    "reference_data",
+    "sample_traces",
+    # The guide's links and commands.
+    "pages",
+    "Makefile",
+    "pyproject.toml",
+    "LICENSE",
+    # Longer traces of the same kind, and references for them.
+    "tools/traces.py",
+    "tools/topics.py",
+    "tools/trace_commands.py",
+    "tools/manifest.py",
+    "tools/plain_trace.py",
+    "tools/sealing.py",
+    "tools/reference.py",
+)
+PUBLIC_GRIDS = ("ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml")
+REFERENCE_FILES = ("ds_eplb.json", "series.npz")
+Files = dict[str, bytes]
+
+
+class Phase(NamedTuple):
+    """What a phase is built from."""
+
+    name: str
+    grid: Path
+    reference: Path
+
+
+def read_phases(path: Path, root: Path) -> list[Phase]:
+    """The phases of a phases.yaml. Raises BundleError."""
+    next_step = f"correct {path}"
+    content = _yaml(path, next_step)
+    if not isinstance(content, dict) or not content:
+        raise BundleError(f"{path} names no phases", content, "a mapping of name to {grid, reference}", next_step)
+    phases = []
+    for name, value in content.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            raise BundleError(f"{path}: a phase's name", repr(name), "lower-case letters, digits and _", next_step)
+        if not isinstance(value, dict) or set(value) != {"grid", "reference"}:
+            raise BundleError(f"{path}: phase {name}", value, "exactly the keys grid and reference", next_step)
+        if not all(isinstance(entry, str) for entry in value.values()):
+            raise BundleError(f"{path}: phase {name}", value, "a path for each key", next_step)
+        phases.append(Phase(name, root / value["grid"], root / value["reference"]))
+    return phases
+
+
+def bundle_files(tree: Tree, phases: list[Phase], keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
+    """The bundle's files; `vendor` is called when a phase with sealed traces needs it. Raises BundleError."""
+    files = tree.files(*ROOT_FILES)
+    files["scoring_program.zip"] = archive(below("scoring_program", tree.files("scoring_program")))
+    files["starting_kit.zip"] = archive(kit_files(tree))
+    for phase in phases:
+        files[f"ingestion_{phase.name}.zip"] = archive(ingestion_files(tree, phase, keys, vendor))
+        reference = {name: _read(phase.reference / name, phase) for name in REFERENCE_FILES}
+        files[f"reference_{phase.name}.zip"] = archive(reference | {"signing.key": _key(keys["signing.key"])})
+    return files
+
+
+def kit_files(tree: Tree) -> Files:
+    """What participants download: the repository's own paths, without what only organizers need."""
+    return {
+        name: content
+        for name, content in tree.files(*KIT).items()
+        if name in PUBLIC_GRIDS or not fnmatch(name, "ingestion_program/grid*.yaml")
+    }
+
+
+def ingestion_files(tree: Tree, phase: Phase, keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
+    """A phase's ingestion program: its own grid alone, and what its traces need to be opened."""
+    files = below("ingestion_program", tree.files("ingestion_program"))
+    files = {name: content for name, content in files.items() if not fnmatch(name, "grid*.yaml")}
+    files |= {"grid.yaml": _read(phase.grid, phase), "keys/signing.key": _key(keys["signing.key"])}
+    if is_hidden(_yaml(phase.grid, f"correct {phase.grid}")):
+        files |= {"keys/trace.key": _key(keys["trace.key"])} | vendor()
+    return files
+
+
+def is_hidden(grid: Any) -> bool:
+    """Whether the content of a grid file says that its traces are secret."""
+    return isinstance(grid, dict) and grid.get("hidden") is True
+
+
+def below(folder: str, files: Files) -> Files:
+    """Files of a folder, named from there: the platform wants no outer folder in a zip."""
+    return {name.removeprefix(f"{folder}/"): content for name, content in files.items()}
+
+
+def _key(text: str) -> bytes:
+    return f"{text}\n".encode("ascii")
+
+
+def _yaml(path: Path, next_step: str) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        got = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise BundleError(f"{path} cannot be read", got, "a YAML file", next_step) from None
+
+
+def _read(path: Path, phase: Phase) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"phase {phase.name}: {path} cannot be read",
+            f"{type(error).__name__}: {error.strerror}",
+            "the phase's grid, and the reference that tools/reference.py wrote for it",
+            "write it, or correct the phases' file",
+        ) from None

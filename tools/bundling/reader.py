@@ -1,0 +1,149 @@
+"""A built bundle as the rules see it: its files, competition.yaml, and what each phase runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from bundling.archive import unpack
+from bundling.parts import Files, is_hidden
+
+PARTS = ("scoring_program", "ingestion_program", "reference_data")
+
+
+class Fault(NamedTuple):
+    """A rule that a bundle breaks: where, what is wrong, what was got and expected, and what to do."""
+
+    where: str
+    what: str
+    got: object
+    expected: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. Got: {self.got}. Expected: {self.expected}. Next: {self.next_step}."
+
+
+class Phase(NamedTuple):
+    """A phase with the files of its only task; empty where the task or a part is missing."""
+
+    entry: dict[str, Any]
+    ingestion: Files
+    scoring: Files
+    reference: Files
+    # Names of the zips, by key of the task.
+    parts: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return f"phase {self.entry.get('name')!r}"
+
+    @property
+    def grid(self) -> dict[str, Any]:
+        """Content of the phase's grid.yaml; empty when it is none."""
+        return mapping_of(self.ingestion.get("grid.yaml", b""))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the phase's traces are secret."""
+        return is_hidden(self.grid)
+
+
+class Bundle:
+    """The files of a bundle, and the content of its competition.yaml."""
+
+    def __init__(self, files: Files, competition: dict[str, Any]) -> None:
+        self.files, self.competition = files, competition
+        self._inner: dict[str, Files] = {}
+
+    def inner(self, name: object) -> Files:
+        """Content by name of a zip in the bundle; empty when there is no such zip."""
+        data = self.files.get(name) if isinstance(name, str) else None
+        if data is None or not zipfile.is_zipfile(io.BytesIO(data)):
+            return {}
+        if name not in self._inner:
+            self._inner[name] = unpack(data)
+        return self._inner[name]
+
+    def entries(self, key: str) -> list[dict[str, Any]]:
+        """A list of competition.yaml, empty when the key is missing."""
+        return self.competition.get(key) or []
+
+    @cached_property
+    def phases(self) -> list[Phase]:
+        """The phases in the platform's order, which is that of their indexes."""
+        tasks = {repr(task.get("index")): task for task in self.entries("tasks")}
+        phases = []
+        for entry in sorted(self.entries("phases"), key=lambda entry: _order(entry.get("index"))):
+            named = entry.get("tasks")
+            task = tasks.get(repr(named[0]), {}) if isinstance(named, list) and named else {}
+            parts = {key: task[key] for key in PARTS if isinstance(task.get(key), str)}
+            files = {key: self.inner(parts.get(key)) for key in PARTS}
+            phase = Phase(entry, files["ingestion_program"], files["scoring_program"], files["reference_data"], parts)
+            phases.append(phase)
+        return phases
+
+    @cached_property
+    def kit(self) -> Files:
+        """The files of the starting kits that phases name."""
+        files: Files = {}
+        for entry in self.entries("phases"):
+            files |= self.inner(entry.get("starting_kit"))
+        return files
+
+
+class Member(NamedTuple):
+    """A file of the bundle or of a zip inside it: the way to it, and its content."""
+
+    way: tuple[str, ...]
+    content: bytes
+
+    @property
+    def name(self) -> str:
+        return self.way[-1]
+
+    def __str__(self) -> str:
+        return "/".join(self.way)
+
+
+def members(files: Files, way: tuple[str, ...] = ()) -> Iterator[Member]:
+    """All files, those of zips (by content: arrays are zips too) after the zip itself."""
+    for name, content in files.items():
+        yield Member((*way, name), content)
+        if content.startswith(b"PK") and zipfile.is_zipfile(io.BytesIO(content)):
+            yield from members(unpack(content), (*way, name))
+
+
+@lru_cache(maxsize=32)
+def mapping_of(data: bytes) -> dict[str, Any]:
+    """The mapping that a YAML file holds, not to be changed; empty when it holds none."""
+    try:
+        content = yaml.safe_load(data.decode("utf-8"))
+    except (ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def json_of(data: bytes) -> dict[str, Any]:
+    """The object that a JSON file holds; empty when it holds none."""
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def suffix(name: str) -> str:
+    """The last suffix of a path in a zip, lower case."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def _order(index: object) -> float:
+    return index if isinstance(index, (int, float)) else float("inf")

@@ -1,0 +1,163 @@
+"""Rules for what a phase runs: the programs' commands, the phase's grid, and the reference that belongs to it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bundling.parts import Files, is_hidden
+from bundling.reader import Bundle, Fault, json_of, mapping_of
+from bundling.rules_archive import REBUILD
+from bundling.rules_form import shown
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "ingestion_program"))
+
+from placement.errors import OrganizerError
+from placement.grid import Grid, grid_from_mapping
+
+# What the platform reads at the root of each part, and what a kit is unpacked for.
+ROOT_FILE = {
+    "ingestion_program": "metadata.yaml",
+    "scoring_program": "metadata.yaml",
+    "reference_data": "ds_eplb.json",
+    "starting_kit": "starting_kit/kit.py",
+}
+SHELL = set("$&|;<>`*?~\n")
+MOUNT = "/app/program/"
+WRITE_REFERENCE = "write it with tools/reference.py from this grid and its traces, and build again"
+
+
+def roots(bundle: Bundle) -> Iterator[Fault]:
+    """The files of a part lie at its zip's root: the platform looks nowhere else."""
+    named = [entry for kind in ("tasks", "phases") for entry in bundle.entries(kind)]
+    for key, wanted in ROOT_FILE.items():
+        for name in sorted({entry[key] for entry in named if isinstance(entry.get(key), str)}):
+            files = bundle.inner(name)
+            if files and wanted not in files:
+                nested = next((file for file in files if file.endswith(f"/{wanted}")), None)
+                got = f"{nested}: a folder too many" if nested else f"{len(files)} other files"
+                yield Fault(name, f"has no {wanted} at its root", got, wanted, REBUILD)
+
+
+def commands(bundle: Bundle) -> Iterator[Fault]:
+    """A program's command is split like a shell's words, but no shell runs it."""
+    seen = set()
+    for phase in bundle.phases:
+        for key, files in (("ingestion_program", phase.ingestion), ("scoring_program", phase.scoring)):
+            part = phase.parts.get(key)
+            if part not in seen and "metadata.yaml" in files:
+                seen.add(part)
+                yield from command(f"{part}, metadata.yaml", files)
+
+
+def command(where: str, files: Files) -> Iterator[Fault]:
+    """The command of one program."""
+    value = mapping_of(files["metadata.yaml"]).get("command")
+    if not isinstance(value, str):
+        yield Fault(where, "command is no text", shown(value), f"command: python3 {MOUNT}NAME.py", "correct it")
+        return
+    if found := sorted(SHELL & set(value)):
+        expected = "words only: no shell runs it, and the platform replaces words that begin with $"
+        yield Fault(where, "command needs a shell", " ".join(found), expected, "correct it")
+    try:
+        scripts = [word for word in shlex.split(value) if word.endswith(".py") or "/" in word]
+    except ValueError as error:
+        yield Fault(where, "command cannot be split", error, "balanced quotes", "correct it")
+        return
+    for script in scripts or [value]:
+        if not script.startswith("/"):
+            yield Fault(where, "command has a relative path", script, f"a path below {MOUNT}", "correct it")
+        elif script.startswith("/app/") and script.removeprefix(MOUNT) not in files:
+            expected = f"{MOUNT}NAME, NAME being a file of the zip"
+            yield Fault(where, "command names a file that is not there", script, expected, "correct it")
+
+
+def grids(bundle: Bundle) -> Iterator[Fault]:
+    """Each phase has a sound grid of its own name, and what hides traces goes together."""
+    names: dict[str, str] = {}
+    for phase in bundle.phases:
+        grid = grid_of(f"{phase.name}, grid.yaml", phase.ingestion, "grid.yaml")
+        if isinstance(grid, Fault):
+            yield grid
+            continue
+        if grid.name in names:
+            got = f"{grid.name}, as in {names[grid.name]}"
+            expected = "a name of its own, which is that of the traces' folder on the worker"
+            yield Fault(phase.name, "its grid's name is taken", got, expected, "rename one of the grids")
+        names[grid.name] = phase.name
+        if phase.hidden and grid.sandbox != "required":
+            expected = "required, since the traces are hidden"
+            yield Fault(phase.name, "its grid's sandbox may be left out", grid.sandbox, expected, "correct the grid")
+
+
+def references(bundle: Bundle) -> Iterator[Fault]:
+    """A phase's reference has the rows of its grid."""
+    for phase in bundle.phases:
+        grid = grid_of(phase.name, phase.ingestion, "grid.yaml")
+        if isinstance(grid, Grid) and phase.reference:
+            where = phase.parts["reference_data"]
+            yield from difference(where, grid, phase.reference.get("ds_eplb.json", b""))
+
+
+def kit_reference(bundle: Bundle) -> Iterator[Fault]:
+    """The kit's own grid and reference belong together as well."""
+    if bundle.kit:
+        grid = grid_of("starting kit, grid.yaml", bundle.kit, "ingestion_program/grid.yaml")
+        if isinstance(grid, Fault):
+            yield grid
+        else:
+            yield from difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
+
+
+def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
+    """A grid of a part, or what is wrong with it."""
+    content = mapping_of(files.get(name, b""))
+    try:
+        return grid_from_mapping(content)
+    except OrganizerError as error:
+        return Fault(where, error.what, error.got, error.expected, error.next_step)
+
+
+def difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
+    """In what a reference's rows differ from a grid: the scorer would refuse every submission."""
+    rows = json_of(data).get("cases")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", WRITE_REFERENCE)
+        return
+    found = [f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}" for row in rows]
+    wanted = [case.name for case in grid.cases]
+    if found != wanted:
+        odd = sorted(set(found) ^ set(wanted)) or ["their order"]
+        got = f"{len(found)} cases, different: {', '.join(odd)}"
+        expected = f"the {len(wanted)} cases of grid {grid.name}, in its order"
+        yield Fault(where, "the reference's cases are not the grid's", got, expected, WRITE_REFERENCE)
+        return
+    same: dict[str, Any] = {"window": grid.window, "latency": grid.latency, "cost": asdict(grid.cost)}
+    for field, value in same.items():
+        other = [row.get(field) for row in rows if row.get(field) != value]
+        if other:
+            what = f"the reference was made with another {field}"
+            yield Fault(where, what, shown(other[0]), f"{shown(value)}, as in grid {grid.name}", WRITE_REFERENCE)
+
+
+def hidden_parts(bundle: Bundle) -> Iterator[Fault]:
+    """The program of a phase with hidden traces, and no other, carries what opens them."""
+    for phase in bundle.phases:
+        if not phase.ingestion:
+            continue
+        where, names = phase.parts["ingestion_program"], set(phase.ingestion)
+        for what, found in (
+            ("keys/trace.key", "keys/trace.key" in names),
+            ("vendor/Crypto", any(name.startswith("vendor/Crypto/") for name in names)),
+        ):
+            if found != phase.hidden:
+                got = f"{what} is {'there' if found else 'missing'}, hidden: {str(is_hidden(phase.grid)).lower()}"
+                expected = "both, or neither"
+                yield Fault(where, f"{what} and the grid do not fit", got, expected, "correct the grid and build again")
+
+
+RULES = (commands, grids, references, kit_reference, hidden_parts)
