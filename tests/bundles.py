@@ -34,6 +34,7 @@ ARRAYS = (
     "sample_traces/DS-R1/generated.npz",
     "sample_traces/Qwen3/generated.npz",
     "reference_data/series.npz",
+    "reference_data/final/series.npz",
 )
 NAME = "competition.zip"
 DEVELOPMENT, FINAL, KIT_ZIP = "ingestion_development.zip", "ingestion_final.zip", "starting_kit.zip"
@@ -44,14 +45,14 @@ Change = Callable[[Files], None]
 def write_tree(folder: Path, stubs: bool = True) -> Path:
     """A copy of what a bundle is made of, outside git, with keys, stubs for arrays, and the package in its cache."""
     ignored = shutil.ignore_patterns("__pycache__", "*.npz" if stubs else "")
-    for place in (*ROOT_FILES, *KIT, "tools/phases.yaml"):
+    for place in (*ROOT_FILES, *KIT, "tools/phases.yaml", "reference_data/final"):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / place).is_dir():
             shutil.copytree(ROOT / place, folder / place, ignore=ignored, dirs_exist_ok=True)
         else:
             shutil.copyfile(ROOT / place, folder / place)
     for trace in ARRAYS if stubs else ():
-        (folder / trace).parent.mkdir(exist_ok=True)
+        (folder / trace).parent.mkdir(exist_ok=True, parents=True)
         (folder / trace).write_bytes(archive({"hotness.npy": trace.encode()}))
     (folder / "build" / "wheels").mkdir(parents=True)
     (folder / "build" / "wheels" / WHEEL.file).write_bytes(archive(PACKAGE))

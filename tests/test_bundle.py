@@ -164,10 +164,13 @@ def test_the_parts_hold_what_their_phase_needs(files: Files) -> None:
         assert set(unpack(files[f"reference_{part}.zip"])) == {"ds_eplb.json", "series.npz", "signing.key"}
     grids = [yaml.safe_load(unpack(files[f"ingestion_{name}.zip"])["grid.yaml"]) for name in ("development", "final")]
     assert [(grid["name"], grid.get("hidden", False)) for grid in grids] == [("sample", False), ("final", True)]
-    differing = {"name", "hidden", "sandbox"}
+    differing = {"name", "hidden", "sandbox", "cases"}
     assert {key: grids[0][key] for key in set(grids[0]) - differing} == {
         key: grids[1][key] for key in set(grids[1]) - differing
     }
+    assert [(case["model"], case["ep"]) for case in grids[0]["cases"]] == [
+        (case["model"], case["ep"]) for case in grids[1]["cases"]
+    ]
 
 
 def test_keys_lie_in_their_places_and_nowhere_else(files: Files) -> None:
@@ -223,8 +226,8 @@ def test_a_wrong_phases_file_is_refused(tmp_path: Path, text: str, message: str)
 
 
 def test_a_missing_reference_is_named(tree: Path) -> None:
-    (tree / "reference_data" / "ds_eplb.json").unlink()
-    with pytest.raises(BundleError, match=r"phase development: .*ds_eplb.json cannot be read"):
+    (tree / "reference_data" / "final" / "ds_eplb.json").unlink()
+    with pytest.raises(BundleError, match=r"phase final: .*ds_eplb.json cannot be read"):
         build(tree, tree / "out.zip")
 
 

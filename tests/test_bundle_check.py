@@ -278,6 +278,8 @@ PHASES = [
         all_of(
             competition("tasks", 0, "ingestion_program", value=FINAL),
             competition("tasks", 1, "ingestion_program", value=DEVELOPMENT),
+            competition("tasks", 0, "reference_data", value="reference_final.zip"),
+            competition("tasks", 1, "reference_data", value="reference_development.zip"),
         ),
         "hide_output is off",
         "hide_score_output is off",

@@ -176,7 +176,7 @@ SECRETS = [
         "is a grid of hidden traces",
     ),
     (
-        "hidden name in a page",
+        "hidden dataset with a name",
         all_of(
             *(
                 mapping(part, name, "cases", n, "dataset", value="Secret")
@@ -185,16 +185,15 @@ SECRETS = [
                     *(("reference_final.zip", "ds_eplb.json", n) for n in (4, 5, 6)),
                 ]
             ),
-            page("# x\nThe Secret one.\n"),
         ),
-        "names a hidden trace",
+        "names a hidden dataset",
     ),
     (
         "hidden hash in the kit",
         all_of(
             reference_key("cases", 0, "trace_sha256", value="ab" * 32), inner(KIT_ZIP, "starting_kit/x.txt", b"ab" * 32)
         ),
-        "names a hidden trace",
+        "has the hash of a hidden trace",
     ),
     ("kit's link", inner(KIT_ZIP, "starting_kit/x.md", b"[x](../SECURITY.md)"), "links to a file that the kit has not"),
 ]

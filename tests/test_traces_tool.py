@@ -54,9 +54,10 @@ def entries_of(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))["traces"]
 
 
-def seal(world: Path, traces_folder: str = "plain", output: str = "sealed") -> int:
+def seal(world: Path, traces_folder: str = "plain", output: str = "sealed", renames: tuple[str, ...] = ()) -> int:
     folders = ["--traces", str(world / traces_folder), "--output", str(world / output)]
-    return traces.main(["seal", *folders, "--key", str(world / "keys" / "trace.key")])
+    options = [text for rename in renames for text in ("--rename", rename)]
+    return traces.main(["seal", *folders, "--key", str(world / "keys" / "trace.key"), *options])
 
 
 def verify(world: Path, folder: str, capsys: pytest.CaptureFixture[str], key: bool = True) -> tuple[int, list[str]]:
@@ -95,6 +96,32 @@ def test_every_trace_of_the_manifest_is_sealed(world: Path, capsys: pytest.Captu
     said = "".join(capsys.readouterr())
     assert str(world / "sealed" / "Small" / "one.sealed") + ": sealed, [9, 2, 4], chunks: 1, " in said
     assert KEY.hex() not in said
+
+
+def test_a_renamed_trace_tells_nothing_of_its_origin(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seal(world, renames=("Small/one=Small/trace-01",)) == 0
+    entries = entries_of(world / "sealed")
+    assert set(entries) == {"Small/trace-01", "Large/two"} and "origin" not in entries["Small/trace-01"]
+    assert "one" not in (world / "sealed" / "manifest.yaml").read_text(encoding="utf-8")
+    assert verify(world, "sealed", capsys)[0] == 0
+    opened = open_sealed(world / "sealed" / "Small" / "trace-01.sealed", KEY, "Small/trace-01")
+    assert np.array_equal(opened, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("renames", "what"),
+    [
+        (("Small/three=Small/x",), "a trace cannot be renamed. Got: 'Small/three=Small/x'."),
+        (("Small/one",), "a trace cannot be renamed. Got: 'Small/one'."),
+        (("Small/one=../x",), "a trace cannot be renamed. Got: 'Small/one=../x'."),
+        (("Small/one=Large/two",), "two traces would have one name. Got: Large/two, Large/two."),
+    ],
+)
+def test_a_wrong_rename_is_refused_before_anything_is_written(
+    world: Path, renames: tuple[str, ...], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert seal(world, renames=renames) != 0
+    assert what in "".join(capsys.readouterr()) and not (world / "sealed").exists()
 
 
 def test_without_a_manifest_every_plain_trace_is_sealed(world: Path) -> None:

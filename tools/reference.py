@@ -23,6 +23,7 @@ from ingestion import read_manifest, read_yaml  # noqa: E402
 from placement.ds_eplb import ds_eplb  # noqa: E402
 from placement.errors import OrganizerError  # noqa: E402
 from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
+from placement.keys import read_key  # noqa: E402
 from placement.replay import Rebalance, Replay, replay  # noqa: E402
 from placement.result_files import write_json, write_series  # noqa: E402
 from placement.results import identity, mean_par, measures, series, versions  # noqa: E402
@@ -34,13 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write DS-EPLB's results for a grid.")
     parser.add_argument("--grid", type=Path, default=ROOT / "ingestion_program" / "grid.yaml")
     parser.add_argument("--traces", type=Path, default=ROOT / "sample_traces")
+    parser.add_argument("--key", type=Path, help="opens sealed traces: 64 hexadecimal characters")
     parser.add_argument("--output", type=Path, default=ROOT / "reference_data")
     options = parser.parse_args(arguments)
     notes: list[str] = []
     try:
         grid = grid_from_mapping(read_yaml(options.grid, "grid"))
         manifest = read_manifest(options.traces, notes)
-        reference, curves = build(grid, options.traces, manifest)
+        key = read_key(options.key) if options.key else None
+        reference, curves = build(grid, options.traces, manifest, key)
     except OrganizerError as error:
         print(error)
         return 2
@@ -53,23 +56,25 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def build(grid: Grid, traces: Path, manifest: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The content of ds_eplb.json and of series.npz. Raises OrganizerError."""
+def build(
+    grid: Grid, traces: Path, manifest: Mapping[str, Any] | None, key: bytes | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content of ds_eplb.json and of series.npz; key opens sealed traces. Raises OrganizerError."""
     rows: list[dict[str, Any]] = []
     curves: dict[str, np.ndarray] = {}
     provenance: dict[str, Any] = {}
     for cases in grid.by_trace():
         name = f"{cases[0].model}/{cases[0].dataset}"
-        trace = open_trace(traces, cases[0].model, cases[0].dataset, manifest)
+        trace = open_trace(traces, cases[0].model, cases[0].dataset, manifest, key)
         check_fits(trace, f"trace {name}", cases[0].layers, cases[0].experts, grid.window)
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
         for case in cases:
             baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
             rows.append(row(case, grid, trace, baseline, static))
-            key = f"{name}/{case.ep}"
-            curves |= {f"{key}/ds_eplb/{kind}": array for kind, array in series(baseline).items()}
-            curves[f"{key}/static/par"] = series(static)["par"]
+            place = f"{name}/{case.ep}"
+            curves |= {f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()}
+            curves[f"{place}/static/par"] = series(static)["par"]
     written_by = "tools/reference.py: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
     head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
     return head | {"cases": rows}, curves

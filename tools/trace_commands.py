@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,22 @@ def add_seal(commands: Any) -> None:
         help="encrypt traces that nobody may read",
         description="Seal every trace that the folder's manifest.yaml lists, or every .npy and .npz where there is\n"
         "none, and list them in the output folder's manifest.yaml.",
-        epilog="example:\n  python tools/traces.py seal --traces hidden --output sealed --key keys/trace.key",
+        epilog="examples:\n"
+        "  python tools/traces.py seal --traces hidden --output sealed --key keys/trace.key\n"
+        "  python tools/traces.py seal --traces hidden --output sealed --key keys/trace.key \\\n"
+        "      --rename DS-R1/LmSys=DS-R1/trace-01",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--traces", required=True, type=Path, metavar="FOLDER", help="folder of the plain traces")
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="another folder")
     parser.add_argument("--key", required=True, type=Path, metavar="FILE", help="64 hexadecimal characters")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="give a trace a neutral name; its origin and licence, which may tell it, are left out; repeatable",
+    )
     parser.set_defaults(run=run_seal)
 
 
@@ -73,17 +83,20 @@ def run_seal(options: argparse.Namespace) -> int:
     if not names:
         raise _no_trace(options.traces)
     sources = {name: _plain(options.traces, name) for name in names}
-    for name in names:
+    new_names = _new_names(options.rename, names)
+    for name in new_names.values():
         _refuse_plain_beside(options.output, name)
-    for name, source in sources.items():
-        entry, path = given.get(name, {}), options.output / f"{name}.sealed"
+    for old, source in sources.items():
+        entry, name = given.get(old, {}), new_names[old]
+        path = options.output / f"{name}.sealed"
         header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"))
+        kept = ("origin", "licence") if name == old else ()
         manifest["traces"][name] = {
             "file": f"{name}.sealed",
             "shape": list(header.shape),
             "sha256": sha256,
             "sealed_sha256": file_sha256(path),
-        } | {field: entry[field] for field in ("origin", "licence") if field in entry}
+        } | {field: entry[field] for field in kept if field in entry}
         write_manifest(options.output, manifest)
         print(f"{path}: sealed, {list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB")
     return 0
@@ -164,6 +177,21 @@ def _plain(folder: Path, name: str) -> PlainTrace:
             "the trace is sealed already", path.name, "a .npy or .npz file", "copy it as it is", f"trace {name}"
         )
     return PlainTrace(path, f"trace {name}")
+
+
+def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """New name by old name. Raises OrganizerError for a rename of no trace, to no name, or to a name in use."""
+    found = {name: name for name in names}
+    for text in renames:
+        old, _, new = text.partition("=")
+        if old not in found or not NAME.fullmatch(new):
+            expected = f"OLD=NEW with OLD one of {', '.join(names)} and NEW <model>/<dataset>"
+            raise OrganizerError("a trace cannot be renamed", repr(text), expected, "correct --rename", "seal")
+        found[old] = new
+    if len(set(found.values())) < len(found):
+        got = ", ".join(found.values())
+        raise OrganizerError("two traces would have one name", got, "a name for each", "correct --rename", "seal")
+    return found
 
 
 def _refuse_plain_beside(folder: Path, name: str) -> None:

@@ -19,7 +19,8 @@ KIT = (
     "starting_kit",
     "ingestion_program",
     "scoring_program",
-    "reference_data",
+    "reference_data/ds_eplb.json",
+    "reference_data/series.npz",
     "sample_traces",
     # The guide's links and commands.
     "pages",
