@@ -157,11 +157,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--grid", type=Path, default=PROGRAM / "grid.yaml")
     parser.add_argument("--output", type=Path, default=PLATFORM_OUTPUT)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="traces replayed at the same time")
+    parser.add_argument(
+        "--jobs", type=int, default=cores(), help="traces replayed at the same time (default: all cores)"
+    )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     return options
+
+
+def cores() -> int:
+    """The processors that this process may use: fewer than the machine's where a container is held to some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def clear(output: Path) -> None:
