@@ -3,14 +3,21 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
+PLATFORM_PYTHON := $(or $(shell command -v python3.12),$(PYTHON))
+PLATFORM_VENV := $(VENV)-platform
+PLATFORM := $(PLATFORM_VENV)/ready
 
-.PHONY: run test lint reference bundle clean
+.PHONY: run test test-platform lint reference bundle clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+
+# The packages of the platform's image, and its Python where the machine has it. The attacks are the kernel's matter.
+test-platform: $(PLATFORM)
+	$(PLATFORM_VENV)/bin/python -m pytest --ignore tests/test_attacks.py
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -27,10 +34,15 @@ keys/signing.key: | $(READY)
 	$(VENV)/bin/python tools/bundle.py keys
 
 clean:
-	rm -rf $(VENV) output build dist *.egg-info
+	rm -rf $(VENV) $(PLATFORM_VENV) output build dist *.egg-info
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.version.split()[0]} was found. Next: make run PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	@touch $@
+
+$(PLATFORM): pyproject.toml
+	$(PLATFORM_PYTHON) -m venv $(PLATFORM_VENV)
+	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' numpy==1.26.4 pandas==2.2.3 pyyaml==6.0.2
 	@touch $@
