@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
-PLATFORM_PYTHON := $(or $(shell command -v python3.12),$(PYTHON))
+# A command of this name may be there and not work, where pyenv keeps several.
+PLATFORM_PYTHON := $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12.*/bin/python3.12 $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
 
