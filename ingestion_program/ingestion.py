@@ -9,15 +9,10 @@ results.json is written and signed in every case. Without options the paths are 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import shutil
-import signal
 import sys
-import tempfile
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,14 +29,11 @@ from placement.run import run_grid
 from placement.sandbox import hide_process
 from placement.signature import PUBLISHED_KEY, signing_key
 from placement.submission import find_policy
-from progress import Progress
+from progress import Progress, end_when_interrupted, temporary_folder
 
 PROGRAM = Path(__file__).resolve().parent
-INTERRUPTED = 130
 PLATFORM_OUTPUT = Path("/app/output")
 PLATFORM_TRACES = Path("/app/data")
-# Temporary folders of the run that goes on, for an interrupt to remove.
-TEMPORARY: list[str] = []
 
 
 @dataclass
@@ -120,30 +112,6 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     if failed:
         left = len(grid.cases) - len(findings.outcomes)
         findings.message = f"{len(failed)} of {len(grid.cases)} cases failed" + f", {left} were not begun" * (left > 0)
-
-
-@contextmanager
-def temporary_folder() -> Iterator[None]:
-    """Keep the temporary files of all processes in one folder, and remove it whatever becomes of them."""
-    before = tempfile.gettempdir()
-    TEMPORARY.append(tempfile.mkdtemp(prefix="expert-placement-"))
-    # Processes that are forked have this value, others read the environment.
-    tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY[-1]
-    try:
-        yield
-    finally:
-        shutil.rmtree(TEMPORARY.pop(), ignore_errors=True)
-        tempfile.tempdir = os.environ["TMPDIR"] = before
-
-
-def interrupt(*signal_and_frame: object) -> None:
-    """End at once with all processes, also while threads wait for them."""
-    for process in multiprocessing.active_children():
-        process.kill()
-    for folder in TEMPORARY:
-        shutil.rmtree(folder, ignore_errors=True)
-    os.write(sys.stdout.fileno(), b"ingestion: interrupted, nothing was written\n")
-    os._exit(INTERRUPTED)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -239,8 +207,7 @@ def report(findings: Findings) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    end_when_interrupted("ingestion: interrupted, there are no results")
     # No text of a policy's may break a log that cannot show it.
     sys.stdout.reconfigure(errors="backslashreplace")
     hide_process()

@@ -35,7 +35,7 @@ def failed_page(
 
 def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
     """The table's cells of a case, under HEADINGS; a dash where a failed case has no number."""
-    policy_seconds = f"{row['policy_seconds']}" if is_number(row.get("policy_seconds")) else "-"
+    policy_seconds = f"{row['policy_seconds']:.3f}" if is_number(row.get("policy_seconds")) else "-"
     if row["status"] != "ok":
         seconds = f"{modeled_seconds(reference):.3f}"
         return (case_name(row), row["status"], "-", "-", "-", seconds, "-", policy_seconds)

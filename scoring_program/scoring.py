@@ -22,7 +22,7 @@ from report import HEADINGS, case_cells, failed_page, scored_page
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
-    "refused": "Next: correct the submission as the message says, and upload it again.",
+    "refused": "Next: correct the submission as the message says, and run or upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
 UNAVAILABLE = "The competition's data is not available on this worker. The organizers find the reason in the log."

@@ -62,10 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("numpy or PyYAML is missing. Next: run `make run` once, then use .venv/bin/python")
     if not options.policy.is_dir() and options.policy.name != "policy.py":
         parser.error(f"{options.policy} is no folder and no policy.py. Next: name the folder that holds policy.py")
+    from progress import temporary_folder
+
     folder = options.policy if options.policy.is_dir() else options.policy.parent
     try:
         if options.command == "check":
-            return check(folder, options.grid)
+            with temporary_folder():
+                return check(folder, options.grid)
         if options.jobs < 1:
             parser.error(f"--jobs must be at least 1, got {options.jobs}")
         return run(folder, options.grid, options.traces, options.reference, options.output, options.jobs)
@@ -76,8 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
 def run(folder: Path, grid: Path, traces: Path, reference: Path, output: Path, jobs: int) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
     prediction, scoring = output / "prediction", output / "scoring"
-    # An earlier run's results must not be scored should this one not begin.
-    (prediction / "results.json").unlink(missing_ok=True)
+    # An earlier run's results must not be scored, or shown, should this one not end.
+    for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
+        path.unlink(missing_ok=True)
     _program(
         INGESTION / "ingestion.py",
         *("--submission", folder, "--traces", traces, "--grid", grid, "--output", prediction, "--jobs", jobs),
@@ -171,6 +175,9 @@ def _program(program: Path, *arguments: object) -> int:
 
 if __name__ == "__main__":
     from placement.sandbox import hide_process
+    from progress import end_when_interrupted
 
     hide_process()
+    if sys.argv[1:2] == ["check"]:
+        end_when_interrupted("check: interrupted")
     sys.exit(main())

@@ -63,8 +63,8 @@ def test_a_scored_page_has_the_score_and_a_row_per_case(tmp_path, capsys):
     (table,) = page.tables
     assert table[0] == ["case", "status", "mean_par", "transmit", "modeled s", "DS-EPLB s", "case score", "policy s"]
     assert [row[0] for row in table[1:]] == list(NAMES)
-    assert table[1][1:] == ["ok", "1.2500", "40000", "78.915", "78.915", "100.0000", "1.25"]
-    assert table[2][1:] == ["ok", "1.1250", "60000", "73.372", "95.872", "130.6656", "1.25"]
+    assert table[1][1:] == ["ok", "1.2500", "40000", "78.915", "78.915", "100.0000", "1.250"]
+    assert table[2][1:] == ["ok", "1.1250", "60000", "73.372", "95.872", "130.6656", "1.250"]
     assert "composite_score 110.2219" in page.texts
     assert (
         "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
@@ -78,7 +78,7 @@ def test_a_failed_page_lists_each_failing_case_with_its_message(tmp_path, capsys
     page = Page(run.page)
     cases, failures = page.tables
     assert [row[:2] for row in cases[1:]] == [[NAMES[0], "ok"], [NAMES[1], "timeout"], [NAMES[2], "crashed"]]
-    assert cases[2][2:] == ["-", "-", "-", "95.872", "-", "1.25"]
+    assert cases[2][2:] == ["-", "-", "-", "95.872", "-", "1.250"]
     assert failures == [
         ["case", "status", "message"],
         [NAMES[1], "timeout", f"{NAMES[1]}, call 2: too slow"],
@@ -109,7 +109,7 @@ def test_a_page_without_cases_has_the_message_or_says_that_it_is_the_organizers_
 @pytest.mark.parametrize("seconds", [..., None, "1", [1], True, -1, 1e999, 10**400])
 def test_policy_seconds_that_are_no_number_are_a_dash(tmp_path, capsys, seconds):
     page = Page(scored(tmp_path, capsys, policy_seconds=seconds))
-    assert [row[-1] for row in page.tables[0][1:]] == ["1.25", "-", "1.25"]
+    assert [row[-1] for row in page.tables[0][1:]] == ["1.250", "-", "1.250"]
 
 
 def test_a_case_without_a_message_says_so(tmp_path, capsys):

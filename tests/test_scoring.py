@@ -45,7 +45,7 @@ def test_a_scored_run_ends_with_the_score(tmp_path, capsys):
     assert list(run.scores) == list(COLUMNS)
     headings = ["case", "status", "mean_par", "transmit", "modeled s", "DS-EPLB s", "case score", "policy s"]
     assert re.split("  +", run.lines[0]) == headings
-    assert re.split("  +", run.lines[2]) == [NAMES[1], "ok", "1.1250", "60000", "73.372", "95.872", "130.6656", "1.25"]
+    assert re.split("  +", run.lines[2]) == [NAMES[1], "ok", "1.1250", "60000", "73.372", "95.872", "130.6656", "1.250"]
     assert run.lines[4:] == [
         "transmit_vs_ds_eplb: 1.0000",
         "par_vs_ds_eplb: 0.9167",
@@ -107,7 +107,7 @@ def test_failed_without_a_failing_case_does_not_score(tmp_path, capsys, cases):
 @pytest.mark.parametrize(
     ("status", "code", "next_step"),
     [
-        ("refused", 1, "Next: correct the submission as the message says, and upload it again."),
+        ("refused", 1, "Next: correct the submission as the message says, and run or upload it again."),
         ("data_unavailable", 2, "Next: nothing for participants to do; organizers restore the competition's data."),
     ],
 )

@@ -102,6 +102,13 @@ def test_a_file_that_is_opened_for_reading_cannot_be_emptied(machine: str, colum
 
 
 @machines
+def test_other_processes_clocks_cannot_be_read(machine: str, column: int) -> None:
+    for numbers in seccomp.CLOCKS.values():
+        assert {verdict(machine, numbers[column], clock) for clock in (0, 1, 2, 3, 4, 7)} == {seccomp.ALLOW}
+        assert {verdict(machine, numbers[column], (~pid << 3) | 2) for pid in (1, PROCESS, 2**22)} == {DENIED}
+
+
+@machines
 def test_the_page_cache_cannot_be_steered(machine: str, column: int) -> None:
     advice = seccomp.MADVISE[column]
     assert {verdict(machine, advice, 0, 0, value) for value in (0, 1, 2, 4, 8, 14)} == {seccomp.ALLOW}
@@ -122,7 +129,7 @@ def test_the_numbers_are_the_system_s(column: int, header: str, form: str) -> No
     known = {name: int(number) for name, number in re.findall(form, path.read_text())}
     single = {name.lower(): getattr(seccomp, name) for name in ("CLONE", "FCNTL", "IOCTL", "PRCTL", "MADVISE")}
     opens = {name: numbers for name, (numbers, _) in seccomp.OPENS.items()}
-    listed = seccomp.DENIED | seccomp.MISSING | seccomp.OWN_PROCESS | single | opens
+    listed = seccomp.DENIED | seccomp.MISSING | seccomp.CLOCKS | seccomp.OWN_PROCESS | single | opens
     ours = {name: numbers[column] for name, numbers in listed.items() if name in known}
     assert len(ours) > 100 and ours == {name: known[name] for name in ours}
     assert {name for name, numbers in listed.items() if numbers[column] is None} & set(known) == set()

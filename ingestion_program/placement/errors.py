@@ -41,4 +41,6 @@ class PolicyError(Problem):
     def __init__(self, status: str, what: str, got: str, expected: str, next_step: str, where: str = "") -> None:
         super().__init__(what, got, expected, next_step, where)
         self.status = status
+        # The policy's own lines that led to it, for the log.
+        self.trace = ""
         self.args = (status, *self.args)

@@ -93,10 +93,13 @@ def problem(header: dict[str, Any], limits: Limits) -> PolicyError:
         "out_of_memory": (f"at most {limits.memory_bytes} bytes", LESS_DATA),
         "crashed": ("an answer", "mend the line named above and try again with kit.py check"),
     }.get(status, ("", ""))
-    return PolicyError(
+    error = PolicyError(
         status,
         protocol.text(header, "what"),
         got=protocol.text(header, "got"),
         expected=protocol.text(header, "expected") or expected,
         next_step=protocol.text(header, "next") or next_step,
     )
+    trace = header.get("trace")
+    error.trace = protocol.printable(trace[: protocol.LONGEST_TRACE]) if isinstance(trace, str) else ""
+    return error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,12 @@ from .exception_text import describe, own_lines, readable
 from .grid import Case, Cost
 from .policy import load_policy, policy_case
 from .window import receive
+
+# What isolation refuses looks like any other error of the system's.
+FORBIDDEN = (
+    "a policy writes only into the folder that TMPDIR names, starts no processes and opens no sockets; the page "
+    "Policy, section State, modules and files, has the list"
+)
 
 
 def main(request_fd: int, answer_fd: int) -> None:
@@ -62,11 +67,13 @@ def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
         return _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
     if isinstance(error, PolicyError):
         return _report(error.status, error.what, error.got, error.expected, error.next_step)
-    # The policy may have closed stderr, and its exception need not have a readable text.
-    with suppress(Exception):
-        print(own_lines(error, folder), file=sys.stderr)
     what = "the policy cannot be loaded" if isinstance(error, SyntaxError) else "the policy raised an exception"
-    return _report("crashed", what, describe(error, folder))
+    next_step = FORBIDDEN if isinstance(error, PermissionError) else ""
+    report = _report("crashed", what, describe(error, folder), next_step=next_step)
+    # A deep or strange exception need not have a traceback that can be shown.
+    with suppress(Exception):
+        report["trace"] = own_lines(error, folder)[-protocol.LONGEST_TRACE :]
+    return report
 
 
 def _report(status: str, what: str, got: str, expected: str = "", next_step: str = "") -> dict[str, Any]:

@@ -53,6 +53,7 @@ class PolicyProcess:
         self._required = grid.sandbox == "required"
         self._grid_deadline = grid_deadline
         self._log = bytearray()
+        self._trace_lines = ""
         self._start_message = {
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
@@ -102,10 +103,10 @@ class PolicyProcess:
 
     @property
     def log(self) -> str:
-        """What the policy printed, printable, cut at the limit."""
+        """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
         text = protocol.printable(self._log[: self._limits.log_bytes].decode("utf-8", "replace"))
         cut = f"\n[cut at {self._limits.log_bytes} bytes]" if len(self._log) > self._limits.log_bytes else ""
-        return text.rstrip("\n") + cut
+        return "\n".join(part for part in (text.rstrip("\n") + cut, self._trace_lines) if part)
 
     def start(self) -> str:
         """Isolate the process, import the policy and return its form.
@@ -149,6 +150,9 @@ class PolicyProcess:
             self._check_usage()
         except protocol.MalformedMessage as error:
             raise policy_failure.malformed(error) from None
+        except PolicyError as error:
+            self._trace_lines = error.trace
+            raise
         finally:
             # Between its calls a policy does not run: all its work counts.
             self._signal(signal.SIGSTOP)

@@ -11,6 +11,7 @@ LENGTH = struct.Struct("<I")
 # A header carries sizes and one error message, never data.
 LARGEST_HEADER = 64 * 1024
 LARGEST_TEXT = 2000
+LONGEST_TRACE = 2400
 
 
 class MalformedMessage(Exception):

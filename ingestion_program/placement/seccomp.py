@@ -26,7 +26,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
     "process_madvise": (440, 440), "process_mrelease": (448, 448), "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140),
-    "ioprio_set": (251, 30), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "ioprio_set": (251, 30), "ioprio_get": (252, 31), "getpriority": (140, 141), "getpgid": (121, 155),
+    "getsid": (124, 156), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     # Memory that no limit counts, or that other processes share.
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
@@ -81,6 +82,9 @@ QUESTIONS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # MADV_NORMAL, RANDOM, SEQUENTIAL, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP: what allocators use. Others
 # move pages in and out of the page cache.
 ADVICE = (0, 1, 2, 4, 8, 14, 15, 16, 17)
+# Calls whose first argument is a clock; negative numbers are other processes' clocks.
+CLOCKS = {"clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115)}
+NEGATIVE = 0x80000000
 PR_SET_PDEATHSIG = 1
 NEWEST = 470
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -129,6 +133,8 @@ def instructions(machine: str, process: int) -> bytes:
     for numbers, flags in OPENS.values():
         if numbers[column] is not None:
             program += _open(numbers[column], _argument(flags))
+    for numbers in CLOCKS.values():
+        program += _call(numbers[column], _argument(0), [(ANY_BIT, NEGATIVE)], allowed=False)
     program += _call(MADVISE[column], _argument(2), [(EQUAL, value) for value in ADVICE])
     program += _call(FCNTL[column], _argument(1), [(EQUAL, value) for value in COMMANDS])
     program += _call(IOCTL[column], _argument(1), [(EQUAL, value) for value in QUESTIONS])

@@ -168,7 +168,9 @@ def run_attack(name: str, world_folder: Path, mode: str) -> Run:
     for place, known in zip(places, before, strict=True):
         if changed := sorted(set(known.items()) ^ set(fingerprint(place).items())):
             run.problems.append(f"{place.name} was changed: {changed[0][0]}")
-    if left := os.listdir(run.folder / "tmp"):
+    # Where this clone lies below /tmp, the container's /tmp has a mount point for its Python.
+    clone = {ROOT.parts[2]} if ROOT.parts[:2] == ("/", "tmp") and mode in CONTAINERS else set()
+    if left := sorted(set(os.listdir(run.folder / "tmp")) - clone):
         run.problems.append(f"left in the temporary folder: {left[:3]}")
     if (run.folder / "program" / "keys" / "signing.key").exists():
         run.problems.append("the key is still there")

@@ -1,0 +1,51 @@
+"""An interrupted command ends at once, says so, and leaves no process and no temporary file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from submissions import INGESTION, ROOT, write_policy, write_world
+
+HANGS = "import signal\nprint('began', flush=True)\ndef rebalance(*arguments):\n    while True: signal.pause()\n"
+
+
+def interrupt(command: list[str], temporary: Path, times: int) -> tuple[int, str]:
+    """Run a command until a policy of its began, interrupt its group, and return its exit code and last line."""
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(temporary.glob("*/case-*")) and time.monotonic() < deadline:
+        os.sched_yield()
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="policies end with their simulator on Linux")
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("command", ["check", "ingestion"])
+def test_an_interrupted_command_leaves_nothing(tmp_path: Path, command: str, times: int) -> None:
+    world, temporary = write_world(tmp_path / "world"), tmp_path / "temporary"
+    policy = str(write_policy(world / "submission", HANGS))
+    commands = {"check": [str(ROOT / "starting_kit" / "kit.py"), "check", policy]}
+    options = {"--submission": policy, "--traces": world / "traces", "--grid": world / "grid.yaml"}
+    options["--output"] = world / "output"
+    commands["ingestion"] = [str(INGESTION), *(str(text) for option in options.items() for text in option)]
+    words = {"check": "check: interrupted", "ingestion": "ingestion: interrupted, there are no results"}
+    assert interrupt(commands[command], temporary, times) == (130, words[command])
+    assert list(temporary.iterdir()) == []
+    assert not (world / "output" / "results.json").exists()
