@@ -1,5 +1,5 @@
 # `make run` scores the template policy on the sample grid, `make test` runs the tests, `make bundle` builds the zip
-# that organizers upload.
+# that organizers upload, and `make rehearse` takes it through both phases as Codabench's worker does.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
@@ -8,7 +8,7 @@ PLATFORM_PYTHON := $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12.*/bin
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
 
-.PHONY: run test test-platform lint reference bundle clean
+.PHONY: run test test-platform lint reference bundle rehearse clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -28,6 +28,13 @@ reference: $(READY)
 	$(VENV)/bin/python tools/reference.py
 
 bundle: $(READY) keys/signing.key
+	$(VENV)/bin/python tools/bundle.py build
+
+rehearse: $(READY) dist/competition.zip
+	$(VENV)/bin/python tools/rehearse.py
+
+# Only where there is none: what is rehearsed is the file that will be uploaded.
+dist/competition.zip: | $(READY) keys/signing.key
 	$(VENV)/bin/python tools/bundle.py build
 
 # Made once: what was sealed with lost keys stays closed, so `clean` leaves them alone.

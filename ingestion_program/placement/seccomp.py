@@ -26,8 +26,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
     "process_madvise": (440, 440), "process_mrelease": (448, 448), "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140),
-    "ioprio_set": (251, 30), "ioprio_get": (252, 31), "getpriority": (140, 141), "getpgid": (121, 155),
-    "getsid": (124, 156), "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
+    "ioprio_set": (251, 30), "ioprio_get": (252, 31), "getpriority": (140, 141),
+    "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     # Memory that no limit counts, or that other processes share.
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
