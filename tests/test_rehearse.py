@@ -1,0 +1,678 @@
+"""The dress rehearsal: honest scores to the last digit, none that was not earned, and what the platform would say."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import yaml
+
+import container
+import reference
+import rehearse
+from bundles import KEYS
+from bundling.archive import archive, unpack
+from bundling.errors import BundleError
+from bundling.parts import Files, bundle_files, read_phases
+from bundling.tree import Tree
+from bundling.wheel import PYCRYPTODOME, vendored
+from placement import landlock
+from placement.result_files import FILES
+from placement.signature import PUBLISHED_KEY
+from placement.trace import trace_sha256
+from rehearsal import board, engines, worker
+from submissions import DECLINES, ROOT, grid_mapping, stored_hotness, write_policy
+
+REASON = container.available() or ("" if landlock.version() else "the kernel has no Landlock")
+if not REASON and platform.machine() != "x86_64":
+    REASON = "the bundle's package for sealed traces is of x86_64"
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+PHASES = ("development", "final")
+NEUTRAL = {"Small/one": "Small/trace-01", "Large/two": "Large/trace-02"}
+DS_EPLB = (ROOT / "starting_kit" / "policies" / "ds_eplb" / "policy.py").read_text(encoding="utf-8")
+COMMAND = "command: python3 /app/program/attack.py\n"
+
+
+class Rehearsed(NamedTuple):
+    """Exit code and text of a rehearsal, and where it left its files."""
+
+    code: int
+    text: str
+    output: Path
+
+    @property
+    def last(self) -> str:
+        return self.text.rstrip("\n").rpartition("\n")[2]
+
+    def scores(self, phase: str) -> dict[str, float]:
+        return json.loads(self.zipped(phase, "scoring_result.zip")["scores.json"])
+
+    def zipped(self, phase: str, name: str = "prediction_result.zip") -> dict[str, bytes]:
+        return unpack((self.output / phase / name).read_bytes())
+
+
+class World(NamedTuple):
+    """A bundle, the traces of its grids, a folder for outputs, and whether a rehearsal also asks for versions."""
+
+    bundle: Path
+    traces: Path
+    folder: Path
+    asks: bool = False
+
+    def rehearse(self, submission: Path, *options: str) -> Rehearsed:
+        """Rehearse a submission."""
+        output = self.folder / "rehearsals" / hashlib.sha256(repr((submission, options)).encode()).hexdigest()[:8]
+        named = {"bundle": self.bundle, "submission": submission, "traces": self.traces, "output": output}
+        with redirect_stdout(StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
+            if not self.asks:
+                patch.setattr(rehearse, "look_inside", lambda *_: "not asked, to save time")
+            code = rehearse.main([*(text for key, path in named.items() for text in (f"--{key}", str(path))), *options])
+        return Rehearsed(code, printed.getvalue(), output)
+
+
+def build(phases: Path) -> Files:
+    """The files of the repository's bundle with these phases."""
+    wheels = ROOT / "build" / "wheels"
+    try:
+        return bundle_files(Tree(ROOT), read_phases(phases, ROOT), KEYS, lambda: vendored(PYCRYPTODOME, wheels))
+    except BundleError as error:
+        if PYCRYPTODOME.requirement in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The bundle that ships."""
+    folder = tmp_path_factory.mktemp("sample")
+    (folder / "competition.zip").write_bytes(archive(build(ROOT / "tools" / "phases.yaml")))
+    return World(folder / "competition.zip", ROOT / "sample_traces", folder, asks=True)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A bundle of the tiny grid: open in one phase; hidden, under neutral names, in the other."""
+    folder, traces = tmp_path_factory.mktemp("tiny"), {}
+    for name, neutral in NEUTRAL.items():
+        hotness = stored_hotness(name.partition("/")[0])
+        traces[name] = {"shape": list(hotness.shape), "sha256": trace_sha256(hotness)}
+        for path in (folder / "traces" / f"{name}.npy", folder / "neutral" / f"{neutral}.npy"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, hotness)
+    (folder / "traces" / "manifest.yaml").write_text(yaml.safe_dump({"traces": traces}))
+    grid = grid_mapping(call_seconds=1.5, start_seconds=10)
+    grid["cases"] = [case | {"ep": case["ep"][1:]} for case in grid["cases"]]
+    cases = [
+        case | {"dataset": NEUTRAL[f"{case['model']}/{case['dataset']}"].partition("/")[2]} for case in grid["cases"]
+    ]
+    hidden = grid | {"name": "tiny-hidden", "hidden": True, "sandbox": "required", "cases": cases}
+    phases = {}
+    for phase, content, place in (("development", grid, "traces"), ("final", hidden, "neutral")):
+        (folder / f"{phase}.yaml").write_text(yaml.safe_dump(content))
+        phases[phase] = {"grid": str(folder / f"{phase}.yaml"), "reference": str(folder / phase)}
+        paths = ("--grid", phases[phase]["grid"], "--traces", folder / place, "--output", folder / phase)
+        assert reference.main([str(argument) for argument in paths]) == 0
+    (folder / "phases.yaml").write_text(yaml.safe_dump(phases))
+    (folder / "competition.zip").write_bytes(archive(build(folder / "phases.yaml")))
+    return World(folder / "competition.zip", folder / "traces", folder)
+
+
+@pytest.fixture(scope="module")
+def honest(tiny: World) -> Rehearsed:
+    """A policy that declines, in both phases: what others fall back to, and results to replay."""
+    return tiny.rehearse(write_policy(tiny.folder / "honest", DECLINES))
+
+
+# Scores
+
+
+def test_the_template_scores_as_at_home_in_both_phases(sample: World, tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "starting_kit" / "kit.py", "run", "--output", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    expected = json.loads((tmp_path / "scoring" / "scores.json").read_bytes())
+    done = sample.rehearse(ROOT / "starting_kit" / "policy.py")
+    assert done.code == 0, done.text
+    assert [done.scores(phase) for phase in PHASES] == [expected] * 2
+    assert done.last == f"composite_score: {expected['composite_score']!r}"
+    assert done.text.count("\nstatus: Finished\n") == 2
+    development, final = done.text.split("=== Final")
+    assert "(hidden from participants" not in development
+    assert "--- prediction_ingestion_stdout (hidden from participants in this phase) ---" in final
+    assert "pycryptodome none" in development and "from /app/program/vendor/Crypto/" in final
+    row = "        89.1321    2.1529       48798.0000          1.1635               0.1514"
+    assert f"{row}\nranked by composite_score, the highest first\n" in final
+    names = {"prediction_result.zip", "scoring_result.zip", "detailed_results.html", "prediction_ingestion_stdout.txt"}
+    for phase in PHASES:
+        assert names <= {path.name for path in (done.output / phase).iterdir()}
+        assert set(done.zipped(phase)) == {*FILES, "metadata"}
+    for secret in KEYS.values():
+        assert secret not in done.text
+    record = yaml.safe_load(done.zipped("final")["metadata"])
+    assert record["exitCode"] is None and record["ingestionExitCode"] == 0
+    assert record["elapsedTime"] == record["ingestionElapsedTime"]
+
+
+def test_ds_eplb_scores_100_in_every_case(sample: World) -> None:
+    done = sample.rehearse(ROOT / "starting_kit" / "policies" / "ds_eplb")
+    assert done.code == 0 and done.last == "composite_score: 100.0", done.text
+    for phase, folder in zip(PHASES, ("reference_data", "reference_data/final"), strict=True):
+        expected = {"composite_score": 100.0, "par_vs_ds_eplb": 1.0, "transmit_vs_ds_eplb": 1.0}
+        assert done.scores(phase).items() >= expected.items()
+        rows = json.loads((ROOT / folder / "ds_eplb.json").read_bytes())["cases"]
+        found = json.loads(done.zipped(phase)["results.json"])["cases"]
+        assert len(found) == len(rows) == 7
+        for ours, theirs in zip(found, rows, strict=True):
+            assert abs(ours["mean_par"] - theirs["mean_par"]) <= 1e-12
+            assert ours["transmit_amount"] == theirs["transmit_amount"]
+
+
+def test_a_tiny_bundle_scores_alike_in_both_phases(honest: Rehearsed) -> None:
+    assert honest.code == 0, honest.text
+    assert honest.scores("development") == honest.scores("final")
+    assert "/app/data/tiny/Small/one: Small/one of " in honest.text
+    assert "/app/data/tiny-hidden/Large/trace-02: Large/two of " in honest.text
+
+
+def test_sealed_traces_are_taken_as_they_are(tiny: World, honest: Rehearsed, tmp_path: Path) -> None:
+    (tmp_path / "trace.key").write_text(KEYS["trace.key"])
+    command = [sys.executable, ROOT / "tools" / "traces.py", "seal", "--traces", tiny.traces]
+    command += ["--output", tmp_path / "sealed", "--key", tmp_path / "trace.key"]
+    command += [f"--rename={old}={new}" for old, new in NEUTRAL.items()]
+    subprocess.run(command, check=True, capture_output=True)
+    world = tiny._replace(traces=tmp_path / "sealed")
+    done = world.rehearse(tiny.folder / "honest", "--phase", "Final")
+    assert done.code == 0 and "trace-02 of " in done.text and "sealed with" not in done.text
+    assert done.scores("final") == honest.scores("final")
+
+
+# Policies
+
+
+@pytest.mark.parametrize(
+    ("source", "reason", "phase"),
+    [
+        ("def rebalance(*_):\n    raise KeyError('oh')\n", "crashed", "development"),
+        ("def rebalance(*_):\n    while True:\n        pass\n", "timeout", "final"),
+    ],
+)
+def test_a_policy_that_crashes_or_hangs_fails(
+    tiny: World, tmp_path: Path, source: str, reason: str, phase: str
+) -> None:
+    done = tiny.rehearse(write_policy(tmp_path, source), "--phase", phase)
+    assert done.code == 1
+    assert done.last.startswith("No score: scoring ended with exit code 1: failed: "), done.text
+    assert f"\n{reason}: " in done.text and "status: Failed" in done.text
+    assert "note: ingestion ended with exit code 1, which the platform ignores" in done.text
+    assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
+    assert (done.output / phase / "detailed_results.html").is_file()
+
+
+HOSTILE = (
+    """
+import glob, os, threading
+
+def attempt(name, action):
+    try:
+        print("OPEN" if action() else "nothing", name, flush=True)
+    except OSError as error:
+        print("closed", name, error.errno, flush=True)
+
+def write(name):
+    with open(f"/app/output/{name}", "w") as file:
+        return file.write('{"composite_score": 1000}')
+
+def for_ever():
+    while True:
+        for name in ("results.json", "results.sig", "scores.json", ".results.json.part", "metadata"):
+            try:
+                write(name)
+                print("OPEN", name, flush=True)
+            except OSError:
+                pass
+
+for path in ("/app/program/keys/signing.key", "/app/program/keys/trace.key", "/app/data/tiny/Small/one.npy",
+             "/app/data/tiny-hidden/Small/trace-01.sealed", "/app/input/ref/ds_eplb.json", "/app/output/results.json"):
+    attempt(path, lambda: open(path, "rb").read())
+for path in ("/app/data/*", "/app/data/*/*", "/app/program/*", "/app/output/*"):
+    attempt(path, lambda: glob.glob(path))
+for name in ("results.json", "results.sig", "scores.json", "metadata"):
+    attempt(name, lambda: write(name))
+attempt("background", lambda: os.fork() or for_ever())
+try:
+    threading.Thread(target=for_ever, daemon=True).start()
+except RuntimeError:
+    print("closed thread", flush=True)
+"""
+    + DS_EPLB
+)
+
+
+def test_a_hostile_policy_gets_the_score_that_it_earns(tiny: World, tmp_path: Path) -> None:
+    done = tiny.rehearse(write_policy(tmp_path, HOSTILE))
+    assert done.code == 0, done.text
+    assert "closed results.json" in done.text and "OPEN" not in done.text
+    for phase in PHASES:
+        assert done.scores(phase)["composite_score"] == 100.0
+        assert set(done.zipped(phase)) == {*FILES, "metadata"}
+
+
+# Scores that were not earned
+
+
+@pytest.fixture(scope="module")
+def loot(honest: Rehearsed) -> dict[str, dict[str, bytes]]:
+    """Results to hand in instead of a run: older ones with the right signature, and dreamt ones with the public key."""
+    loot = {}
+    for phase in PHASES:
+        old = {name: honest.zipped(phase)[name] for name in FILES}
+        results = json.loads(old["results.json"])
+        for row in results["cases"]:
+            row |= {"mean_par": 1.0, "transmit_amount": 1}
+        results["duration_seconds"] = 0.3
+        data = json.dumps(results).encode()
+        signature = hmac.new(PUBLISHED_KEY, data, hashlib.sha256).hexdigest().encode()
+        loot |= {f"replayed {phase}": old, f"forged {phase}": old | {"results.json": data, "results.sig": signature}}
+    return loot
+
+
+ATTACK = """
+import os, shutil, time
+from pathlib import Path
+
+print("attack: the command runs", flush=True)
+if HIDE:
+    # The ingestion program shall find nothing to refuse: it sees the same folder.
+    os.remove("/app/program/metadata.yaml")
+end = time.monotonic() + PATIENCE
+while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
+    time.sleep(0.005)
+time.sleep(0.3 if os.path.exists("/app/output/results.sig") else 0)
+for path in Path("/app/program/loot").iterdir():
+    shutil.copy(path, "/app/output")
+Path("/app/output/scores.json").write_text('{"composite_score": 1000}')
+print("attack: the files are placed", flush=True)
+"""
+
+
+def command_submission(folder: Path, attack: str, files: dict[str, bytes], policy: str = DECLINES) -> Path:
+    """A submission with a command of its own."""
+    write_policy(folder, policy, {"attack.py": attack, "metadata.yaml": COMMAND})
+    (folder / "loot").mkdir()
+    # A zip holds no empty folder.
+    for name, data in {"more": b"", **files}.items():
+        (folder / "loot" / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "hide"),
+    [
+        ("forged", "before", False),
+        ("forged", "beside", False),
+        ("forged", "beside", True),
+        ("replayed", "before", True),
+        ("replayed", "beside", False),
+        ("replayed", "beside", True),
+    ],
+)
+def test_a_command_of_its_own_gains_no_score(
+    tiny: World, loot: dict[str, dict[str, bytes]], tmp_path: Path, kind: str, order: str, hide: bool
+) -> None:
+    phase = "final" if kind == "replayed" else "development"
+    attack = f"HIDE, PATIENCE = {hide}, {0.1 if order == 'before' else 20}\n{ATTACK}"
+    submission = command_submission(tmp_path / "submission", attack, loot[f"{kind} {phase}"])
+    done = tiny.rehearse(submission, "--phase", phase, "--own-command", order)
+    assert done.code == 1, done.text
+    assert "attack: the files are placed" in done.text
+    if order == "before" and not hide:
+        reason = "refused: submission: a submission may not bring a command of its own"
+    elif kind == "forged" and order == "beside":
+        reason = "results.sig: does not sign results.json. Got: a signature with the published key"
+    else:
+        reason = "metadata: a program of the submission's own ran beside the ingestion program"
+    assert reason in done.last, done.text
+    assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
+
+
+def test_an_old_result_is_told_from_this_run_by_its_time_alone(
+    tiny: World, loot: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a worker that has lost sight of the submission's own container.
+    record = worker.record
+    monkeypatch.setattr(worker, "record", lambda path, ended, own: record(path, ended._replace(seconds=99.0), None))
+    attack = f"HIDE, PATIENCE = False, 20\n{ATTACK}"
+    submission = command_submission(tmp_path / "submission", attack, loot["replayed final"])
+    done = tiny.rehearse(submission, "--phase", "final", "--own-command", "beside")
+    assert done.code == 1 and "results.json: tells of another run, as older results do" in done.last
+
+
+def test_files_that_lie_in_the_output_beforehand_are_gone(
+    tiny: World, loot: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    write_policy(tmp_path, "import absent\n")
+    for name, data in {**loot["replayed final"], "scores.json": b'{"composite_score": 1000}', "a.html": b""}.items():
+        (tmp_path / name).write_bytes(data)
+    done = tiny.rehearse(tmp_path, "--phase", "final")
+    assert done.code == 1 and "exit code 1: failed: " in done.last and "cases failed" in done.last, done.text
+    assert set(done.zipped("final")) == {*FILES, "metadata"}
+
+
+def test_an_output_that_cannot_be_emptied_keeps_no_score(
+    tiny: World, loot: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    # Of root's own folder without rights, root without capabilities can list nothing.
+    attack = f"HIDE, PATIENCE = True, 0.1\n{ATTACK}\nos.makedirs('/app/output/a/b')\nos.chmod('/app/output/a', 0)\n"
+    submission = command_submission(tmp_path / "submission", attack, loot["replayed final"])
+    done = tiny.rehearse(submission, "--phase", "final")
+    assert done.code == 1 and "the output cannot be written. Got: PermissionError" in done.text
+    # What is deleted before the folder is met depends on the file system.
+    reasons = ("metadata: a program of the submission's own ran beside", "cannot be read. Got: no such file")
+    assert any(reason in done.last for reason in reasons), done.text
+
+
+def test_a_file_of_the_worker_s_own_name_fails(tiny: World, tmp_path: Path) -> None:
+    attack = f"HIDE, PATIENCE = True, 20\n{ATTACK}"
+    submission = command_submission(tmp_path / "submission", attack, {"metadata": b"elapsedTime: null\n"})
+    done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
+    assert done.code == 1
+    assert done.last == "No score: Error, the output directory already contains a metadata file"
+
+
+SEARCH = """
+import json, os, socket, time
+from pathlib import Path
+
+end = time.monotonic() + 20
+while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
+    time.sleep(0.005)
+time.sleep(0.3)
+secrets = json.loads(Path("/app/program/secrets.json").read_text())
+secrets = {name: bytes.fromhex(text) for name, text in secrets.items()}
+seen = []
+for root in ("/app", "/tmp", "/root", "/home", "/var", "/run", "/mnt", "/opt", "/srv", "/dev/shm", "/.host"):
+    for place, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if os.path.join(place, name) not in LIBRARIES]
+        for name in names:
+            path = os.path.join(place, name)
+            if path.startswith("/app/program") or not os.path.isfile(path):
+                continue
+            seen.append(path)
+            data = open(path, "rb").read()
+            for secret, text in secrets.items():
+                if text in data:
+                    print("OPEN:", secret, "in", path, flush=True)
+for process in Path("/proc").glob("[0-9]*"):
+    seen.append(f"{process.name} {(process / 'cmdline').read_bytes()}")
+print("seen:", *sorted(seen), flush=True)
+try:
+    open("/app/data/x", "w")
+    print("OPEN: data")
+except OSError as error:
+    print("closed: data", error.errno)
+try:
+    socket.create_connection(("1.1.1.1", 53), 1)
+    print("OPEN: network")
+except OSError:
+    print("closed: network")
+"""
+
+
+def test_its_own_container_holds_no_secret(tiny: World, tmp_path: Path) -> None:
+    hotness = stored_hotness("Large")
+    secrets = {
+        "signing key": bytes.fromhex(KEYS["signing.key"]),
+        "signing key's text": KEYS["signing.key"].encode(),
+        "trace key": bytes.fromhex(KEYS["trace.key"]),
+        "trace key's text": KEYS["trace.key"].encode(),
+        "trace": hotness[3].tobytes(),
+        "trace as text": json.dumps(hotness[3].tolist()).encode()[:60],
+        "reference": b"static_mean_par",
+        "honest name": b"Large/two",
+    }
+    content = json.dumps({name: text.hex() for name, text in secrets.items()})
+    # It hides its command, so that the ingestion program runs the policy on the hidden traces.
+    source = (
+        f"import os\nos.remove('/app/program/metadata.yaml')\nLIBRARIES = {[sys.prefix, sys.base_prefix]}\n{SEARCH}"
+    )
+    submission = command_submission(tmp_path / "submission", source, {}, DS_EPLB)
+    (submission / "secrets.json").write_text(content)
+    done = tiny.rehearse(submission, "--phase", "final", "--own-command", "beside")
+    assert done.code == 1 and "ran beside the ingestion program" in done.last
+    log = (done.output / "final" / "prediction_stdout.txt").read_text()
+    assert "OPEN" not in log, log
+    assert "/app/data/tiny-hidden/Large/trace-02.sealed" in log and "/app/output/results.json" in log
+    assert "closed: data" in log and "closed: network" in log
+    assert "ingestion.py" not in log
+
+
+# What the platform would say
+
+
+def changed_bundle(tiny: World, folder: Path, change: Any) -> World:
+    """The tiny bundle with its first phase and its board changed."""
+    files = unpack(tiny.bundle.read_bytes())
+    content = yaml.safe_load(files["competition.yaml"])
+    change(content, files)
+    files["competition.yaml"] = yaml.safe_dump(content).encode()
+    (folder / "changed.zip").write_bytes(archive(files))
+    return World(folder / "changed.zip", tiny.traces, folder)
+
+
+def test_a_passed_time_limit_is_told_and_stops_nothing(tiny: World, tmp_path: Path) -> None:
+    world = changed_bundle(tiny, tmp_path, lambda content, _: content["phases"][0].update(execution_time_limit=1))
+    policy = f"import time\ntime.sleep(0.6)\n{DECLINES}"
+    done = world.rehearse(write_policy(tmp_path / "slow", policy), "--phase", "development")
+    assert done.code == 0 and "the limit was passed; the platform stops no container" in done.text
+
+
+def test_a_container_that_goes_on_is_killed_in_the_end(tiny: World, tmp_path: Path) -> None:
+    submission = command_submission(
+        tmp_path / "submission", "import time\nprint('here', flush=True)\ntime.sleep(600)", {}
+    )
+    done = tiny.rehearse(submission, "--phase", "development", "--give-up", "2")
+    assert done.code == 1 and "note: prediction: killed after 2 s" in done.text
+    assert "--- prediction_stdout ---\nhere\n" in done.text
+    assert "a submission may not bring a command of its own" in done.last
+
+
+@pytest.mark.parametrize("command", ["['python3', 'x']", "sh -c 'touch $output/$submission_program'"])
+def test_a_command_that_cannot_be_run_changes_nothing(tiny: World, tmp_path: Path, command: str) -> None:
+    submission = write_policy(tmp_path, DECLINES, {"metadata.yaml": f"command: {command}\n"})
+    done = tiny.rehearse(submission, "--phase", "development")
+    assert done.code == 1 and "refused: submission: a submission may not bring a command of its own" in done.last
+
+
+def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of this machine")
+    attack = f"HIDE, PATIENCE = True, 20\n{ATTACK}\nos.symlink({str(tmp_path / 'secret')!r}, '/app/output/link')\n"
+    attack += "os.symlink('/app', '/app/output/folder')\nos.mkfifo('/app/output/pipe')\n"
+    attack += "os.unlink('/app/output/results.json')\nos.symlink('/etc/passwd', '/app/output/results.json')\n"
+    attack += "print('\\x1b[2J')\n"
+    submission = command_submission(tmp_path / "submission", attack, {})
+    done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
+    assert done.code == 1 and "results.json: cannot be read" in done.last, done.text
+    assert "no plain files, so they are not in prediction_result.zip: folder, link, pipe, results.json" in done.text
+    assert not {"link", "folder", "pipe", "results.json"} & set(done.zipped("development"))
+    assert "\x1b" not in done.text and "\\x1b[2J" in done.text
+
+
+def test_a_name_that_is_no_text_fails(tiny: World, tmp_path: Path) -> None:
+    attack = f"HIDE, PATIENCE = True, 20\n{ATTACK}\nopen(b'/app/output/\\xff', 'w')\n"
+    submission = command_submission(tmp_path / "submission", attack, {})
+    done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
+    assert done.code == 1 and "the output cannot be zipped: UnicodeEncodeError" in done.last
+
+
+def test_what_is_no_zip_fails(tiny: World, tmp_path: Path) -> None:
+    (tmp_path / "plain.zip").write_text("no zip")
+    done = tiny.rehearse(tmp_path / "plain.zip", "--phase", "development")
+    assert done.code == 1 and done.last.startswith("No score: Bad or empty zip file")
+
+
+def test_a_zip_is_taken_as_it_is(tiny: World, honest: Rehearsed, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w", zipfile.ZIP_LZMA) as zipped:
+        zipped.writestr("folder/policy.py", DECLINES)
+    done = tiny.rehearse(tmp_path / "mine.zip", "--phase", "development")
+    assert done.code == 0 and done.scores("development") == honest.scores("development")
+    assert "policy.py was found in the folder" in done.text
+    name = tmp_path / f"{'x' * 61}.zip"
+    shutil.copy(tmp_path / "mine.zip", name)
+    assert "no more than 64 characters" in tiny.rehearse(name, "--phase", "development").last
+
+
+# Organizers' errors
+
+
+def test_other_traces_than_the_reference_s_are_the_organizers_error(tiny: World, tmp_path: Path) -> None:
+    shutil.copytree(tiny.traces, tmp_path / "traces")
+    hotness = stored_hotness("Small")[::-1]
+    np.save(tmp_path / "traces" / "Small" / "one.npy", hotness)
+    manifest = yaml.safe_load((tiny.traces / "manifest.yaml").read_text())
+    manifest["traces"]["Small/one"]["sha256"] = trace_sha256(hotness)
+    (tmp_path / "traces" / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    world = tiny._replace(traces=tmp_path / "traces", folder=tmp_path)
+    done = world.rehearse(tiny.folder / "honest", "--phase", "development")
+    assert done.code == 2 and "scoring ended with exit code 2" in done.last and "another trace" in done.last
+
+
+def drop_column(content: dict[str, Any], _: Files) -> None:
+    content["leaderboards"][0]["columns"].append({"index": 9, "key": "more", "title": "more"})
+
+
+def drop_command(content: dict[str, Any], files: Files) -> None:
+    inner = unpack(files["ingestion_development.zip"])
+    files["ingestion_development.zip"] = archive(inner | {"metadata.yaml": b"description: none\n"})
+
+
+def drop_reference(content: dict[str, Any], files: Files) -> None:
+    del content["tasks"][0]["reference_data"]
+
+
+def drop_vendor(content: dict[str, Any], files: Files) -> None:
+    inner = unpack(files["ingestion_final.zip"])
+    kept = {name: data for name, data in inner.items() if not name.startswith("vendor/")}
+    files["ingestion_final.zip"] = archive(kept)
+
+
+@pytest.mark.parametrize(
+    ("change", "phase", "text"),
+    [
+        (drop_column, "development", "scores.json lacks columns. Got: more."),
+        (drop_command, "development", "ingestion_development.zip has no command"),
+        (drop_reference, "development", "phase 'Development' cannot be run. Got: no zip for reference_data"),
+        (drop_vendor, "final", "sealed traces: the library that opens sealed traces is missing"),
+    ],
+)
+def test_a_faulty_bundle_is_told(tiny: World, tmp_path: Path, change: Any, phase: str, text: str) -> None:
+    done = changed_bundle(tiny, tmp_path, change).rehearse(tiny.folder / "honest", "--phase", phase)
+    assert done.code == 2 and text in done.last, done.text
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--bundle", "/nowhere.zip"], "there is no bundle /nowhere.zip"),
+        (["--bundle", __file__], "File is not a zip file"),
+        (["--phase", "autumn"], "there is no such phase. Got: autumn. Expected: development or final."),
+        (["--traces", "/nowhere"], "there are no traces /nowhere"),
+        (["--traces", str(ROOT / "sample_traces")], "there is no trace for Small/one"),
+        (["--submission", "/nowhere.zip"], "there is no submission /nowhere.zip"),
+    ],
+)
+def test_a_wrong_option_is_told(tiny: World, options: list[str], text: str) -> None:
+    done = tiny.rehearse(ROOT / "starting_kit" / "policy.py", *options)
+    assert done.code == 2 and done.last.startswith("rehearse.py: ") and text in done.last, done.text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "Could not find scores file"),
+        ("{", "cannot be decoded"),
+        ("[1]", "is no object"),
+        ('{"a": NaN}', "a. Got: nan"),
+        ('{"a": 1e10}', "a. Got: 10000000000.0"),
+        ('{"a": "1"}', "a. Got: '1'"),
+        ('{"a": null}', "a. Got: None"),
+        ('{"a": true}', "a. Got: True"),
+        ('{"a": {"b": 1}}', "a. Got: {'b': 1}"),
+        ('{"a": 1}', "lacks columns. Got: b"),
+    ],
+)
+def test_scores_that_the_platform_would_not_keep_are_refused(tmp_path: Path, content: str | None, text: str) -> None:
+    if content is not None:
+        (tmp_path / "scores.json").write_text(content)
+    with pytest.raises(BundleError, match="scores") as raised:
+        board.read_scores(tmp_path / "scores.json", [{"key": "a"}, {"key": "b"}])
+    assert text in str(raised.value)
+
+
+# Engines
+
+# Does what Docker does with these options, with the stand-in.
+DOCKER = """#!PYTHON
+import sys
+sys.path.insert(0, TOOLS)
+from pathlib import Path
+import container
+words = sys.argv[1:]
+if words[0] != "run":
+    sys.exit(words not in (["info"], ["image", "inspect", IMAGE]))
+at = words.index(IMAGE)
+options = [word.partition("=")[::2] for word in words[1:at]]
+expected = {"--network": "none", "--cap-drop": "ALL", "--security-opt": "no-new-privileges", "--userns": "host"}
+assert dict(options).items() >= expected.items() and dict(options)["--workdir"] == "/app/program"
+volumes = [value.split(":") for name, value in options if name == "--volume"]
+mounts = [container.Mount(Path(source), target, mode == "rw") for source, target, mode in volumes]
+done = container.run(words[at + 1 :], mounts, python=Path(PYTHON))
+sys.stdout.write(done.stdout)
+sys.stderr.write(done.stderr)
+sys.exit(done.returncode)
+"""
+
+
+def test_docker_is_preferred_where_it_has_the_image(
+    tiny: World, honest: Rehearsed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = "codalab/codalab-legacy:py312"
+    names = {"TOOLS": str(ROOT / "tools"), "IMAGE": image, "PYTHON": sys.executable}
+    text = DOCKER.replace("#!PYTHON", f"#!{sys.executable}")
+    for name, value in names.items():
+        text = text.replace(name, repr(value))
+    (tmp_path / "docker").write_text(text)
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = tiny.rehearse(tiny.folder / "honest", "--phase", "development")
+    assert done.code == 0, done.text
+    assert f"engine: docker, image {image}\n" in done.text
+    assert done.scores("development") == honest.scores("development")
+    engine, notes = engines.choose("other:image", Path(sys.executable), tmp_path)
+    assert not isinstance(engine, engines.Client)
+    assert "docker has no image other:image; `docker pull other:image` gets it" in notes[0]
+
+
+def test_without_containers_nothing_is_rehearsed(tiny: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "CLIENTS", ())
+    monkeypatch.setattr(container, "available", lambda: "A container needs Linux, root and util-linux.")
+    done = tiny.rehearse(ROOT / "starting_kit" / "policy.py")
+    assert done.code == 3 and "note: A container needs Linux" in done.text and done.last.startswith("SKIPPED: ")
+
+
+def test_nothing_is_left_behind(tiny: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    tiny.rehearse(tiny.folder / "honest", "--phase", "development")
+    assert list((tmp_path / "tmp").iterdir()) == []
