@@ -65,12 +65,13 @@ class Rehearsed(NamedTuple):
 
 
 class World(NamedTuple):
-    """A bundle, the traces of its grids, a folder for outputs, and whether a rehearsal also asks for versions."""
+    """A bundle, the traces of its grids, a folder for outputs; whether a rehearsal asks what the machine has, or is told."""
 
     bundle: Path
     traces: Path
     folder: Path
     asks: bool = False
+    refusal: str = ""
 
     def rehearse(self, submission: Path, *options: str) -> Rehearsed:
         """Rehearse a submission."""
@@ -79,6 +80,7 @@ class World(NamedTuple):
         with redirect_stdout(StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
             if not self.asks:
                 patch.setattr(rehearse, "look_inside", lambda *_: "not asked, to save time")
+                patch.setattr(container, "available", lambda: self.refusal)
             code = rehearse.main([*(text for key, path in named.items() for text in (f"--{key}", str(path))), *options])
         return Rehearsed(code, printed.getvalue(), output)
 
@@ -299,7 +301,7 @@ if HIDE:
 end = time.monotonic() + PATIENCE
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
     time.sleep(0.005)
-time.sleep(0.3 if os.path.exists("/app/output/results.sig") else 0)
+time.sleep(0.05)
 for path in Path("/app/program/loot").iterdir():
     shutil.copy(path, "/app/output")
 Path("/app/output/scores.json").write_text('{"composite_score": 1000}')
@@ -398,7 +400,7 @@ from pathlib import Path
 end = time.monotonic() + 20
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
     time.sleep(0.005)
-time.sleep(0.3)
+time.sleep(0.05)
 secrets = json.loads(Path("/app/program/secrets.json").read_text())
 secrets = {name: bytes.fromhex(text) for name, text in secrets.items()}
 seen = []
@@ -666,8 +668,8 @@ def test_docker_is_preferred_where_it_has_the_image(
 
 def test_without_containers_nothing_is_rehearsed(tiny: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CLIENTS", ())
-    monkeypatch.setattr(container, "available", lambda: "A container needs Linux, root and util-linux.")
-    done = tiny.rehearse(ROOT / "starting_kit" / "policy.py")
+    world = tiny._replace(refusal="A container needs Linux, root and util-linux.")
+    done = world.rehearse(ROOT / "starting_kit" / "policy.py")
     assert done.code == 3 and "note: A container needs Linux" in done.text and done.last.startswith("SKIPPED: ")
 
 
