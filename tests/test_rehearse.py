@@ -65,7 +65,7 @@ class Rehearsed(NamedTuple):
 
 
 class World(NamedTuple):
-    """A bundle, the traces of its grids, a folder for outputs; whether a rehearsal asks what the machine has, or is told."""
+    """A bundle, the traces of its grids, a folder for outputs; whether the machine is asked what it has."""
 
     bundle: Path
     traces: Path

@@ -44,7 +44,7 @@ from rehearsal.stage import (  # noqa: E402
 )
 from rehearsal.worker import FailedSubmission, Job, Worker  # noqa: E402
 
-SCORED, FAILED, WRONG, SKIPPED = 0, 1, 2, 3
+SCORED, FAILED, WRONG, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 DEFAULT_LIMIT = 600
 # How long after a phase's limit the platform's queue gives a job up.
 QUEUE_PATIENCE = 1200
@@ -89,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (BundleError, OrganizerError, TraceError, OSError, RuntimeError, zipfile.BadZipFile) as error:
         print(f"rehearse.py: {error}")
         return WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except subprocess.CalledProcessError as error:
         print(f"rehearse.py: {error} {error.stderr}")
         return WRONG
