@@ -44,7 +44,7 @@ DAMAGED = "trace M/d: the sealed trace cannot be read. Got: "
 FOREIGN = (
     "trace M/d: the sealed trace cannot be opened. Got: a file, a name and a key that do not belong together. "
     "Expected: the file as it was sealed, under the name and with the key it was sealed with. "
-    "Next: copy the sealed trace again, or correct the ingestion program's keys."
+    "Next: ask `python tools/traces.py verify` which of the three is wrong, then copy it again."
 )
 
 

@@ -125,6 +125,12 @@ def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
     arguments = (write_policy(world, fails), world / "traces", None, grid_from_mapping(mapping), 1)
     outcomes = run_grid(*arguments, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
+    # A policy's words may be about the traces: they are for the log, which hidden phases hide.
+    assert outcomes[1].row["message"] == (
+        "Small/one ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. "
+        "Next: try the policy in Development."
+    )
+    assert "AssertionError" in outcomes[1].log.splitlines()[-1]
 
 
 def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

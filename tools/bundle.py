@@ -91,7 +91,7 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
     print_table(files)
     print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     print("It holds the keys: keep it private, as you keep them.")
-    print(f"Next: rehearse {short(output)} as the README says, then upload it to Codabench.")
+    print(f"Next: rehearse {short(output)} as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
 
 
@@ -102,7 +102,7 @@ def report(faults: list[Fault], path: Path) -> int:
     if faults:
         print(f"{short(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}")
         return 1
-    print(f"{short(path)}: no faults. Next: rehearse it as the README says, then upload it to Codabench.")
+    print(f"{short(path)}: no faults. Next: rehearse it as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
 
 

@@ -214,7 +214,8 @@ def run(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[str, 
     reason = next((line for line in lines if line.startswith("No score: ")), lines[-1] if lines else "no message")
     reason = reason.removeprefix("No score: ")
     if scoring.exit_code == WRONG:
-        raise BundleError(f"scoring ended with exit code 2: {reason}", "an organizer's error", "a score", "mend it")
+        next_step = "mend what it names; --traces gives other traces than the samples"
+        raise BundleError("scoring ended with exit code 2", reason.rstrip("."), "a score", next_step)
     raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}: {reason}")
 
 

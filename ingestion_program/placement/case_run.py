@@ -36,16 +36,21 @@ def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
     """
     process = PolicyProcess(folder, case, trace, grid, deadline)
-    measured, status, message = None, "ok", ""
+    measured, status, message, hidden_words = None, "ok", "", ""
     try:
         with process:
             process.start()
             measured = replay(trace, case, process.rebalance)
     except PolicyError as error:
         status, message = error.status, str(error.at(case.name))
+        if grid.hidden:
+            # The page is open to the participant, and most of these words are the policy's.
+            place, hidden_words = ", ".join(error.where), message
+            message = f"{place}: {status}. Hidden traces: no more is told. Next: try the policy in Development."
     row = _row(case, grid, trace.sha256, status, message, measured, process.seconds)
     curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)
-    return Outcome(row, curves, explanation, process.log, tuple(process.layers))
+    log = "\n".join(text for text in (process.log, hidden_words) if text)
+    return Outcome(row, curves, explanation, log, tuple(process.layers))
 
 
 def active_layers(outcomes: list[Outcome]) -> list[str]:

@@ -177,7 +177,7 @@ def _open_chunk(aes: Any, sealed: memoryview, plain: memoryview, name: str) -> N
             "the sealed trace cannot be opened",
             got="a file, a name and a key that do not belong together",
             expected="the file as it was sealed, under the name and with the key it was sealed with",
-            next_step="copy the sealed trace again, or correct the ingestion program's keys",
+            next_step="ask `python tools/traces.py verify` which of the three is wrong, then copy it again",
             where=f"trace {name}",
         ) from None
 
