@@ -51,7 +51,7 @@ def through_folder(path):
 
 program = os.path.dirname(package())
 files = [f"{program}/{name}" for name in ("ingestion.py", "grid.yaml", "keys/signing.key", "metadata.yaml")]
-files += ["/etc/shadow", "/etc/hostname", "/root/.bashrc", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/ptmx", "/dev/tty"]
+files += ["/etc/shadow", "/etc/hostname", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/ptmx", "/dev/tty"]
 for path in traces() + files:
     attempt(f"read {path}", lambda path=path: read(path))
     attempt(f"O_PATH {path}", lambda path=path: through_path_descriptor(path))
