@@ -8,7 +8,7 @@ import pytest
 
 from placement.trace import BLOCK, LARGEST_HOTNESS, Trace, check_fits, find_trace, open_trace, trace_sha256
 
-HOTNESS = np.random.default_rng(1).integers(0, 4, (2 * BLOCK + 3, 2, 4))
+HOTNESS = np.random.default_rng(1).integers(0, 4, (6 * BLOCK + 3, 2, 4))
 
 
 def plain_sha256(hotness):

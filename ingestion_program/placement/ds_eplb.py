@@ -29,16 +29,20 @@ def replicate(weights: np.ndarray, redundant: int) -> tuple[np.ndarray, np.ndarr
     (the first ones in order of id, then the added ones), and its share of the weight, float32.
     """
     layers, experts = weights.shape
-    rows = np.arange(layers)
-    counts = np.ones((layers, experts), np.float32)
+    # Indices into the flattened arrays: half the price of pairs of indices.
+    row_starts = np.arange(layers) * experts
+    counts = np.ones(layers * experts, np.float32)
     share = weights.copy()
+    flat_share, flat_weights = share.reshape(-1), weights.reshape(-1)
     replica_expert = np.empty((layers, experts + redundant), np.int64)
     replica_expert[:, :experts] = np.arange(experts)
     for replica in range(experts, experts + redundant):
         heaviest = share.argmax(axis=1)
         replica_expert[:, replica] = heaviest
-        counts[rows, heaviest] += 1
-        share[rows, heaviest] = weights[rows, heaviest] / counts[rows, heaviest]
+        at = row_starts + heaviest
+        count = counts[at] + 1
+        counts[at] = count
+        flat_share[at] = flat_weights[at] / count
     return replica_expert, np.take_along_axis(share, replica_expert, axis=1)
 
 
@@ -49,18 +53,23 @@ def pack(replica_expert: np.ndarray, replica_weight: np.ndarray, devices: int) -
     """
     layers, replicas = replica_expert.shape
     slots = replicas // devices
-    rows = np.arange(layers)
     order = np.argsort(-replica_weight, axis=1, kind="stable")
     expert_of = np.take_along_axis(replica_expert, order, axis=1).T.copy()
     weight_of = np.take_along_axis(replica_weight, order, axis=1).T.copy()
-    # A full device gets an infinite load, so that one argmin finds the first lightest with a free slot.
+    # Indices into the flattened arrays, as above.
+    row_starts = np.arange(layers) * devices
     loads = np.zeros((layers, devices), np.float32)
-    used = np.zeros((layers, devices), np.int64)
-    table = np.empty((layers, devices, slots), np.int64)
+    flat_loads = loads.reshape(-1)
+    free_slot = np.arange(layers * devices) * slots
+    last_slot = free_slot + slots - 1
+    table = np.empty(layers * replicas, np.int64)
     for expert, weight in zip(expert_of, weight_of, strict=True):
-        device = loads.argmin(axis=1)
-        slot = used[rows, device]
-        table[rows, device, slot] = expert
-        used[rows, device] = slot + 1
-        loads[rows, device] = np.where(slot + 1 == slots, np.float32(np.inf), loads[rows, device] + weight)
-    return table
+        at = row_starts + loads.argmin(axis=1)
+        slot = free_slot[at]
+        table[slot] = expert
+        free_slot[at] = slot + 1
+        load = flat_loads[at] + weight
+        # A full device gets an infinite load, so that one argmin finds the first lightest with a free slot.
+        load[slot == last_slot[at]] = np.inf
+        flat_loads[at] = load
+    return table.reshape(layers, devices, slots)

@@ -19,15 +19,13 @@ ADD_SEALS, ALL_SEALS = 1033, 1 | 2 | 4 | 8
 BLOCK = 16
 
 
-def layout(case: Case) -> tuple[int, int]:
-    """Bytes of a window [window, layer, expert] int32, padded to 8, and of a table int64, in this order."""
-    window = case.window * case.layers * case.experts * 4
-    return -(-window // 8) * 8, case.layers * case.devices * case.slots * 8
+def table_offset(case: Case) -> int:
+    """Bytes of a window [window, layer, expert] int32, padded to 8; the table, int64, begins behind them."""
+    return -(-case.window * case.layers * case.experts * 4 // 8) * 8
 
 
 def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarray) -> int:
     """A descriptor of iterations start .. stop - 1 (from 0) and of the table; the caller closes it."""
-    window_bytes, table_bytes = layout(case)
     sealed = hasattr(os, "memfd_create")
     if sealed:
         descriptor = os.memfd_create("window", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -40,7 +38,7 @@ def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarra
         for first in range(start, stop, BLOCK):
             last = min(first + BLOCK, stop)
             _write(file, trace.window(first, last, out=buffer[: last - first]))
-        file.seek(window_bytes)
+        file.seek(table_offset(case))
         _write(file, deployment.astype("<i8"))
     if sealed:
         # Growing it would give a policy memory that no limit counts.
@@ -56,10 +54,9 @@ def _write(file: IO[bytes], array: np.ndarray) -> None:
 
 def receive(case: Case, descriptor: int) -> tuple[np.ndarray, np.ndarray]:
     """Private writable arrays over a shared descriptor, which is closed: pages are copied only when written to."""
-    window_bytes, _ = layout(case)
     memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     os.close(descriptor)
     shape = (case.window, case.layers, case.experts)
     hotness = np.frombuffer(memory, np.int32, count=case.window * case.layers * case.experts).reshape(shape)
-    deployment = np.frombuffer(memory, np.int64, offset=window_bytes)
+    deployment = np.frombuffer(memory, np.int64, offset=table_offset(case))
     return hotness, deployment.reshape(case.layers, case.devices, case.slots).copy()
