@@ -8,7 +8,7 @@ PLATFORM_PYTHON := $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12.*/bin
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
 
-.PHONY: run test test-platform lint reference bundle rehearse clean
+.PHONY: run test test-platform lint reference benchmark bundle rehearse clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -26,6 +26,10 @@ lint: $(READY)
 
 reference: $(READY)
 	$(VENV)/bin/python tools/reference.py
+
+# Some four minutes, most of them for traces of full size, which are generated once; `--quick` needs none.
+benchmark: $(READY)
+	$(VENV)/bin/python tools/benchmark.py
 
 bundle: $(READY) keys/signing.key
 	$(VENV)/bin/python tools/bundle.py build

@@ -40,6 +40,8 @@ class Model(NamedTuple):
 MODELS = {"DS-R1": Model(58, 256, 1), "Qwen3": Model(94, 128, 2)}
 SAMPLE_DATASET = "generated"
 SAMPLE_ITERATIONS = 512
+# As recorded ones have.
+FULL_ITERATIONS = {"DS-R1": 6144, "Qwen3": 5120}
 
 
 def main(arguments: list[str] | None = None) -> int:

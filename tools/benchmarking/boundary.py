@@ -1,0 +1,52 @@
+"""The way to a policy: handing a window over, and starting a policy's process."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from placement.deployment import initial_deployment
+from placement.grid import Case, Grid
+from placement.policy_process import PolicyProcess
+from placement.trace import Trace
+from placement.window import receive, share
+
+from .clock import median_seconds
+
+
+def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: int) -> dict[str, Any]:
+    """Milliseconds of a window's way, against copies of the same bytes, and seconds of a process's start.
+
+    `hand_over`: made from the trace, shared, mapped and read once by the policy; `copy_into_shared`: the same bytes
+    written once into fresh shared memory, mapped and read once; `copy`: a copy in the process's own memory, read once.
+    """
+    window, deployment = trace.window(0, case.window), initial_deployment(case.layers, case.experts, case.devices)
+
+    def hand_over() -> None:
+        hotness, _ = receive(case, share(case, trace, 0, case.window, deployment))
+        hotness.max()
+
+    def copy_into_shared() -> None:
+        descriptor = os.memfd_create("window")
+        os.write(descriptor, window)
+        memory = mmap.mmap(descriptor, window.nbytes)
+        os.close(descriptor)
+        np.frombuffer(memory, np.int32).max()
+
+    parts: dict[str, Any] = {"hand_over": hand_over, "copy": lambda: window.copy().max()}
+    if hasattr(os, "memfd_create"):
+        parts["copy_into_shared"] = copy_into_shared
+    costs = {f"{name}_milliseconds": median_seconds(part, 3 * times) * 1000 for name, part in parts.items()}
+    start = median_seconds(lambda: _start(policy, case, trace, grid), times)
+    return {"model": case.model, "window_bytes": window.nbytes} | costs | {"start_seconds": start}
+
+
+def _start(policy: Path, case: Case, trace: Trace, grid: Grid) -> None:
+    process = PolicyProcess(policy, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+    with process:
+        process.start()

@@ -1,0 +1,100 @@
+"""Opening, hashing, replaying and planning one trace, in seconds and in passes over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from placement.ds_eplb import ds_eplb
+from placement.grid import Case
+from placement.replay import replay
+from placement.trace import Trace, open_trace, trace_sha256
+
+from .clock import median_seconds
+from .plain import numpy_loop_seconds, plain_seconds
+
+
+def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[str, Any]], Trace]:
+    """One row per case of a trace, and the trace.
+
+    A pass is the sum of the whole trace in memory. `open_passes` is everything between the file and the first case
+    but the hash, whose price stands beside it; `case_passes` is a replay and the case's part of the opening.
+    The policy's answers are planned beforehand, so a replay holds no policy's time.
+    """
+    first = cases[0]
+    trace = open_trace(folder, first.model, first.dataset, None)
+    stored = trace.window(0, trace.iterations)
+    one_pass = median_seconds(stored.sum, times)
+    hashing = median_seconds(lambda: trace_sha256(stored), times)
+    opening = median_seconds(lambda: open_trace(folder, first.model, first.dataset, None), times) - hashing
+    rows = []
+    for case in cases:
+        answers = _ds_eplb_answers(trace, case)
+        seconds = median_seconds(lambda case=case, answers=answers: _replay(trace, case, answers), times)
+        weights = trace.window(0, case.window).sum(axis=0, dtype=np.int64)
+        planning = median_seconds(lambda case=case, w=weights: ds_eplb(w, case.devices, case.devices), times)
+        table = ds_eplb(weights, case.devices, case.devices)
+        rows.append(
+            {
+                "model": case.model,
+                "ep": case.ep,
+                "pass_seconds": one_pass,
+                "hash_passes": hashing / one_pass,
+                "open_passes": opening / one_pass,
+                "replay_seconds": seconds,
+                "replay_passes": seconds / one_pass,
+                "case_passes": (seconds + opening / len(cases)) / one_pass,
+                "plain_loop_ratio": plain_seconds(stored, case.devices) / seconds,
+                "numpy_loop_ratio": numpy_loop_seconds(stored, table[0]) / seconds,
+                "ds_eplb_milliseconds": planning * 1000,
+            }
+        )
+    return rows, trace
+
+
+def scaling_costs(times: int) -> list[dict[str, Any]]:
+    """Nanoseconds of a replay per (iteration, layer, slot), along iterations, layers and devices."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for varied, sizes in (
+        ("iterations", [(1024 * factor, 8, 32) for factor in (1, 2, 4, 8)]),
+        ("layers", [(1024, layers, 32) for layers in (4, 8, 16, 32)]),
+        ("slots", [(1024, 8, devices) for devices in (16, 32, 64, 128, 256)]),
+    ):
+        for iterations, layers, devices in sizes:
+            trace = Trace(rng.integers(0, 100, (iterations, layers, 256), np.int32))
+            case = Case("made-up", "uniform", devices, layers, 256, 256, 0)
+            answers = _ds_eplb_answers(trace, case)
+            seconds = median_seconds(lambda t=trace, c=case, a=answers: _replay(t, c, a), times)
+            slots = case.devices * case.slots
+            rows.append(
+                {
+                    "varied": varied,
+                    "iterations": iterations,
+                    "layers": layers,
+                    "slots": slots,
+                    "milliseconds": seconds * 1000,
+                    "nanoseconds_per_slot": seconds / (iterations * layers * slots) * 1e9,
+                }
+            )
+    return rows
+
+
+def _ds_eplb_answers(trace: Trace, case: Case) -> dict[int, Any]:
+    """DS-EPLB's answer at each of its calls, by iteration."""
+    answers: dict[int, Any] = {}
+    layers = np.arange(case.layers)
+
+    def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Any:
+        weights = trace.window(start, stop).sum(axis=0, dtype=np.int64)
+        answers[iteration] = layers, ds_eplb(weights, case.devices, case.redundant_experts)
+        return answers[iteration]
+
+    replay(trace, case, rebalance)
+    return answers
+
+
+def _replay(trace: Trace, case: Case, answers: dict[int, Any]) -> None:
+    replay(trace, case, lambda start, stop, deployment, iteration: answers[iteration])

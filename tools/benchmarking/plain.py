@@ -1,0 +1,49 @@
+"""What the fast replay is compared with: loops that look at one layer in one iteration at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+# The slow oracle is a test's; only this measurement looks at it.
+from plain_replay import plain_replay
+
+from .clock import median_seconds
+
+# Iterations and layers of the slice that is timed and scaled to the whole trace.
+SLICE = (6, 4)
+
+
+def plain_seconds(stored: np.ndarray, devices: int) -> float:
+    """Seconds of tests/plain_replay.py on a whole trace, timed on a slice and scaled by (iteration, layer).
+
+    stored: integers [iteration, layer, expert].
+    """
+    part = stored[: SLICE[0], : SLICE[1]]
+    seconds = median_seconds(lambda: plain_replay(part, devices, 2, 0, lambda window, deployment, iteration: None), 3)
+    return _scaled(seconds, part, stored)
+
+
+def numpy_loop_seconds(stored: np.ndarray, rows: np.ndarray) -> float:
+    """Seconds of the obvious numpy loop on a whole trace, timed on a slice and scaled likewise.
+
+    rows: [device, slot] -> expert, used for every layer.
+    """
+    part = np.maximum(stored[: 16 * SLICE[0], : SLICE[1]], 1)
+    replicas = np.bincount(rows.ravel(), minlength=part.shape[2])
+
+    def loop() -> None:
+        for step in part:
+            for hotness in step:
+                loads = (hotness / replicas)[rows].sum(axis=1)
+                loads.max() / loads.mean()
+
+    return _scaled(median_seconds(loop, 5), part, stored)
+
+
+def _scaled(seconds: float, part: np.ndarray, stored: np.ndarray) -> float:
+    return seconds * stored.shape[0] * stored.shape[1] / (part.shape[0] * part.shape[1])
