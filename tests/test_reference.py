@@ -1,6 +1,10 @@
 """The stored DS-EPLB results: built from a grid and its traces, and reproducible from what ships."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +12,12 @@ import pytest
 import yaml
 
 import reference
+import reference_parts
 from cases import EXAMPLE_HOTNESS, grid_mapping, make_case, steady_trace
 from placement.errors import OrganizerError
 from placement.grid import grid_from_mapping
 from placement.replay import replay
+from placement.result_files import write_series
 from placement.results import MEASURES, identity, measures, series, versions
 from placement.trace import open_trace, trace_sha256
 from plain_ds_eplb import plain_ds_eplb
@@ -111,13 +117,33 @@ def test_a_trace_that_does_not_fit_is_refused(traces):
         reference.build(grid_from_mapping(grid_mapping()), traces, manifest)
 
 
+def test_cases_stand_in_the_grids_order_where_those_of_a_trace_are_apart(traces):
+    np.save(traces / "M" / "e.npy", HOTNESS[::-1])
+    apart = [{"model": "M", "dataset": dataset, "ep": [ep]} for dataset, ep in (("d", 4), ("e", 2), ("d", 2))]
+    built, curves = reference.build(grid_from_mapping(grid_mapping(cases=apart)), traces, None)
+    rows = {(row["dataset"], row["ep"]): row for row in built["cases"]}
+    assert list(rows) == [("d", 4), ("e", 2), ("d", 2)]
+    assert list(built["traces"]) == ["M/d", "M/e"] and len(curves) == 12
+    together, _ = reference.build(grid_from_mapping(grid_mapping()), traces, None)
+    assert together["cases"] == [rows["d", 2], rows["d", 4]]
+
+
 # The command
 
 
-def run(tmp_path, traces, **changes):
+def command(tmp_path, traces, *options, **changes):
+    """The command's arguments; changes: keys of the grid's."""
     grid = tmp_path / "grid.yaml"
     grid.write_text(yaml.safe_dump(grid_mapping(**changes)), encoding="utf-8")
-    return reference.main(["--grid", str(grid), "--traces", str(traces), "--output", str(tmp_path / "out")])
+    return ["--grid", str(grid), "--traces", str(traces), "--output", str(tmp_path / "out"), *options]
+
+
+def run(tmp_path, traces, *options, **changes):
+    return reference.main(command(tmp_path, traces, *options, **changes))
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_command_writes_the_same_files_each_time(tmp_path, traces, capsys):
@@ -138,8 +164,233 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, traces, cap
     assert run(tmp_path, traces, window=0) == 2
     assert capsys.readouterr().out.startswith("grid: window is not valid. Got: 0. ")
     assert run(tmp_path, tmp_path / "nowhere") == 2
-    assert capsys.readouterr().out.startswith("trace M/d: the trace is missing. ")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("trace M/d: the trace is missing. ")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_named_with_the_next_step(tmp_path, traces, capsys):
+    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    assert run(tmp_path, traces) == 2
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be written" in line]
+    assert line.startswith(f"reference: {tmp_path / 'out'}")
+    assert all(word in line for word in ("Got: ", "Expected: a folder with room", "Next: free space, or name another"))
+
+
+def test_no_jobs_at_all_are_refused(tmp_path, traces, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, traces, "--jobs", "0")
+    assert "--jobs must be at least 1, got 0" in capsys.readouterr().err
+
+
+# Several traces at a time, and what is kept of them
+
+
+TWO = [{"model": "M", "dataset": dataset, "ep": [2, 4]} for dataset in ("d", "e")]
+PART = Path("out") / "reference_parts" / "M" / "d.npz"
+AGAIN = "[1/2] M/d: 2 cases measured again, because the part that was kept "
+
+
+@pytest.fixture
+def two(traces):
+    """A folder with the traces M/d and M/e."""
+    np.save(traces / "M" / "e.npy", HOTNESS[::-1])
+    return traces
+
+
+def progress(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+
+
+def stopped_after_the_first(tmp_path, traces, **changes):
+    """A run that ended with a part of M/d, because M/e could not be read."""
+    missing = traces / "M" / "e.npy"
+    stored = missing.read_bytes()
+    missing.write_bytes(b"")
+    assert run(tmp_path, traces, "--jobs", "1", **{"cases": TWO} | changes) == 2
+    missing.write_bytes(stored)
+    assert sorted(files(tmp_path / "out")) == ["reference_parts/M/d.npz"]
+
+
+def expected(traces, **changes):
+    """What a run that nothing interrupted builds."""
+    return reference.build(grid_from_mapping(grid_mapping(**{"cases": TWO} | changes)), traces, None)
+
+
+def written(tmp_path):
+    """What the command wrote, of which no part may be left."""
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ds_eplb.json", "series.npz"]
+    with np.load(tmp_path / "out" / "series.npz", allow_pickle=False) as archive:
+        curves = {name: archive[name] for name in archive.files}
+    return json.loads((tmp_path / "out" / "ds_eplb.json").read_text(encoding="utf-8")), curves
+
+
+def assert_same(found, wanted):
+    assert found[0] == wanted[0] and list(found[1]) == list(wanted[1])
+    for name, curve in wanted[1].items():
+        assert found[1][name].dtype == curve.dtype
+        np.testing.assert_array_equal(found[1][name], curve)
+
+
+def test_the_files_are_the_same_for_any_number_of_jobs(tmp_path, two, capsys):
+    outputs = []
+    for jobs in ("1", "2", "5"):
+        assert run(tmp_path, two, "--jobs", jobs, cases=TWO) == 0
+        assert sorted(line.split("] ")[1] for line in progress(capsys)) == [
+            f"M/{name}: 2 cases measured" for name in "de"
+        ]
+        outputs.append(files(tmp_path / "out"))
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert_same(written(tmp_path), expected(two))
+
+
+def test_a_failed_run_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, two, capsys):
+    stopped_after_the_first(tmp_path, two)
+    *_, error, kept = capsys.readouterr().out.splitlines()
+    assert error.startswith("trace M/e: the trace cannot be read. Got: ")
+    folder = tmp_path / "out" / "reference_parts"
+    assert kept == f"the traces that were finished are kept in {folder}, and the same command goes on from there"
+    assert run(tmp_path, two, cases=TWO) == 0
+    assert {line.split("] ")[1] for line in progress(capsys)} == {
+        "M/d: 2 cases kept from an earlier run",
+        "M/e: 2 cases measured",
+    }
+    assert_same(written(tmp_path), expected(two))
+
+
+def test_what_was_kept_is_not_measured_again(tmp_path, two):
+    stopped_after_the_first(tmp_path, two)
+    with np.load(tmp_path / PART, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    head = json.loads(arrays["part"].tobytes())
+    head["rows"][1]["calls"] = 4711
+    arrays["part"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
+    arrays["M/d/4/static/par"] = np.arange(3.0)
+    write_series(tmp_path / PART, arrays)
+    assert run(tmp_path, two, cases=TWO) == 0
+    built, curves = written(tmp_path)
+    assert [row["calls"] == 4711 for row in built["cases"]] == [False, True, False, False]
+    assert curves["M/d/4/static/par"].tolist() == [0, 1, 2]
+
+
+COST = grid_mapping()["cost"]
+FEWER = [{"model": "M", "dataset": "d", "ep": [4]}, TWO[1]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "other"),
+    [
+        ({"window": 4}, "window"),
+        ({"latency": 1}, "latency"),
+        ({"cost": COST | {"expert_bytes": 1}}, "cost"),
+        ({"cases": FEWER}, "ep"),
+        ({"window": 4, "latency": 1}, "window, latency"),
+    ],
+)
+def test_a_part_of_another_grid_is_measured_again(tmp_path, two, capsys, changes, other):
+    stopped_after_the_first(tmp_path, two, **changes)
+    capsys.readouterr()
+    assert run(tmp_path, two, "--jobs", "1", cases=TWO) == 0
+    assert progress(capsys)[0] == f"{AGAIN}has another {other}"
+    assert_same(written(tmp_path), expected(two))
+
+
+def test_a_part_of_another_trace_is_measured_again(tmp_path, two, capsys):
+    stopped_after_the_first(tmp_path, two)
+    np.save(two / "M" / "d.npy", HOTNESS + 1)
+    capsys.readouterr()
+    assert run(tmp_path, two, "--jobs", "1", cases=TWO) == 0
+    assert progress(capsys)[0] == f"{AGAIN}has another trace_sha256"
+    assert_same(written(tmp_path), expected(two))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("trace", "M/x", "trace"),
+        ("simulator version", "0", "simulator version"),
+        ("numpy version", "0", "numpy version"),
+        ("tools/reference.py", "0", "tools/reference.py"),
+    ],
+)
+def test_a_part_of_another_program_is_measured_again(tmp_path, two, capsys, name, value, other):
+    stopped_after_the_first(tmp_path, two)
+    with np.load(tmp_path / PART, allow_pickle=False) as archive:
+        head = json.loads(archive["part"].tobytes())
+    head["identity"][name] = value
+    write_series(tmp_path / PART, {"part": np.frombuffer(json.dumps(head).encode(), np.uint8)})
+    capsys.readouterr()
+    assert run(tmp_path, two, "--jobs", "1", cases=TWO) == 0
+    assert progress(capsys)[0] == f"{AGAIN}has another {other}"
+    assert_same(written(tmp_path), expected(two))
+
+
+def half(data):
+    return data[: len(data) // 2]
+
+
+def one_byte_changed(data):
+    place = data.index(b"part.npy") + 60
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [half, one_byte_changed, lambda data: b"", lambda data: b"no archive"])
+def test_a_damaged_part_is_measured_again_with_a_note(tmp_path, two, capsys, damage):
+    stopped_after_the_first(tmp_path, two)
+    (tmp_path / PART).write_bytes(damage((tmp_path / PART).read_bytes()))
+    capsys.readouterr()
+    assert run(tmp_path, two, "--jobs", "1", cases=TWO) == 0
+    first, second = progress(capsys)
+    assert first.startswith(f"{AGAIN}cannot be read (") and second == "[2/2] M/e: 2 cases measured"
+    assert_same(written(tmp_path), expected(two))
+
+
+def test_of_several_errors_the_first_in_the_grids_order_is_told(tmp_path, two, capsys):
+    for name in "de":
+        (two / "M" / f"{name}.npy").write_bytes(b"")
+    for jobs in "12":
+        assert run(tmp_path, two, "--jobs", jobs, cases=TWO) == 2
+        assert capsys.readouterr().out.splitlines()[-1].startswith("trace M/d: the trace cannot be read. ")
+
+
+@pytest.mark.skipif(reference_parts.METHOD != "fork", reason="another process does not have what is replaced here")
+def test_a_process_that_is_killed_is_told_with_the_next_step(tmp_path, two, capsys, monkeypatch):
+    monkeypatch.setattr(reference, "replay", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    assert run(tmp_path, two, "--jobs", "2", cases=TWO) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "reference: a process that measured a trace was ended from outside. Got: no result with --jobs 2. "
+        "Expected: memory for two copies of a trace in each process. Next: use a smaller --jobs."
+    )
+
+
+def test_a_key_is_not_shown_with_a_job():
+    job = reference_parts.Job(None, "M/d", [], Path("traces"), None, b"secret", None)
+    assert "secret" not in repr(job)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file whose reader waits")
+def test_an_interrupted_run_says_in_one_line_what_is_kept_and_goes_on_from_there(tmp_path, two):
+    waits = (tmp_path / PART).with_name("e.npz")
+    waits.parent.mkdir(parents=True)
+    os.mkfifo(waits)
+    line = [sys.executable, str(ROOT / "tools" / "reference.py"), *command(tmp_path, two, "--jobs", "1", cases=TWO)]
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert process.stdout.readline().startswith("note: no manifest.yaml")
+    assert process.stdout.readline() == "[1/2] M/d: 2 cases measured\n"
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output == (
+        f"reference: interrupted; the traces that were finished are kept in {waits.parent.parent},"
+        " and the same command goes on from there\n"
+    )
+    assert sorted(files(tmp_path / "out")) == ["reference_parts/M/d.npz"]
+    waits.unlink()
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "] M/d: 2 cases kept from an earlier run\n" in done.stdout and "] M/e: 2 cases measured\n" in done.stdout
+    assert_same(written(tmp_path), expected(two))
 
 
 # What ships

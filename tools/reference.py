@@ -1,16 +1,20 @@
 """Writes reference_data: DS-EPLB's results on a grid's traces, which every submission is scored against.
 
     python tools/reference.py
-    python tools/reference.py --grid ingestion_program/grid_official.yaml --traces DIR --output DIR
+    python tools/reference.py --grid ingestion_program/grid_official.yaml --traces DIR --output DIR --jobs N
 
 ds_eplb.json has one row per case; series.npz has DS-EPLB's and the static deployment's curves for the page.
+Each trace that is finished is kept in the output's folder reference_parts until the reference is written, so that the
+same command goes on where an earlier one was interrupted, or failed.
+Exit code 0: written. 2: the grid, a trace or the output is wrong. 130: interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "ingestion_program"))
 
-from ingestion import read_manifest, read_yaml  # noqa: E402
+from ingestion import cores, read_manifest, read_yaml  # noqa: E402
 from placement.ds_eplb import ds_eplb  # noqa: E402
 from placement.errors import OrganizerError  # noqa: E402
 from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
@@ -27,57 +31,118 @@ from placement.keys import read_key  # noqa: E402
 from placement.replay import Rebalance, Replay, replay  # noqa: E402
 from placement.result_files import write_json, write_series  # noqa: E402
 from placement.results import identity, mean_par, measures, series, versions  # noqa: E402
-from placement.trace import Trace, check_fits, open_trace  # noqa: E402
+from placement.trace import Trace, find_trace  # noqa: E402
+from progress import end_when_interrupted  # noqa: E402
+from reference_parts import Job, Part, make_parts, not_written  # noqa: E402
+
+PARTS = "reference_parts"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    return run(parse(arguments))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the options; without any, the reference that ships is written."""
     parser = argparse.ArgumentParser(description="Write DS-EPLB's results for a grid.")
     parser.add_argument("--grid", type=Path, default=ROOT / "ingestion_program" / "grid.yaml")
     parser.add_argument("--traces", type=Path, default=ROOT / "sample_traces")
     parser.add_argument("--key", type=Path, help="opens sealed traces: 64 hexadecimal characters")
     parser.add_argument("--output", type=Path, default=ROOT / "reference_data")
+    parser.add_argument(
+        "--jobs", type=int, default=cores(), help="traces measured at the same time (default: all cores)"
+    )
     options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the reference, or say why there is none, and return the exit code."""
     notes: list[str] = []
+    parts = options.output / PARTS
     try:
         grid = grid_from_mapping(read_yaml(options.grid, "grid"))
         manifest = read_manifest(options.traces, notes)
         key = read_key(options.key) if options.key else None
-        reference, curves = build(grid, options.traces, manifest, key)
+        for note in notes:
+            tell(f"note: {note}")
+        reference, curves = build(grid, options.traces, manifest, key, options.jobs, parts, tell)
+        write(options.output, reference, curves)
     except OrganizerError as error:
-        print(error)
+        tell(str(error))
+        if parts.is_dir():
+            tell(how_to_go_on(parts))
         return 2
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_series(options.output / "series.npz", curves)
-    write_json(options.output / "ds_eplb.json", reference)
-    for note in notes:
-        print(f"note: {note}")
-    print(f"wrote {len(reference['cases'])} cases to {options.output}")
+    shutil.rmtree(parts, ignore_errors=True)
+    tell(f"wrote {len(reference['cases'])} cases to {options.output}")
     return 0
 
 
+def tell(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def how_to_go_on(parts: Path) -> str:
+    """What an unfinished run leaves."""
+    return f"the traces that were finished are kept in {parts}, and the same command goes on from there"
+
+
 def build(
-    grid: Grid, traces: Path, manifest: Mapping[str, Any] | None, key: bytes | None = None
+    grid: Grid,
+    traces: Path,
+    manifest: Mapping[str, Any] | None,
+    key: bytes | None = None,
+    jobs: int = 1,
+    parts: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The content of ds_eplb.json and of series.npz; key opens sealed traces. Raises OrganizerError."""
-    rows: list[dict[str, Any]] = []
-    curves: dict[str, np.ndarray] = {}
-    provenance: dict[str, Any] = {}
-    for cases in grid.by_trace():
-        name = f"{cases[0].model}/{cases[0].dataset}"
-        trace = open_trace(traces, cases[0].model, cases[0].dataset, manifest, key)
-        check_fits(trace, f"trace {name}", cases[0].layers, cases[0].experts, grid.window)
+    """The content of ds_eplb.json and of series.npz, the same whatever `jobs` is; key opens sealed traces.
+
+    parts: folder for what is finished, which a later call uses; tell: called with a line per finished trace.
+    Raises OrganizerError.
+    """
+    groups: dict[str, list[Case]] = {}
+    for case in grid.cases:
+        groups.setdefault(f"{case.model}/{case.dataset}", []).append(case)
+    for cases in groups.values():
+        find_trace(traces, cases[0].model, cases[0].dataset)
+    work = [Job(grid, name, cases, traces, manifest, key, parts) for name, cases in groups.items()]
+    made = make_parts(work, measure, jobs, tell)
+    rows = {(row["model"], row["dataset"], row["ep"]): row for part in made for row in part.rows}
+    provenance = {}
+    for name in groups:
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
-        for case in cases:
-            baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
-            rows.append(row(case, grid, trace, baseline, static))
-            place = f"{name}/{case.ep}"
-            curves |= {f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()}
-            curves[f"{place}/static/par"] = series(static)["par"]
     written_by = "tools/reference.py: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
     head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
-    return head | {"cases": rows}, curves
+    in_order = [rows[case.model, case.dataset, case.ep] for case in grid.cases]
+    return head | {"cases": in_order}, {name: curve for part in made for name, curve in part.curves.items()}
+
+
+def write(output: Path, reference: Mapping[str, Any], curves: Mapping[str, np.ndarray]) -> None:
+    """Write both files. Raises OrganizerError when that is not possible."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_series(output / "series.npz", curves)
+        write_json(output / "ds_eplb.json", reference)
+    except OSError as error:
+        raise not_written(error, output) from None
+
+
+def measure(job: Job, trace: Trace) -> Part:
+    """Rows and curves of a trace's cases. Raises OrganizerError."""
+    part = Part([], {})
+    for case in job.cases:
+        baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
+        part.rows.append(row(case, job.grid, trace, baseline, static))
+        place = f"{job.name}/{case.ep}"
+        part.curves.update({f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()})
+        part.curves[f"{place}/static/par"] = series(static)["par"]
+    return part
 
 
 def row(case: Case, grid: Grid, trace: Trace, baseline: Replay, static: Replay) -> dict[str, Any]:
@@ -110,4 +175,6 @@ def decline(start: int, stop: int, deployment: np.ndarray, iteration: int) -> No
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    settings = parse(None)
+    end_when_interrupted(f"reference: interrupted; {how_to_go_on(settings.output / PARTS)}")
+    sys.exit(run(settings))

@@ -35,6 +35,7 @@ KIT = (
     "tools/plain_trace.py",
     "tools/sealing.py",
     "tools/reference.py",
+    "tools/reference_parts.py",
 )
 PUBLIC_GRIDS = ("ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml")
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")
