@@ -1,0 +1,73 @@
+"""Every command of tools/conversion/README.md is executed, in its order, on small dumps of each form."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "tools" / "conversion" / "README.md"
+COUNTS = np.random.default_rng(10).integers(1, 50, (6, 2, 8)).astype(np.int32)
+# What each command makes, in the README's order.
+MADE = ["DS-R1/chat", "DS-R1/full", "DS-R1/unlimited", "DS-R1/passes", "DS-R1/cut"]
+MADE += ["Qwen3/chat", "Qwen3/ids", "DS-R1/adrs", "Qwen3/array"]
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the dumps that the README's commands name."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("stat", "per_pass", "cut"):
+        (folder / "dumps" / name).mkdir(parents=True)
+    (folder / "requests").mkdir()
+    (folder / "ids_only").mkdir()
+    padded = np.concatenate([COUNTS, COUNTS[:1] * 0])
+    np.savez(folder / "dumps" / "stat" / "expert_distribution_recorder_1.5.npz", logical_count=padded)
+    np.savez(folder / "dumps" / "full.npz", logical_count=COUNTS)
+    for rank in range(2):
+        for name, passes in (("per_pass", 6), ("cut", 5 + rank)):
+            columns = {"forward_pass_id": np.arange(passes), "rank": rank, "global_physical_count": COUNTS[:passes]}
+            path = folder / "dumps" / name / f"expert_distribution_recorder_1.5_{rank}.npz"
+            np.savez(path, last_physical_to_logical_map=np.tile(np.arange(8), (2, 1)), **columns)
+    ids = np.tile(np.array([[1, 2], [3, 4]], np.int16), (7, 1, 1))
+    for index in range(3):
+        np.savez(folder / "requests" / f"request_{index}.npz", routed_experts=ids, prompt_len=4)
+        np.save(folder / "ids_only" / f"request_{index}.npy", ids)
+    history = {"load_history": [{"logical_expert_load": step.tolist()} for step in COUNTS]}
+    (folder / "expert-load.json").write_text(json.dumps(history), encoding="utf-8")
+    np.save(folder / "counts.npy", COUNTS.transpose(1, 0, 2))
+    return folder
+
+
+def test_every_command_of_the_readme_runs(world: Path) -> None:
+    lines = commands()
+    assert len(lines) == len(MADE) + 1  # the last replaces the one before
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:3] == ["python", "tools/traces.py", "convert"]
+        command = [sys.executable, str(ROOT / words[1]), *words[2:]]
+        done = subprocess.run(command, cwd=world, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    listed = yaml.safe_load((world / "traces" / "manifest.yaml").read_text(encoding="utf-8"))["traces"]
+    assert list(listed) == MADE
+    verify = [sys.executable, str(ROOT / "tools" / "traces.py"), "verify", "--traces", "traces"]
+    assert subprocess.run(verify, cwd=world, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("form", ["sglang", "vllm", "adrs", "npy"])
+def test_the_readme_has_a_section_for_each_form(form: str) -> None:
+    assert f"\n## {form}: " in README.read_text(encoding="utf-8")
+    assert any(f"--from {form} " in line for line in commands())

@@ -1,0 +1,31 @@
+"""Errors of a dump file as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from placement.errors import OrganizerError
+
+
+def pickled(path: Path, may_be_allowed: bool = True) -> OrganizerError:
+    """The error for a file that holds pickled objects; may_be_allowed: --allow-pickle is an option of its form."""
+    allow = "; or, if you trust the file, give --allow-pickle: unpickling runs any code that its author put into it"
+    return OrganizerError(
+        "the file holds pickled objects",
+        got="objects that only unpickling can make",
+        expected="arrays, numbers, texts and lists",
+        next_step="export arrays only" + (allow if may_be_allowed else ""),
+        where=path.name,
+    )
+
+
+def unreadable(path: Path, error: Exception) -> OrganizerError:
+    """The error for a damaged file."""
+    line = (str(error).splitlines() or [""])[0]
+    return OrganizerError(
+        "the file cannot be read",
+        got=f"{type(error).__name__}: {line}",
+        expected=f"a complete {path.suffix} file",
+        next_step="copy it again",
+        where=path.name,
+    )

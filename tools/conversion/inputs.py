@@ -1,0 +1,65 @@
+"""Input files: given one by one or as folders, in an order that the person can foresee."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from placement.errors import OrganizerError
+
+# Times such as 1723.5 and counters such as 10 compare as the numbers they are.
+NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
+
+
+def input_files(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """The files, those of a folder in natural order of their names.
+
+    Raises OrganizerError for a missing path, another suffix, a folder without such files, and a file that is there
+    twice, itself or in another form.
+    """
+    files = [file for path in paths for file in (_in_folder(path, suffixes) if path.is_dir() else [path])]
+    for file in files:
+        if not file.is_file():
+            raise _wrong(f"there is no file {file}", "nothing", "a file or a folder of them", "correct the path")
+        if file.suffix not in suffixes:
+            expected = f"{', '.join(suffixes)} for this --from"
+            raise _wrong("the file's form is not read", file.name, expected, "choose another --from, or export again")
+    _refuse_twice(files)
+    return files
+
+
+def natural(name: str) -> list[tuple[int, float, str]]:
+    """Sorting key: `request_2` before `request_10`."""
+    parts = NUMBER.split(name)
+    return [(0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts) if part]
+
+
+def one_file(paths: Sequence[Path], suffixes: Sequence[str]) -> Path:
+    """The only file. Raises OrganizerError as input_files does, and when there are several."""
+    files = input_files(paths, suffixes)
+    if len(files) > 1:
+        names = f"{len(files)} files, {files[0].name} the first"
+        raise _wrong("only one file can be converted", names, "one file for this --from", "convert them one by one")
+    return files[0]
+
+
+def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()]
+    if not found:
+        expected = f"files of the form {', '.join(suffixes)}"
+        raise _wrong(f"there is nothing to convert in {folder}", "no such file", expected, "correct the path")
+    return sorted(found, key=lambda path: (natural(path.stem), path.suffix))
+
+
+def _refuse_twice(files: list[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for file in files:
+        known = seen.setdefault(file.resolve().with_suffix(""), file)
+        if known is not file:
+            names = f"{known.name} and {file.name}"
+            raise _wrong("a dump is there twice", names, "each dump once", "leave one of the two out")
+
+
+def _wrong(what: str, got: str, expected: str, next_step: str) -> OrganizerError:
+    return OrganizerError(what, got, expected, next_step, "input")
