@@ -1,0 +1,72 @@
+"""One trace's page: a single HTML file without remote assets, everything that names a trace escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from .glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
+from .plots import Plot
+from .tables import (
+    autocorrelation_table,
+    balance_table,
+    headline,
+    layer_table,
+    neighbour_table,
+    number,
+    spectrum_table,
+    variation_table,
+)
+
+TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+NO_PLOTS = "Without matplotlib there are no plots: install the extra, pip install -e '.[plots]', and run again."
+
+
+def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
+    """The page of a summary; plots: None where matplotlib is not installed."""
+    curves = (spectrum_table, neighbour_table, variation_table, autocorrelation_table)
+    versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
+    return TEMPLATE.substitute(
+        title=escape(f"Trace statistics: {summary['trace']}"),
+        headline=escape(headline(summary)),
+        origin=escape(f"Origin: {summary['origin']}. Values' sha256: {summary['sha256']}."),
+        balance=_table(*balance_table(summary)),
+        layers=_table(*layer_table(summary)),
+        plots=_plots(plots),
+        curves="\n".join(_table(*table(summary)) for table in curves),
+        every_layer=_every_layer(summary["layers"]),
+        glossary="\n".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>"
+            for name, meaning in {**LAYER_FIGURES, **TRACE_FIGURES, **BALANCE_FIGURES}.items()
+        ),
+        receipt=escape(versions),
+    )
+
+
+def _plots(plots: Sequence[Plot] | None) -> str:
+    if plots is None:
+        return f"<p>{escape(NO_PLOTS)}</p>"
+    figures = [
+        f"<figure><figcaption>{escape(plot.title)}</figcaption>"
+        # An image of its own keeps the plots' ids apart and their namespaces out of the page.
+        f'<img alt="Plot: {escape(plot.title)}; its figures are in the tables of this page and the JSON file"'
+        f' width="432" height="245" src="data:image/svg+xml;base64,{base64.b64encode(plot.svg).decode("ascii")}">'
+        "</figure>"
+        for plot in plots
+    ]
+    return '<div class="plots">\n' + "\n".join(figures) + "\n</div>"
+
+
+def _every_layer(layers: Mapping[str, Sequence[float | None]]) -> str:
+    rows = [(str(index), *map(number, row)) for index, row in enumerate(zip(*layers.values(), strict=True))]
+    return f"<details><summary>{len(rows)} layers</summary>\n{_table(('layer', *layers), rows)}\n</details>"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'

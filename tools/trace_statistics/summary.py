@@ -1,0 +1,139 @@
+"""All figures of one trace, as plain numbers that JSON can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from placement.results import versions
+from placement.trace import Trace
+
+from .balance_summary import EpBalance, ep_balance
+from .blocks import block_sums, shares
+from .dispersion import over_dispersion
+from .drift import deviation_autocorrelation, total_variation
+from .skew import DISTANCES, layer_skew, neighbour_correlation
+from .slow import COMPONENTS, slow_spectrum
+
+SLOW_BLOCK = 64
+FAST_BLOCK = 16
+CURVE_POINTS = 256
+# Two slow blocks.
+SMALLEST_TRACE = 2 * SLOW_BLOCK
+
+
+def summarise(trace: Trace, name: str, window: int, eps: Sequence[int], origin: str = "not stated") -> dict[str, Any]:
+    """Measure a trace. name: <model>/<dataset>; every ep divides the experts.
+
+    The trace has at least SMALLEST_TRACE and window + 2 iterations; the window is at least FAST_BLOCK. Counts are those
+    that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists and mappings;
+    what has no value is None. Works on a layer or a block at a time.
+    """
+    # A view: the blocks and layers that the functions take are contiguous in it.
+    hotness = trace.expert_major.transpose(2, 0, 1)
+    loads = hotness.sum(axis=0, dtype=np.int64)
+    slow = slow_spectrum(hotness, SLOW_BLOCK)
+    halves = total_variation(block_sums(hotness, half_window(trace, window)), [1])
+    balances = [ep_balance(trace, name, ep, window) for ep in eps]
+    layers = layer_skew(loads) | {
+        "over_dispersion": over_dispersion(hotness, FAST_BLOCK),
+        "over_dispersion_window": over_dispersion(hotness, window),
+        "slow_sigma": np.sqrt(np.maximum(slow.variance, 0)),
+        "half_window_tv": halves.raw[0],
+        "half_window_tv_excess": halves.excess[0],
+        "half_window_tv_largest": halves.largest[0],
+    }
+    for balance in balances:
+        layers[f"static_par_{balance.ep}"] = balance.static_layers
+        layers[f"ds_eplb_par_{balance.ep}"] = balance.ds_eplb_layers
+    iteration_lags = _doublings(trace.iterations // 2)
+    return plain(
+        {
+            "trace": name,
+            "shape": [trace.iterations, trace.layers, trace.experts],
+            "sha256": trace.sha256,
+            "origin": origin,
+            "window": window,
+            "versions": versions(),
+            "counts": {
+                "per_iteration": trace.totals.mean(),
+                "spread": trace.totals[0].std() / trace.totals[0].mean(),
+                "of_one": sum(int(np.count_nonzero(layer == 1)) for layer in trace.expert_major) / hotness.size,
+            },
+            "layers": layers,
+            "ranks": _ranks(loads),
+            "neighbours": {"distances": DISTANCES, "correlation": _mean(neighbour_correlation(loads), axis=0)},
+            "total_variation": _variation(hotness, window),
+            "autocorrelation": {
+                "lags": iteration_lags,
+                "correlation": _mean(deviation_autocorrelation(hotness, iteration_lags), axis=1),
+                "slow_lags": np.arange(len(slow.autocorrelation)) * SLOW_BLOCK,
+                "slow_correlation": slow.autocorrelation,
+            },
+            "spectrum": {
+                "block": SLOW_BLOCK,
+                "variance": slow.variance.sum(),
+                "noise": slow.noise.sum(),
+                "components": COMPONENTS,
+                "shares": slow.shares,
+                "shifted_shares": slow.shifted_shares,
+                "eigenvalues": slow.eigenvalues[:32],
+            },
+            "balance": [_balance(balance) for balance in balances],
+        }
+    )
+
+
+def half_window(trace: Trace, window: int) -> int:
+    """Iterations of half a window, as long as the trace has two of them."""
+    return max(min(window, trace.iterations) // 2, 1)
+
+
+def plain(value: Any) -> Any:
+    """The value with arrays as lists, floats of six significant digits, and None for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _variation(hotness: np.ndarray, window: int) -> dict[str, Any]:
+    # An eighth of a window: fine enough for the lags, coarse enough for the noise.
+    block = min(max(window // 8, 1), len(hotness) // 2)
+    counts = block_sums(hotness, block)
+    lags = _doublings(max(len(counts) // 2, 1))
+    found = total_variation(counts, lags)
+    means = {part: getattr(found, part).mean(axis=1) for part in ("raw", "noise", "excess")}
+    return {"block": block, "lags": [lag * block for lag in lags], **means}
+
+
+def _ranks(loads: np.ndarray) -> dict[str, Any]:
+    """Load over the mean by rank: median, least and greatest of the layers."""
+    falling = np.sort(shares(loads), axis=1)[:, ::-1] * loads.shape[1]
+    return {"median": np.median(falling, axis=0), "least": falling.min(axis=0), "greatest": falling.max(axis=0)}
+
+
+def _balance(balance: EpBalance) -> dict[str, Any]:
+    fields = balance._asdict()
+    for field in ("static_layers", "ds_eplb_layers"):
+        del fields[field]
+    for field in ("static_curve", "ds_eplb_curve"):
+        fields[field] = [part.mean() for part in np.array_split(fields[field], min(CURVE_POINTS, len(fields[field])))]
+    return fields
+
+
+def _doublings(largest: int) -> list[int]:
+    return [2**power for power in range(largest.bit_length())]
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean of what is not NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    counts = known.sum(axis=axis)
+    return np.where(counts, np.where(known, values, 0).sum(axis=axis) / np.maximum(counts, 1), np.nan)

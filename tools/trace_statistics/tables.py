@@ -1,0 +1,114 @@
+"""The figures of a summary as rows of text, and the layers' as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .glossary import LAYER_FIGURES
+
+Table = tuple[Sequence[str], list[Sequence[str]]]
+
+
+def number(value: float | None) -> str:
+    """A figure in a table: integers whole, floats with four decimals, a dash for none."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def layer_table(summary: Mapping[str, Any]) -> Table:
+    """Mean, least and greatest of the layers' figures."""
+    rows = []
+    for name in LAYER_FIGURES:
+        known = [value for value in summary["layers"][name] if value is not None]
+        extent = (sum(known) / len(known), min(known), max(known)) if known else (None, None, None)
+        rows.append((name, *map(number, map(_float, extent))))
+    return ("per layer", "mean", "least", "greatest"), rows
+
+
+def balance_table(summary: Mapping[str, Any]) -> Table:
+    """A row for each ep."""
+    fields = ("ep", "static", "ds_eplb", "transmit_amount", "after_first", "clairvoyant", "packed")
+    rows = [tuple(number(balance[field]) for field in fields) for balance in summary["balance"]]
+    return ("ep", "static", "DS-EPLB", "transmit", "after first", "clairvoyant 128", "packed"), rows
+
+
+def neighbour_table(summary: Mapping[str, Any]) -> Table:
+    """Correlation of log loads by distance of ids."""
+    return _pairs("ids apart", "correlation", summary["neighbours"], ("distances", "correlation"))
+
+
+def variation_table(summary: Mapping[str, Any]) -> Table:
+    """Total variation by lag."""
+    found = summary["total_variation"]
+    heading = (f"lag of blocks of {found['block']}", "total variation", "noise", "excess")
+    columns = [map(number, found[part]) for part in ("lags", "raw", "noise", "excess")]
+    return heading, list(zip(*columns, strict=True))
+
+
+def autocorrelation_table(summary: Mapping[str, Any]) -> Table:
+    """Autocorrelation by lag; the slow one where its lags meet those of single iterations."""
+    found = summary["autocorrelation"]
+    slow = dict(zip(found["slow_lags"], found["slow_correlation"], strict=True))
+    rows = [
+        (number(lag), number(value), number(slow.get(lag)))
+        for lag, value in zip(found["lags"], found["correlation"], strict=True)
+    ]
+    return ("lag", "single iterations", "slow part"), rows
+
+
+def spectrum_table(summary: Mapping[str, Any]) -> Table:
+    """Parts of the slow variance by number of components."""
+    found = summary["spectrum"]
+    columns = [map(number, found[part]) for part in ("components", "shares", "shifted_shares")]
+    return ("components", "part of the slow variance", "experts shifted in time"), list(zip(*columns, strict=True))
+
+
+def terminal(summary: Mapping[str, Any]) -> str:
+    """The compact table of the command line."""
+    blocks = [headline(summary)]
+    for table in (layer_table, balance_table, spectrum_table, neighbour_table, variation_table, autocorrelation_table):
+        blocks.append(_aligned(*table(summary)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """The trace, its shape and its counts in a line."""
+    counts = summary["counts"]
+    return (
+        f"{summary['trace']} {summary['shape']}, window {summary['window']}: {counts['per_iteration']:.0f} counts per"
+        f" layer and iteration (relative spread {counts['spread']:.3f}), values of one {100 * counts['of_one']:.2f} %"
+    )
+
+
+def layers_csv(summary: Mapping[str, Any]) -> str:
+    """A row for each layer, a column for each figure; empty where there is none."""
+    layers = summary["layers"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["layer", *layers])
+    # csv writes None as an empty field.
+    writer.writerows([index, *row] for index, row in enumerate(zip(*layers.values(), strict=True)))
+    return buffer.getvalue()
+
+
+def _pairs(first: str, second: str, found: Mapping[str, Any], keys: tuple[str, str]) -> Table:
+    return (first, second), list(zip(*(map(number, found[key]) for key in keys), strict=True))
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _aligned(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    )
