@@ -27,7 +27,8 @@ lint: $(READY)
 reference: $(READY)
 	$(VENV)/bin/python tools/reference.py
 
-# Some four minutes, most of them for traces of full size, which are generated once; `--quick` needs none.
+# Some four minutes, most of them for traces of full size (2.2 GB in output/benchmark/traces), which are generated once;
+# `tools/benchmark.py --quick` needs none.
 benchmark: $(READY)
 	$(VENV)/bin/python tools/benchmark.py
 

@@ -2,12 +2,19 @@
 
 import itertools
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import benchmark
 from benchmarking import clock, memory, plain, table, whole_grid
+from cases import grid_mapping
+from placement.errors import OrganizerError
+from placement.grid import grid_from_mapping
 
 
 def test_the_median_of_all_calls_counts(monkeypatch):
@@ -28,7 +35,7 @@ def test_a_slice_is_scaled_to_the_whole_trace(monkeypatch, function):
         assert plain.numpy_loop_seconds(stored, np.array([[0, 1, 1], [2, 3, 3]])) == 192 / 96 * 8 / 4
 
 
-def test_the_hash_of_a_run_leaves_out_its_clocks_and_nothing_else(tmp_path):
+def test_the_hash_of_a_run_leaves_out_clocks_and_takes_in_what_was_measured(tmp_path):
     def hashed(**changes):
         case = {"mean_par": 1.5, "policy_seconds": 0.1, "slowest_call_seconds": 0.1} | changes
         (tmp_path / "results.json").write_text(json.dumps({"cases": [case], "duration_seconds": len(changes)}))
@@ -43,12 +50,168 @@ def test_the_hash_of_a_run_leaves_out_its_clocks_and_nothing_else(tmp_path):
     assert hashed() != before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the sizes of processes are read from /proc")
-def test_peak_memory_counts_what_children_hold():
-    # Works for as long as several looks take.
-    child = "import hashlib; held = b'x' * 80_000_000; [hashlib.sha256(held) for _ in range(10)]"
+needs_proc = pytest.mark.skipif(not memory.CHILDREN.exists(), reason="sizes and children are read from /proc")
+
+
+@needs_proc
+def test_the_memory_of_children_counts():
+    child = "import sys; held = b'x' * 80_000_000; print('held', flush=True); sys.stdin.read()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    assert 80_000_000 < memory.peak_memory([sys.executable, "-c", parent]) < 200_000_000
+    command = [sys.executable, "-c", parent]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        assert 80_000_000 < memory.family_bytes(process.pid) < 200_000_000
+        process.stdin.close()
+
+
+def test_the_memory_of_a_process_that_has_ended_is_nothing():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+        assert memory.family_bytes(process.pid) == 0
+
+
+@needs_proc
+def test_the_largest_look_counts_to_the_end_of_the_command(monkeypatch, tmp_path):
+    os.mkfifo(tmp_path / "end")
+    looks = []
+
+    def look(pid):
+        looks.append(pid)
+        if len(looks) == 3:
+            # Opening it lets the command end.
+            (tmp_path / "end").write_text("")
+        return {1: 3, 2: 9}.get(len(looks), 4)
+
+    monkeypatch.setattr(memory, "family_bytes", look)
+    command = [sys.executable, "-c", f"open({str(tmp_path / 'end')!r}).read()"]
+    assert memory.peak_memory(command) == 9
+
+
+@needs_proc
+def test_peak_memory_is_unknown_when_a_living_process_cannot_be_read(monkeypatch):
+    read_text = Path.read_text
+
+    def refused(path, *arguments, **keywords):
+        if path.name == "smaps_rollup":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert memory.peak_memory([sys.executable, "-c", ""]) is None
+
+
+def test_peak_memory_is_unknown_where_the_kernel_does_not_tell_of_children(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "CHILDREN", tmp_path / "children")
+    assert memory.peak_memory([sys.executable, "-c", ""]) is None
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_command_that_fails_has_no_peak(monkeypatch, tmp_path, told):
+    monkeypatch.setattr(memory, "CHILDREN", tmp_path if told else tmp_path / "children")
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        memory.peak_memory([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a thread cannot be kept on a core")
+def test_one_core_is_used_inside_and_the_former_ones_afterwards():
+    before = os.sched_getaffinity(0)
+
+    @clock.one_core()
+    def fails():
+        raise KeyError(len(os.sched_getaffinity(0)))
+
+    with pytest.raises(KeyError, match=r"^1$"):
+        fails()
+    assert os.sched_getaffinity(0) == before
+
+
+def test_without_affinity_every_core_stays(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    with clock.one_core():
+        pass
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """Runs main with a made-up measurement; gives the exit code, the traces measured and those generated into."""
+
+    def run(*arguments, hashes=("a", "a"), error=None):
+        folders = {"measured": None, "generated": None}
+
+        def measure(grid, grid_path, traces, output, jobs, times):
+            folders["measured"] = traces
+            if error:
+                raise error
+            return {"grid": [{"measured_sha256": digest} for digest in hashes]}
+
+        monkeypatch.setattr(benchmark, "measure", measure)
+        monkeypatch.setattr(benchmark, "make_traces", lambda grid, folder: folders.update(generated=folder))
+        return benchmark.main([*arguments, "--output", str(tmp_path / "output")]), folders
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hashes", "code", "last"),
+    [
+        ((), ("a", "a"), 0, "Results are the same with --jobs 1, 2."),
+        (("--quick",), ("a", "a", "a"), 0, "Results are the same with --jobs 1, 2, 7."),
+        (("--quick",), ("a", "a", "b"), 1, "Results DIFFER with --jobs 1, 2, 7."),
+    ],
+)
+def test_results_that_depend_on_the_number_of_jobs_are_an_error(
+    command, capsys, tmp_path, arguments, hashes, code, last
+):
+    assert command(*arguments, hashes=hashes)[0] == code
+    assert capsys.readouterr().out.splitlines()[-1] == last
+    written = json.loads((tmp_path / "output" / "benchmark.json").read_text())
+    assert [run["measured_sha256"] for run in written["grid"]] == list(hashes)
+
+
+@pytest.mark.parametrize(
+    "error", [OrganizerError("it is so", "a", "b", "c", where="d"), subprocess.CalledProcessError(2, "x")]
+)
+def test_what_cannot_be_measured_ends_with_2(command, capsys, tmp_path, error):
+    assert command(error=error)[0] == 2
+    assert capsys.readouterr().out == f"{error}\n"
+    assert not (tmp_path / "output").exists()
+
+
+def test_traces_are_generated_only_into_the_benchmarks_own_folder(command, tmp_path):
+    own = benchmark.ROOT / "output" / "benchmark" / "traces"
+    assert command()[1] == {"measured": own, "generated": own}
+    assert command("--quick")[1] == {"measured": benchmark.ROOT / "sample_traces", "generated": None}
+    assert command("--traces", str(tmp_path))[1] == {"measured": tmp_path, "generated": None}
+
+
+def test_only_missing_traces_are_generated(monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(benchmark.subprocess, "run", lambda command, check: commands.append(command))
+    cases = [{"model": "M", "dataset": name, "ep": [1, 2]} for name in ("there", "b", "c")]
+    grid = grid_from_mapping(grid_mapping(models={"M": {"layers": 1, "experts": 2}}, cases=cases))
+    (tmp_path / "M").mkdir()
+    (tmp_path / "M" / "there.npy").touch()
+    benchmark.make_traces(grid, tmp_path)
+    assert [command[2:] for command in commands] == [["generate", "--output", str(tmp_path), "--profile", "M/b", "M/c"]]
+    for name in ("b", "c"):
+        (tmp_path / "M" / f"{name}.npy").touch()
+    benchmark.make_traces(grid, tmp_path)
+    assert len(commands) == 1
+
+
+def test_a_folder_without_traces_is_refused_and_stays_empty(capsys, tmp_path):
+    (tmp_path / "traces").mkdir()
+    arguments = ["--traces", str(tmp_path / "traces"), "--output", str(tmp_path / "output")]
+    assert benchmark.main(arguments) == 2
+    assert "the trace is missing" in capsys.readouterr().out
+    assert list((tmp_path / "traces").iterdir()) == []
+
+
+def test_quick_takes_no_other_traces(capsys, tmp_path):
+    with pytest.raises(SystemExit) as refused:
+        benchmark.main(["--quick", "--traces", str(tmp_path)])
+    assert refused.value.code == 2
+    assert "--quick measures the sample traces; leave --traces out" in capsys.readouterr().err
 
 
 def test_tables_show_megabytes_and_say_what_is_not_known():

@@ -82,6 +82,26 @@ def test_the_type_of_the_weights_does_not_matter_and_they_are_not_changed(dtype)
     assert np.array_equal(given, weights) and given.dtype == dtype
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf, 1e39])
+def test_weights_that_are_not_finite_in_float32_are_refused(weight):
+    with pytest.raises(ValueError, match=r"^weights must be finite$"):
+        ds_eplb(np.array([[1.0, 2.0], [3.0, weight]]), 2, 2)
+
+
+@pytest.mark.parametrize(("redundant", "devices"), [(3, 4), (0, 3), (1, 2)])
+def test_replicas_that_do_not_fill_the_devices_evenly_are_refused(redundant, devices):
+    text = rf"^8 experts and {redundant} redundant ones do not fill {devices} devices evenly$"
+    with pytest.raises(ValueError, match=text):
+        ds_eplb(np.ones((2, 8)), devices, redundant)
+
+
+def test_a_window_that_was_not_summed_is_refused():
+    text = r"^weights must be \[layer, expert\], got shape \[3, 2, 8\]; sum over the window first$"
+    with pytest.raises(ValueError, match=text):
+        ds_eplb(np.ones((3, 2, 8)), 2, 2)
+
+
 # float32: tables that double precision would plan otherwise, pinned so that every numpy gives them
 
 

@@ -1,9 +1,11 @@
 """Measures the simulator's speed on this machine: everything in one run, with ratios that travel.
 
     python tools/benchmark.py --quick        the sample grid on the traces that ship, about a minute
-    python tools/benchmark.py                the official grid; full-size traces are generated where there are none
+    python tools/benchmark.py                the official grid on traces of full size, which are generated once:
+                                             2.2 GB in output/benchmark/traces
+    python tools/benchmark.py --traces DIR   the official grid on traces that are there; nothing is written to DIR
 
-A pass is one sum over a trace in memory. The tables go to the terminal, all numbers to a JSON file.
+A pass is numpy's sum of a whole trace in memory. The tables go to the terminal, all numbers to a JSON file.
 """
 
 from __future__ import annotations
@@ -27,63 +29,95 @@ from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCA
 from benchmarking.whole_grid import grid_costs  # noqa: E402
 from ingestion import cores, read_yaml  # noqa: E402
 from placement.errors import OrganizerError  # noqa: E402
-from placement.grid import Grid, grid_from_mapping  # noqa: E402
+from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
 from placement.results import versions  # noqa: E402
-from placement.sandbox import hide_process  # noqa: E402
-from traces import FULL_ITERATIONS  # noqa: E402
+from placement.trace import find_trace  # noqa: E402
 
+OUTPUT = ROOT / "output" / "benchmark"
+# The only folder that traces are generated into.
+FULL_TRACES = OUTPUT / "traces"
 JOBS = (1, 2)
+# One for every case as well: more than the sample grid has traces.
+QUICK_JOBS = (1, 2, 7)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 when `jobs` changes a result, 2 when it cannot measure."""
     parser = argparse.ArgumentParser(description="Measure the simulator's speed on this machine.")
     parser.add_argument("--quick", action="store_true", help="the sample grid on the sample traces, medians of three")
-    parser.add_argument("--traces", type=Path, default=ROOT / "output" / "benchmark" / "traces")
-    parser.add_argument("--output", type=Path, default=ROOT / "output" / "benchmark", help="takes benchmark.json")
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        metavar="FOLDER",
+        help="the official grid's traces, only read (default: output/benchmark/traces, generated once: 2.2 GB)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT,
+        metavar="FOLDER",
+        help="takes benchmark.json, and a run's results in grid/",
+    )
     options = parser.parse_args(arguments)
+    if options.quick and options.traces is not None:
+        parser.error("--quick measures the sample traces; leave --traces out")
     grid_path = ROOT / "ingestion_program" / ("grid.yaml" if options.quick else "grid_official.yaml")
-    traces = ROOT / "sample_traces" if options.quick else options.traces
+    traces = ROOT / "sample_traces" if options.quick else options.traces or FULL_TRACES
+    jobs, times = (QUICK_JOBS, 3) if options.quick else (JOBS, 5)
     try:
         grid = grid_from_mapping(read_yaml(grid_path, "grid"))
-        if not options.quick:
+        if options.traces is None and not options.quick:
             make_traces(grid, traces)
-        found = measure(grid, grid_path, traces, options.output, times=3 if options.quick else 5)
+        found = measure(grid, grid_path, traces, options.output, jobs, times)
     except (OrganizerError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
+    options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "benchmark.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     same = len({run["measured_sha256"] for run in found["grid"]}) == 1
-    print("Results are the same at every number of jobs." if same else "RESULTS DIFFER between numbers of jobs.")
+    print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, jobs))}.")
     return 0 if same else 1
 
 
 def make_traces(grid: Grid, folder: Path) -> None:
-    """Generate the grid's traces where they are missing. Raises CalledProcessError."""
-    for seed, (first, *_) in enumerate(grid.by_trace(), start=1):
-        if not (folder / first.model / f"{first.dataset}.npy").exists():
-            command = [sys.executable, str(ROOT / "tools" / "traces.py"), "generate", "--output", str(folder)]
-            command += ["--model", first.model, "--dataset", first.dataset, "--seed", str(seed), "--format", "npy"]
-            subprocess.run([*command, "--iterations", str(FULL_ITERATIONS[first.model])], check=True)
+    """Generate the traces of a grid that are missing, from the profiles of their names. Raises CalledProcessError."""
+    names = [f"{first.model}/{first.dataset}" for first, *_ in grid.by_trace()]
+    missing = [name for name in names if not (folder / f"{name}.npy").exists()]
+    if missing:
+        command = [sys.executable, str(ROOT / "tools" / "traces.py"), "generate", "--output", str(folder)]
+        subprocess.run([*command, "--profile", *missing], check=True)
 
 
-def measure(grid: Grid, grid_path: Path, traces: Path, output: Path, times: int) -> dict[str, Any]:
-    """Measure everything, print each table as it is ready, and return all numbers. Raises OrganizerError."""
+def measure(
+    grid: Grid, grid_path: Path, traces: Path, output: Path, jobs: tuple[int, ...], times: int
+) -> dict[str, Any]:
+    """Measure everything, print each table as it is ready, and return all numbers.
+
+    Raises OrganizerError, and CalledProcessError when the grid cannot be run.
+    """
     found: dict[str, Any] = {"machine": machine(), "grid_name": grid.name}
-    print(f"{found['machine']['text']}; grid {grid.name}, medians of {times}\n", flush=True)
+    print(
+        f"{found['machine']['text']}; grid {grid.name}, medians of {times}, traces and replays on one core\n",
+        flush=True,
+    )
     found["cases"], found["boundary"] = [], []
     # One trace of each model: all traces of a model have one size.
-    for cases in {cases[0].model: cases for cases in reversed(grid.by_trace())}.values():
+    one_trace: dict[str, list[Case]] = {}
+    for cases in grid.by_trace():
+        one_trace.setdefault(cases[0].model, cases)
+    for cases in one_trace.values():
         rows, trace = trace_costs(traces, cases, times)
         found["cases"] += rows
         policy = ROOT / "starting_kit" / "policies" / "static"
         found["boundary"].append(boundary_costs(policy, cases[0], trace, grid, times))
         del trace
     show(found["cases"], CASE_COLUMNS)
+    if any(find_trace(traces, cases[0].model, cases[0].dataset).suffix == ".npz" for cases in one_trace.values()):
+        print("Opening includes unpacking: a trace in an .npz file is compressed.\n")
     show(found["boundary"], BOUNDARY_COLUMNS)
     found["scaling"] = scaling_costs(times)
     show(found["scaling"], SCALING_COLUMNS)
-    found["grid"] = [grid_costs(grid_path, traces, output / "grid", jobs) for jobs in JOBS]
+    found["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in jobs]
     show(found["grid"], GRID_COLUMNS)
     return found
 
@@ -111,5 +145,4 @@ def _lines(path: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    hide_process()
     sys.exit(main())

@@ -13,11 +13,17 @@ def ds_eplb(weights: np.ndarray, devices: int, redundant: int) -> np.ndarray:
 
     weights: integers or floats [layer, expert], used as float32; redundant: replicas beyond one per expert,
     (experts + redundant) a multiple of devices. Returns int64 [layer, device, slot]. Raises ValueError for
-    another number of axes.
+    another number of axes, for weights that float32 holds as infinite or NaN, and for replicas that do not fill the
+    devices evenly.
     """
     weights = np.asarray(weights).astype(np.float32)
     if weights.ndim != 2:
         raise ValueError(f"weights must be [layer, expert], got shape {list(weights.shape)}; sum over the window first")
+    if not np.isfinite(weights).all():
+        raise ValueError("weights must be finite")
+    experts = weights.shape[1]
+    if (experts + redundant) % devices:
+        raise ValueError(f"{experts} experts and {redundant} redundant ones do not fill {devices} devices evenly")
     replica_expert, replica_weight = replicate(weights, redundant)
     return pack(replica_expert, replica_weight, devices)
 

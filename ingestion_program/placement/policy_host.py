@@ -57,7 +57,7 @@ def _answer(answer_fd: int, answer: tuple[np.ndarray, np.ndarray] | None, iterat
     sizes = {"priority": len(priority), "table": list(table.shape[:8])}
     _send(answer_fd, {"kind": "redeploy", "iteration": iteration} | sizes)
     for part in (priority, table):
-        _write(answer_fd, part.astype("<i8").tobytes())
+        protocol.write_all(answer_fd, part.astype("<i8").tobytes())
 
 
 def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
@@ -101,10 +101,4 @@ def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
 
 
 def _send(answer_fd: int, header: dict[str, Any]) -> None:
-    _write(answer_fd, protocol.encode(header))
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    protocol.write_all(answer_fd, protocol.encode(header))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,13 @@ def encode(header: dict[str, Any]) -> bytes:
     if len(body) > LARGEST_HEADER:
         raise ValueError(f"header of {len(body)} bytes")
     return LENGTH.pack(len(body)) + body
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write contiguous data to a descriptor, which may take it in parts. Raises OSError."""
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def decode(read: Callable[[int], bytes]) -> dict[str, Any]:

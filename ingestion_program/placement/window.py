@@ -1,4 +1,4 @@
-"""How a window and the live table reach a policy: one fresh, sealed piece of memory per call, never copied twice."""
+"""How a window and the live table reach a policy: one fresh, sealed piece of memory per call, filled block by block."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import fcntl
 import mmap
 import os
 import tempfile
-from typing import IO
 
 import numpy as np
 
 from .grid import Case
+from .protocol import write_all
 from .trace import Trace
 
 # Linux's numbers: F_ADD_SEALS, and F_SEAL_SEAL | SHRINK | GROW | WRITE.
@@ -25,31 +25,31 @@ def table_offset(case: Case) -> int:
 
 
 def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarray) -> int:
-    """A descriptor of iterations start .. stop - 1 (from 0) and of the table; the caller closes it."""
+    """A descriptor of iterations start .. stop - 1 (from 0) and of the table; the caller closes it.
+
+    Raises OSError when memory or disk is full.
+    """
     sealed = hasattr(os, "memfd_create")
     if sealed:
         descriptor = os.memfd_create("window", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    # Written, not mapped: a page fault for every 4 KB costs as much again as the copy.
-    buffer = np.empty((BLOCK, trace.layers, trace.experts), np.int32)
-    with open(descriptor, "wb", buffering=0, closefd=False) as file:
+    try:
+        # Written, not mapped: a page fault for every 4 KB costs as much again as the copy.
+        buffer = np.empty((BLOCK, trace.layers, trace.experts), np.int32)
         for first in range(start, stop, BLOCK):
             last = min(first + BLOCK, stop)
-            _write(file, trace.window(first, last, out=buffer[: last - first]))
-        file.seek(table_offset(case))
-        _write(file, deployment.astype("<i8"))
-    if sealed:
-        # Growing it would give a policy memory that no limit counts.
-        fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)
+            write_all(descriptor, trace.window(first, last, out=buffer[: last - first]).data)
+        os.lseek(descriptor, table_offset(case), os.SEEK_SET)
+        write_all(descriptor, np.ascontiguousarray(deployment, dtype="<i8").data)
+        if sealed:
+            # Growing it would give a policy memory that no limit counts.
+            fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
-
-
-def _write(file: IO[bytes], array: np.ndarray) -> None:
-    data = memoryview(array).cast("B")
-    while data:
-        data = data[file.write(data) :]
 
 
 def receive(case: Case, descriptor: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from .clock import median_seconds
 
 
 def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: int) -> dict[str, Any]:
-    """Milliseconds of a window's way, against copies of the same bytes, and seconds of a process's start.
+    """Milliseconds of a window's way, against copies of the same bytes, and seconds until a policy is ready.
 
     `hand_over`: made from the trace, shared, mapped and read once by the policy; `copy_into_shared`: the same bytes
     written once into fresh shared memory, mapped and read once; `copy`: a copy in the process's own memory, read once.
+    `start_seconds`: until the new process is isolated and has imported the policy, without the process's end.
     """
     window, deployment = trace.window(0, case.window), initial_deployment(case.layers, case.experts, case.devices)
 
@@ -42,11 +44,11 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     if hasattr(os, "memfd_create"):
         parts["copy_into_shared"] = copy_into_shared
     costs = {f"{name}_milliseconds": median_seconds(part, 3 * times) * 1000 for name, part in parts.items()}
-    start = median_seconds(lambda: _start(policy, case, trace, grid), times)
+    start = statistics.median(_start_seconds(policy, case, trace, grid) for _ in range(times))
     return {"model": case.model, "window_bytes": window.nbytes} | costs | {"start_seconds": start}
 
 
-def _start(policy: Path, case: Case, trace: Trace, grid: Grid) -> None:
-    process = PolicyProcess(policy, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
-    with process:
+def _start_seconds(policy: Path, case: Case, trace: Trace, grid: Grid) -> float:
+    with PolicyProcess(policy, case, trace, grid, time.monotonic() + grid.limits.grid_seconds) as process:
         process.start()
+    return process.seconds[0]

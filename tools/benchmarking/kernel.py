@@ -12,35 +12,41 @@ from placement.grid import Case
 from placement.replay import replay
 from placement.trace import Trace, open_trace, trace_sha256
 
-from .clock import median_seconds
+from .clock import median_seconds, one_core
 from .plain import numpy_loop_seconds, plain_seconds
 
 
+@one_core()
 def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[str, Any]], Trace]:
     """One row per case of a trace, and the trace.
 
-    A pass is the sum of the whole trace in memory. `open_passes` is everything between the file and the first case
-    but the hash, whose price stands beside it; `case_passes` is a replay and the case's part of the opening.
-    The policy's answers are planned beforehand, so a replay holds no policy's time.
+    A pass is numpy's sum of the whole trace in memory, int32 to int64; `read_passes` is merely reading it, for the
+    largest value. `open_passes` is everything between the file, in the system's cache, and the first case but the hash,
+    whose price stands beside it; `case_passes` is a replay and the case's part of the opening. The policy's answers are
+    planned beforehand, so a replay holds no policy's time. DS-EPLB's call sums the window and plans.
     """
     first = cases[0]
     trace = open_trace(folder, first.model, first.dataset, None)
     stored = trace.window(0, trace.iterations)
     one_pass = median_seconds(stored.sum, times)
+    reading = median_seconds(stored.max, times)
     hashing = median_seconds(lambda: trace_sha256(stored), times)
     opening = median_seconds(lambda: open_trace(folder, first.model, first.dataset, None), times) - hashing
     rows = []
     for case in cases:
         answers = _ds_eplb_answers(trace, case)
         seconds = median_seconds(lambda case=case, answers=answers: _replay(trace, case, answers), times)
-        weights = trace.window(0, case.window).sum(axis=0, dtype=np.int64)
-        planning = median_seconds(lambda case=case, w=weights: ds_eplb(w, case.devices, case.devices), times)
-        table = ds_eplb(weights, case.devices, case.devices)
+        window = trace.window(0, case.window)
+        weights = window.sum(axis=0)
+        call = median_seconds(lambda c=case, w=window: ds_eplb(w.sum(axis=0), c.devices, c.redundant_experts), times)
+        plan = median_seconds(lambda c=case, w=weights: ds_eplb(w, c.devices, c.redundant_experts), times)
+        table = ds_eplb(weights, case.devices, case.redundant_experts)
         rows.append(
             {
                 "model": case.model,
                 "ep": case.ep,
                 "pass_seconds": one_pass,
+                "read_passes": reading / one_pass,
                 "hash_passes": hashing / one_pass,
                 "open_passes": opening / one_pass,
                 "replay_seconds": seconds,
@@ -48,12 +54,14 @@ def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[
                 "case_passes": (seconds + opening / len(cases)) / one_pass,
                 "plain_loop_ratio": plain_seconds(stored, case.devices) / seconds,
                 "numpy_loop_ratio": numpy_loop_seconds(stored, table[0]) / seconds,
-                "ds_eplb_milliseconds": planning * 1000,
+                "ds_eplb_call_milliseconds": call * 1000,
+                "ds_eplb_plan_milliseconds": plan * 1000,
             }
         )
     return rows, trace
 
 
+@one_core()
 def scaling_costs(times: int) -> list[dict[str, Any]]:
     """Nanoseconds of a replay per (iteration, layer, slot), along iterations, layers and devices."""
     rng = np.random.default_rng(0)
@@ -61,7 +69,7 @@ def scaling_costs(times: int) -> list[dict[str, Any]]:
     for varied, sizes in (
         ("iterations", [(1024 * factor, 8, 32) for factor in (1, 2, 4, 8)]),
         ("layers", [(1024, layers, 32) for layers in (4, 8, 16, 32)]),
-        ("slots", [(1024, 8, devices) for devices in (16, 32, 64, 128, 256)]),
+        ("devices", [(1024, 8, devices) for devices in (16, 32, 64, 128, 256)]),
     ):
         for iterations, layers, devices in sizes:
             trace = Trace(rng.integers(0, 100, (iterations, layers, 256), np.int32))
@@ -74,6 +82,7 @@ def scaling_costs(times: int) -> list[dict[str, Any]]:
                     "varied": varied,
                     "iterations": iterations,
                     "layers": layers,
+                    "devices": devices,
                     "slots": slots,
                     "milliseconds": seconds * 1000,
                     "nanoseconds_per_slot": seconds / (iterations * layers * slots) * 1e9,

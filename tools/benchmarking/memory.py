@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 LOOK_SECONDS = 0.05
+# Not every kernel tells which processes a process has started.
+CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
 def peak_memory(command: list[str]) -> int | None:
     """Run a command and return the largest sum of its processes' proportional sizes in bytes, seen every 50 ms.
 
     None where the system does not tell: outside Linux, and of hidden processes to anybody but root.
+    Raises CalledProcessError when the command's exit code is not 0.
     """
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    peak = 0
-    while True:
-        peak = max(peak, sum(map(_proportional_bytes, _family(process.pid))))
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(LOOK_SECONDS)
-            return peak or None
+    peak, told = 0, CHILDREN.exists()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while process.returncode is None:
+            try:
+                peak = max(peak, family_bytes(process.pid))
+            except PermissionError:
+                told = False
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK_SECONDS)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return peak if told and peak else None
 
 
-def _family(pid: int) -> list[int]:
-    """A process and everything that descends from it."""
-    family = [pid]
-    with suppress(OSError):
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            family += [one for child in children.read_text().split() for one in _family(int(child))]
-    return family
+def family_bytes(pid: int) -> int:
+    """Proportional sizes of a process and everything that descends from it.
+
+    Raises PermissionError when one of them lives and cannot be read.
+    """
+    sizes = [line.split()[1] for line in _read(f"/proc/{pid}/smaps_rollup").splitlines() if line.startswith("Pss:")]
+    children = [_read(path).split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return sum(int(size) * 1024 for size in sizes) + sum(family_bytes(int(child)) for ids in children for child in ids)
 
 
-def _proportional_bytes(pid: int) -> int:
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+def _read(path: str | Path) -> str:
+    """A file of /proc, empty when its process has ended. Raises PermissionError."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(path).read_text()
+    return ""

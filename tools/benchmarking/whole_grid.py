@@ -14,7 +14,7 @@ from typing import Any
 from .memory import peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
-# Clocks, and what is signed together with them.
+# What a case says of clocks.
 TIMES = ("policy_seconds", "slowest_call_seconds")
 
 
@@ -40,7 +40,7 @@ def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, A
 
 
 def measured_sha256(output: Path) -> str:
-    """Hash of everything a run measured but its clocks: cases, series and explanation."""
+    """Hash of a run's cases without their clocks, of its series and of its explanation."""
     cases = json.loads((output / "results.json").read_text(encoding="utf-8"))["cases"]
     steady = [{key: value for key, value in case.items() if key not in TIMES} for case in cases]
     digest = hashlib.sha256(json.dumps(steady).encode())
