@@ -15,14 +15,16 @@ CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 def peak_memory(command: list[str]) -> int | None:
     """Run a command and return the largest sum of its processes' proportional sizes in bytes, seen every 50 ms.
 
-    None where the system does not tell: outside Linux, and of hidden processes to anybody but root.
+    Two looks in a row must have seen it: for the moment between its start and its program's, a process has all of its
+    parent's memory, and would count it twice. None where the system does not tell: outside Linux, and of hidden processes to anybody but root.
     Raises CalledProcessError when the command's exit code is not 0.
     """
-    peak, told = 0, CHILDREN.exists()
+    peak, before, told = 0, 0, CHILDREN.exists()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.returncode is None:
             try:
-                peak = max(peak, family_bytes(process.pid))
+                now = family_bytes(process.pid)
+                peak, before = max(peak, min(before, now)), now
             except PermissionError:
                 told = False
             with suppress(subprocess.TimeoutExpired):
