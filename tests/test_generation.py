@@ -1,109 +1,327 @@
-"""The generator of synthetic traces, its command line, and the sample traces that it wrote."""
+"""The model of synthetic traces: what holds for every trace, and what each parameter does."""
+
+from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
-from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
-import yaml
 
-import traces
-from placement.trace import trace_sha256
-from topics import Profile, generate
+from generation.counts import draw_counts
+from generation.generator import generate
+from generation.profile import Parameters
+from trace_statistics.slow import slow_spectrum
 
-SAMPLES = Path(__file__).resolve().parents[1] / "sample_traces"
-SMALL = Profile(top_k=2)
+# Nothing but the draws of counts: a test adds the one thing that it is about.
+STILL = Parameters(
+    layer_sigma=0.0,
+    layer_sigma_spread=0.0,
+    popularity_skew=0.0,
+    neighbour_correlation=0.0,
+    topic_strength=0.0,
+    opening_strength=0.0,
+    cohort_strength=0.0,
+    own_drift=0.0,
+    volatility_spread=0.0,
+    tokens_per_iteration=1e6,
+    token_spread=0.0,
+    dispersion=0.0,
+    top_k=2,
+)
+# Everything at once.
+FULL = Parameters(
+    layer_sigma=0.6,
+    layer_sigma_spread=0.2,
+    popularity_skew=0.1,
+    neighbour_correlation=0.05,
+    neighbours=4,
+    topics=3,
+    topic_strength=0.1,
+    topic_period=60.0,
+    topic_period_spread=0.25,
+    topic_phase_spread=0.5,
+    opening_strength=1.0,
+    opening_decay=50.0,
+    cohort_strength=0.05,
+    cohort_memory=30.0,
+    own_drift=0.05,
+    volatility_spread=0.4,
+    regimes=(0, 20, 48),
+    regime_sigmas=(1.0, 0.9, 1.1),
+    regime_common=0.5,
+    tokens_per_iteration=1800.0,
+    token_spread=0.05,
+    dispersion=0.004,
+    top_k=2,
+    iterations_per_weight=16,
+)
+# The generator's digits. New ones mean new sample traces, and new references on them.
+PINNED_SHA256 = "c0ab5af2079193e7fd72efa7cba1c65da0780111f579284b9bd9c47a86b19aec"
 
 
-def tokens_of(trace, top_k):
-    """Tokens of each iteration, after checking that all layers agree on them."""
+def log_loads(trace: np.ndarray) -> np.ndarray:
+    """Log counts less their mean over the layer's experts."""
+    load = np.log(np.maximum(trace, 0.5))
+    return load - load.mean(axis=2, keepdims=True)
+
+
+def check_rows(trace: np.ndarray, top_k: int) -> np.ndarray:
+    """Tokens of each iteration, after checking that the counts of every layer are what they can route."""
     sums = trace.sum(axis=2, dtype=np.int64)
-    assert (sums == sums[:, :1]).all()
-    assert (sums % top_k == 0).all()
-    return sums[:, 0] // top_k
+    assert (sums == sums[:, :1]).all() and (sums % top_k == 0).all()
+    tokens = sums[:, 0] // top_k
+    assert trace.min() >= 0 and (trace <= tokens[:, None, None]).all()
+    return tokens
 
 
-def entries_of(folder):
-    return yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))["traces"]
-
-
-def test_a_seed_fixes_the_bytes():
-    first, again = (generate(SMALL, 40, 3, 16, seed=5) for _ in range(2))
+def test_a_seed_fixes_the_bytes() -> None:
+    first, again = (generate(FULL, 40, 3, 16, seed=5) for _ in range(2))
     assert first.dtype == np.int32 and first.shape == (40, 3, 16)
     assert first.tobytes() == again.tobytes()
-    assert not np.array_equal(first, generate(SMALL, 40, 3, 16, seed=6))
+    assert not np.array_equal(first, generate(FULL, 40, 3, 16, seed=6))
 
 
-def test_the_global_random_state_plays_no_part():
+def test_the_global_random_state_plays_no_part() -> None:
     np.random.seed(1)
-    first, state = generate(SMALL, 4, 2, 16, seed=5), np.random.get_state()[1].copy()
+    first, state = generate(FULL, 4, 2, 16, seed=5), np.random.get_state()[1].copy()
     np.random.seed(2)
-    assert np.array_equal(first, generate(SMALL, 4, 2, 16, seed=5))
+    assert np.array_equal(first, generate(FULL, 4, 2, 16, seed=5))
     np.random.seed(1)
     assert np.array_equal(state, np.random.get_state()[1])
 
 
-@pytest.mark.parametrize("iterations", [1, 15, 16, 17, 50])
-def test_a_longer_trace_begins_with_the_shorter_one(iterations):
-    longest = generate(SMALL, 70, 2, 16, seed=3)
-    assert np.array_equal(generate(SMALL, iterations, 2, 16, seed=3), longest[:iterations])
+@pytest.mark.parametrize("iterations", [1, 15, 16, 17, 50, 64])
+@pytest.mark.parametrize("iterations_per_weight", [1, 16, 100])
+def test_a_longer_trace_begins_with_the_shorter_one(iterations: int, iterations_per_weight: int) -> None:
+    parameters = replace(FULL, iterations_per_weight=iterations_per_weight)
+    longest = generate(parameters, 70, 2, 16, seed=3)
+    assert np.array_equal(generate(parameters, iterations, 2, 16, seed=3), longest[:iterations])
 
 
-@pytest.mark.parametrize("dispersion", [0.0, 0.01])
-def test_rows_add_up_to_what_the_tokens_route(dispersion):
-    trace = generate(Profile(dispersion=dispersion), 40, 4, 128, seed=1)
-    tokens = tokens_of(trace, top_k=8)
-    assert 1400 < tokens.mean() < 1600 and len(set(tokens)) > 20
-    assert trace.min() >= 0 and (trace <= tokens[:, None, None]).all()
+@pytest.mark.parametrize("dispersion", [0.0, 0.004, 1.0, 1e3, 1e9])
+def test_rows_add_up_to_what_the_tokens_route(dispersion: float) -> None:
+    trace = generate(replace(FULL, dispersion=dispersion, top_k=8), 40, 4, 128, seed=1)
+    tokens = check_rows(trace, top_k=8)
+    assert 1700 < tokens.mean() < 1900 and len(set(tokens)) > 20
 
 
-@pytest.mark.parametrize("experts", [8, 9, 12, 16])
-def test_a_token_chooses_an_expert_at_most_once(experts):
-    trace = generate(Profile(layer_sigma=2.0), 20, 3, experts, seed=1)
-    tokens = tokens_of(trace, top_k=8)
-    assert (trace <= tokens[:, None, None]).all() and trace.min() >= 0
+@pytest.mark.parametrize("experts", [8, 9, 12, 16, 64])
+@pytest.mark.parametrize("layer_sigma", [2.0, 5.0, 30.0, 1e6])
+def test_a_token_chooses_an_expert_at_most_once(experts: int, layer_sigma: float) -> None:
+    trace = generate(replace(FULL, layer_sigma=layer_sigma, top_k=8), 20, 3, experts, seed=1)
+    tokens = check_rows(trace, top_k=8)
     assert (trace == tokens[:, None, None]).any(), "the limit was never reached: the test shows nothing"
 
 
-def test_neighbours_in_a_block_are_correlated():
-    layers, experts, block = 1000, 64, 8
-    counts = generate(Profile(top_k=2, tokens_per_iteration=50_000), 1, layers, experts, seed=1)[0]
-    load = np.log(counts)
-    load -= load.mean(axis=1, keepdims=True)
-    load /= load.std(axis=1, keepdims=True)
+def test_with_as_many_experts_as_choices_every_token_goes_to_all_of_them() -> None:
+    trace = generate(replace(FULL, layer_sigma=1.0, top_k=16), 20, 3, 16, seed=1)
+    assert (trace == trace[:, :1, :1]).all() and (trace > 0).all()
+
+
+def test_single_tokens_and_single_experts_are_traces_too() -> None:
+    few = replace(FULL, tokens_per_iteration=1.0, token_spread=1.0)
+    assert check_rows(generate(few, 40, 2, 5, seed=1), top_k=2).min() == 1
+    alone = generate(replace(FULL, top_k=1), 20, 1, 1, seed=1)
+    assert (alone > 0).all() and len(set(alone.ravel())) > 5
+
+
+def test_tokens_are_log_normal_around_their_mean() -> None:
+    trace = generate(replace(STILL, tokens_per_iteration=1e5, token_spread=0.2), 4000, 1, 2, seed=1)
+    tokens = check_rows(trace, top_k=2)
+    assert tokens.mean() == pytest.approx(1e5, rel=0.02)
+    assert np.log(tokens).std() == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("dispersion", [0.0, 0.004, 0.05])
+def test_counts_have_the_moments_of_a_negative_binomial(dispersion: float) -> None:
+    parameters = replace(STILL, layer_sigma=0.5, tokens_per_iteration=500.0, top_k=8, dispersion=dispersion)
+    trace = generate(parameters, 800, 4, 64, seed=2)
+    mean, variance = trace.mean(axis=0), trace.var(axis=0, ddof=1)
+    assert mean.std() > 10, "all experts are alike: the test shows nothing of how variance grows"
+    assert (variance / (mean * (1 + dispersion * mean))).mean() == pytest.approx(1, abs=0.06)
+    if dispersion == 0:
+        small = mean < 4000 / 100
+        assert (variance / mean)[small].mean() == pytest.approx(1, abs=0.03)
+
+
+def test_counts_have_the_mean_of_their_share() -> None:
+    trace = generate(replace(STILL, tokens_per_iteration=500.0, top_k=8, dispersion=0.02), 800, 4, 64, seed=2)
+    standard_error = trace.std(axis=0) / np.sqrt(len(trace))
+    assert (abs(trace.mean(axis=0) - 4000 / 64) < 5 * standard_error).all()
+
+
+@pytest.mark.parametrize("experts", [64, 60])
+def test_ids_in_a_block_are_correlated(experts: int) -> None:
+    neighbours, layers = 8, 1000
+    parameters = replace(STILL, layer_sigma=0.5, neighbour_correlation=0.3, neighbours=neighbours)
+    load = log_loads(generate(parameters, 1, layers, experts, seed=1))[0] / 0.5
     pairs = load.T @ load / layers
-    same_block = np.arange(experts)[:, None] // block == np.arange(experts) // block
+    same_block = np.arange(experts)[:, None] // neighbours == np.arange(experts) // neighbours
     within = pairs[same_block & ~np.eye(experts, dtype=bool)].mean()
-    # The standard error of the difference is near 0.002.
-    assert 0.02 < within - pairs[~same_block].mean() < 0.04
+    # An exponential of mean 0.3, at most 0.9, has mean 0.3 * (1 - exp(-3)) = 0.285.
+    assert within - pairs[~same_block].mean() == pytest.approx(0.285, abs=0.03)
 
 
-def test_topics_move_experts_together_and_come_back():
-    smooth = replace(SMALL, own_drift=0.0, dispersion=0.0, token_spread=0.0, tokens_per_iteration=1e6)
-    profile = replace(smooth, topic_period=64, topic_period_spread=0.0, iterations_per_weight=4)
-    load = np.log(generate(profile, 128, 2, 64, seed=1))[::4].reshape(32, -1)
-    assert np.abs(load[0] - load[16]).mean() < 0.02 < np.abs(load[0] - load[8]).mean() / 2
-    moves = np.linalg.svd(load - load.mean(axis=0), compute_uv=False) ** 2
-    assert moves[:6].sum() > 0.95 * moves.sum()
+def test_layers_differ_in_how_uneven_they_are() -> None:
+    parameters = replace(STILL, layer_sigma=0.4, layer_sigma_spread=0.3)
+    sigma = log_loads(generate(parameters, 1, 50, 2000, seed=1))[0].std(axis=1)
+    assert np.median(sigma) == pytest.approx(0.4, rel=0.05)
+    assert np.log(sigma).std() == pytest.approx(0.3, rel=0.06)
 
 
-def test_counts_are_over_dispersed():
-    plain = replace(SMALL, topic_strength=0.0, own_drift=0.0, token_spread=0.0, dispersion=0.0)
-    noise = [
-        (counts.var(axis=0) / counts.mean(axis=0)).mean()
-        for counts in (generate(replace(plain, dispersion=d), 400, 1, 64, seed=2) for d in (0.0, 0.05))
-    ]
-    # Variance over mean: 1 - share for multinomial draws; about mean * dispersion (47 * 0.05) comes on top.
-    assert 0.9 < noise[0] < 1.1 and 2.5 < noise[1] < 5.5
+@pytest.mark.parametrize("bend", [-0.3, -0.1, 0.0, 0.1, 0.3])
+def test_popularity_is_skewed_to_the_parameters_side(bend: float) -> None:
+    parameters = replace(STILL, layer_sigma=0.4, popularity_skew=bend)
+    load = log_loads(generate(parameters, 1, 50, 2000, seed=1))[0]
+    lognormal = (np.exp(bend**2) + 2) * np.sqrt(np.expm1(bend**2))
+    assert ((load / load.std()) ** 3).mean() == pytest.approx(np.copysign(lognormal, bend), abs=0.06)
+    assert load.std() == pytest.approx(0.4, rel=0.03)
 
 
-def test_pinned_trace():
-    trace = generate(SMALL, 32, 2, 16, seed=1)
-    assert hashlib.sha256(trace.astype("<i4").tobytes()).hexdigest() == (
-        "4fbdd786a3c64d8aa2e62f071fb78b810a8cb6d390518387895c9e56650cff72"
-    ), (
-        "the generator no longer draws what it drew: either topics.py changed (then the sample traces, their "
+@pytest.mark.parametrize("bend", [1e-200, 1e-17, -1e-9])
+def test_a_skew_too_small_to_see_is_none(bend: float) -> None:
+    straight, bent = (generate(replace(FULL, popularity_skew=skew), 4, 2, 16, seed=1) for skew in (0.0, bend))
+    assert np.array_equal(straight, bent)
+
+
+def test_experts_differ_in_volatility() -> None:
+    parameters = replace(STILL, own_drift=0.1, volatility_spread=0.5, topic_period=64.0, topic_period_spread=0.0)
+    parameters = replace(parameters, tokens_per_iteration=1e8, iterations_per_weight=4)
+    load = np.log(generate(parameters, 128, 1, 2000, seed=1))[::4, 0]
+    moves = load.std(axis=0)
+    assert np.sqrt((moves**2).mean()) == pytest.approx(0.1, rel=0.15)
+    assert np.log(moves).std() == pytest.approx(0.5, rel=0.15)
+
+
+def test_regimes_share_a_part_of_the_popularity() -> None:
+    parameters = replace(STILL, layer_sigma=0.5, regimes=(0, 32, 70), regime_common=0.6)
+    load = log_loads(generate(parameters, 96, 8, 500, seed=1)).reshape(96, -1)
+    first, second, third = load[:32].mean(axis=0), load[32:80].mean(axis=0), load[80:].mean(axis=0)
+    for one, other in ((first, second), (second, third), (first, third)):
+        assert (one * other).mean() / 0.5**2 == pytest.approx(0.6, abs=0.05)
+    for part in (first, second, third):
+        assert part.std() == pytest.approx(0.5, rel=0.05)
+    # The third begins inside a block of 16 iterations, so with the next block.
+    for start, stop, expected in ((0, 32, first), (32, 80, second), (80, 96, third)):
+        assert abs(load[start:stop] - expected).mean() < 0.02
+
+
+def test_a_regime_is_as_skewed_as_its_factor_says() -> None:
+    parameters = replace(STILL, layer_sigma=0.4, regimes=(0, 32), regime_sigmas=(1.0, 1.5), regime_common=0.6)
+    load = log_loads(generate(parameters, 64, 8, 500, seed=1)).reshape(64, -1)
+    assert load[:32].mean(axis=0).std() == pytest.approx(0.4, rel=0.05)
+    assert load[32:].mean(axis=0).std() == pytest.approx(0.6, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_layers_differ_in_which_experts_are_popular_not_in_how_popular(seed: int) -> None:
+    load = np.sort(log_loads(generate(replace(STILL, layer_sigma=0.5), 64, 6, 64, seed=seed)).mean(axis=0), axis=1)
+    assert abs(load - load.mean(axis=0)).max() < 0.02
+    assert load[0, -1] == pytest.approx(0.5 * NormalDist().inv_cdf(1 - 0.5 / 64), abs=0.02)
+
+
+def test_regimes_that_share_everything_or_come_too_late_change_nothing() -> None:
+    def with_regimes(*regimes: int, common: float) -> np.ndarray:
+        return generate(replace(FULL, regimes=regimes, regime_sigmas=(), regime_common=common), 48, 2, 16, seed=1)
+
+    assert np.array_equal(with_regimes(0, 16, common=1.0), with_regimes(0, common=1.0))
+    assert np.array_equal(with_regimes(0, 48, 10**9, common=0.3), with_regimes(0, common=0.3))
+    assert not np.array_equal(with_regimes(0, 16, common=0.3), with_regimes(0, common=0.3))
+
+
+def test_deviations_are_stronger_in_the_beginning() -> None:
+    plain = replace(STILL, topic_strength=0.1, topic_period=100.0, iterations_per_weight=4)
+    opening = replace(plain, opening_strength=3.0, opening_decay=50.0)
+    usual, stronger = (log_loads(generate(one, 400, 2, 64, seed=1))[::4].reshape(100, -1) for one in (plain, opening))
+    times = np.arange(0, 400, 4)
+    factor = (usual * stronger).sum(axis=1) / (usual**2).sum(axis=1)
+    clear = usual.std(axis=1) > 0.05
+    assert clear[times < 100].sum() > 10
+    np.testing.assert_allclose(factor[clear], 1 + 3 * np.exp(-times[clear] / 50), rtol=0.06)
+
+
+def test_topics_begin_together_turn_and_come_back() -> None:
+    parameters = replace(STILL, topic_strength=0.1, topic_period=64.0, topic_period_spread=0.0, topic_phase_spread=0.0)
+    load = log_loads(generate(replace(parameters, iterations_per_weight=4), 128, 2, 64, seed=1))
+    start = load[0]
+    assert start.std() > 0.08
+    assert abs(load[64] - start).mean() < 0.02 and abs(load[32] + start).mean() < 0.02
+
+
+def test_topics_part_as_their_periods_and_phases_differ() -> None:
+    parameters = replace(STILL, topic_strength=0.1, topic_period=64.0, iterations_per_weight=4)
+    together, apart = (
+        log_loads(generate(replace(parameters, topics=30, **spread), 260, 2, 64, seed=1))
+        for spread in (
+            {"topic_period_spread": 0.0, "topic_phase_spread": 0.0},
+            {"topic_period_spread": 0.25, "topic_phase_spread": 1.0},
+        )
+    )
+    assert abs(together[256] - together[0]).mean() < 0.02 < abs(apart[256] - apart[0]).mean() / 2
+
+
+def test_topics_are_strongest_where_they_begin() -> None:
+    parameters = replace(STILL, topics=100, topic_strength=0.1, topic_period=64.0, topic_period_spread=0.0)
+    load = log_loads(generate(replace(parameters, topic_phase_spread=0.25), 20, 20, 100, seed=1))
+    # Phases lie in -1/8 .. 1/8 of a period, where twice the squared cosine has mean 1 + 2 / pi, a quarter period
+    # later 1 - 2 / pi.
+    assert (load[0] / 0.1).var() == pytest.approx(1 + 2 / np.pi, rel=0.15)
+    assert (load[16] / 0.1).var() == pytest.approx(1 - 2 / np.pi, rel=0.3)
+
+
+def test_experts_own_waves_come_back_too() -> None:
+    parameters = replace(STILL, own_drift=0.1, topic_period=64.0, topic_period_spread=0.0, iterations_per_weight=4)
+    load = log_loads(generate(parameters, 128, 2, 64, seed=1))
+    assert load[0].std() == pytest.approx(0.1, rel=0.25)
+    assert abs(load[64] - load[0]).mean() < 0.02 and abs(load[32] + load[0]).mean() < 0.02
+
+
+def test_cohorts_are_forgotten_with_their_memory() -> None:
+    parameters = replace(STILL, topics=100, cohort_strength=0.3, cohort_memory=32.0, iterations_per_weight=4)
+    load = log_loads(generate(parameters, 600, 2, 64, seed=1))[::4].reshape(150, -1)
+    products = [(load[: 150 - lag] * load[lag:]).mean() for lag in range(17)]
+    assert np.sqrt(products[0]) == pytest.approx(0.3, rel=0.1)
+    for lag in (4, 8, 16):
+        assert products[lag] / products[0] == pytest.approx(np.exp(-4 * lag / 32), abs=0.1)
+
+
+def test_what_is_slow_lies_in_as_many_components_as_there_are_topics() -> None:
+    waves = replace(STILL, topic_period=200.0, topic_phase_spread=1.0, volatility_spread=0.4, dispersion=0.001)
+    for topics in (1, 4):
+        trace = generate(replace(waves, topics=topics, topic_strength=0.1), 512, 3, 64, seed=1)
+        assert slow_spectrum(trace, 16, [topics]).shares[0] > 0.95
+    alone = slow_spectrum(generate(replace(waves, own_drift=0.1), 512, 3, 64, seed=1), 16, [1])
+    assert alone.shares[0] < 0.65
+    assert np.sqrt(alone.variance.mean()) == pytest.approx(0.1, rel=0.15)
+
+
+def test_beside_the_trace_only_a_block_is_held() -> None:
+    generate(FULL, 16, 2, 16, seed=1)
+    tracemalloc.start()
+    try:
+        trace = generate(FULL, 3840, 15, 128, seed=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert trace.nbytes > 29e6 and peak < 1.2 * trace.nbytes
+
+
+@pytest.mark.parametrize("direction", [-np.inf, np.inf])
+def test_a_load_that_differs_in_its_last_digit_gives_the_same_counts(direction: float) -> None:
+    load, tokens = np.random.default_rng(1).normal(0, 0.6, (20, 128)), np.full(16, 1800)
+    first, second = (
+        draw_counts(FULL, one, tokens, np.random.default_rng(2)) for one in (load, np.nextafter(load, direction))
+    )
+    assert np.count_nonzero(first != second) < 1e-3 * first.size
+
+
+def test_pinned_trace() -> None:
+    trace = generate(FULL, 64, 2, 16, seed=1)
+    assert hashlib.sha256(trace.astype("<i4").tobytes()).hexdigest() == PINNED_SHA256, (
+        "the generator no longer draws what it drew: either its model changed (then the sample traces, their "
         "hashes and the reference results on them have to be made anew), or this numpy changed its random "
         "streams (then the samples stay as they are, and only an older numpy regenerates them)"
     )
@@ -112,110 +330,26 @@ def test_pinned_trace():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((0, 2, 16), "at least one"),
-        ((4, 0, 16), "at least one"),
-        ((4, 2, 0), "at least one"),
-        ((4, 2, 7), "cannot choose 8"),
+        ((0, 2, 16), "a trace needs at least one of each, got shape [0, 2, 16]"),
+        ((4, 0, 16), "a trace needs at least one of each, got shape [4, 0, 16]"),
+        ((4, 2, 0), "a trace needs at least one of each, got shape [4, 2, 0]"),
+        ((4, 2, 1), "a token cannot choose 2 different experts of 1"),
     ],
 )
-def test_impossible_shapes_are_refused(shape, message):
-    with pytest.raises(ValueError, match=message):
-        generate(Profile(), *shape, seed=1)
+def test_impossible_shapes_are_refused(shape: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(ValueError, match="a t") as refused:
+        generate(FULL, *shape, seed=1)
+    assert str(refused.value) == message
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"topics": 0},
-        {"dispersion": -1},
-        {"block_correlation": 2},
-        {"topic_period_spread": 1},
-        {"topic_period": 0},
-        {"tokens_per_iteration": 0},
-    ],
-)
-def test_impossible_profiles_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Profile(**wrong)
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^seed must not be negative, got -1$"):
+        generate(FULL, 4, 2, 16, seed=-1)
 
 
-@pytest.mark.parametrize("model", traces.MODELS)
-def test_samples_are_what_the_manifest_says_and_the_generator_draws(model):
-    entry = entries_of(SAMPLES)[f"{model}/generated"]
-    path = SAMPLES / entry["file"]
-    assert path.stat().st_size < 9_000_000
-    with np.load(path, allow_pickle=False) as archive:
-        assert archive.files == ["hotness"]
-        hotness = archive["hotness"]
-    expected = traces.MODELS[model]
-    assert entry["shape"] == list(hotness.shape) == [512, expected.layers, expected.experts]
-    assert entry["sha256"] == trace_sha256(hotness)
-    assert f"seed {expected.seed};" in entry["origin"] and "not a recording" in entry["origin"]
-    assert entry["licence"] == "Apache-2.0"
-    assert list(entry) == ["file", "shape", "sha256", "origin", "licence"]
-    beginning = generate(Profile(), 16, expected.layers, expected.experts, expected.seed)
-    assert np.array_equal(hotness[:16], beginning)
-
-
-def run(output, *arguments):
-    small = ["generate", "--output", str(output), "--model", "Qwen3", "--iterations", "16"]
-    return traces.main([*small, *arguments])
-
-
-def test_command_writes_the_same_bytes_and_keeps_other_entries(tmp_path):
-    for name in ("a", "b"):
-        assert run(tmp_path / name) == 0
-        assert run(tmp_path / name, "--dataset", "other", "--seed", "9", "--format", "npy") == 0
-    for file in ("Qwen3/generated.npz", "Qwen3/other.npy", "manifest.yaml"):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    entries = entries_of(tmp_path / "a")
-    other = np.load(tmp_path / "a" / entries["Qwen3/other"]["file"], allow_pickle=False)
-    assert other.dtype == np.int32 and entries["Qwen3/other"]["sha256"] == trace_sha256(other)
-    assert list(entries) == ["Qwen3/generated", "Qwen3/other"]
-
-
-def test_command_leaves_one_file_per_trace(tmp_path):
-    assert run(tmp_path) == 0 and run(tmp_path, "--format", "npy") == 0
-    assert sorted(path.name for path in (tmp_path / "Qwen3").iterdir()) == ["generated.npy"]
-
-
-def test_command_never_replaces_a_recording(tmp_path, capsys):
-    assert run(tmp_path) == 0
-    manifest = tmp_path / "manifest.yaml"
-    recorded = manifest.read_text(encoding="utf-8").replace("generated: ", "recorded: ")
-    manifest.write_text(recorded, encoding="utf-8")
-    before = (tmp_path / "Qwen3" / "generated.npz").read_bytes()
-    assert run(tmp_path, "--seed", "3") == 2 and "was not generated" in capsys.readouterr().err
-    manifest.unlink()
-    assert run(tmp_path, "--seed", "3") == 2 and "may be a recording" in capsys.readouterr().err
-    assert (tmp_path / "Qwen3" / "generated.npz").read_bytes() == before
-    manifest.write_text("traces: [1]\n", encoding="utf-8")
-    assert run(tmp_path) == 2 and "manifest.yaml" in capsys.readouterr().err
-
-
-def test_command_keeps_a_trace_that_another_numpy_drew(tmp_path, capsys):
-    assert run(tmp_path) == 0
-    manifest = tmp_path / "manifest.yaml"
-    sha256 = entries_of(tmp_path)["Qwen3/generated"]["sha256"]
-    manifest.write_text(manifest.read_text(encoding="utf-8").replace(sha256, "0" * 64), encoding="utf-8")
-    (tmp_path / "Qwen3" / "generated.npz").write_bytes(b"drawn elsewhere")
-    assert run(tmp_path) == 2 and "draws other values from this seed" in capsys.readouterr().err
-    assert (tmp_path / "Qwen3" / "generated.npz").read_bytes() == b"drawn elsewhere"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--model", "GPT"], "invalid choice"),
-        (["--iterations", "2"], "less than 3"),
-        (["--iterations", "x"], "not an integer"),
-        (["--seed", "-1"], "less than 0"),
-        (["--dataset", "../x"], "not a plain name"),
-        (["--format", "csv"], "invalid choice"),
-    ],
-)
-def test_command_refuses_wrong_arguments(tmp_path, capsys, arguments, message):
-    with pytest.raises(SystemExit) as stop:
-        run(tmp_path, *arguments)
-    assert stop.value.code == 2 and message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_parameters_beyond_what_numbers_hold_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^an iteration of .* tokens exceeds 2147483647, the largest"):
+        generate(replace(FULL, tokens_per_iteration=2.0**31 - 1), 40, 2, 16, seed=1)
+    with pytest.raises(ValueError, match=r"^these parameters give log loads that are not finite$"):
+        generate(replace(FULL, layer_sigma_spread=1000.0), 4, 4, 16, seed=1)

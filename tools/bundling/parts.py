@@ -29,13 +29,21 @@ KIT = (
     "LICENSE",
     # Longer traces of the same kind, and references for them.
     "tools/traces.py",
-    "tools/topics.py",
+    "tools/profiles",
+    "tools/generation",
+    "tools/calibration",
+    "tools/conversion",
+    "tools/trace_statistics",
     "tools/trace_commands.py",
+    "tools/trace_file.py",
     "tools/manifest.py",
     "tools/plain_trace.py",
     "tools/sealing.py",
     "tools/reference.py",
     "tools/reference_parts.py",
+    # The zip that a participant packs is written like the bundle's.
+    "tools/bundling/__init__.py",
+    "tools/bundling/archive.py",
 )
 PUBLIC_GRIDS = ("ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml")
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")

@@ -1,0 +1,223 @@
+"""Profiles: what is refused, with which words, and what a file keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generation.profile import (
+    FOLDER,
+    HEAD,
+    LEAST,
+    Parameters,
+    Profile,
+    profile_from_mapping,
+    read_profile,
+    shipped_profiles,
+    write_profile,
+)
+
+PROFILE = Profile("M", "d", 3, 16, 40, "drawn by hand", Parameters(top_k=2, regimes=(0, 20), regime_common=0.25))
+SHAPES = {"DS-R1": (58, 256, 6144), "Qwen3": (94, 128, 5120)}
+NUMBERS = [field.name for field in fields(Parameters) if field.name not in ("regimes", "regime_sigmas")]
+INTEGERS = ["neighbours", "topics", "top_k", "iterations_per_weight"]
+AT_MOST_ONE = ["popularity_skew", "neighbour_correlation", "topic_period_spread", "regime_common"]
+FROM_ONE = [*INTEGERS, "topic_period", "opening_decay", "cohort_memory", "tokens_per_iteration"]
+
+
+def content() -> dict[str, Any]:
+    return {name: getattr(PROFILE, name) for name in HEAD[:-1]} | {"parameters": {"top_k": 2}}
+
+
+def refusal(changes: dict[str, Any]) -> str:
+    with pytest.raises(ValueError, match=r".") as refused:
+        Parameters(**changes)
+    return str(refused.value)
+
+
+def mapping_refusal(mapping: Any) -> str:
+    with pytest.raises(ValueError, match=r".") as refused:
+        profile_from_mapping(mapping)
+    return str(refused.value)
+
+
+def file_refusal(path: Path) -> str:
+    with pytest.raises(ValueError, match=r".") as refused:
+        read_profile(path)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["0.5", None, True, [1.0], float("nan"), float("inf"), -float("inf"), 2**31])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_parameter_must_be_a_number_in_range(name: str, value: Any) -> None:
+    least = {"popularity_skew": -1}.get(name, 1 if name in FROM_ONE else 0)
+    expected = f"{name} must be a number of at least {least} and below 2^31, got {value!r}"
+    assert refusal({name: value}) == expected
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_least_value_is_allowed_and_less_is_not(name: str) -> None:
+    least = LEAST.get(name, 0.0)
+    assert getattr(Parameters(**{name: least}), name) == least
+    below = least - (1 if name in INTEGERS else 0.5)
+    assert refusal({name: below}) == f"{name} must be a number of at least {least:g} and below 2^31, got {below!r}"
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_a_number_of_things_must_be_an_integer(name: str) -> None:
+    assert refusal({name: 2.0}) == f"{name} must be an integer, got 2.0"
+
+
+@pytest.mark.parametrize("name", AT_MOST_ONE)
+def test_a_part_is_at_most_one(name: str) -> None:
+    least = -1 if name == "popularity_skew" else 0
+    assert refusal({name: 1.5}) == f"{name} must lie in {least} .. 1, got 1.5"
+
+
+def test_a_period_cannot_spread_to_nothing() -> None:
+    assert refusal({"topic_period_spread": 1}) == "topic_period_spread must be below 1"
+    assert refusal({"topic_period_spread": 1.0}) == "topic_period_spread must be below 1"
+
+
+@pytest.mark.parametrize("regimes", [[], [1], [5, 0], [0, 5, 5], [0, 9, 5], [0, 5.0], [0, "5"], [False], [0, [5]]])
+def test_regimes_must_rise_from_zero(regimes: list[Any]) -> None:
+    expected = f"regimes must be rising iterations that begin with 0, got {regimes}"
+    assert refusal({"regimes": regimes}) == refusal({"regimes": tuple(regimes)}) == expected
+
+
+@pytest.mark.parametrize("regimes", [0, None, "0", {0: 1}])
+def test_regimes_must_be_a_list(regimes: Any) -> None:
+    assert refusal({"regimes": regimes}) == f"regimes must be a list of iterations, got {regimes!r}"
+
+
+@pytest.mark.parametrize("sigmas", [[1.0], [1.0, 1.0, 1.0], [1.0, 2], [1.0, -0.5], [1.0, "1"], [1.0, float("nan")]])
+def test_a_factor_is_needed_for_every_regime(sigmas: list[Any]) -> None:
+    expected = f"regime_sigmas must be 2 real numbers, one per regime, got {sigmas}"
+    assert refusal({"regimes": [0, 9], "regime_sigmas": sigmas}) == expected
+
+
+def test_the_factors_of_regimes_must_be_a_list() -> None:
+    assert refusal({"regime_sigmas": 1.0}) == "regime_sigmas must be a list of real numbers, got 1.0"
+
+
+def test_integers_stand_for_real_numbers_and_lists_for_regimes() -> None:
+    parameters = Parameters(topic_period=300, regimes=[0, 7])
+    assert parameters == Parameters(topic_period=300.0, regimes=(0, 7))
+    assert hash(parameters) == hash(Parameters(topic_period=300.0, regimes=(0, 7)))
+
+
+def test_parameters_can_be_changed_and_are_checked_again() -> None:
+    changed = PROFILE.with_parameters(layer_sigma=0.25)
+    assert changed.parameters == replace(PROFILE.parameters, layer_sigma=0.25)
+    assert replace(changed, parameters=PROFILE.parameters) == PROFILE
+    with pytest.raises(ValueError, match=r"^layer_sigma must be a number of at least 0 and below 2\^31, got -1$"):
+        PROFILE.with_parameters(layer_sigma=-1)
+
+
+def test_a_file_keeps_a_profile(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "d.yaml"
+    write_profile(path, PROFILE)
+    assert read_profile(path) == PROFILE and PROFILE.name == "M/d"
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert list(written) == list(HEAD)
+    assert list(written["parameters"]) == [field.name for field in fields(Parameters)]
+
+
+def test_a_file_keeps_four_significant_digits(tmp_path: Path) -> None:
+    path = tmp_path / "d.yaml"
+    write_profile(path, PROFILE.with_parameters(layer_sigma=0.5712345, topic_period=1987.6543, own_drift=1.23456e-7))
+    parameters = read_profile(path).parameters
+    assert (parameters.layer_sigma, parameters.topic_period, parameters.own_drift) == (0.5712, 1988.0, 1.235e-7)
+    first = path.read_bytes()
+    write_profile(path, read_profile(path))
+    assert path.read_bytes() == first
+
+
+def test_texts_of_any_language_and_length_survive(tmp_path: Path) -> None:
+    profile = replace(PROFILE, source="angepaßt: 'figures' # of a paper, " * 9)
+    write_profile(tmp_path / "d.yaml", profile)
+    assert read_profile(tmp_path / "d.yaml") == profile
+
+
+def test_parameters_that_a_file_leaves_out_have_their_defaults() -> None:
+    assert profile_from_mapping(content()).parameters == Parameters(top_k=2)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "got"),
+    [
+        (None, "None"),
+        ([1], "[1]"),
+        ("text", "text"),
+        ({}, "[]"),
+        ({"model": "M", 3: 4}, "['3', 'model']"),
+        (content() | {"extra": 1}, f"{sorted([*HEAD, 'extra'])}"),
+        ({name: value for name, value in content().items() if name != "source"}, f"{sorted({*HEAD} - {'source'})}"),
+    ],
+)
+def test_exactly_the_known_keys_are_taken(mapping: Any, got: str) -> None:
+    keys = "model, dataset, layers, experts, iterations, source, parameters"
+    assert mapping_refusal(mapping) == f"exactly the keys {keys} are expected, got {got}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "got"),
+    [
+        ({"sigma": 1, "layer_sigma": 1, "blocks": 2}, "['blocks', 'sigma']"),
+        ({1: 2}, "['1']"),
+        ([1], "[1]"),
+        (None, "None"),
+    ],
+)
+def test_unknown_parameters_are_named(parameters: Any, got: str) -> None:
+    mapping = content() | {"parameters": parameters}
+    assert mapping_refusal(mapping) == f"parameters that the model does not have: {got}"
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", True, None])
+@pytest.mark.parametrize("name", ["layers", "experts", "iterations"])
+def test_a_shape_is_of_positive_integers(name: str, value: Any) -> None:
+    assert mapping_refusal(content() | {name: value}) == f"{name} must be a positive integer, got {value!r}"
+
+
+@pytest.mark.parametrize("value", ["", 3, None])
+@pytest.mark.parametrize("name", ["model", "dataset", "source"])
+def test_names_are_texts(name: str, value: Any) -> None:
+    assert mapping_refusal(content() | {name: value}) == f"{name} must be a text, got {value!r}"
+
+
+def test_a_token_cannot_choose_more_experts_than_there_are() -> None:
+    assert profile_from_mapping(content() | {"experts": 2}).experts == 2
+    assert mapping_refusal(content() | {"experts": 1}) == "top_k must be at most the number of experts, 1, got 2"
+
+
+def test_a_wrong_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    assert file_refusal(path) == f"profile {path}: [Errno 2] No such file or directory: '{path}'"
+    assert file_refusal(tmp_path).startswith(f"profile {tmp_path}: ")
+    path.write_bytes(b"\xff\xfe\xff")
+    assert file_refusal(path).startswith(f"profile {path}: 'utf-8' codec can't decode")
+    path.write_text("a: [", encoding="utf-8")
+    assert file_refusal(path).startswith(f"profile {path}: while parsing")
+    path.write_text(yaml.safe_dump(content() | {"parameters": {"topics": 0}}), encoding="utf-8")
+    words = "topics must be a number of at least 1 and below 2^31, got 0"
+    assert file_refusal(path) == f"profile {path}: {words}"
+
+
+def test_shipped_profiles_have_their_models_shapes_and_are_found_by_name() -> None:
+    profiles = shipped_profiles()
+    assert sorted(profiles) == sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.yaml"))
+    assert {profile.model for profile in profiles.values()} <= set(SHAPES) and profiles
+    for name, profile in profiles.items():
+        assert profile.name == name and profile == read_profile(FOLDER / f"{name}.yaml")
+        assert (profile.layers, profile.experts, profile.iterations) == SHAPES[profile.model]
+
+
+def test_shipped_profiles_state_every_parameter() -> None:
+    for path in FOLDER.glob("*/*.yaml"):
+        stated = yaml.safe_load(path.read_text(encoding="utf-8"))["parameters"]
+        assert set(stated) == set(asdict(Parameters())), path

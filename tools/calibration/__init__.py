@@ -1,0 +1,1 @@
+"""Fitting a profile's parameters to published figures, and saying how far off each of them is."""
