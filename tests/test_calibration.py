@@ -232,14 +232,16 @@ def test_the_size_of_errors_is_their_root_mean_square() -> None:
 
 
 def test_a_parameter_that_nothing_depends_on_stays() -> None:
-    cells = published_by(PROFILE.with_parameters(layer_sigma=0.4))
-    best = fit(PROFILE, cells, ["layer_sigma", "regime_common"], [1], 4, 1, Here(), lambda step: None)
-    assert best.profile.parameters.regime_common == 1.0 and best.profile.parameters.layer_sigma < 0.5
+    start = PROFILE.with_parameters(opening_strength=0.0)
+    cells = published_by(start.with_parameters(layer_sigma=0.4))
+    best = fit(start, cells, ["layer_sigma", "opening_decay"], [1], 4, 1, Here(), lambda step: None)
+    assert best.profile.parameters.opening_decay == start.parameters.opening_decay
+    assert best.profile.parameters.layer_sigma < 0.5
 
 
 def test_a_fit_stays_inside_what_the_model_allows() -> None:
     names = [name for name in fittable() if name != "tokens_per_iteration"]
-    edges = {name: LEAST.get(name, 0.0) for name in names} | {"topic_period_spread": 0.999, "regime_common": 1.0}
+    edges = {name: LEAST.get(name, 0.0) for name in names} | {"topic_period_spread": 0.999}
     start = PROFILE.with_parameters(**edges)
     # Figures that nothing of this model has pull as far as a step reaches.
     for par in (1.0, 9.0):

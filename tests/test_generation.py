@@ -50,8 +50,7 @@ FULL = Parameters(
     own_drift=0.05,
     volatility_spread=0.4,
     regimes=(0, 20, 48),
-    regime_sigmas=(1.0, 0.9, 1.1),
-    regime_common=0.5,
+    regime_common=(0.5, 0.4, 0.1),
     tokens_per_iteration=1800.0,
     token_spread=0.05,
     dispersion=0.004,
@@ -59,7 +58,7 @@ FULL = Parameters(
     iterations_per_weight=16,
 )
 # The generator's digits. New ones mean new sample traces, and new references on them.
-PINNED_SHA256 = "c0ab5af2079193e7fd72efa7cba1c65da0780111f579284b9bd9c47a86b19aec"
+PINNED_SHA256 = "411bfc7900207271743bfca9ecd1536c4887ca0771dd1b406b894b70e5e990fe"
 
 
 def log_loads(trace: np.ndarray) -> np.ndarray:
@@ -197,23 +196,16 @@ def test_experts_differ_in_volatility() -> None:
 
 
 def test_regimes_share_a_part_of_the_popularity() -> None:
-    parameters = replace(STILL, layer_sigma=0.5, regimes=(0, 32, 70), regime_common=0.6)
+    parameters = replace(STILL, layer_sigma=0.5, regimes=(0, 32, 70), regime_common=(0.6, 0.5, 0.2))
     load = log_loads(generate(parameters, 96, 8, 500, seed=1)).reshape(96, -1)
     first, second, third = load[:32].mean(axis=0), load[32:80].mean(axis=0), load[80:].mean(axis=0)
-    for one, other in ((first, second), (second, third), (first, third)):
-        assert (one * other).mean() / 0.5**2 == pytest.approx(0.6, abs=0.05)
+    for one, other, shared in ((first, second, 0.3), (second, third, 0.1), (first, third, 0.12)):
+        assert (one * other).mean() / 0.5**2 == pytest.approx(np.sqrt(shared), abs=0.05)
     for part in (first, second, third):
         assert part.std() == pytest.approx(0.5, rel=0.05)
     # The third begins inside a block of 16 iterations, so with the next block.
     for start, stop, expected in ((0, 32, first), (32, 80, second), (80, 96, third)):
         assert abs(load[start:stop] - expected).mean() < 0.02
-
-
-def test_a_regime_is_as_skewed_as_its_factor_says() -> None:
-    parameters = replace(STILL, layer_sigma=0.4, regimes=(0, 32), regime_sigmas=(1.0, 1.5), regime_common=0.6)
-    load = log_loads(generate(parameters, 64, 8, 500, seed=1)).reshape(64, -1)
-    assert load[:32].mean(axis=0).std() == pytest.approx(0.4, rel=0.05)
-    assert load[32:].mean(axis=0).std() == pytest.approx(0.6, rel=0.05)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -225,7 +217,8 @@ def test_layers_differ_in_which_experts_are_popular_not_in_how_popular(seed: int
 
 def test_regimes_that_share_everything_or_come_too_late_change_nothing() -> None:
     def with_regimes(*regimes: int, common: float) -> np.ndarray:
-        return generate(replace(FULL, regimes=regimes, regime_sigmas=(), regime_common=common), 48, 2, 16, seed=1)
+        parts = (common,) * len(regimes)
+        return generate(replace(FULL, regimes=regimes, regime_common=parts), 48, 2, 16, seed=1)
 
     assert np.array_equal(with_regimes(0, 16, common=1.0), with_regimes(0, common=1.0))
     assert np.array_equal(with_regimes(0, 48, 10**9, common=0.3), with_regimes(0, common=0.3))

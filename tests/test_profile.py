@@ -21,11 +21,11 @@ from generation.profile import (
     write_profile,
 )
 
-PROFILE = Profile("M", "d", 3, 16, 40, "drawn by hand", Parameters(top_k=2, regimes=(0, 20), regime_common=0.25))
+PROFILE = Profile("M", "d", 3, 16, 40, "drawn by hand", Parameters(top_k=2, regimes=(0, 20), regime_common=(0.25, 0.5)))
 SHAPES = {"DS-R1": (58, 256, 6144), "Qwen3": (94, 128, 5120)}
-NUMBERS = [field.name for field in fields(Parameters) if field.name not in ("regimes", "regime_sigmas")]
+NUMBERS = [field.name for field in fields(Parameters) if field.name not in ("regimes", "regime_common")]
 INTEGERS = ["neighbours", "topics", "top_k", "iterations_per_weight"]
-AT_MOST_ONE = ["popularity_skew", "neighbour_correlation", "topic_period_spread", "regime_common"]
+AT_MOST_ONE = ["popularity_skew", "neighbour_correlation", "topic_period_spread"]
 FROM_ONE = [*INTEGERS, "topic_period", "opening_decay", "cohort_memory", "tokens_per_iteration"]
 
 
@@ -94,20 +94,20 @@ def test_regimes_must_be_a_list(regimes: Any) -> None:
     assert refusal({"regimes": regimes}) == f"regimes must be a list of iterations, got {regimes!r}"
 
 
-@pytest.mark.parametrize("sigmas", [[1.0], [1.0, 1.0, 1.0], [1.0, 2], [1.0, -0.5], [1.0, "1"], [1.0, float("nan")]])
-def test_a_factor_is_needed_for_every_regime(sigmas: list[Any]) -> None:
-    expected = f"regime_sigmas must be 2 real numbers, one per regime, got {sigmas}"
-    assert refusal({"regimes": [0, 9], "regime_sigmas": sigmas}) == expected
+@pytest.mark.parametrize("parts", [[1.0], [1.0, 1.0, 1.0], [1.0, 1], [1.0, -0.5], [1.0, 1.5], [1.0, "1"]])
+def test_every_regime_states_what_it_shares(parts: list[Any]) -> None:
+    expected = f"regime_common must be a part from 0.0 to 1.0 for each of regimes, got {parts}"
+    assert refusal({"regimes": [0, 9], "regime_common": parts}) == expected
 
 
-def test_the_factors_of_regimes_must_be_a_list() -> None:
-    assert refusal({"regime_sigmas": 1.0}) == "regime_sigmas must be a list of real numbers, got 1.0"
+def test_what_regimes_share_must_be_a_list() -> None:
+    assert refusal({"regime_common": 1.0}) == "regime_common must be a list of real numbers, got 1.0"
 
 
 def test_integers_stand_for_real_numbers_and_lists_for_regimes() -> None:
-    parameters = Parameters(topic_period=300, regimes=[0, 7])
-    assert parameters == Parameters(topic_period=300.0, regimes=(0, 7))
-    assert hash(parameters) == hash(Parameters(topic_period=300.0, regimes=(0, 7)))
+    parameters = Parameters(topic_period=300, regimes=[0, 7], regime_common=[0.5, 0.5])
+    assert parameters == Parameters(topic_period=300.0, regimes=(0, 7), regime_common=(0.5, 0.5))
+    assert hash(parameters) == hash(Parameters(topic_period=300.0, regimes=(0, 7), regime_common=(0.5, 0.5)))
 
 
 def test_parameters_can_be_changed_and_are_checked_again() -> None:

@@ -16,7 +16,8 @@ def peak_memory(command: list[str]) -> int | None:
     """Run a command and return the largest sum of its processes' proportional sizes in bytes, seen every 50 ms.
 
     Two looks in a row must have seen it: for the moment between its start and its program's, a process has all of its
-    parent's memory, and would count it twice. None where the system does not tell: outside Linux, and of hidden processes to anybody but root.
+    parent's memory, and would count it twice. None where the system does not tell: outside Linux, and of hidden
+    processes to anybody but root.
     Raises CalledProcessError when the command's exit code is not 0.
     """
     peak, before, told = 0, 0, CHILDREN.exists()

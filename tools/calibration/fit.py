@@ -18,7 +18,7 @@ from .sweep import sampled_layers, sweep
 # A parameter's step for the derivative, and the unit in which the fit is slow to move it: parts of its value for those
 # that are positive by nature, absolute for the rest.
 RELATIVE_STEP = 0.08
-ABSOLUTE_STEPS = {"popularity_skew": 0.05, "neighbour_correlation": 0.02, "regime_common": 0.05}
+ABSOLUTE_STEPS = {"popularity_skew": 0.05, "neighbour_correlation": 0.02}
 ABSOLUTE_STEPS |= {"volatility_spread": 0.1, "topic_phase_spread": 0.1, "cohort_strength": 0.02}
 LONGEST_STEP = 2.5
 # Four digits of it are still below the 1 that the model does not allow.

@@ -2,14 +2,13 @@
 
 For iteration t, layer l and expert e:
 
-    log_load[t, l, e] = sigma_l * f_r * z[r, l, e] + v[l, e] * (sum_k w_k(t) * pi[k, l, e] + own[t, l, e])
+    log_load[t, l, e] = sigma_l * z[r(t), l, e] + v[l, e] * (sum_k w_k(t) * pi[k, l, e] + own[t, l, e])
 
     sigma_l = layer_sigma * exp(layer_sigma_spread * n_l), n_l the quantiles of N(0, 1) in random order
-    r, f_r  the regime of iteration t, and its factor among regime_sigmas
     z       lasting popularity of regime r. The expert's rank among the layer's experts by the normal variable
-            sqrt(regime_common) * x_common + sqrt(1 - regime_common) * x_r, whose parts are correlated inside blocks of
-            `neighbours` ids (a layer's correlation is exponential with mean neighbour_correlation, at most 0.9),
-            chooses one of the quantiles n of N(0, 1); popularity_skew a bends it to
+            sqrt(c_r) * x + sqrt(1 - c_r) * x_r, c_r of regime_common, chooses one of the quantiles n of N(0, 1). Both
+            parts are correlated inside blocks of `neighbours` ids; a layer's correlation is exponential with mean
+            neighbour_correlation, at most 0.9. popularity_skew a bends n to
             sign(a) * (exp(a n) - exp(a^2 / 2)) / (exp(a^2 / 2) * sqrt(exp(a^2) - 1)), of skewness near 3 a
     v       volatility: exp(s N(0, 1) - s^2), s = volatility_spread, so that v^2 has mean 1
     pi      N(0, 1 / topics): groups of experts, some of them against others
@@ -50,13 +49,11 @@ def log_loads(
     popular, moving, processes = (np.random.Generator(np.random.PCG64(child)) for child in seed.spawn(3))
     sigma = p.layer_sigma * np.exp(p.layer_sigma_spread * popular.permutation(_normal_quantiles(layers)))[:, None]
     correlation = np.minimum(p.neighbour_correlation * popular.standard_exponential((layers, 1)), MOST_CORRELATED)
-    common = np.sqrt(p.regime_common) * _neighbourly(p, correlation, experts, popular)
-    lasting = [
-        factor
-        * sigma
-        * _popularity(p, common + np.sqrt(1 - p.regime_common) * _neighbourly(p, correlation, experts, popular))
-        for factor in p.regime_sigmas or np.ones(len(p.regimes))
-    ]
+    common = _neighbourly(p, correlation, experts, popular)
+    lasting = []
+    for part in p.regime_common:
+        own = _neighbourly(p, correlation, experts, popular)
+        lasting.append(sigma * _popularity(p, np.sqrt(part) * common + np.sqrt(1 - part) * own))
     volatility = np.exp(p.volatility_spread * moving.standard_normal((layers, experts)) - p.volatility_spread**2)
     periods, phases = _periods(p, _stratified(p.topics, moving)), p.topic_phase_spread * _stratified(p.topics, moving)
     groups = volatility * moving.standard_normal((p.topics, layers, experts)) / np.sqrt(p.topics)

@@ -40,11 +40,9 @@ class Parameters:
     cohort_memory: float = 100.0
     own_drift: float = 0.04
     volatility_spread: float = 0.4
-    # Regimes: the first iteration of each, the factor of its layers' sigma (none: all 1), and what part of the
-    # popularity they share
+    # Regimes: the first iteration of each, and the part of its popularity that it shares with the others
     regimes: tuple[int, ...] = (0,)
-    regime_sigmas: tuple[float, ...] = ()
-    regime_common: float = 1.0
+    regime_common: tuple[float, ...] = (1.0,)
     # Sampling
     tokens_per_iteration: float = 1800.0
     token_spread: float = 0.05
@@ -56,11 +54,11 @@ class Parameters:
         if not isinstance(self.regimes, (list, tuple)):
             raise ValueError(f"regimes must be a list of iterations, got {self.regimes!r}")
         object.__setattr__(self, "regimes", tuple(self.regimes))
-        if not isinstance(self.regime_sigmas, (list, tuple)):
-            raise ValueError(f"regime_sigmas must be a list of real numbers, got {self.regime_sigmas!r}")
-        object.__setattr__(self, "regime_sigmas", tuple(self.regime_sigmas))
+        if not isinstance(self.regime_common, (list, tuple)):
+            raise ValueError(f"regime_common must be a list of real numbers, got {self.regime_common!r}")
+        object.__setattr__(self, "regime_common", tuple(self.regime_common))
         for name, value in asdict(self).items():
-            if name in ("regimes", "regime_sigmas"):
+            if name in ("regimes", "regime_common"):
                 continue
             least = LEAST.get(name, 0.0)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 2**31:
@@ -74,9 +72,9 @@ class Parameters:
         starts = self.regimes
         if starts[:1] != (0,) or any(type(s) is not int for s in starts) or list(starts) != sorted(set(starts)):
             raise ValueError(f"regimes must be rising iterations that begin with 0, got {list(starts)}")
-        factors = self.regime_sigmas
-        if len(factors) not in (0, len(starts)) or any(type(f) is not float or not 0 <= f < 2**31 for f in factors):
-            raise ValueError(f"regime_sigmas must be {len(starts)} real numbers, one per regime, got {list(factors)}")
+        parts = self.regime_common
+        if len(parts) != len(starts) or any(type(part) is not float or not 0 <= part <= 1 for part in parts):
+            raise ValueError(f"regime_common must be a part from 0.0 to 1.0 for each of regimes, got {list(parts)}")
 
 
 # The least value of a parameter where it is not 0; integers here are integers in a profile.
@@ -84,7 +82,7 @@ LEAST = {"neighbours": 1, "topics": 1, "top_k": 1, "iterations_per_weight": 1}
 LEAST |= {"topic_period": 1.0, "opening_decay": 1.0, "cohort_memory": 1.0, "tokens_per_iteration": 1.0}
 LEAST |= {"popularity_skew": -1.0}
 # Those that are at most 1.
-PARTS = ("popularity_skew", "neighbour_correlation", "topic_period_spread", "regime_common")
+PARTS = ("popularity_skew", "neighbour_correlation", "topic_period_spread")
 
 
 @dataclass(frozen=True)
