@@ -23,6 +23,7 @@ from placement.case_run import Outcome, active_layers
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.grid import Grid, grid_from_mapping
 from placement.keys import take_key
+from placement.receipt import receipt, receipt_line
 from placement.result_files import FILES, write_results
 from placement.results import Clock, versions
 from placement.run import run_grid
@@ -38,12 +39,15 @@ PLATFORM_TRACES = Path("/app/data")
 
 @dataclass
 class Findings:
-    """What a run has to say: the submission's status, and an outcome per case once the grid was run."""
+    """What a run has to say: the submission's status, a receipt once a policy was found, and an outcome per case once
+    the grid was run.
+    """
 
     status: str = "failed"
     message: str = ""
     notes: list[str] = field(default_factory=list)
     grid: Grid | None = None
+    receipt: dict[str, str] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
 
 
@@ -101,6 +105,8 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     traces = options.traces or platform_traces(grid.name)
     manifest = read_manifest(traces, findings.notes)
     folder, note = find_policy(options.submission)
+    findings.receipt = receipt(folder, grid)
+    print(receipt_line(findings.receipt), flush=True)
     findings.notes += [note] if note else []
     for text in findings.notes:
         print(f"note: {text}", flush=True)
@@ -189,12 +195,20 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
         "status": findings.status,
         "message": findings.message,
         "notes": findings.notes,
-        "grid": grid and {"name": grid.name, "window": grid.window, "latency": grid.latency},
+        "grid": grid and described(grid),
         "sandbox": grid and {"mode": grid.sandbox, "layers": active_layers(outcomes)},
         "cases": [outcome.row for outcome in outcomes],
         "versions": versions(),
     }
+    if findings.receipt:
+        content["receipt"] = findings.receipt
     write_results(output, content, curves, explanations, clock.times, key)
+
+
+def described(grid: Grid) -> dict[str, Any]:
+    """What results.json says of the grid."""
+    seconds = grid.limits.case_seconds
+    return {"name": grid.name, "window": grid.window, "latency": grid.latency, "case_seconds": seconds}
 
 
 def report(findings: Findings) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cases import A0, Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
-from placement.explain import BINS, explain
+from placement.explain import BINS, bin_starts, explain, heat_map
 from placement.replay import replay
 
 
@@ -38,6 +38,14 @@ def test_heat_map_is_the_mean_par_of_each_layer_over_each_bin(iterations):
         bins = np.split(measured.par[:, layer], np.array(starts[1:]) - 1)
         assert heat == pytest.approx([values.mean() for values in bins], abs=0.00006)
         assert np.dot(heat, sizes) / iterations == pytest.approx(measured.par[:, layer].mean(), abs=0.00006)
+
+
+def test_the_binning_is_there_for_any_par():
+    par = np.arange(260.0).reshape(130, 2)
+    assert bin_starts(130)[:3].tolist() == [0, 2, 4] and bin_starts(3).tolist() == [0, 1, 2]
+    assert heat_map(par).shape == (2, BINS)
+    assert heat_map(par)[:, :2].tolist() == [[1.0, 5.0], [2.0, 6.0]]
+    assert heat_map(par[:1] + 1 / 3).tolist() == [[0.3333], [1.3333]]
 
 
 # Costliest windows

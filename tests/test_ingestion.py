@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import reference
+from placement.receipt import receipt, receipt_line
 from placement.results import MEASURES
 from submissions import CASES, DECLINES, ITERATIONS, SHAPES, run_ingestion, tiny_grid, write_policy, write_world
 
@@ -84,9 +85,8 @@ def test_a_scored_run_ends_with_code_0_and_says_so(scored: CompletedProcess[str]
 def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: CompletedProcess[str]) -> None:
     content = results(world)
     rows, _ = reference.build(tiny_grid(), world / "traces", None)
-    expected = [
-        {key: row[key] for key in row if key not in ("static_mean_par", "simulator_version")} for row in rows["cases"]
-    ]
+    only_there = ("static_mean_par", "clairvoyant_mean_par", "simulator_version")
+    expected = [{key: row[key] for key in row if key not in only_there} for row in rows["cases"]]
     assert len(expected) == len(CASES)
     assert [{key: row[key] for key in want} for row, want in zip(content["cases"], expected, strict=True)] == expected
     for row, want in zip(content["cases"], expected, strict=True):
@@ -97,24 +97,60 @@ def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: 
 
 def test_the_results_say_what_was_run_and_with_what(world: Path, scored: CompletedProcess[str]) -> None:
     content = results(world)
-    head = ["status", "message", "notes", "grid", "sandbox", "cases", "versions"]
+    head = ["status", "message", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
     assert list(content) == [*head, "companions", "started_seconds", "duration_seconds"]
     assert (content["status"], content["message"]) == ("scored", "")
-    assert content["grid"] == {"name": "tiny", "window": 3, "latency": 0}
+    assert content["grid"] == {"name": "tiny", "window": 3, "latency": 0, "case_seconds": 60.0}
     assert list(content["versions"]) == ["simulator", "python", "numpy", "machine"]
     (note,) = content["notes"]
     assert note.startswith("no manifest.yaml in ") and f"note: {note}\n" in scored.stdout
 
 
+def test_the_receipt_stands_in_the_results_and_below_the_versions(world: Path, scored: CompletedProcess[str]) -> None:
+    expected = receipt(world / "submission", tiny_grid())
+    assert results(world)["receipt"] == expected
+    first, second, *_ = scored.stdout.splitlines()
+    assert first.startswith("versions: ") and second == receipt_line(expected)
+
+
+def test_a_policy_in_an_outer_folder_has_the_same_receipt(world: Path, scored: CompletedProcess[str]) -> None:
+    outer = world / "outer"
+    write_policy(outer / "mine", PLANS, PLANNER)
+    run = run_ingestion(world, outer, "--output", str(world / "from_outer"), "--traces", str(world / "nowhere"))
+    assert run.stdout.splitlines()[1] == scored.stdout.splitlines()[1]
+    # No trace was opened: the receipt is there as soon as the policy is found.
+    content = json.loads((world / "from_outer" / "results.json").read_bytes())
+    assert (content["status"], content["receipt"]) == ("data_unavailable", results(world)["receipt"])
+
+
+def test_a_refused_submission_has_no_receipt(tmp_path: Path) -> None:
+    world = write_world(tmp_path / "world")
+    (tmp_path / "submission").mkdir()
+    run = run_ingestion(world, tmp_path / "submission")
+    assert results(world)["status"] == "refused" and "receipt" not in results(world)
+    assert "receipt: " not in run.stdout
+
+
 def test_the_curves_are_the_reference_s(world: Path, scored: CompletedProcess[str]) -> None:
     _, curves = reference.build(tiny_grid(), world / "traces", None)
     expected = {key.replace("/ds_eplb/", "/"): curve for key, curve in curves.items() if "/ds_eplb/" in key}
+    expected = {key: curve for key, curve in expected.items() if not key.endswith("/heat_map")}
     with np.load(world / "output" / "series.npz", allow_pickle=False) as series:
         assert {key: series[key].tobytes() for key in series} == {key: expected[key].tobytes() for key in expected}
         for case in CASES:
             name, ep = case.split(" ep ")
             shapes = [series[f"{name}/{ep}/{kind}"].shape for kind in ("par", "transmit", "layer_par")]
             assert shapes == [(ITERATIONS,), (ITERATIONS,), SHAPES[name.split("/")[0]][:1]]
+
+
+def test_the_reference_s_heat_map_has_the_bins_and_values_of_the_explanation(
+    world: Path, scored: CompletedProcess[str]
+) -> None:
+    _, curves = reference.build(tiny_grid(), world / "traces", None)
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    for case, explanation in explanations.items():
+        heat = curves[f"{case}/ds_eplb/heat_map"]
+        assert np.array_equal(heat, np.array(explanation["heat_map"], np.float32))
 
 
 def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> None:

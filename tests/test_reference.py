@@ -15,11 +15,13 @@ import reference
 import reference_parts
 from cases import EXAMPLE_HOTNESS, grid_mapping, make_case, steady_trace
 from placement.errors import OrganizerError
+from placement.explain import heat_map
 from placement.grid import grid_from_mapping
 from placement.replay import replay
 from placement.result_files import write_series
-from placement.results import MEASURES, identity, measures, series, versions
+from placement.results import MEASURES, identity, mean_par, measures, series, versions
 from placement.trace import open_trace, trace_sha256
+from plain_clairvoyant import plain_clairvoyant
 from plain_ds_eplb import plain_ds_eplb
 from plain_replay import plain_replay
 
@@ -27,6 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 HOTNESS = np.random.default_rng(8).integers(0, 30, (23, 2, 4)).astype(np.int32)
 ENTRY = {"shape": [23, 2, 4], "sha256": trace_sha256(HOTNESS), "origin": "drawn", "licence": "none"}
 IDENTITY = ("model", "dataset", "ep", "trace_sha256", "window", "latency", "cost")
+YARDSTICKS = ("static_mean_par", "clairvoyant_mean_par")
+CURVES = tuple(f"ds_eplb/{kind}" for kind in ("par", "transmit", "layer_par", "heat_map"))
+CURVES += ("static/par", "clairvoyant/par")
 
 
 @pytest.fixture
@@ -53,20 +58,21 @@ def test_a_reference_holds_what_the_slow_oracle_measures(traces, latency):
     grid = grid_from_mapping(grid_mapping(latency=latency))
     built, curves = reference.build(grid, traces, None)
     assert [row["ep"] for row in built["cases"]] == [2, 4]
-    assert list(curves) == [
-        f"M/d/{ep}/{kind}"
-        for ep in (2, 4)
-        for kind in ("ds_eplb/par", "ds_eplb/transmit", "ds_eplb/layer_par", "static/par")
-    ]
+    assert list(curves) == [f"M/d/{ep}/{kind}" for ep in (2, 4) for kind in CURVES]
     for row in built["cases"]:
         baseline, static = plain(row["ep"], latency), plain(row["ep"], latency, planned=False)
         assert (row["mean_par"], row["transmit_amount"]) == (baseline.mean_par, baseline.transmit_amount)
         assert (row["calls"], row["redeployed_layers"]) == (len(baseline.calls), baseline.redeployed_layers)
+        clairvoyant = np.array(plain_clairvoyant(HOTNESS, row["ep"], 3, latency))
         assert row["static_mean_par"] == static.mean_par != row["mean_par"]
+        assert row["clairvoyant_mean_par"] == mean_par(clairvoyant) != row["mean_par"]
         key = f"M/d/{row['ep']}"
         np.testing.assert_allclose(curves[f"{key}/ds_eplb/par"], np.mean(baseline.par, axis=1), rtol=1e-12)
         np.testing.assert_allclose(curves[f"{key}/ds_eplb/layer_par"], np.mean(baseline.par, axis=0), rtol=1e-12)
         np.testing.assert_allclose(curves[f"{key}/static/par"], np.mean(static.par, axis=1), rtol=1e-12)
+        np.testing.assert_allclose(curves[f"{key}/clairvoyant/par"], clairvoyant.mean(axis=1), rtol=1e-12)
+        heat = curves[f"{key}/ds_eplb/heat_map"]
+        assert heat.dtype == np.float32 and np.array_equal(heat, heat_map(np.array(baseline.par)).astype(np.float32))
         assert curves[f"{key}/ds_eplb/transmit"].tolist() == baseline.transmit_per_iteration
 
 
@@ -74,7 +80,7 @@ def test_rows_carry_what_the_scorer_compares_and_the_head_says_where_they_come_f
     grid = grid_from_mapping(grid_mapping())
     built, _ = reference.build(grid, traces, {"traces": {"M/d": ENTRY}})
     for case, row in zip(grid.cases, built["cases"], strict=True):
-        assert tuple(row) == (*IDENTITY, *MEASURES, "static_mean_par", "simulator_version")
+        assert tuple(row) == (*IDENTITY, *MEASURES, *YARDSTICKS, "simulator_version")
         assert {key: row[key] for key in IDENTITY} == identity(case, grid.cost, ENTRY["sha256"])
     assert built["grid"] == "tiny" and built["versions"] == versions()
     assert "tools/reference.py" in built["written_by"]
@@ -123,7 +129,7 @@ def test_cases_stand_in_the_grids_order_where_those_of_a_trace_are_apart(traces)
     built, curves = reference.build(grid_from_mapping(grid_mapping(cases=apart)), traces, None)
     rows = {(row["dataset"], row["ep"]): row for row in built["cases"]}
     assert list(rows) == [("d", 4), ("e", 2), ("d", 2)]
-    assert list(built["traces"]) == ["M/d", "M/e"] and len(curves) == 12
+    assert list(built["traces"]) == ["M/d", "M/e"] and len(curves) == 3 * len(CURVES)
     together, _ = reference.build(grid_from_mapping(grid_mapping()), traces, None)
     assert together["cases"] == [rows["d", 2], rows["d", 4]]
 
@@ -309,6 +315,7 @@ def test_a_part_of_another_trace_is_measured_again(tmp_path, two, capsys):
         ("trace", "M/x", "trace"),
         ("simulator version", "0", "simulator version"),
         ("numpy version", "0", "numpy version"),
+        ("simulator sources", "0", "simulator sources"),
         ("tools/reference.py", "0", "tools/reference.py"),
     ],
 )

@@ -3,7 +3,8 @@
     python tools/reference.py
     python tools/reference.py --grid ingestion_program/grid_official.yaml --traces DIR --output DIR --jobs N
 
-ds_eplb.json has one row per case; series.npz has DS-EPLB's and the static deployment's curves for the page.
+ds_eplb.json has one row per case; series.npz has curves for the page: DS-EPLB's, and those of two yardsticks,
+the static deployment and clairvoyant DS-EPLB.
 Each trace that is finished is kept in the output's folder reference_parts until the reference is written, so that the
 same command goes on where an earlier one was interrupted, or failed.
 Exit code 0: written. 2: the grid, a trace or the output is wrong. 130: interrupted.
@@ -24,8 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "ingestion_program"))
 
 from ingestion import cores, read_manifest, read_yaml  # noqa: E402
+from placement.clairvoyant import clairvoyant_par  # noqa: E402
 from placement.ds_eplb import ds_eplb  # noqa: E402
 from placement.errors import OrganizerError  # noqa: E402
+from placement.explain import heat_map  # noqa: E402
 from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
 from placement.keys import read_key  # noqa: E402
 from placement.replay import Rebalance, Replay, replay  # noqa: E402
@@ -138,15 +141,23 @@ def measure(job: Job, trace: Trace) -> Part:
     part = Part([], {})
     for case in job.cases:
         baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
-        part.rows.append(row(case, job.grid, trace, baseline, static))
+        clairvoyant = clairvoyant_par(trace, case)
+        part.rows.append(row(case, job.grid, trace, baseline, static.par, clairvoyant))
         place = f"{job.name}/{case.ep}"
         part.curves.update({f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()})
-        part.curves[f"{place}/static/par"] = series(static)["par"]
+        part.curves[f"{place}/ds_eplb/heat_map"] = heat_map(baseline.par).astype(np.float32)
+        part.curves[f"{place}/static/par"] = static.par.mean(axis=1)
+        part.curves[f"{place}/clairvoyant/par"] = clairvoyant.mean(axis=1)
     return part
 
 
-def row(case: Case, grid: Grid, trace: Trace, baseline: Replay, static: Replay) -> dict[str, Any]:
-    """One case of ds_eplb.json. Raises OrganizerError when DS-EPLB moved nothing."""
+def row(
+    case: Case, grid: Grid, trace: Trace, baseline: Replay, static: np.ndarray, clairvoyant: np.ndarray
+) -> dict[str, Any]:
+    """One case of ds_eplb.json; static and clairvoyant: PAR [iteration, layer] of the yardsticks.
+
+    Raises OrganizerError when DS-EPLB moved nothing.
+    """
     if not baseline.transmit_amount:
         raise OrganizerError(
             "DS-EPLB moves nothing, so transmit_vs_ds_eplb would be undefined",
@@ -155,8 +166,9 @@ def row(case: Case, grid: Grid, trace: Trace, baseline: Replay, static: Replay) 
             next_step="use a longer trace or one with uneven hotness",
             where=case.name,
         )
-    measured = measures(baseline) | {"static_mean_par": mean_par(static.par)}
-    return identity(case, grid.cost, trace.sha256) | measured | {"simulator_version": versions()["simulator"]}
+    yardsticks = {"static_mean_par": mean_par(static), "clairvoyant_mean_par": mean_par(clairvoyant)}
+    version = {"simulator_version": versions()["simulator"]}
+    return identity(case, grid.cost, trace.sha256) | measures(baseline) | yardsticks | version
 
 
 def ds_eplb_policy(trace: Trace, case: Case) -> Rebalance:

@@ -17,6 +17,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 from placement.grid import Case, Grid
+from placement.receipt import simulator_sha256
 from placement.result_files import write_series
 from placement.results import versions
 from placement.sandbox import die_with_parent
@@ -113,7 +114,8 @@ def _identity(job: Job, trace: Trace) -> dict[str, Any]:
         "ep": [case.ep for case in job.cases],
         # The reference states one version of each for all its rows.
         **{f"{name} version": version for name, version in versions().items()},
-        # Which columns and curves there are.
+        # Which columns and curves there are, and how each is measured.
+        "simulator sources": simulator_sha256(),
         "tools/reference.py": hashlib.sha256(TOOL.read_bytes()).hexdigest(),
     }
 

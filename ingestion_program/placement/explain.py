@@ -23,15 +23,27 @@ def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
     costliest layers, and what held the hottest device in each layer's worst iteration;
     largest_redeployment: device loads, relative to their mean, around its layer with the most changed slots.
     """
-    starts = np.unique(np.linspace(0, trace.iterations, BINS, endpoint=False).astype(int))
-    sizes = np.diff(np.append(starts, trace.iterations))
-    heat = np.add.reduceat(replay.par, starts, axis=0) / sizes[:, None]
     return {
-        "bin_starts": (starts + 1).tolist(),
-        "heat_map": np.round(heat.T, 4).tolist(),
+        "bin_starts": (bin_starts(trace.iterations) + 1).tolist(),
+        "heat_map": heat_map(replay.par).tolist(),
         "costliest_windows": _costliest_windows(replay, trace),
         "largest_redeployment": _largest_redeployment(replay, trace),
     }
+
+
+def bin_starts(iterations: int) -> np.ndarray:
+    """First iteration of each of at most BINS bins of nearly one size, from 0: int64 [bin]."""
+    return np.unique(np.linspace(0, iterations, BINS, endpoint=False).astype(np.int64))
+
+
+def heat_map(par: np.ndarray) -> np.ndarray:
+    """Mean PAR of each layer over each bin, rounded to 4 decimals: float64 [layer, bin].
+
+    par: [iteration, layer].
+    """
+    starts = bin_starts(len(par))
+    sizes = np.diff(np.append(starts, len(par)))
+    return np.round((np.add.reduceat(par, starts, axis=0) / sizes[:, None]).T, 4)
 
 
 def _costliest_windows(replay: Replay, trace: Trace) -> list[dict[str, Any]]:

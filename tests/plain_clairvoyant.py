@@ -1,0 +1,35 @@
+"""Clairvoyant DS-EPLB as plainly as it can be written: an oracle for the yardstick."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plain_ds_eplb import plain_ds_eplb
+from plain_replay import initial_deployment, plain_par, plain_replay
+
+
+def plain_clairvoyant(hotness: np.ndarray, devices: int, window: int, latency: int) -> list[list[float]]:
+    """PAR of every iteration and layer, T lists of L floats.
+
+    hotness: integers [T, L, E] as stored.
+    """
+    iterations, layers, experts = hotness.shape
+    tokens = [[[max(int(v), 1) for v in layer] for layer in step] for step in hotness]
+
+    def always(seen, deployment, iteration):
+        return list(range(layers)), plain_ds_eplb(seen.sum(axis=0, dtype=np.int64), devices, devices)
+
+    calls = [call for call, _, _ in plain_replay(hotness, devices, window, latency, always).calls]
+    table = initial_deployment(layers, experts, devices)
+    par = []
+    for i in range(1, iterations + 1):
+        par.append([plain_par(tokens[i - 1][layer], table[layer]) for layer in range(layers)])
+        if i in calls and i < iterations:
+            later = [call for call in calls if call > i]
+            last = later[0] if later else iterations
+            coming = [
+                [sum(tokens[j - 1][layer][expert] for j in range(i + 1, last + 1)) for expert in range(experts)]
+                for layer in range(layers)
+            ]
+            table = plain_ds_eplb(coming, devices, devices)
+    return par
