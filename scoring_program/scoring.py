@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from authenticity import check_companions, check_record, check_signature
+from cases_table import HEADINGS, case_cells
+from companions import read_companions
 from comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
 from modeled_runtime import COLUMNS, leaderboard
-from report import HEADINGS, case_cells, failed_page, scored_page
+from report import failed_page, scored_page
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
@@ -47,11 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference = read_reference(options.reference / "ds_eplb.json")
         results = read_results(check_signature(options.results, options.reference))
         pairs = match(results, reference) if results["cases"] else []
-        versions = results.get("versions") if isinstance(results.get("versions"), dict) else {}
-        versions = {name: version for name, version in versions.items() if isinstance(version, str)}
         failures = [row for row, _ in pairs if row["status"] != "ok"]
         if failures or results["status"] != "scored":
-            return fail(options.output, results, pairs, failures, versions)
+            return fail(options.output, results, pairs, failures)
         # Only before a score: another run is to show its own message.
         check_companions(options.results, results)
         check_record(options.results, results)
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(options.output / "detailed_results.html", failed_page(error.status, str(error), [], [], {}))
         say(str(error))
         return error.exit_code
-    write(options.output / "detailed_results.html", scored_page(scores, pairs, versions))
+    companions = read_companions(options.results, options.reference)
+    write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions))
     print_table(pairs)
     # The composite score is the last line: what a reader of a long log looks for.
     for name in reversed(COLUMNS):
@@ -83,15 +84,13 @@ def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
         ) from None
 
 
-def fail(
-    output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: list[Row], versions: dict[str, str]
-) -> int:
+def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: list[Row]) -> int:
     """Write the page of a submission without a score, say why, and return the exit code."""
     status = "failed" if failures else results["status"]
     message = message_of(results, f"{len(failures)} of {len(pairs)} cases failed" if failures else "no message")
     # The page may be open to everyone; why the data is missing is for the organizers, in the log.
     told = UNAVAILABLE if status == "data_unavailable" else message
-    write(output / "detailed_results.html", failed_page(status, told, pairs, failures, versions))
+    write(output / "detailed_results.html", failed_page(status, told, pairs, failures, results))
     print_table(pairs)
     for row in failures:
         say(f"{row['status']}: {message_of(row)}")
@@ -101,7 +100,7 @@ def fail(
 
 
 def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
-    """Print the page's table as text."""
+    """Print the table of the cases as text."""
     if not pairs:
         return
     lines = [HEADINGS] + [case_cells(row, reference) for row, reference in pairs]

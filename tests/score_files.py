@@ -76,9 +76,11 @@ def write(path: Path, content: Any) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def write_results(folder: Path, content: Any, key: bytes = PUBLISHED_KEY) -> None:
+def write_results(
+    folder: Path, content: Any, key: bytes = PUBLISHED_KEY, companions: dict[str, bytes] = COMPANIONS
+) -> None:
     """Write results.json with its companions, and sign whatever it holds."""
-    for name, data in COMPANIONS.items():
+    for name, data in companions.items():
         write(folder / name, data)
     write(folder / "results.json", content)
     if content is not None:
