@@ -8,7 +8,7 @@ PLATFORM_PYTHON := $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12.*/bin
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
 
-.PHONY: run test test-platform lint reference benchmark bundle rehearse clean
+.PHONY: run test test-platform lint reference benchmark screenshot bundle rehearse clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -31,6 +31,11 @@ reference: $(READY)
 # `tools/benchmark.py --quick` needs none.
 benchmark: $(READY)
 	$(VENV)/bin/python tools/benchmark.py
+
+# README's picture: the top of the page that `make run` writes, in Chromium (Debian: apt-get install chromium).
+screenshot: run
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1100,820 \
+		--screenshot=pages/details.png "file://$(CURDIR)/output/scoring/detailed_results.html"
 
 bundle: $(READY) keys/signing.key
 	$(VENV)/bin/python tools/bundle.py build

@@ -37,15 +37,19 @@ def interrupt(command: list[str], temporary: Path, times: int) -> tuple[int, str
 
 @pytest.mark.skipif(sys.platform != "linux", reason="policies end with their simulator on Linux")
 @pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("command", ["check", "ingestion"])
+@pytest.mark.parametrize("command", ["check", "compare", "ingestion"])
 def test_an_interrupted_command_leaves_nothing(tmp_path: Path, command: str, times: int) -> None:
     world, temporary = write_world(tmp_path / "world"), tmp_path / "temporary"
     policy = str(write_policy(world / "submission", HANGS))
     commands = {"check": [str(ROOT / "starting_kit" / "kit.py"), "check", policy]}
     options = {"--submission": policy, "--traces": world / "traces", "--grid": world / "grid.yaml"}
     options["--output"] = world / "output"
-    commands["ingestion"] = [str(INGESTION), *(str(text) for option in options.items() for text in option)]
-    words = {"check": "check: interrupted", "ingestion": "ingestion: interrupted, there are no results"}
+    arguments = [str(text) for option in options.items() for text in option]
+    commands["ingestion"] = [str(INGESTION), *arguments]
+    kit = [str(ROOT / "starting_kit" / "kit.py"), "compare", policy, policy, "--seeds", "0"]
+    commands["compare"] = [*kit, *arguments[2:]]
+    words = {name: f"{name}: interrupted" for name in ("check", "compare")}
+    words["ingestion"] = "ingestion: interrupted, there are no results"
     assert interrupt(commands[command], temporary, times) == (130, words[command])
     assert list(temporary.iterdir()) == []
     assert not (world / "output" / "results.json").exists()

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-import yaml
 
 import kit
-import reference
-from submissions import DECLINES, ROOT, grid_mapping, run_program, write_policy, write_world
+from commands.bar import bar_text
+from kit_world import write_kit_world
+from submissions import DECLINES, ROOT, run_program, write_policy
 
 KIT = ROOT / "starting_kit"
-GALLERY = sorted(path.parent for path in (KIT / "policies").glob("*/policy.py"))
-CASES = [{"model": "Small", "dataset": "one", "ep": [4]}, {"model": "Large", "dataset": "two", "ep": [8]}]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grid of two cases with its traces and reference."""
-    folder = write_world(tmp_path_factory.mktemp("world"))
-    (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": CASES}))
-    paths = ("--grid", folder / "grid.yaml", "--traces", folder / "traces", "--output", folder / "reference")
-    assert reference.main([str(argument) for argument in paths]) == 0
-    return folder
-
-
-@pytest.fixture
-def check(world: Path, capsys: pytest.CaptureFixture[str]):
-    """`kit.py check` on the grid: the exit code and the lines printed."""
-
-    def run(policy: Path) -> tuple[int, list[str]]:
-        code = kit.main(["check", str(policy), "--grid", str(world / "grid.yaml")])
-        return code, capsys.readouterr().out.splitlines()
-
-    return run
+    return write_kit_world(tmp_path_factory.mktemp("world"))
 
 
 def score(world: Path, policy: Path, output: Path, *options: str) -> CompletedProcess[str]:
@@ -102,48 +89,7 @@ def test_the_template_is_short() -> None:
     assert len((KIT / "policy.py").read_text().splitlines()) < 40
 
 
-@pytest.mark.parametrize("folder", [KIT, *GALLERY], ids=lambda folder: folder.name)
-def test_what_ships_is_accepted_and_check_names_the_next_step(check, folder: Path) -> None:
-    code, (first, second, last) = check(folder)
-    form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
-    line = rf"{{}}: {form} form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 10 s"
-    assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
-    assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
-    assert code == 0
-
-
-MEND = "Expected: an answer. Next: mend the line named above and try again with kit.py check."
-
-
-@pytest.mark.parametrize(
-    ("source", "first", "last"),
-    [
-        (
-            "print('hello')\n" + DECLINES.replace("False", "hotness[0, 0, 9]"),
-            "Small ep 4: crashed",
-            "Small ep 4, call 1 (iteration 4): the policy raised an exception. Got: IndexError: index 9 is out of "
-            f"bounds for axis 2 with size 4 (policy.py, line 3, in rebalance). {MEND}",
-        ),
-        (
-            DECLINES.replace("False, None", "hotness.shape[2] == 8, [7]"),
-            "Small ep 4: function form, 2 calls, ",
-            "Large ep 8, call 1 (iteration 4): deployment_table is not made of integers. Got: NoneType. ",
-        ),
-        (
-            "1 +\n",
-            "Small ep 4: crashed",
-            f"Small ep 4, start: the policy cannot be loaded. Got: SyntaxError: invalid syntax (policy.py, line 1). "
-            f"{MEND}",
-        ),
-    ],
-)
-def test_check_says_why_a_policy_is_not_accepted(check, tmp_path: Path, source: str, first: str, last: str) -> None:
-    code, lines = check(write_policy(tmp_path, source))
-    assert code == 1
-    assert lines[0].startswith(first) and lines[-1].startswith(f"not accepted: {last}")
-
-
-@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("command", ["check", "run", "pack", "replay"])
 @pytest.mark.parametrize("name", ["nowhere", "submission.zip", "my_policy.py"])
 def test_what_is_no_folder_of_a_policy_is_named(tmp_path: Path, command: str, name: str) -> None:
     (tmp_path / "submission.zip").write_bytes(b"PK")
@@ -154,29 +100,126 @@ def test_what_is_no_folder_of_a_policy_is_named(tmp_path: Path, command: str, na
     assert run.stderr.splitlines()[-1] == f"kit.py: error: {text}"
 
 
-def test_check_tries_the_smallest_and_the_largest_ep_of_each_model(world: Path, tmp_path: Path, capsys) -> None:
-    cases = [{"model": "Large", "dataset": "two", "ep": [4, 2, 8]}, {"model": "Small", "dataset": "one", "ep": [2]}]
-    grid = tmp_path / "grid.yaml"
-    grid.write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
-    assert kit.main(["check", str(KIT), "--grid", str(grid)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:-1]] == ["Large ep 2", "Large ep 8", "Small ep 2"]
-
-
-def test_a_grid_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert kit.main(["check", str(KIT), "--grid", str(tmp_path / "no.yaml")]) == 1
-    assert capsys.readouterr().out.startswith("not accepted: grid: the grid cannot be read. Got: FileNotFoundError: ")
-
-
 def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         kit.main([])
     text = capsys.readouterr().err
-    assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "{run,check}" in text
+    assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "{check,run,compare,pack,replay}" in text
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "--help"]], ids=" ".join)
-def test_help_is_shown(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_missing_packages_are_named() -> None:
+    # -S: without what is installed.
+    command = [sys.executable, "-S", str(KIT / "kit.py"), "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    next_step = "Next: run `make run` once, then use .venv/bin/python"
+    assert done.returncode == 1
+    assert done.stderr == f"kit.py: not installed: numpy, PyYAML, pandas. {next_step}\n"
+
+
+@pytest.mark.parametrize("command", ["", "check", "run", "compare", "pack", "replay"])
+def test_help_is_shown_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        kit.main(arguments)
-    assert ended.value.code == 0 and capsys.readouterr().out.startswith("usage: kit.py ")
+        kit.main([command, "--help"] if command else ["--help"])
+    text = capsys.readouterr().out
+    assert ended.value.code == 0 and text.startswith("usage: kit.py ")
+    assert f"  python starting_kit/kit.py {command or 'check'}" in text.partition("examples")[2]
+
+
+# Some cases
+
+
+def test_some_cases_have_a_score_of_their_own_name(world: Path, tmp_path: Path) -> None:
+    policy, output = KIT / "policies" / "ds_eplb", tmp_path / "output"
+    assert score(world, policy, output).returncode == 0
+    run = score(world, policy, output, "--case", "Large/two ep 8")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "[1/1] Large/two ep 8: ok" in run.stdout and "composite_score" not in run.stdout
+    assert run.stdout.splitlines()[-1] == "mean case score over 1 of 2 cases: 100.0000"
+    assert not list((output / "scoring").glob("*")), "the page of the whole grid is another run's"
+
+
+def test_all_cases_by_name_are_the_whole_grid(world: Path, tmp_path: Path) -> None:
+    options = ("--case", "Large/two:8", "--case", "Small/one", "--case", "Small/one:4")
+    run = score(world, KIT / "policies" / "ds_eplb", tmp_path, *options)
+    assert run.stdout.splitlines()[-1] == "composite_score: 100.0000"
+
+
+def test_a_failing_policy_has_no_score_of_some_cases(world: Path, tmp_path: Path) -> None:
+    run = score(world, write_policy(tmp_path, "1 / 0\n"), tmp_path / "output", "--case", "Small/one:4")
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "\ncrashed: Small/one ep 4, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
+    assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with kit.py check."
+
+
+@pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
+def test_a_case_that_the_grid_has_not_is_named(world: Path, tmp_path: Path, name: str) -> None:
+    run = score(world, KIT, tmp_path, "--case", name)
+    text = f"no case {name} in the grid tiny. Next: name one of Small/one:4, Large/two:8"
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.splitlines()[-1] == f"kit.py: error: {text}"
+
+
+# What is run is what would be uploaded
+
+
+LISTS_ITS_FOLDER = """
+    import os
+    print(sorted(os.listdir()))
+    def rebalance(hotness, n_device, n_red_expert):
+        return False, None, None, None
+"""
+
+
+def test_a_policy_is_run_without_what_pack_leaves_out(world: Path, tmp_path: Path) -> None:
+    folder = write_policy(tmp_path / "policy", LISTS_ITS_FOLDER, {"old.zip": "", "table.txt": "1"})
+    run = score(world, folder, tmp_path / "output")
+    assert run.stdout.count("  | ['policy.py', 'table.txt']\n") == 2
+
+
+def test_a_policy_is_run_in_its_own_folder_where_nothing_is_left_out(world: Path, tmp_path: Path) -> None:
+    folder = write_policy(tmp_path, "1 / 0\n", {"__pycache__/policy.pyc": "", ".git/config": ""})
+    assert f'File "{folder}/policy.py", line 1' in score(world, folder, tmp_path / "output").stdout
+
+
+def test_the_template_is_run_without_the_kit(world: Path, tmp_path: Path) -> None:
+    copied = [line for line in score(world, KIT, tmp_path / "one").stdout.splitlines() if line.startswith("receipt: ")]
+    alone = write_policy(tmp_path / "policy", (KIT / "policy.py").read_text(encoding="utf-8"))
+    assert copied[0] in score(world, alone, tmp_path / "two").stdout.splitlines()
+
+
+# The bar
+
+
+@pytest.mark.parametrize(
+    ("done", "cases", "text"),
+    [
+        (0, 0, "[------------------------] running, 3 s"),
+        (2, 7, "[######------------------] 2 of 7 cases, 3 s"),
+        (7, 7, "[########################] 7 of 7 cases, 3 s"),
+    ],
+)
+def test_the_bar_says_how_far_a_run_is(done: int, cases: int, text: str) -> None:
+    assert bar_text(done, cases, 3.2) == text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+def test_a_terminal_shows_the_bar_below_the_lines_of_a_log(world: Path, tmp_path: Path) -> None:
+    terminal, child = os.openpty()
+    paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference")
+    arguments = [*map(str, paths), "--output", str(tmp_path)]
+    command = [sys.executable, str(KIT / "kit.py"), "run", str(KIT / "policies" / "ds_eplb"), *arguments]
+    with subprocess.Popen(command, stdout=child, stderr=child) as process:
+        os.close(child)
+        shown = b""
+        # A terminal whose other side is closed reports an error on Linux, and its end elsewhere.
+        with suppress(OSError):
+            while chunk := os.read(terminal, 2**16):
+                shown += chunk
+    os.close(terminal)
+    text = shown.decode()
+    assert process.returncode == 0
+    assert re.search(r"\r\x1b\[K\[#{12}-{12}\] 1 of 2 cases, \d+ s", text)
+    # What stays on the screen: of every line what follows the last return to its begin.
+    lines = [line.rstrip("\r").rpartition("\r\x1b[K")[2] for line in text.split("\n") if line]
+    assert lines[0].startswith("versions: ") and lines[-1] == "composite_score: 100.0000"
+    assert not [line for line in lines if "of 2 cases" in line]

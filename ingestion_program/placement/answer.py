@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,13 @@ from .errors import PolicyError
 from .grid import Case
 
 Redeployment = tuple[np.ndarray, np.ndarray]
+
+INTEGERS = "return a list or an array of integers"
+# By numpy's letter for the kind of what was got.
+CONVERSIONS = {
+    "b": "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them",
+    "f": "make them integers, with .astype(int), and divide with //",
+}
 
 
 def as_integers(value: Any, name: str, shape: str) -> np.ndarray:
@@ -21,15 +29,17 @@ def as_integers(value: Any, name: str, shape: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
-        got = "a ragged list" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise _not_integers(name, got, shape) from None
+        if isinstance(error, ValueError):
+            raise _not_integers(name, "a ragged list", shape, "make every row equally long") from None
+        raise _not_integers(name, f"{type(error).__name__}: {error}", shape) from None
     if array.size == 0 and array.ndim == 1:
         return np.empty(0, np.int64)
     if array.dtype.kind not in "iu":
-        got = f"{type(value).__name__} of dtype {array.dtype}" if array.ndim else type(value).__name__
-        raise _not_integers(name, got, shape)
+        kind = "None" if value is None else type(value).__name__
+        got = f"{kind} of dtype {array.dtype}" if array.ndim else kind
+        raise _not_integers(name, got, shape, CONVERSIONS.get(array.dtype.kind, INTEGERS))
     if _holds_boolean(value):
-        raise _not_integers(name, "a list that holds a boolean", shape)
+        raise _not_integers(name, "a list that holds a boolean", shape, CONVERSIONS["b"])
     if array.dtype == np.uint64:
         array = np.minimum(array, np.uint64(2**63 - 1))
     return array.astype(np.int64)
@@ -50,7 +60,7 @@ def check_shapes(priority_length: int, table_shape: tuple[int, ...], case: Case)
             "deployment_table has the wrong shape",
             str(list(table_shape)),
             f"{list(expected)} [layer, device, slot]",
-            "return the whole table, every layer of it",
+            _shape_step(tuple(table_shape), expected),
         )
 
 
@@ -66,7 +76,7 @@ def check_answer(priority: np.ndarray, table: np.ndarray, case: Case) -> None:
             "layers_priority names a layer that does not exist",
             str(priority[outside][0]),
             f"0 .. {case.layers - 1}",
-            "list layers by their index in the deployment table",
+            "list layers by their index in the deployment table, counted from 0",
         )
     times = np.bincount(priority, minlength=case.layers)
     if times.max() > 1:
@@ -85,7 +95,7 @@ def check_answer(priority: np.ndarray, table: np.ndarray, case: Case) -> None:
             "an expert id is out of range",
             f"{rows[index, device, slot]} on device {device}, slot {slot}",
             f"0 .. {case.experts - 1}",
-            "put a logical expert id in every slot",
+            "put a logical expert id, counted from 0, in every slot; none stays empty",
             f"layer {priority[index]}",
         )
     held = np.zeros((len(priority), case.experts), bool)
@@ -107,8 +117,17 @@ def invalid(what: str, got: str, expected: str, next_step: str, where: str = "")
     return PolicyError("invalid_answer", what, got=got, expected=expected, next_step=next_step, where=where)
 
 
-def _not_integers(name: str, got: str, shape: str) -> PolicyError:
-    next_step = "return integers, every row equally long; np.array(..., dtype=int) converts floats"
+def _shape_step(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
+    if sorted(shape) == sorted(expected):
+        return "put the axes in this order, as np.transpose(table, axes) does"
+    if math.prod(shape) == math.prod(expected):
+        return "give it these sizes, as table.reshape(layers, devices, slots) does"
+    if len(shape) == 3 and shape[:2] == expected[:2]:
+        return f"fill {expected[2]} slots on every device: (experts + redundant experts) / devices"
+    return "return the whole table, every layer of it"
+
+
+def _not_integers(name: str, got: str, shape: str, next_step: str = INTEGERS) -> PolicyError:
     return invalid(f"{name} is not made of integers", got, f"integers {shape}", next_step)
 
 

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
@@ -84,14 +85,21 @@ def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
     spec.loader.exec_module(module)
     function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
     if callable(function):
-        _check_arguments(function, 3, FUNCTION_FORM)
+        _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function))
+        _check_names(function, ("deployment", "iteration"), FUNCTION_FORM, "put it into class Policy, with self first")
         return "function", lambda hotness, deployment, iteration: read_function_answer(
             function(hotness, case.devices, case.redundant_experts)
         )
     if isinstance(kind, type) and callable(getattr(kind, "rebalance", None)):
-        _check_arguments(kind, 1, CLASS_FORM)
+        written = "no __init__" if kind.__init__ is object.__init__ else _written("__init__", kind.__init__)
+        _check_arguments(kind, 1, CLASS_FORM, written)
         policy = kind(case)
-        _check_arguments(policy.rebalance, 3, CLASS_FORM)
+        static = isinstance(inspect.getattr_static(kind, "rebalance", None), staticmethod)
+        written = "@staticmethod " * static + _written("rebalance", kind.rebalance)
+        _check_arguments(policy.rebalance, 3, CLASS_FORM, written)
+        _check_names(
+            policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, "take sizes from case, or write the function"
+        )
         return "class", lambda hotness, deployment, iteration: read_class_answer(
             policy.rebalance(hotness, deployment, iteration)
         )
@@ -129,7 +137,7 @@ def read_class_answer(answer: Any) -> Redeployment | None:
             "Policy.rebalance returned no answer that can be read",
             _kind(answer),
             "None, or (layers_priority, deployment_table)",
-            "return one of the two",
+            "return two values, without change and aux, or None to keep the deployment",
         )
     return _read_redeployment(*answer)
 
@@ -141,9 +149,9 @@ def _read_redeployment(priority: Any, table: Any) -> Redeployment | None:
     if layers.ndim != 1:
         raise invalid(
             "layers_priority has the wrong shape",
-            str(list(layers.shape)),
+            str(list(layers.shape)) if layers.ndim else "one integer",
             "[n], a flat list of layers",
-            "return one list of layer indices",
+            "return one list of layer indices, before the table",
         )
     if not len(layers):
         return None
@@ -156,7 +164,7 @@ def _finder(path: str, folder: Path) -> FileFinder:
     return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES))
 
 
-def _check_arguments(function: Callable[..., Any], count: int, form: str) -> None:
+def _check_arguments(function: Callable[..., Any], count: int, form: str, written: str) -> None:
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
@@ -164,13 +172,25 @@ def _check_arguments(function: Callable[..., Any], count: int, form: str) -> Non
     try:
         signature.bind(*[None] * count)
     except TypeError:
-        raise PolicyError(
-            "crashed",
-            "the policy takes other arguments",
-            got=f"{getattr(function, '__name__', 'rebalance')}{signature}",
-            expected=form,
-            next_step="correct the definition in policy.py",
-        ) from None
+        raise _other_arguments(written, form, "correct the definition in policy.py") from None
+
+
+def _check_names(function: Callable[..., Any], names: tuple[str, str], form: str, next_step: str) -> None:
+    # The other form's arguments would be taken for this one's without a word.
+    with suppress(ValueError, TypeError):
+        if tuple(inspect.signature(function).parameters)[1:3] == names:
+            raise _other_arguments(_written("rebalance", function), form, next_step)
+
+
+def _other_arguments(written: str, form: str, next_step: str) -> PolicyError:
+    return PolicyError("crashed", "the policy takes other arguments", got=written, expected=form, next_step=next_step)
+
+
+def _written(name: str, function: Callable[..., Any]) -> str:
+    try:
+        return f"{name}{inspect.signature(function)}"
+    except (ValueError, TypeError):
+        return name
 
 
 def _no_form(module: ModuleType) -> PolicyError:
@@ -181,7 +201,10 @@ def _no_form(module: ModuleType) -> PolicyError:
     got = ", ".join(names[:10])
     got = f"class Policy with {got or 'no methods'}" if place is kind else got or "no function and no class"
     pairs = [(close, name) for name in wanted for close in difflib.get_close_matches(name, names, 1) if close != name]
-    hint = f"rename {pairs[0][0]} to {pairs[0][1]}" if pairs else "define one of the two"
+    classes = [name for name in names if callable(getattr(getattr(place, name), "rebalance", None))]
+    pairs += [(name, "Policy") for name in classes[:1]]
+    other = "define rebalance in class Policy" if place is kind else "define one of the two"
+    hint = f"rename {pairs[0][0]} to {pairs[0][1]}" if pairs else other
     return PolicyError(
         "crashed",
         "policy.py defines no policy",
@@ -193,4 +216,6 @@ def _no_form(module: ModuleType) -> PolicyError:
 
 def _kind(value: Any) -> str:
     name = type(value).__name__
+    if value is None:
+        return "None, which a function without return gives"
     return f"{name} of length {len(value)}" if isinstance(value, (tuple, list)) else name

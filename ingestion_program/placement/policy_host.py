@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,11 @@ import numpy as np
 
 from . import protocol, sandbox
 from .errors import PolicyError
+from .exception_steps import next_step
 from .exception_text import describe, own_lines, readable
 from .grid import Case, Cost
 from .policy import load_policy, policy_case
 from .window import receive
-
-# What isolation refuses looks like any other error of the system's.
-FORBIDDEN = (
-    "a policy writes only into the folder that TMPDIR names, starts no processes and opens no sockets; the page "
-    "Policy, section State, modules and files, has the list"
-)
 
 
 def main(request_fd: int, answer_fd: int) -> None:
@@ -67,10 +63,13 @@ def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
         return _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
     if isinstance(error, PolicyError):
         return _report(error.status, error.what, error.got, error.expected, error.next_step)
-    what = "the policy cannot be loaded" if isinstance(error, SyntaxError) else "the policy raised an exception"
-    next_step = FORBIDDEN if isinstance(error, PermissionError) else ""
-    report = _report("crashed", what, describe(error, folder), next_step=next_step)
-    # A deep or strange exception need not have a traceback that can be shown.
+    what, expected = "the policy raised an exception", ""
+    if isinstance(error, SyntaxError):
+        what, expected = "the policy cannot be loaded", "what Python {}.{} can read".format(*sys.version_info)
+    report = _report("crashed", what, describe(error, folder), expected)
+    # A deep or strange exception need not have attributes and a traceback that can be shown.
+    with suppress(Exception):
+        report["next"] = next_step(error)
     with suppress(Exception):
         report["trace"] = own_lines(error, folder)[-protocol.LONGEST_TRACE :]
     return report

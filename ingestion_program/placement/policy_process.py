@@ -24,6 +24,7 @@ from .grid import Case, Grid
 from .policy_message import read_answer, read_header
 from .scratch import ALLOWED, Scratch
 from .trace import Trace
+from .usage import peak_memory, seconds_and_threads
 from .window import share
 
 PACKAGE_FOLDER = Path(__file__).resolve().parent.parent
@@ -108,6 +109,11 @@ class PolicyProcess:
         cut = f"\n[cut at {self._limits.log_bytes} bytes]" if len(self._log) > self._limits.log_bytes else ""
         return "\n".join(part for part in (text.rstrip("\n") + cut, self._trace_lines) if part)
 
+    @property
+    def memory_bytes(self) -> int:
+        """The most memory that the process had so far, as its limit counts it; 0 where the system does not tell."""
+        return peak_memory(self._process.pid)
+
     def start(self) -> str:
         """Isolate the process, import the policy and return its form.
 
@@ -183,15 +189,8 @@ class PolicyProcess:
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess := self._scratch.excess():
             raise policy_failure.too_much(f"{excess} in its temporary folder", ALLOWED)
-        if (threads := self._usage()[2]) > MOST_THREADS:
+        if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
             raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
-
-    def _usage(self) -> tuple[int, int, int]:
-        """Clock ticks in the process and in the kernel for it, and threads; zeros where /proc does not tell."""
-        with suppress(OSError, IndexError):
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-            return int(fields[11]), int(fields[12]), int(fields[17])
-        return 0, 0, 0
 
     def _ask(self, message: dict, descriptors: list[int]) -> None:
         """Send a request, with descriptors beside it; nothing may have been answered before it."""
@@ -239,7 +238,7 @@ class PolicyProcess:
 
     def _ended(self) -> PolicyError:
         # Before it is reaped, a process that has ended still tells.
-        seconds = sum(self._usage()[:2]) / os.sysconf("SC_CLK_TCK")
+        seconds = seconds_and_threads(self._process.pid)[0]
         try:
             return policy_failure.ended(self._process.wait(timeout=1), seconds, self._limits)
         except subprocess.TimeoutExpired:

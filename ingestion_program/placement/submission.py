@@ -86,12 +86,23 @@ def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
     else:
         names = sorted(shown(path.name) + "/" * path.is_dir() for path in submission.iterdir())
         got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
-        modules = [name for name in names if name.lower().endswith(".py")]
-        close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
-        next_step = f"rename {close[0]} to policy.py" if close else "put policy.py at the top of the zip"
+        next_step = _step_to_a_policy(names)
     return refused(
         "the submission has no policy.py" if not found else "the submission has several policy.py",
         got=got,
         expected="policy.py at the top of the submission",
         next_step=next_step,
     )
+
+
+def _step_to_a_policy(names: list[str]) -> str:
+    """What to do with a submission's top, which has no policy.py."""
+    modules = [name for name in names if name.lower().endswith((".py", ".py.txt"))]
+    close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
+    if close:
+        return f"rename {close[0]} to policy.py"
+    if notebooks := [name for name in names if name.lower().endswith(".ipynb")]:
+        return f"save the code of {notebooks[0]} as policy.py, which can be imported"
+    if archives := [name for name in names if name.lower().endswith(".zip")]:
+        return f"unzip {archives[0]}, and put policy.py itself at the top"
+    return "put policy.py at the top of the zip"

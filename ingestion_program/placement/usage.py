@@ -1,0 +1,24 @@
+"""What a process has used so far, as Linux tells of it in /proc; zeros where nothing tells."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+
+def seconds_and_threads(process: int) -> tuple[float, int]:
+    """Processor seconds of a process, in it and in the kernel for it, and how many threads it has."""
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(fields[17])
+    return 0.0, 0
+
+
+def peak_memory(process: int) -> int:
+    """The most bytes of address space that a process had, which is what its memory limit counts."""
+    with suppress(OSError):
+        if found := re.search(r"^VmPeak:\s*(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE):
+            return int(found[1]) * 1024
+    return 0

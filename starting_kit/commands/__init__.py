@@ -1,0 +1,1 @@
+"""The kit's commands, a module each, and what they work with; kit.py is the way in."""

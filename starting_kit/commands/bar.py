@@ -1,0 +1,45 @@
+"""A bar on the last line of a terminal, below the lines of a log, that says how far it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from typing import TextIO
+
+CELLS = 24
+COUNTED = re.compile(r"\[(\d+)/(\d+)\] ")
+ERASE_LINE = "\r\x1b[K"
+
+
+class Bar:
+    """The last line of a terminal."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal, self._began = terminal, time.monotonic()
+        self._done = self._all = 0
+
+    def line(self, text: str) -> None:
+        """Print a line above the bar; one that begins with [2/7] moves it."""
+        if counted := COUNTED.match(text):
+            self._done, self._all = map(int, counted.groups())
+        self._terminal.write(f"{ERASE_LINE}{text}\n")
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the bar again."""
+        text = bar_text(self._done, self._all, time.monotonic() - self._began)
+        self._terminal.write(ERASE_LINE + text[: shutil.get_terminal_size().columns - 1])
+        self._terminal.flush()
+
+    def erase(self) -> None:
+        """Leave nothing of the bar."""
+        self._terminal.write(ERASE_LINE)
+        self._terminal.flush()
+
+
+def bar_text(done: int, cases: int, seconds: float) -> str:
+    """`[######------------------] 2 of 7 cases, 3 s`; without the number of cases as long as it is not known."""
+    filled = CELLS * done // cases if cases else 0
+    told = f"{done} of {cases} cases" if cases else "running"
+    return f"[{'#' * filled}{'-' * (CELLS - filled)}] {told}, {seconds:.0f} s"

@@ -1,0 +1,167 @@
+"""`compare`: policies side by side, over seeds of generated traces, and which is better or that it is a tie."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import string
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from . import options as shared
+from .frame import RunFailed
+from .places import GRID, OUTPUT, REFERENCE, TRACES, short
+from .run import run
+from .seeds import FIRST_SEED, World, folder_of, make_world, recipes
+from .selection import read_grid, select
+from .submission import policy_folder
+from .verdict import NOT_KNOWN, difference
+
+EXAMPLES = """
+compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
+compare first second third --seeds 10 --case DS-R1/generated:64  one case, over ten seeds
+compare first second --seeds 0  on the sample traces themselves, so without a verdict
+"""
+SEEDS = 5
+COMPOSITE = "composite_score"
+
+
+def add_compare(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "compare", "tell which of several policies is better, or a tie", EXAMPLES)
+    parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="folders with policy.py, two or more")
+    shared.add_grid(parser)
+    shared.add_traces(parser)
+    parser.add_argument("--reference", type=Path, default=REFERENCE, help="with --seeds 0: holds ds_eplb.json")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=SEEDS,
+        metavar="N",
+        help=f"traces are drawn from N seeds (default: {SEEDS}) and kept; 0 takes those of --traces",
+    )
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help="length of what is drawn (default: as the traces in --traces)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT / "compare", help="drawn traces are kept here (default: output/compare)"
+    )
+    shared.add_cases(parser)
+    shared.add_jobs(parser)
+    parser.set_defaults(run=compare_command)
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    """Print the table, and the verdict of each pair last; return the exit code."""
+    shared.check_least("--jobs", options.jobs, 1)
+    keys = ("grid", "traces", "reference", "seeds", "iterations", "cases", "jobs", "output")
+    try:
+        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, tell=_tell)
+    except RunFailed as error:
+        print(error)
+        print("No comparison. Next: mend the policy and try again with kit.py check.")
+        return 1
+    for letter, policy in frame.attrs["policies"].items():
+        print(f"{letter}: {policy}")
+    print(_shown(frame).to_string(float_format="{:.4f}".format))
+    for line in frame.attrs["verdicts"]:
+        print(line)
+    return 0
+
+
+def compare(
+    *policies: str | Path,
+    grid: str | Path = GRID,
+    traces: str | Path = TRACES,
+    reference: str | Path = REFERENCE,
+    seeds: int = SEEDS,
+    iterations: int | None = None,
+    cases: Sequence[str] | None = None,
+    jobs: int | None = None,
+    output: str | Path = OUTPUT / "compare",
+    tell: Callable[[str], None] = lambda line: None,
+) -> pd.DataFrame:
+    """Case scores of policies A, B, ... and their differences, one row per case and the mean of the cases last.
+
+    Columns: a mean over seeds for each policy, and for each pair the mean difference, the ends of its 95 % interval
+    (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer than two seeds.
+    `.attrs["verdicts"]` says it in a line for each pair. Arguments as the command's options. Raises UsageError, and
+    what `run` raises.
+    """
+    if not 2 <= len(policies) <= len(string.ascii_uppercase):
+        raise shared.UsageError(f"compare takes 2 to 26 policies, got {len(policies)}. Next: name another folder")
+    shared.check_least("--seeds", seeds, 0)
+    folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
+    whole = read_grid(Path(grid))
+    chosen = select(whole, cases)
+    rows = [case.name for case in chosen]
+    full = len(chosen) == len(whole.cases)
+    last = COMPOSITE if full else f"mean of {len(chosen)} of {len(whole.cases)} cases"
+    drawn = recipes(chosen, Path(traces), iterations) if seeds else []
+    kept = folder_of(Path(output), Path(grid), chosen, drawn) if seeds else Path()
+    # Each policy's scores, by seed: the cases', and their mean.
+    scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds) if seeds else [None]:
+        world, named = World(Path(grid), Path(traces), Path(reference)), cases
+        if seed is not None:
+            world, named = make_world(kept / f"seed-{seed}", Path(grid), chosen, drawn, seed, tell), None
+        for letter, folder in folders.items():
+            try:
+                frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
+            except RunFailed as error:
+                raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows) from None
+            found = [float(score) for score in frame["case_score"]]
+            scores[letter].append([*found, math.fsum(found) / len(found)])
+        means = ", ".join(f"{letter} {scores[letter][-1][-1]:.4f}" for letter in folders)
+        tell(f"{'these traces' if seed is None else f'seed {seed}'}: {means}")
+    table = side_by_side([*rows, last], scores)
+    table.attrs["policies"] = {letter: str(short(folder)) for letter, folder in folders.items()}
+    table.attrs["verdicts"] = [_line(table, *pair, last, seeds) for pair in combinations(folders, 2)]
+    return table
+
+
+def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> pd.DataFrame:
+    """The table of `compare`; scores: by policy, [seed][row]."""
+    columns: dict[str, list[Any]] = {}
+    by_row = {letter: list(zip(*found, strict=True)) for letter, found in scores.items()}
+    for letter, values in by_row.items():
+        columns[letter] = [math.fsum(seeds) / len(seeds) for seeds in values]
+    for first, second in combinations(by_row, 2):
+        found = [difference(*pair) for pair in zip(by_row[first], by_row[second], strict=True)]
+        name = f"{second} - {first}"
+        columns[name] = [each.mean for each in found]
+        columns[f"{name} low"] = [each.low for each in found]
+        columns[f"{name} high"] = [each.high for each in found]
+        columns[f"{name} verdict"] = [each.verdict(first, second) for each in found]
+    return pd.DataFrame(columns, index=list(rows))
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `mean ± half of the interval` and the verdict for each pair."""
+    letters = list(table.attrs["policies"])
+    shown = {letter: table[letter] for letter in letters}
+    for first, second in combinations(letters, 2):
+        name = f"{second} - {first}"
+        means, highs, words = (table[f"{name}{end}"] for end in ("", " high", " verdict"))
+        shown[name] = [
+            f"{mean:+.4f}" + ("" if math.isnan(high) else f" ± {high - mean:.4f}")
+            for mean, high in zip(means, highs, strict=True)
+        ]
+        shown[f"{first} or {second}"] = list(words)
+    return pd.DataFrame(shown)
+
+
+def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) -> str:
+    name = f"{second} - {first}"
+    mean, low, high, word = (table.loc[row, f"{name}{end}"] for end in ("", " low", " high", " verdict"))
+    if word == NOT_KNOWN:
+        return f"{row}: {name} = {mean:+.4f}; which is better is not known. Next: --seeds {SEEDS}"
+    return f"{row}: {name} = {mean:+.4f} (95 %: {low:+.4f} .. {high:+.4f}) over {seeds} seeds: {word}"
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,73 @@
+"""What a policy saw at one call of a case, found by running the case with it up to there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ingestion import read_manifest
+from placement.answer import Redeployment
+from placement.errors import PolicyError
+from placement.grid import Case, Grid
+from placement.policy import PolicyCase, policy_case
+from placement.policy_process import PolicyProcess
+from placement.replay import replay
+from placement.trace import check_fits, open_trace
+
+from .options import UsageError
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One call: hotness int32 [window, layer, expert], deployment int64 [layer, device, slot], and its iteration.
+
+    case: what Policy.__init__ was given; answer: the policy's at this call where it is known, and None for keeping.
+    """
+
+    hotness: np.ndarray
+    deployment: np.ndarray
+    iteration: int
+    case: PolicyCase
+    answer: Redeployment | None = None
+
+
+class Reached(Exception):
+    """The call was reached, and the rest of the case does not matter."""
+
+
+def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> list[Moment]:
+    """The calls 1 .. call of a case, as the policy in a folder meets them in its own process; the last not answered.
+
+    Raises UsageError when there are fewer calls, PolicyError when an earlier call fails, and OrganizerError.
+    """
+    trace = open_trace(traces, case.model, case.dataset, read_manifest(traces, []))
+    check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
+    seen: list[Moment] = []
+    view = policy_case(case, grid.cost, trace.iterations)
+    process = PolicyProcess(folder, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+
+    def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
+        hotness, before = trace.window(start, stop), deployment.copy()
+        if len(seen) + 1 == call:
+            seen.append(Moment(hotness, before, iteration, view))
+            raise Reached
+        answer = process.rebalance(start, stop, deployment, iteration)
+        seen.append(Moment(hotness, before, iteration, view, answer))
+        return answer
+
+    try:
+        with process:
+            process.start()
+            replay(trace, case, rebalance)
+    except Reached:
+        return seen
+    except PolicyError as error:
+        raise error.at(case.name) from None
+    raise UsageError(f"{case.name} has {_calls(len(seen))}, got --call {call}. Next: name one of them")
+
+
+def _calls(count: int) -> str:
+    return "one call" if count == 1 else f"{count} calls"

@@ -1,0 +1,79 @@
+"""The options that several commands share, and the error for those that make no sense."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import places
+
+JOBS = 2
+
+
+class UsageError(Exception):
+    """The command was given something that it cannot work with; the text says what and the next step."""
+
+
+def add_command(commands: Any, name: str, says: str, examples: str) -> argparse.ArgumentParser:
+    """Declare a command; examples: lines of what follows kit.py, two blanks, and what that does."""
+    rows = [line.split("  ", 1) for line in examples.strip().splitlines()]
+    lines = [line for row in rows for line in (f"  python starting_kit/kit.py {row[0]}", f"      {row[1].strip()}")]
+    return commands.add_parser(
+        name,
+        help=says,
+        description=f"{says[0].upper()}{says[1:]}.",
+        epilog="\n".join(["examples:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Declare POLICY."""
+    parser.add_argument(
+        "policy",
+        nargs="?",
+        type=Path,
+        default=places.KIT,
+        metavar="POLICY",
+        help="a folder with policy.py, or the file (default: the template)",
+    )
+
+
+def add_grid(parser: argparse.ArgumentParser) -> None:
+    """Declare --grid."""
+    parser.add_argument("--grid", type=Path, default=places.GRID, help="which cases (default: the sample grid)")
+
+
+def add_traces(parser: argparse.ArgumentParser) -> None:
+    """Declare --traces."""
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=places.TRACES,
+        help="holds <model>/<dataset>.npy or .npz (default: sample traces)",
+    )
+
+
+def add_cases(parser: argparse.ArgumentParser) -> None:
+    """Declare --case, which may be given several times."""
+    parser.add_argument(
+        "--case",
+        action="append",
+        dest="cases",
+        metavar="CASE",
+        help="only this case, MODEL/DATASET:EP or 'MODEL/DATASET ep EP'; MODEL/DATASET for each of its ep; repeatable",
+    )
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Declare --jobs."""
+    parser.add_argument(
+        "--jobs", type=int, default=JOBS, help=f"traces replayed at the same time (default: {JOBS}); changes no score"
+    )
+
+
+def check_least(name: str, value: int, least: int) -> None:
+    """Raise UsageError for a number that is too small."""
+    if value < least:
+        raise UsageError(f"{name} must be at least {least}, got {value}")

@@ -1,0 +1,98 @@
+"""`pack`: make the zip that is uploaded, and take it in as the platform will."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bundling.archive import archive, unpack
+from placement.errors import Problem
+from placement.receipt import policy_sha256
+from placement.result_files import write_whole
+from placement.submission import find_policy
+from progress import temporary_folder
+
+from . import options as shared
+from .check import check
+from .places import short
+from .submission import policy_folder, submission_files
+
+EXAMPLES = """
+pack  the template, into submission.zip
+pack my_policy  my_policy/policy.py and all that lies beside it
+pack my_policy --output tries/second.zip  another name
+"""
+OUTPUT = Path("submission.zip")
+
+
+def add_pack(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "pack", "make the zip to upload, and check it as the platform will", EXAMPLES)
+    shared.add_policy(parser)
+    shared.add_grid(parser)
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="ZIP", help="default: submission.zip")
+    parser.set_defaults(run=pack_command)
+
+
+def pack_command(options: argparse.Namespace) -> int:
+    """Print what is in the zip and the next step last; return the exit code."""
+    policy_folder(options.policy)
+    if options.output.suffix != ".zip":
+        raise shared.UsageError(f"--output {options.output} is no zip. Next: end its name with .zip")
+    # Nothing of an earlier call may be taken for this one's.
+    options.output.unlink(missing_ok=True)
+    try:
+        files, left_out = contents(options.policy)
+        data = archive({name: path.read_bytes() for name, path in files.items()})
+        with temporary_folder(), tempfile.TemporaryDirectory() as temporary:
+            unpacked = Path(temporary)
+            _unpack(data, unpacked)
+            # As the platform meets it: a module that was left out is missed here.
+            check(unpacked, options.grid)
+            digits = policy_sha256(find_policy(unpacked)[0])
+    except Problem as error:
+        print(f"not packed: {error}")
+        return 1
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(options.output, data)
+    width = max(map(len, files))
+    for name, path in files.items():
+        print(f"  {name:{width}}  {path.stat().st_size:>9} bytes")
+    if left_out:
+        print(f"left out: {', '.join(left_out)}")
+    hashed = hashlib.sha256(data).hexdigest()[:12]
+    count = "one file" if len(files) == 1 else f"{len(files)} files"
+    print(f"{short(options.output)}: {count}, {len(data)} bytes, sha256 {hashed}, policy {digits}")
+    print(f"Next: upload {short(options.output)} on the competition's page, tab My Submissions")
+    return 0
+
+
+def contents(policy: str | Path) -> tuple[dict[str, Path], list[str]]:
+    """What pack packs of a policy's folder, paths by name in the zip, and what it leaves out.
+
+    Raises SubmissionRefused for what the platform would refuse, and UsageError.
+    """
+    return submission_files(find_policy(policy_folder(policy))[0])
+
+
+def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
+    """Write the zip of a policy and return its path; its files are checked, the policy is not tried.
+
+    Raises SubmissionRefused for what the platform would refuse, and UsageError.
+    """
+    output = Path(output)
+    data = archive({name: path.read_bytes() for name, path in contents(policy)[0].items()})
+    with tempfile.TemporaryDirectory() as temporary:
+        _unpack(data, Path(temporary))
+        find_policy(Path(temporary))
+    write_whole(output, data)
+    return output
+
+
+def _unpack(data: bytes, folder: Path) -> None:
+    for name, content in unpack(data).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)

@@ -1,0 +1,60 @@
+"""Runs the project's programs; an interrupt lets them end in their own way, so that they leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .bar import Bar
+
+TICK_SECONDS = 0.5
+
+
+def run_shown(program: Path, *arguments: object) -> int:
+    """Run a program whose lines are seen as they come, on a terminal with a bar below; return its exit code."""
+    bar = Bar(sys.stdout) if sys.stdout.isatty() else None
+    with _started(program, arguments, stdout=subprocess.PIPE if bar else None) as process:
+        if bar:
+            _show(process, bar)
+        return process.wait()
+
+
+def run_quiet(program: Path, *arguments: object) -> tuple[int, str]:
+    """Run a program and return its exit code and what it printed."""
+    with _started(program, arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        output, _ = process.communicate()
+        return process.returncode, output.decode("utf-8", "backslashreplace")
+
+
+@contextmanager
+def _started(program: Path, arguments: tuple[object, ...], **streams: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, str(program), *map(str, arguments)], **streams) as process:
+        try:
+            yield process
+        except KeyboardInterrupt:
+            process.terminate()
+            process.communicate()
+            raise
+
+
+def _show(process: subprocess.Popen[bytes], bar: Bar) -> None:
+    """Print what a program prints until it has ended."""
+    descriptor, rest = process.stdout.fileno(), b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            bar.draw()
+            if not selector.select(TICK_SECONDS):
+                continue
+            chunk = os.read(descriptor, 2**16)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines if chunk else [rest] if rest else []:
+                bar.line(line.decode("utf-8", "backslashreplace"))
+            if not chunk:
+                break
+    bar.erase()

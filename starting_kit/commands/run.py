@@ -1,0 +1,125 @@
+"""`run`: score a policy with the platform's own programs."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from placement.grid import Case
+
+from . import options as shared
+from .frame import RunFailed, read_frame
+from .places import GRID, INGESTION, OUTPUT, REFERENCE, SCORING, TRACES, short
+from .program import run_quiet, run_shown
+from .selection import grid_of, read_grid, select, write_grid
+from .submission import policy_folder, staged
+
+EXAMPLES = """
+run  score the template on the sample grid
+run my_policy --jobs 1  score my_policy/policy.py
+run my_policy --case DS-R1/generated:64  one case of the grid
+run --grid ingestion_program/grid_official.yaml --traces traces --reference reference  traces of your own
+"""
+SHOWN = ("model", "dataset", "ep", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
+NO_RESULTS = "The ingestion program left no results. Next: read its messages above."
+
+
+def add_run(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "run", "score a policy with the platform's own programs", EXAMPLES)
+    shared.add_policy(parser)
+    shared.add_grid(parser)
+    shared.add_traces(parser)
+    parser.add_argument("--reference", type=Path, default=REFERENCE, help="holds ds_eplb.json of this grid")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="results and page go here (default: output)")
+    shared.add_cases(parser)
+    shared.add_jobs(parser)
+    parser.set_defaults(run=run_command)
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
+    policy_folder(options.policy)
+    shared.check_least("--jobs", options.jobs, 1)
+    some = _some_cases(options.grid, options.cases)
+    prediction, scoring = options.output / "prediction", options.output / "scoring"
+    # An earlier run's results must not be scored, or shown, should this one not end.
+    for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
+        path.unlink(missing_ok=True)
+    with staged(options.policy) as submission, tempfile.TemporaryDirectory() as temporary:
+        grid = options.grid
+        if some:
+            grid = Path(temporary) / "grid.yaml"
+            write_grid(grid, grid_of(options.grid, some))
+        paths = {"submission": submission, "traces": options.traces, "grid": grid, "output": prediction}
+        arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+        run_shown(INGESTION / "ingestion.py", *arguments, "--jobs", options.jobs)
+    if not (prediction / "results.json").is_file():
+        print(NO_RESULTS)
+        return 2
+    if some:
+        return _show_some(prediction, options.reference, some, len(read_grid(options.grid).cases))
+    print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
+    folders = ("--results", prediction, "--reference", options.reference, "--output", scoring)
+    # Its few lines come at once: nothing to draw a bar for.
+    return subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+
+
+def run(
+    policy: str | Path,
+    grid: str | Path = GRID,
+    traces: str | Path = TRACES,
+    reference: str | Path = REFERENCE,
+    cases: Sequence[str] | None = None,
+    jobs: int | None = None,
+    verbose: bool = False,
+) -> pd.DataFrame:
+    """Score a policy and return one row per case; `.attrs["composite_score"]` is the score over the whole grid.
+
+    policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
+    ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
+    verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
+    policy or a case that is not there, and comparison.FileError for a reference of another grid.
+    """
+    some = _some_cases(Path(grid), cases)
+    with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
+        output = Path(temporary)
+        if some:
+            write_grid(output / "grid.yaml", grid_of(Path(grid), some))
+            grid = output / "grid.yaml"
+        arguments = ["--submission", submission, "--traces", traces, "--grid", grid, "--output", output]
+        arguments += ["--jobs", jobs or shared.JOBS]
+        _, told = run_quiet(INGESTION / "ingestion.py", *arguments)
+        if verbose:
+            print(told, end="")
+        if not (output / "results.json").is_file():
+            raise RunFailed(told or NO_RESULTS, pd.DataFrame())
+        return read_frame(output, Path(reference), some)
+
+
+def _some_cases(grid: Path, names: Sequence[str] | None) -> list[Case] | None:
+    """The cases that are named, None when they are the whole grid. Raises UsageError and OrganizerError."""
+    if not names:
+        return None
+    whole = read_grid(grid)
+    cases = select(whole, names)
+    return None if len(cases) == len(whole.cases) else cases
+
+
+def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) -> int:
+    """Print the table and the score of some cases, and return the exit code."""
+    try:
+        frame = read_frame(prediction, reference, cases)
+    except RunFailed:
+        print("No score. Next: mend the cases above and try again with kit.py check.")
+        return 1
+    print(frame[list(SHOWN)].to_string(index=False, float_format="{:.4f}".format))
+    print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
+    return 0

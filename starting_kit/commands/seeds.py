@@ -1,0 +1,110 @@
+"""Traces of a grid's shape drawn from seeds, with DS-EPLB's results on them; made once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from generation.command import SAMPLES
+from generation.generator import generate
+from generation.profile import FOLDER, Profile, read_profile
+from ingestion import read_manifest
+from placement import SIMULATOR_VERSION
+from placement.grid import Case
+from trace_file import write_trace
+
+from .options import UsageError
+from .places import TOOLS
+from .program import run_quiet
+from .selection import grid_of, write_grid
+
+# Far from the seeds of the sample traces, which policies are written on.
+FIRST_SEED = 1001
+LEAST_EXPERTS_PER_CHOICE = 4
+
+
+@dataclass(frozen=True)
+class World:
+    """A grid file, and folders of its traces and of its reference."""
+
+    grid: Path
+    traces: Path
+    reference: Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trace is drawn from, but for the seed."""
+
+    model: str
+    dataset: str
+    layers: int
+    experts: int
+    iterations: int
+    profile: Profile
+
+
+def recipes(cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
+    """One recipe for each trace of the cases.
+
+    The profile is the one of the trace's own name where one ships, otherwise that of the model's sample trace, or of
+    the first. iterations: None for as many as the trace in `traces` has, or the profile. Raises UsageError, and
+    OrganizerError for a manifest that cannot be read.
+    """
+    manifest = read_manifest(traces, []) or {}
+    samples = {name.split("/")[0]: name for name in reversed(SAMPLES)}
+    found: dict[str, Recipe] = {}
+    for case in cases:
+        name = f"{case.model}/{case.dataset}"
+        shipped = (FOLDER / f"{name}.yaml").is_file()
+        profile = _profile(name if shipped else samples.get(case.model, next(iter(SAMPLES))))
+        # Where a token chooses most experts, all are loaded alike, and nothing is left to balance.
+        most = max(1, case.experts // LEAST_EXPERTS_PER_CHOICE)
+        profile = profile.with_parameters(top_k=min(profile.parameters.top_k, most))
+        shape = (manifest.get("traces") or {}).get(name, {}).get("shape", [profile.iterations])
+        length = iterations or shape[0]
+        if length < case.window + 2:
+            raise UsageError(f"--iterations must be at least window + 2 = {case.window + 2}, got {length}")
+        found[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile)
+    return list(found.values())
+
+
+def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe]) -> Path:
+    """Where the seeds of a grid are kept: another place for whatever would change a value."""
+    told = [asdict(replace(recipe, profile=recipe.profile.parameters)) for recipe in drawn]
+    content = [grid_of(grid, cases), told, np.__version__, SIMULATOR_VERSION]
+    digits = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return output / f"{content[0]['name']}-{digits}"
+
+
+def make_world(
+    folder: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe], seed: int, tell: Callable[[str], None]
+) -> World:
+    """The traces of one seed and their reference, made or found. Raises UsageError."""
+    world = World(folder / "grid.yaml", folder / "traces", folder / "reference")
+    if (world.reference / "ds_eplb.json").is_file():
+        return world
+    tell(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
+    write_grid(world.grid, grid_of(grid, cases))
+    for recipe in drawn:
+        parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
+        values = generate(parameters, *shape, seed)
+        write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
+    paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference)
+    code, told = run_quiet(TOOLS / "reference.py", *paths)
+    if code:
+        lines = [line for line in told.splitlines() if not line.startswith("note: ")]
+        raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")
+    return world
+
+
+def _profile(name: str) -> Profile:
+    try:
+        return read_profile(FOLDER / f"{name}.yaml")
+    except ValueError as error:
+        raise UsageError(str(error)) from None

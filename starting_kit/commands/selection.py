@@ -1,0 +1,51 @@
+"""Some cases of a grid, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ingestion import read_yaml
+from placement.grid import Case, Grid, grid_from_mapping
+
+from .options import UsageError
+
+FORM = re.compile(r"(?P<trace>[^:\s]+/[^:\s]+)(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+))?")
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a grid file. Raises OrganizerError."""
+    return grid_from_mapping(read_yaml(path, "grid"))
+
+
+def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
+    """The cases that are named, in the grid's order, each once; all of them for no names. Raises UsageError."""
+    chosen = set()
+    for name in names or ():
+        form = FORM.fullmatch(name.strip())
+        found = [
+            case
+            for case in grid.cases
+            if form and form["trace"] == f"{case.model}/{case.dataset}" and form["ep"] in (None, str(case.ep))
+        ]
+        if not found:
+            cases = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
+            raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
+        chosen.update(found)
+    return [case for case in grid.cases if case in chosen or not names]
+
+
+def grid_of(path: Path, cases: Sequence[Case]) -> dict[str, Any]:
+    """The content of a grid file with these of its cases alone."""
+    rows = [{"model": case.model, "dataset": case.dataset, "ep": [case.ep]} for case in cases]
+    return {**read_yaml(path, "grid"), "cases": rows}
+
+
+def write_grid(path: Path, content: dict[str, Any]) -> None:
+    """Write a grid file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -1,0 +1,21 @@
+"""A tiny grid for the kit's commands: two cases, their traces and their reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+import reference
+from submissions import grid_mapping, write_world
+
+CASES = [{"model": "Small", "dataset": "one", "ep": [4]}, {"model": "Large", "dataset": "two", "ep": [8]}]
+
+
+def write_kit_world(folder: Path) -> Path:
+    """Write grid.yaml, traces/ and reference/ into a folder and return it."""
+    write_world(folder)
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": CASES}), encoding="utf-8")
+    paths = ("--grid", folder / "grid.yaml", "--traces", folder / "traces", "--output", folder / "reference")
+    assert reference.main([str(argument) for argument in paths]) == 0
+    return folder

@@ -1,0 +1,145 @@
+"""`kit.py check`: whether a policy is accepted, what it uses of the limits, and how this machine differs."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import kit
+from commands.machine import imported_modules, machine_line, missing_there, packages_line
+from submissions import DECLINES, ROOT, grid_mapping, write_policy, write_world
+
+KIT = ROOT / "starting_kit"
+GALLERY = sorted(path.parent for path in (KIT / "policies").glob("*/policy.py"))
+CASES = [{"model": "Small", "dataset": "one", "ep": [4]}, {"model": "Large", "dataset": "two", "ep": [8]}]
+# Only Linux tells.
+MEMORY = r", memory \d+ of 4096 MiB" if sys.platform == "linux" else ""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid of two cases."""
+    folder = write_world(tmp_path_factory.mktemp("world"))
+    (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": CASES}))
+    return folder
+
+
+@pytest.fixture
+def check(world: Path, capsys: pytest.CaptureFixture[str]):
+    """`kit.py check` on the grid: the exit code and the lines printed."""
+
+    def run(policy: Path) -> tuple[int, list[str]]:
+        code = kit.main(["check", str(policy), "--grid", str(world / "grid.yaml")])
+        return code, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("folder", [KIT, *GALLERY], ids=lambda folder: folder.name)
+def test_what_ships_is_accepted_and_check_names_the_next_step(check, folder: Path) -> None:
+    code, (first, second, machine, packages, last) = check(folder)
+    form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
+    line = rf"{{}}: {form} form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 10 s{MEMORY}"
+    assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
+    assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
+    assert machine.startswith("machine: ") and packages.startswith("packages: Python ")
+    assert code == 0
+
+
+MEND = "Expected: an answer. Next: mend the line named above and try again with kit.py check."
+
+
+@pytest.mark.parametrize(
+    ("source", "first", "last"),
+    [
+        (
+            "print('hello')\n" + DECLINES.replace("False", "hotness[0, 0, 9]"),
+            "Small ep 4: crashed",
+            "Small ep 4, call 1 (iteration 4): the policy raised an exception. Got: IndexError: index 9 is out of "
+            f"bounds for axis 2 with size 4 (policy.py, line 3, in rebalance). {MEND}",
+        ),
+        (
+            DECLINES.replace("False, None", "hotness.shape[2] == 8, [7]"),
+            "Small ep 4: function form, 2 calls, ",
+            "Large ep 8, call 1 (iteration 4): deployment_table is not made of integers. Got: None. ",
+        ),
+        (
+            "1 +\n",
+            "Small ep 4: crashed",
+            f"Small ep 4, start: the policy cannot be loaded. Got: SyntaxError: invalid syntax (policy.py, line 1). "
+            f"{MEND}",
+        ),
+    ],
+)
+def test_check_says_why_a_policy_is_not_accepted(check, tmp_path: Path, source: str, first: str, last: str) -> None:
+    code, lines = check(write_policy(tmp_path, source))
+    assert code == 1
+    assert lines[0].startswith(first) and lines[-1].startswith(f"not accepted: {last}")
+
+
+def test_check_tries_the_smallest_and_the_largest_ep_of_each_model(world: Path, tmp_path: Path, capsys) -> None:
+    cases = [{"model": "Large", "dataset": "two", "ep": [4, 2, 8]}, {"model": "Small", "dataset": "one", "ep": [2]}]
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
+    assert kit.main(["check", str(KIT), "--grid", str(grid)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-3]] == ["Large ep 2", "Large ep 8", "Small ep 2"]
+
+
+def test_a_grid_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kit.main(["check", str(KIT), "--grid", str(tmp_path / "no.yaml")]) == 1
+    assert capsys.readouterr().out.startswith("not accepted: grid: the grid cannot be read. Got: FileNotFoundError: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_memory_is_the_most_that_a_policy_held(check, tmp_path: Path) -> None:
+    source = "import numpy as np\nnp.zeros(2**28, np.uint8)\n" + DECLINES
+    _, (line, *_) = check(write_policy(tmp_path, source))
+    assert 256 < int(re.search(r"memory (\d+) of 4096 MiB", line)[1]) < 1024
+
+
+def test_a_module_that_the_platform_lacks_is_named_in_the_verdict(check, tmp_path: Path) -> None:
+    source = "try:\n    import torch\nexcept ImportError:\n    torch = None\n" + DECLINES
+    code, (*_, packages, last) = check(write_policy(tmp_path, source))
+    assert code == 0 and packages.endswith("; not on the platform: torch")
+    next_step = "bring it as a module beside policy.py, or drop it"
+    assert last == f"accepted here, but the platform has no torch. Next: {next_step}"
+
+
+def test_the_template_may_not_import_the_kit(check, tmp_path: Path) -> None:
+    code, (*_, last) = check(write_policy(tmp_path, "import commands\n" + DECLINES))
+    assert code == 1 and "ModuleNotFoundError: No module named 'commands'" in last
+
+
+def test_imports_are_found_in_every_file_of_a_submission(tmp_path: Path) -> None:
+    source = "import os.path, numpy as np\nfrom scipy.optimize import linprog\nfrom . import x\nimport mine\n"
+    parts = {"mine/part.py": "def f():\n    import yaml\n", "broken.py": "1 +\n", "data.txt": "import torch\n"}
+    folder = write_policy(tmp_path, source, parts)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert imported_modules(files) == ["numpy", "os", "scipy", "yaml"]
+    assert missing_there(["numpy", "os", "scipy", "yaml", "sklearn", "placement", "torch", "numexpr"]) == [
+        "numexpr",
+        "torch",
+    ]
+
+
+def test_packages_are_compared_with_the_platform_s() -> None:
+    here = f"packages: Python {platform.python_version()} (platform 3.12), numpy {np.__version__} (platform 1.26.4)"
+    assert packages_line([]) == packages_line(["os", "numpy"]) == here
+    assert packages_line(["yaml", "torch"]).startswith(f"{here}, PyYAML 6.")
+    assert packages_line(["yaml", "torch"]).endswith(" (platform 6.0.2); not on the platform: torch")
+
+
+def test_missing_isolation_is_said() -> None:
+    line = machine_line(["limits", "capabilities", "calls"])
+    assert line.startswith("machine: ") and " cores, isolated by limits, capabilities, calls; not by files, " in line
+    assert (
+        machine_line([]).partition("isolated by ")[2].startswith("nothing; not by limits, capabilities, files, calls")
+    )
+    assert "not by" not in machine_line(["limits", "capabilities", "files", "calls"])

@@ -1,0 +1,130 @@
+"""`kit.py compare`: policies on seeds of generated traces, which are kept, and what it says of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import kit
+from commands.seeds import FIRST_SEED, recipes
+from commands.selection import read_grid
+from kit_world import write_kit_world
+from submissions import DECLINES, ROOT, write_policy
+
+GALLERY = ROOT / "starting_kit" / "policies"
+DS_EPLB, STATIC = GALLERY / "ds_eplb", GALLERY / "static"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid of two cases with its traces and reference; what is drawn for it is kept for all tests."""
+    return write_kit_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def compare(world: Path, capsys: pytest.CaptureFixture[str]):
+    """`kit.py compare` on the tiny grid: the exit code and the lines printed."""
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference")
+        options = (*paths, "--output", world / "compare", "--iterations", 30)
+        code = kit.main(["compare", *map(str, (*arguments, *options))])
+        return code, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_two_copies_of_a_policy_are_a_tie(compare, tmp_path: Path) -> None:
+    source = (DS_EPLB / "policy.py").read_text(encoding="utf-8")
+    first, second = (write_policy(tmp_path / name, source) for name in ("first", "second"))
+    code, lines = compare(first, second, "--seeds", 3)
+    assert code == 0
+    assert lines[-1] == "composite_score: B - A = +0.0000 (95 %: +0.0000 .. +0.0000) over 3 seeds: tie"
+    assert f"A: {first}" in lines and f"B: {second}" in lines
+    assert f"seed {FIRST_SEED}: A 100.0000, B 100.0000" in lines
+    (row,) = [line for line in lines if line.startswith("Large/two ep 8")]
+    assert row.split() == ["Large/two", "ep", "8", "100.0000", "100.0000", "+0.0000", "±", "0.0000", "tie"]
+
+
+def test_the_baseline_scores_100_on_every_seed_and_seeds_are_kept(compare, world: Path) -> None:
+    code, lines = compare(STATIC, DS_EPLB, "--seeds", 2)
+    assert code == 0 and all(line.endswith("B 100.0000") for line in lines if re.match(r"seed \d+: A ", line))
+    kept = {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")}
+    _, again = compare(STATIC, DS_EPLB, "--seeds", 2)
+    assert [line for line in lines if "draws" not in line] == again
+    assert {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")} == kept
+
+
+def test_seeds_differ_and_have_the_grid_s_shapes(compare, world: Path) -> None:
+    compare(STATIC, DS_EPLB, "--seeds", 2)
+    first, second = (sorted((world / "compare").glob(f"*/seed-{FIRST_SEED + n}/traces/*/*.npy")) for n in (0, 1))
+    assert {tuple(np.load(path).shape) for path in first} == {(30, 2, 4), (30, 3, 8)}
+    assert all((np.load(a) != np.load(b)).any() for a, b in zip(first, second, strict=True))
+
+
+def test_three_policies_have_three_verdicts_and_some_cases_no_composite_score(compare) -> None:
+    code, lines = compare(STATIC, DS_EPLB, STATIC, "--seeds", 2, "--case", "Large/two:8")
+    assert code == 0 and "composite_score" not in "\n".join(lines)
+    verdicts = lines[-3:]
+    assert [line.partition(" = ")[0] for line in verdicts] == [
+        f"mean of 1 of 2 cases: {pair}" for pair in ("B - A", "C - A", "C - B")
+    ]
+    assert verdicts[1].endswith(" over 2 seeds: tie")
+
+
+def test_on_given_traces_there_is_no_verdict(compare, world: Path) -> None:
+    code, lines = compare(STATIC, DS_EPLB, "--seeds", 0)
+    score = kit.run(STATIC, *(world / name for name in ("grid.yaml", "traces", "reference"))).attrs["composite_score"]
+    assert code == 0 and lines[0] == f"these traces: A {score:.4f}, B 100.0000"
+    assert lines[-1] == f"composite_score: B - A = {100 - score:+.4f}; which is better is not known. Next: --seeds 5"
+
+
+def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
+    bad = write_policy(tmp_path, DECLINES.replace("False, None", "1 / 0, None"))
+    code, lines = compare(STATIC, bad, "--seeds", 1)
+    assert code == 1
+    message = "call 1 (iteration 4): the policy raised an exception. Got: ZeroDivisionError: division by zero "
+    assert any(line.startswith(f"B: {bad}: Small/one ep 4, {message}") for line in lines)
+    assert lines[-1] == "No comparison. Next: mend the policy and try again with kit.py check."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([STATIC], "compare takes 2 to 26 policies, got 1. Next: name another folder"),
+        ([STATIC, DS_EPLB, "--seeds", -1], "--seeds must be at least 0, got -1"),
+        ([STATIC, DS_EPLB, "--jobs", 0], "--jobs must be at least 1, got 0"),
+        ([STATIC, "nowhere"], "nowhere is no folder and no policy.py. Next: name the folder that holds policy.py"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        compare(*arguments)
+    assert ended.value.code == 2 and capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
+
+
+def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
+    with pytest.raises(kit.UsageError, match=r"^--iterations must be at least window \+ 2 = 5, got 4$"):
+        kit.compare(STATIC, DS_EPLB, grid=world / "grid.yaml", iterations=4)
+
+
+def test_what_is_drawn_has_the_length_of_the_traces_that_are_there(world: Path, tmp_path: Path) -> None:
+    cases = read_grid(world / "grid.yaml").cases
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({"traces": {"Small/one": {"shape": [77, 2, 4]}}}))
+    small, large = recipes(cases, tmp_path, None)
+    assert small.iterations == 77 and large.iterations == large.profile.iterations
+    assert (small.profile.parameters.top_k, large.profile.parameters.top_k) == (1, 2)
+
+
+def test_python_gets_a_table(world: Path) -> None:
+    paths = {name: world / name for name in ("traces", "reference")} | {"output": world / "compare"}
+    table = kit.compare(STATIC, DS_EPLB, grid=world / "grid.yaml", seeds=2, iterations=30, **paths)
+    assert list(table.index) == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
+    assert list(table.columns) == ["A", "B", "B - A", "B - A low", "B - A high", "B - A verdict"]
+    assert table.loc["composite_score", "B"] == 100
+    assert table.loc["composite_score", "A"] == pytest.approx(table["A"].iloc[:2].mean())
+    assert len(table.attrs["verdicts"]) == 1
