@@ -112,7 +112,7 @@ def test_the_origin_tells_profile_parameters_and_seed() -> None:
     origin = command.Recipe(TINY, "d", 40, 1).origin()
     pattern = r"generated: profile M/d \(parameters [0-9a-f]{8}\), seed 1, shared-topics model, "
     assert re.fullmatch(pattern + r"python tools/traces\.py generate; not a recording", origin)
-    others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(regimes=(0, 5))]
+    others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(regimes=(0, 5), regime_common=(0.5, 0.5))]
     recipes = [command.Recipe(other, "d", 40, 1) for other in others] + [command.Recipe(TINY, "d", 40, 2)]
     assert len({origin, *(recipe.origin() for recipe in recipes)}) == 4
 
