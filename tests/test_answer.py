@@ -18,6 +18,9 @@ def table_with(device, slot, expert, layer=1):
     return table
 
 
+FLOATS = "make them integers, with .astype(int), and divide with //"
+BOOLEANS = "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them"
+INTEGERS = "return a list or an array of integers"
 BROKEN = {
     "too many layers": (
         redeploy([0, 1, 0], [B, B]),
@@ -42,12 +45,12 @@ BROKEN = {
     "a negative layer": (
         redeploy([1, -1], [B, B]),
         "layers_priority names a layer that does not exist. Got: -1. Expected: 0 .. 1. "
-        "Next: list layers by their index in the deployment table.",
+        "Next: list layers by their index in the deployment table, counted from 0.",
     ),
     "a layer beyond the last": (
         redeploy([0, 2], [B, B]),
         "layers_priority names a layer that does not exist. Got: 2. Expected: 0 .. 1. "
-        "Next: list layers by their index in the deployment table.",
+        "Next: list layers by their index in the deployment table, counted from 0.",
     ),
     "a layer twice": (
         redeploy([1, 1], [B, B]),
@@ -57,12 +60,12 @@ BROKEN = {
     "a negative expert": (
         redeploy([0, 1], table_with(0, 2, -1)),
         "layer 1: an expert id is out of range. Got: -1 on device 0, slot 2. Expected: 0 .. 3. "
-        "Next: put a logical expert id in every slot.",
+        "Next: put a logical expert id, counted from 0, in every slot; none stays empty.",
     ),
     "an expert beyond the last": (
         redeploy([1], table_with(1, 0, 4)),
         "layer 1: an expert id is out of range. Got: 4 on device 1, slot 0. Expected: 0 .. 3. "
-        "Next: put a logical expert id in every slot.",
+        "Next: put a logical expert id, counted from 0, in every slot; none stays empty.",
     ),
     "a missing expert": (
         redeploy([0, 1], table_with(0, 0, 3)),
@@ -153,29 +156,29 @@ def test_integers_too_large_for_int64_stay_out_of_range():
 
 
 @pytest.mark.parametrize(
-    ("value", "got"),
+    ("value", "got", "next_step"),
     [
-        ([0.0, 1.0], "list of dtype float64"),
-        (np.array([0, 1], np.float32), "ndarray of dtype float32"),
-        (np.array([True]), "ndarray of dtype bool"),
-        ([True, False], "list of dtype bool"),
-        ([0, True], "a list that holds a boolean"),
-        ([[0, 1], [np.True_, 2]], "a list that holds a boolean"),
-        ([np.array([0, 1]), np.array([True, False])], "a list that holds a boolean"),
-        ([[0, 1], [2]], "a ragged list"),
-        ([2**70], "list of dtype object"),
-        (None, "NoneType"),
-        ("01", "str"),
-        ({0: 1}, "dict"),
+        ([0.0, 1.0], "list of dtype float64", FLOATS),
+        (np.array([0, 1], np.float32), "ndarray of dtype float32", FLOATS),
+        (np.array([True]), "ndarray of dtype bool", BOOLEANS),
+        ([True, False], "list of dtype bool", BOOLEANS),
+        ([0, True], "a list that holds a boolean", BOOLEANS),
+        ([[0, 1], [np.True_, 2]], "a list that holds a boolean", BOOLEANS),
+        ([np.array([0, 1]), np.array([True, False])], "a list that holds a boolean", BOOLEANS),
+        ([[0, 1], [2]], "a ragged list", "make every row equally long"),
+        ([2**70], "list of dtype object", INTEGERS),
+        (None, "None", INTEGERS),
+        ("01", "str", INTEGERS),
+        ({0: 1}, "dict", INTEGERS),
     ],
 )
-def test_anything_else_is_refused(value, got):
+def test_anything_else_is_refused(value, got, next_step):
     with pytest.raises(PolicyError) as caught:
         as_integers(value, "deployment_table", SHAPE)
     assert caught.value.status == "invalid_answer"
     assert str(caught.value) == (
         f"deployment_table is not made of integers. Got: {got}. Expected: integers [layer, device, slot]. "
-        "Next: return integers, every row equally long; np.array(..., dtype=int) converts floats."
+        f"Next: {next_step}."
     )
 
 

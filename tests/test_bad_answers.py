@@ -16,20 +16,25 @@ from submissions import run_policy, stored_hotness, tiny_grid, write_policy
 CALL = "Small/one ep 2, call 1 (iteration 4)"
 TABLE = "[[[0, 1, 3], [2, 3, 0]], [[0, 1, 2], [2, 3, 3]]]"
 NOT_READ = "rebalance returned no answer that can be read"
+NOTHING = "None, which a function without return gives"
 FOUR = (
     "Expected: (change, layers_priority, deployment_table, aux). "
     "Next: return all four; to keep the deployment return (False, None, None, None)."
 )
-TWO = "Expected: None, or (layers_priority, deployment_table). Next: return one of the two."
+TWO = (
+    "Expected: None, or (layers_priority, deployment_table). "
+    "Next: return two values, without change and aux, or None to keep the deployment."
+)
 PRIORITY_TYPE = "Expected: integers [n]."
 TABLE_TYPE = "Expected: integers [layer, device, slot]."
-TABLE_SHAPE = "Expected: [2, 2, 3] [layer, device, slot]. Next: return the whole table, every layer of it."
+TABLE_SHAPE = "Expected: [2, 2, 3] [layer, device, slot]. Next: "
+WHOLE = "return the whole table, every layer of it"
 NO_SLOT = (
     "Expected: each of the 4 experts in at least one of 6 slots. "
     "Next: give every expert a slot, or leave the layer out of layers_priority."
 )
-RANGE = "Expected: 0 .. 3. Next: put a logical expert id in every slot."
-LAYER_RANGE = "Expected: 0 .. 1. Next: list layers by their index in the deployment table."
+RANGE = "Expected: 0 .. 3. Next: put a logical expert id, counted from 0, in every slot; none stays empty."
+LAYER_RANGE = "Expected: 0 .. 1. Next: list layers by their index in the deployment table, counted from 0."
 TWICE = "Expected: each layer at most once. Next: remove the repeated layer."
 
 
@@ -58,7 +63,7 @@ def answering(answer: str) -> str:
 @pytest.mark.parametrize(
     ("answer", "got"),
     [
-        (None, "NoneType"),
+        (None, NOTHING),
         (True, "bool"),
         ({"change": True}, "dict"),
         ((True, [0], []), "tuple of length 3"),
@@ -91,7 +96,7 @@ def test_an_answer_that_is_no_integers_is_refused_in_the_policy_s_process(tmp_pa
 
 
 def test_a_policy_that_forgets_to_return_is_told_what_to_return(tmp_path: Path) -> None:
-    assert message(tmp_path, answering("None")) == f"{CALL}: {NOT_READ}. Got: NoneType. {FOUR}"
+    assert message(tmp_path, answering("None")) == f"{CALL}: {NOT_READ}. Got: {NOTHING}. {FOUR}"
 
 
 def test_a_change_without_a_truth_value_is_refused() -> None:
@@ -104,7 +109,7 @@ def test_a_change_without_a_truth_value_is_refused() -> None:
 @pytest.mark.parametrize(
     ("priority", "got"),
     [
-        ("None", "Got: NoneType."),
+        ("None", "Got: None."),
         ("np.array([0.0])", "Got: ndarray of dtype float64."),
         ("np.array([True, True])", "Got: ndarray of dtype bool."),
         ("[0, True]", "Got: a list that holds a boolean."),
@@ -131,7 +136,7 @@ def test_a_priority_that_is_not_made_of_integers_is_refused(priority: str, got: 
         (
             "[[0, 1]]",
             "has the wrong shape. Got: [1, 2]. Expected: [n], a flat list of layers. "
-            "Next: return one list of layer indices.",
+            "Next: return one list of layer indices, before the table.",
         ),
     ],
 )
@@ -143,7 +148,7 @@ def test_a_priority_that_breaks_a_rule_is_refused(priority: str, expected: str) 
 @pytest.mark.parametrize(
     ("table", "got"),
     [
-        ("None", "Got: NoneType."),
+        ("None", "Got: None."),
         (f"np.array({TABLE}, bool)", "Got: ndarray of dtype bool."),
         (f"np.array({TABLE}, object)", "Got: ndarray of dtype object."),
         (TABLE.replace("1", "1.0"), "Got: list of dtype float64."),
@@ -158,17 +163,17 @@ def test_a_table_that_is_not_made_of_integers_is_refused(table: str, got: str) -
 
 
 @pytest.mark.parametrize(
-    ("table", "got"),
+    ("table", "got", "next_step"),
     [
-        ("0", "[]"),
-        (f"[{TABLE}]", "[1, 2, 2, 3]"),
-        ("np.zeros([1] * 20, int)", str([1] * 8)),
-        ("np.zeros((2000, 2, 3), int)", "[2000, 2, 3]"),
+        ("0", "[]", WHOLE),
+        (f"[{TABLE}]", "[1, 2, 2, 3]", "give it these sizes, as table.reshape(layers, devices, slots) does"),
+        ("np.zeros([1] * 20, int)", str([1] * 8), WHOLE),
+        ("np.zeros((2000, 2, 3), int)", "[2000, 2, 3]", WHOLE),
     ],
 )
-def test_a_table_of_another_shape_is_refused(tmp_path: Path, table: str, got: str) -> None:
+def test_a_table_of_another_shape_is_refused(tmp_path: Path, table: str, got: str, next_step: str) -> None:
     text = message(tmp_path, answering(f"True, [0], {table}, None"))
-    assert text == f"{CALL}: deployment_table has the wrong shape. Got: {got}. {TABLE_SHAPE}"
+    assert text == f"{CALL}: deployment_table has the wrong shape. Got: {got}. {TABLE_SHAPE}{next_step}."
 
 
 @pytest.mark.parametrize(

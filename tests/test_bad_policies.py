@@ -18,6 +18,7 @@ CASE = "Small/one ep 2"
 START, CALL = f"{CASE}, start", f"{CASE}, call 1 (iteration 4)"
 ANSWER = "Expected: an answer."
 MEND = f"{ANSWER} Next: mend the line named above and try again with kit.py check."
+READ = MEND.replace("an answer", "what Python {}.{} can read".format(*sys.version_info))
 ENDED = f"{ANSWER} Next: remove exits from the policy; a signal comes from native code or from memory."
 FUNCTION = "rebalance(hotness, n_device, n_red_expert)"
 CLASS = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
@@ -54,14 +55,8 @@ def run(folder: Path, source: str, **limits: float) -> tuple[str, str]:
             CALL,
             "ValueError: unseen (policy.py, line 5, in rebalance)",
         ),
-        (in_call("sys.exit(0)"), CALL, "SystemExit: 0 (policy.py, line 4, in rebalance)"),
         (in_call("raise KeyboardInterrupt"), CALL, "KeyboardInterrupt (policy.py, line 4, in rebalance)"),
         ("\n1 / 0\n", START, "ZeroDivisionError: division by zero (policy.py, line 2, in <module>)"),
-        (
-            "class Policy:\n    def __init__(self, case): case.ep\n    def rebalance(self, h, d, i): pass\n",
-            START,
-            "AttributeError: 'PolicyCase' object has no attribute 'ep' (policy.py, line 2, in __init__)",
-        ),
     ],
 )
 def test_an_exception_is_reported_with_its_place(tmp_path: Path, source: str, where: str, got: str) -> None:
@@ -97,7 +92,7 @@ def test_the_words_of_an_exception_are_kept_short_and_always_found(tmp_path: Pat
 )
 def test_a_syntax_error_is_reported_with_its_line(tmp_path: Path, source: str, got: str) -> None:
     write_policy(tmp_path, source, {"helper.py": "\n\nb = = 2\n"})
-    assert run(tmp_path, source) == ("crashed", f"{START}: the policy cannot be loaded. Got: {got}. {MEND}")
+    assert run(tmp_path, source) == ("crashed", f"{START}: the policy cannot be loaded. Got: {got}. {READ}")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +147,7 @@ def test_the_end_of_the_process_is_reported(tmp_path: Path, source: str, where: 
             NO_FORM,
             "class Policy with no methods",
             FORMS,
-            "define one of the two",
+            "define rebalance in class Policy",
         ),
         (
             "def rebalance(hotness, n_device): pass\n",
@@ -164,14 +159,14 @@ def test_the_end_of_the_process_is_reported(tmp_path: Path, source: str, where: 
         (
             "class Policy:\n    def rebalance(self, a, b, c): pass\n",
             OTHER_ARGUMENTS,
-            "Policy()",
+            "no __init__",
             CLASS,
             CORRECT,
         ),
         (
             "class Policy:\n    def __init__(self, case): pass\n    def rebalance(self, hotness): pass\n",
             OTHER_ARGUMENTS,
-            "rebalance(hotness)",
+            "rebalance(self, hotness)",
             CLASS,
             CORRECT,
         ),

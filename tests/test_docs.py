@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from docs import COMMANDS, ROOT, blocks, copy_tree, execute
+
 DOCS = [
     "README.md",
     "SECURITY.md",
@@ -34,13 +32,6 @@ COMPARED = {
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
 # These only show a form; what they name is not in the repository.
 SHOWN_ONLY = {"zip submission.zip policy.py my_module.py my_table.npy"}
-COMMANDS = re.compile(r"^(?:make|zip|cd|python|\.venv/bin/python) .*$")
-
-
-def blocks(document: str) -> list[str]:
-    """The fenced blocks of a document, without their fences."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(r"^```[a-z]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -56,46 +47,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_tree(folder)
 
 
-def copy_tree(folder: Path) -> Path:
-    """Copy the tree without what is made in it, and without an organizer's keys."""
-    made = (".venv", ".git", "output", "build", "dist", "keys", "*.egg-info", "__pycache__", ".*_cache")
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*made))
-    return folder
-
-
-def execute(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the docs in the copy, with this interpreter."""
-    command = re.sub(r"(^| )python ", rf"\1{sys.executable} ", command)
-    return subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize("command", sorted(set(commands()) - RUN_BY_CI - COMPARED - SHOWN_ONLY - ATTACKS - REHEARSED))
 def test_a_command_of_the_docs_succeeds(command: str, clone: Path) -> None:
     done = execute(command, clone)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:
-    clone = copy_tree(tmp_path / "clone")
-    lines = [line for block in blocks("ORGANIZERS.md") for line in block.splitlines()]
-    assert len(lines) > 10 and all(COMMANDS.match(line) for line in lines)
-    # The same without making an environment first.
-    made = {"make bundle": "python tools/bundle.py build", "make rehearse": "python tools/rehearse.py"}
-    for line in lines:
-        done = execute(made.get(line, line), clone)
-        # 3: this machine cannot run a container.
-        allowed = (0, 3) if "rehearse" in line else (0,)
-        assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
-
-
-def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
-    clone = copy_tree(tmp_path / "clone")
-    lines = [line for block in blocks("tools/profiles/README.md") for line in block.splitlines()]
-    assert len(lines) == 3 and all(COMMANDS.match(line) for line in lines)
-    for line in lines:
-        # Full-size traces take minutes; the official grid needs a window and two iterations more.
-        done = execute(line + " --iterations 1100" * ("generate" in line), clone)
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
 def test_every_command_that_is_compared_stands_in_the_docs() -> None:

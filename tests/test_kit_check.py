@@ -72,8 +72,8 @@ MEND = "Expected: an answer. Next: mend the line named above and try again with 
         (
             "1 +\n",
             "Small ep 4: crashed",
-            f"Small ep 4, start: the policy cannot be loaded. Got: SyntaxError: invalid syntax (policy.py, line 1). "
-            f"{MEND}",
+            "Small ep 4, start: the policy cannot be loaded. Got: SyntaxError: invalid syntax (policy.py, line 1). "
+            + MEND.replace("an answer", "what Python {}.{} can read".format(*sys.version_info)),
         ),
     ],
 )

@@ -97,9 +97,8 @@ def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
         static = isinstance(inspect.getattr_static(kind, "rebalance", None), staticmethod)
         written = "@staticmethod " * static + _written("rebalance", kind.rebalance)
         _check_arguments(policy.rebalance, 3, CLASS_FORM, written)
-        _check_names(
-            policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, "take sizes from case, or write the function"
-        )
+        step = "take the sizes from case, or write the function form without a class"
+        _check_names(policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, step)
         return "class", lambda hotness, deployment, iteration: read_class_answer(
             policy.rebalance(hotness, deployment, iteration)
         )
