@@ -59,6 +59,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.version.split()[0]} was found. Next: make run PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	@rm -rf build *.egg-info
 	@touch $@
 
 $(PLATFORM): pyproject.toml

@@ -207,8 +207,9 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
 
 def described(grid: Grid) -> dict[str, Any]:
     """What results.json says of the grid."""
-    seconds = grid.limits.case_seconds
-    return {"name": grid.name, "window": grid.window, "latency": grid.latency, "case_seconds": seconds}
+    measured = {"name": grid.name, "window": grid.window, "latency": grid.latency}
+    # The page shows nothing of hidden traces but numbers of whole cases.
+    return measured | {"case_seconds": grid.limits.case_seconds, "hidden": grid.hidden}
 
 
 def report(findings: Findings) -> int:

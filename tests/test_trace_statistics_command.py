@@ -83,7 +83,7 @@ def test_the_three_files_agree(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert list(rows[0]) == ["layer", *LAYER_FIGURES, "static_par_32", "ds_eplb_par_32"]
     assert [float(row["gini"]) for row in rows] == content["layers"]["gini"]
     said = capsys.readouterr()
-    assert "M/d [160, 2, 32], window 32: 300 counts" in said.out and "clairvoyant 128" in said.out
+    assert "M/d [160, 2, 32], window 32: 300 counts" in said.out and "noise floor 128" in said.out
     assert "[plots]" in said.err and "[plots]" in (tmp_path / "out" / "M-d.html").read_text(encoding="utf-8")
 
 

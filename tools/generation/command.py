@@ -23,8 +23,9 @@ from .profile import FOLDER, Profile, read_profile
 LICENCE = "Apache-2.0"
 GENERATED = "generated:"
 SMALLEST_TRACE = 3  # window + 2, with the smallest window
-# The traces that ship: profile and seed. Short, so that a clone stays small.
-SAMPLES = {"DS-R1/LmSys": 1, "Qwen3/LmSys": 2}
+# The profiles of the traces that ship. Short, so that a clone stays small.
+SAMPLES = ("DS-R1/LmSys", "Qwen3/LmSys")
+FIRST_SEED = 1
 SAMPLE_DATASET = "generated"
 SAMPLE_ITERATIONS = 512
 
@@ -73,8 +74,14 @@ def add_generate(commands: Any) -> None:
         help="length of the trace; a longer one begins with the shorter one "
         f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces)",
     )
-    seeds = ", ".join(f"{seed} for {name}" for name, seed in SAMPLES.items())
-    parser.add_argument("--seed", type=_integer_from(0), metavar="N", help=f"default: 1; sample traces: {seeds}")
+    parser.add_argument(
+        "--seed",
+        type=_integer_from(0),
+        default=FIRST_SEED,
+        metavar="N",
+        help="of the first trace, each further one gets the next: traces of one seed have much in common, whatever "
+        "their profiles (default: %(default)s)",
+    )
     parser.add_argument(
         "--format",
         choices=("npz", "npy"),
@@ -134,11 +141,10 @@ def _recipes(options: argparse.Namespace) -> list[Recipe]:
     if dataset and not sample and len(options.profile) > 1:
         raise TraceError("--dataset names one trace, so it goes with one --profile")
     recipes = []
-    for text, seed in SAMPLES.items() if sample else dict.fromkeys(options.profile, 1).items():
+    for number, text in enumerate(SAMPLES if sample else dict.fromkeys(options.profile)):
         profile = find_profile(text)
         iterations = options.iterations or (SAMPLE_ITERATIONS if sample else profile.iterations)
-        seed = seed if options.seed is None else options.seed
-        recipes.append(Recipe(profile, dataset or profile.dataset, iterations, seed))
+        recipes.append(Recipe(profile, dataset or profile.dataset, iterations, options.seed + number))
     return recipes
 
 

@@ -22,7 +22,7 @@ class EpBalance(NamedTuple):
     """Figures of one ep; all PAR are means over iterations and layers.
 
     static, ds_eplb: whole trace; transmit_amount, calls: DS-EPLB's; after_first: DS-EPLB from each layer's first
-    redeployment on, NaN when none was measured; clairvoyant: DS-EPLB planned on the block it is measured on; packed:
+    redeployment on, NaN when none was measured; noise_floor: DS-EPLB planned on the block it is measured on; packed:
     planned on the iteration it is measured on, on a sample; static_layers, ds_eplb_layers: float64 [layer], means
     over iterations; static_curve, ds_eplb_curve: float64 [iteration], means over layers.
     """
@@ -33,7 +33,7 @@ class EpBalance(NamedTuple):
     transmit_amount: int
     calls: int
     after_first: float
-    clairvoyant: float
+    noise_floor: float
     packed: float
     static_layers: np.ndarray
     ds_eplb_layers: np.ndarray
@@ -56,7 +56,7 @@ def ep_balance(trace: Trace, name: str, ep: int, window: int) -> EpBalance:
         planned.transmit_amount,
         len(planned.calls),
         par_after_first(planned),
-        clairvoyant_par(trace, ep),
+        noise_floor_par(trace, ep),
         packed_par(trace, ep),
         static.par.mean(axis=0),
         planned.par.mean(axis=0),
@@ -75,7 +75,7 @@ def par_after_first(planned: Replay) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def clairvoyant_par(trace: Trace, ep: int, span: int = SPAN) -> float:
+def noise_floor_par(trace: Trace, ep: int, span: int = SPAN) -> float:
     """Mean PAR of DS-EPLB planned on the sums of the same `span` iterations it is measured on, moves free.
 
     What is left is noise within the block and the granularity of slots. The last block may be shorter.

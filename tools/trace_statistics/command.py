@@ -44,7 +44,11 @@ def add_statistics(commands: Any) -> None:
         help="one trace only; repeatable (default: every trace of the folder)",
     )
     parser.add_argument(
-        "--window", type=int, default=1024, metavar="N", help="collection window (default: %(default)s)"
+        "--window",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="collection window (default: %(default)s, the official grid's; 128 fits the sample traces)",
     )
     parser.add_argument(
         "--ep",

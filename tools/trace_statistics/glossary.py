@@ -36,7 +36,7 @@ BALANCE_FIGURES = {
     "DS-EPLB": "mean PAR of DS-EPLB at the window, whole trace",
     "transmit": "DS-EPLB's transmit amount",
     "after first": "mean PAR of DS-EPLB, each layer from its first redeployment on",
-    "clairvoyant 128": "sampling-noise floor: mean PAR of DS-EPLB planned on the 128 iterations it is measured on",
+    "noise floor 128": "mean PAR of DS-EPLB planned on the 128 iterations it is measured on",
     "packed": "granularity floor: mean PAR of DS-EPLB (replicas, longest processing time first) planned on the very"
     " iteration it is measured on; 64 iterations of the trace",
 }

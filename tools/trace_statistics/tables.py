@@ -31,9 +31,9 @@ def layer_table(summary: Mapping[str, Any]) -> Table:
 
 def balance_table(summary: Mapping[str, Any]) -> Table:
     """A row for each ep."""
-    fields = ("ep", "static", "ds_eplb", "transmit_amount", "after_first", "clairvoyant", "packed")
+    fields = ("ep", "static", "ds_eplb", "transmit_amount", "after_first", "noise_floor", "packed")
     rows = [tuple(number(balance[field]) for field in fields) for balance in summary["balance"]]
-    return ("ep", "static", "DS-EPLB", "transmit", "after first", "clairvoyant 128", "packed"), rows
+    return ("ep", "static", "DS-EPLB", "transmit", "after first", "noise floor 128", "packed"), rows
 
 
 def neighbour_table(summary: Mapping[str, Any]) -> Table:
