@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from companions import Companions, case_key
+from companions import NOTHING, Companions, case_key
 from comparison import Row, case_name, is_number
 from curves import Curves, case_curves, curve_figures
 from explanation import Explanation, costliest_windows, read_explanation, redeployment_figure
@@ -14,6 +14,7 @@ from modeled_runtime import case_score
 
 PERCENTILES = {"p50": "par_p50", "p95": "par_p95", "p99": "par_p99"}
 LISTED_LAYERS = 8
+HIDDEN = "Hidden traces: nothing but the numbers above is shown."
 
 
 def case_details(row: Row, reference: Row, companions: Companions, number: int, is_open: bool) -> Markup:
@@ -29,6 +30,8 @@ def case_details(row: Row, reference: Row, companions: Companions, number: int, 
 
 
 def _inside(row: Row, reference: Row, companions: Companions) -> Markup:
+    if companions is NOTHING:
+        return element("p", HIDDEN, class_="note")
     key = case_key(row)
     curves = case_curves(key, companions)
     try:

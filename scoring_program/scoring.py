@@ -17,7 +17,7 @@ from pathlib import Path
 
 from authenticity import check_companions, check_record, check_signature
 from cases_table import HEADINGS, case_cells
-from companions import read_companions
+from companions import NOTHING, Companions, read_companions
 from comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
 from modeled_runtime import COLUMNS, leaderboard
 from report import failed_page, scored_page
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write(options.output / "detailed_results.html", failed_page(error.status, str(error), [], [], {}))
         say(str(error))
         return error.exit_code
-    companions = read_companions(options.results, options.reference)
+    companions = companions_of(results, options.results, options.reference)
     write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions))
     print_table(pairs)
     # The composite score is the last line: what a reader of a long log looks for.
@@ -68,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")
     write(options.output / "scores.json", json.dumps(scores, allow_nan=False) + "\n")
     return 0
+
+
+def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
+    """What the page draws from: nothing unless the results say that the traces are not hidden."""
+    grid = results.get("grid")
+    if not isinstance(grid, dict) or grid.get("hidden") is not False:
+        return NOTHING
+    return read_companions(folder, reference, results["cases"])
 
 
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:

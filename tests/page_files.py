@@ -13,6 +13,7 @@ import numpy as np
 import scoring
 from score_files import reference, results_of, write, write_results
 
+GRID = {"name": "made-up", "case_seconds": 60, "hidden": False}
 MODELS = {"DS-R1": (58, (32, 64, 128, 256)), "Qwen3": (94, (32, 64, 128))}
 BINS = 64
 
@@ -83,6 +84,7 @@ def write_run(
     own: dict[str, Any] | bytes,
     theirs: dict[str, Any] | bytes | None,
     explained: Any,
+    grid: Any = GRID,
     **changes: Any,
 ) -> Path:
     """Write signed results that equal a reference, apart from changed fields of each case, and both's companions."""
@@ -92,7 +94,7 @@ def write_run(
     for row in content["cases"]:
         row |= changes
     content |= {"companions": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
-    content |= {"grid": {"name": "made-up", "case_seconds": 60}, "receipt": {"kit": "1.0.0"}}
+    content |= {"grid": grid, "receipt": {"kit": "1.0.0"}}
     write_results(folder / "res", content, companions=files)
     write(folder / "ref" / "ds_eplb.json", known)
     write(

@@ -45,8 +45,8 @@ def results_of(content: dict[str, Any]) -> dict[str, Any]:
     rows = [deepcopy(row) | ok for row in content["cases"]]
     versions = {"simulator": "1.0.0", "python": "3.12.0"}
     companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
-    content = {"status": "scored", "message": "", "cases": rows, "versions": versions, "companions": companions}
-    return content | SECONDS
+    content = {"status": "scored", "message": "", "grid": {"hidden": False}, "cases": rows, "versions": versions}
+    return content | {"companions": companions} | SECONDS
 
 
 def results(**changes: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import struct
+import tracemalloc
 import zipfile
 import zlib
 
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 import heat_map
-from companions import read_companions
+from companions import LARGEST, read_companions
 from curves import POINTS, bin_means, bin_size, bin_totals
 from explanation import read_explanation
 from markup import content, element, table
-from page_files import curves, explanation, explanations, large_reference, page_of, series_bytes, write_run
+from page_files import GRID, curves, explanation, explanations, large_reference, page_of, series_bytes, write_run
 from page_parser import HOSTILE, Page
 from score_files import NAMES, reference
 from yardsticks import share_of_the_way, yardstick_score
@@ -197,12 +198,45 @@ def test_the_one_script_that_may_run_is_the_pages_own(tmp_path, known, full):
     assert policy.startswith("default-src 'none'; ")
 
 
-# Companions that are missing or broken
-
-
 def key_of(name):
     """How the companions call a case."""
     return name.replace(" ep ", "/")
+
+
+# Hidden traces
+
+
+SHOWN = (
+    *('"curves"', "<img", "<script", "tokens", "expert ", "device", "layer"),
+    *("entries changed", "percentile", "window"),
+)
+
+
+def test_traces_that_are_not_hidden_are_shown(tmp_path, known, full):
+    page = page_of(write_run(tmp_path, known, *full))
+    assert [text for text in SHOWN if text not in page] == []
+    assert "Hidden traces" not in page
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [*(GRID | {"hidden": value} for value in (True, None, 0, "", "false")), {"case_seconds": 60}, {}, None, [], "x"],
+    ids=range(10),
+)
+def test_hidden_traces_show_nothing_but_numbers_of_whole_cases(tmp_path, known, full, monkeypatch, grid):
+    monkeypatch.setattr("scoring.read_companions", lambda *_: pytest.fail("the companions were read"))
+    page = page_of(write_run(tmp_path, known, *full, grid=grid))
+    body = page[page.index("<h2>Each case") :]
+    assert [text for text in SHOWN if text in body] == []
+    assert not {"img", "script", "svg", "figure"} & set(Page(page).tags)
+    parsed = Page(page)
+    assert parsed.texts.count("Hidden traces: nothing but the numbers above is shown.") == 3
+    ladder, cases = parsed.tables
+    assert (len(ladder), [row[0] for row in cases[1:]]) == (1 + 4, list(NAMES))
+    assert "composite_score 100.0000" in parsed.texts
+
+
+# Companions that are missing or broken
 
 
 def test_an_old_reference_has_no_clairvoyant_and_no_heat_map(tmp_path, full):
@@ -223,38 +257,98 @@ def test_without_the_references_curves_the_page_says_so(tmp_path, known, full):
     assert page.count('"curves":{"policy":[') == 6
 
 
-def bomb():
-    """An archive that is small and unpacks to much."""
+FIRST = f"{key_of(NAMES[0])}/par"
+MEMBERS = [f"{key_of(NAMES[0])}/{name}.npy" for name in ("par", "ds_eplb/par")]
+
+
+def npy(shape, data=b"", kind="<f8"):
+    """A file of numpy's with a shape and bytes that need not fit each other."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117)
+    return b"\x93NUMPY\x01\x00v\x00" + header.encode() + b"\n" + data
+
+
+def archive_of(data, method=zipfile.ZIP_DEFLATED, declared=None):
+    """An archive with a curve of the first case; declared: its size as the archive's directory has it."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.npy", bytes(200 * 1024**2))
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name in MEMBERS:
+            archive.writestr(name, data)
+        if declared is not None:
+            # Written when the archive is closed.
+            for member in archive.infolist():
+                member.file_size, member.CRC = declared, zlib.crc32(data[:declared])
     return buffer.getvalue()
+
+
+ZEROS = bytes(120 * 1024**2)
+BOMBS = {
+    "large": lambda: archive_of(npy((len(ZEROS) // 8,), ZEROS)),
+    "large and of a larger shape": lambda: archive_of(npy((10**12,), ZEROS)),
+    "larger than its directory says": lambda: archive_of(npy((len(ZEROS) // 8,), ZEROS), declared=4096),
+    "of a large shape": lambda: archive_of(npy((50_000_000,))),
+    "of a shape larger than memory": lambda: archive_of(npy((10**14,))),
+    "of small numbers": lambda: archive_of(npy((30_000_000,), ZEROS[:30_000_000], "|i1")),
+    "bzip2": lambda: archive_of(npy((1000,), ZEROS), zipfile.ZIP_BZIP2, declared=128 + 8000),
+    "lzma": lambda: archive_of(npy((1000,), ZEROS), zipfile.ZIP_LZMA, declared=128 + 8000),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, known, name):
+    data = BOMBS[name]()
+    assert len(data) < 1_000_000
+    for folder in ("res", "ref"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "series.npz").write_bytes(data)
+    tracemalloc.start()
+    try:
+        found = read_companions(tmp_path / "res", tmp_path / "ref", known["cases"])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (found.series, found.reference) == ({}, {})
+    assert len([note for note in found.notes if "series.npz cannot be read (ValueError: " in note]) == 2
+    assert peak < 100_000_000
+
+
+def test_all_curves_together_take_no_more_than_one_may(tmp_path, known):
+    whole = np.zeros(LARGEST // 16 - 100)
+    names = [f"{key_of(name)}/par" for name in NAMES]
+    (tmp_path / "series.npz").write_bytes(series_bytes(dict.fromkeys(names[:2], whole)))
+    assert list(read_companions(tmp_path, tmp_path, known["cases"]).series) == names[:2]
+    (tmp_path / "series.npz").write_bytes(series_bytes(dict.fromkeys(names, whole)))
+    found = read_companions(tmp_path, tmp_path, known["cases"])
+    assert found.series == {}
+    assert f"(ValueError: more than {LARGEST} bytes)" in found.notes[0]
+
+
+def test_only_what_the_page_uses_is_read(tmp_path, known):
+    with zipfile.ZipFile(tmp_path / "series.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.npy", "DS-R1/other/32/par.npy", f"{FIRST}/more.npy"):
+            archive.writestr(name, ZEROS)
+        archive.writestr(f"{FIRST}.npy", npy((2,), np.array([1.0, 2.0]).tobytes()))
+    found = read_companions(tmp_path, tmp_path, known["cases"])
+    assert {key: array.tolist() for key, array in found.series.items()} == {FIRST: [1.0, 2.0]}
+
+
+def test_explanations_that_are_too_large_are_refused(tmp_path, known):
+    (tmp_path / "explain.json").write_bytes(b"{}" + b" " * LARGEST)
+    found = read_companions(tmp_path, tmp_path, known["cases"])
+    assert found.explanations == {}
+    assert f"explain.json cannot be read (ValueError: more than {LARGEST} bytes)" in " ".join(found.notes)
 
 
 def pickled():
-    """An archive with an array of objects, which only pickle could load."""
+    """An archive with arrays of objects, which only pickle could load."""
     buffer = io.BytesIO()
-    np.savez(buffer, a=np.array([{}], dtype=object))
-    return buffer.getvalue()
-
-
-HEADER = (
-    b"\x93NUMPY\x01\x00v\x00"
-    + b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }".ljust(117)
-    + b"\n"
-)
-
-
-def wrong_size():
-    """An archive whose array claims to be larger than memory."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("a.npy", HEADER)
+    np.savez(buffer, **{name.removesuffix(".npy"): np.array([{}], dtype=object) for name in MEMBERS})
     return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no archive", b"PK\x05\x06" + bytes(18), bomb(), pickled(), wrong_size()], ids=range(6)
+    "data",
+    [b"", b"no archive", b"PK\x05\x06" + bytes(18), archive_of(bytes(999)), pickled(), archive_of(npy((9**14,)))],
+    ids=range(6),
 )
 def test_broken_series_leave_the_score_and_the_tables(tmp_path, known, full, data):
     page = page_of(write_run(tmp_path, known, data, data, full[2]))
@@ -358,7 +452,8 @@ def test_curves_of_another_form_are_left_out(tmp_path, known, full, values):
 
 
 def test_reading_collects_notes_and_raises_nothing(tmp_path):
-    found = read_companions(tmp_path, tmp_path)
+    rows = reference()["cases"]
+    found = read_companions(tmp_path, tmp_path, rows)
     assert (found.series, found.explanations, found.reference, len(found.notes)) == ({}, {}, {}, 3)
-    (tmp_path / "series.npz").write_bytes(series_bytes({"a": [1, 2]}))
-    assert read_companions(tmp_path, tmp_path).series["a"].tolist() == [1.0, 2.0]
+    (tmp_path / "series.npz").write_bytes(series_bytes({FIRST: [1, 2]}))
+    assert read_companions(tmp_path, tmp_path, rows).series[FIRST].tolist() == [1.0, 2.0]
