@@ -151,6 +151,15 @@ def test_a_failing_policy_has_no_score_of_some_cases(world: Path, tmp_path: Path
     assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with kit.py check."
 
 
+def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(world: Path, tmp_path: Path) -> None:
+    options = ("--case", "Small/one:4", "--traces", str(tmp_path / "nowhere"))
+    run = score(world, KIT / "policies" / "static", tmp_path / "output", *options)
+    assert (run.returncode, run.stderr) == (2, "")
+    last = run.stdout.splitlines()[-1]
+    assert last.startswith("No score: data_unavailable: ") and " Expected: " in last and " Next: " in last
+    assert "mend the cases" not in run.stdout
+
+
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, tmp_path: Path, name: str) -> None:
     run = score(world, KIT, tmp_path, "--case", name)

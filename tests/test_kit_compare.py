@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import yaml
 
 import kit
-from commands.seeds import FIRST_SEED, recipes
+from commands import seeds
+from commands.seeds import FIRST_SEED, announce, folder_of, recipes
 from commands.selection import read_grid
+from generation.generator import generate
 from kit_world import write_kit_world
 from submissions import DECLINES, ROOT, write_policy
 
@@ -47,7 +50,9 @@ def test_two_copies_of_a_policy_are_a_tie(compare, tmp_path: Path) -> None:
     assert f"A: {first}" in lines and f"B: {second}" in lines
     assert f"seed {FIRST_SEED}: A 100.0000, B 100.0000" in lines
     (row,) = [line for line in lines if line.startswith("Large/two ep 8")]
-    assert row.split() == ["Large/two", "ep", "8", "100.0000", "100.0000", "+0.0000", "±", "0.0000", "tie"]
+    assert row.split() == ["Large/two", "ep", "8", "100.0000", "100.0000", "+0.0000", "±", "0.0000"]
+    (row,) = [line for line in lines if line.startswith("composite_score ")]
+    assert row.split()[-1] == "tie"
 
 
 def test_the_baseline_scores_100_on_every_seed_and_seeds_are_kept(compare, world: Path) -> None:
@@ -64,6 +69,61 @@ def test_seeds_differ_and_have_the_grid_s_shapes(compare, world: Path) -> None:
     first, second = (sorted((world / "compare").glob(f"*/seed-{FIRST_SEED + n}/traces/*/*.npy")) for n in (0, 1))
     assert {tuple(np.load(path).shape) for path in first} == {(30, 2, 4), (30, 3, 8)}
     assert all((np.load(a) != np.load(b)).any() for a, b in zip(first, second, strict=True))
+
+
+def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
+    path = world / "grid.yaml"
+    grid, drawn = read_grid(path), []
+    for cases in (grid.cases, grid.cases[1:]):
+        recipe = recipes(grid, cases, world / "traces", 30)[-1]
+        kept = folder_of(world / "compare", path, cases, [recipe])
+        seeds.make_world(kept, path, cases, recipes(grid, cases, world / "traces", 30), 7, 1, print)
+        drawn.append(np.load(kept / "seed-7" / "traces" / "Large" / "two.npy"))
+    assert [recipe.number for recipe in recipes(grid, grid.cases, world / "traces", 30)] == [0, 1]
+    assert (drawn[0] == generate(recipe.profile.parameters, 30, 3, 8, 7001)).all()
+    assert (drawn[0] == drawn[1]).all(), "a trace of some cases is the one of all cases"
+
+
+def test_what_is_drawn_is_announced_with_its_size(compare, world: Path, tmp_path: Path) -> None:
+    grid, told = read_grid(world / "grid.yaml"), []
+    drawn = recipes(grid, grid.cases, world / "traces", 20_000)
+    announce(tmp_path, drawn, range(3), told.append)
+    # 20 000 iterations, 2 * 4 and 3 * 8 experts, three seeds, four bytes each.
+    assert told == [f"draws 6 traces, 7.7 MB, into {tmp_path}"]
+    _, (first, *_) = compare(STATIC, STATIC, "--seeds", 2, "--case", "Small/one:4")
+    assert first.startswith(f"draws 2 traces, 0.0 MB, into {world / 'compare'}")
+
+
+def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
+    called = []
+    monkeypatch.setattr(seeds, "run_quiet", lambda *arguments: called.append(arguments) or (2, "none"))
+    with pytest.raises(kit.UsageError, match=r"^no reference for seed 1001: none$"):
+        kit.compare(STATIC, STATIC, grid=world / "grid.yaml", iterations=30, jobs=3, output=tmp_path)
+    assert called[0][-2:] == ("--jobs", 3)
+
+
+def test_seeds_are_kept_apart_for_all_that_makes_them(world: Path, tmp_path: Path, monkeypatch) -> None:
+    path = world / "grid.yaml"
+    grid = read_grid(path)
+    generation, profiles = (
+        Path(shutil.copytree(folder, tmp_path / folder.name)) for folder in (seeds.GENERATION, seeds.FOLDER)
+    )
+
+    def place() -> Path:
+        return folder_of(tmp_path, path, grid.cases, recipes(grid, grid.cases, world / "traces", 30))
+
+    shipped = place()
+    monkeypatch.setattr(seeds, "GENERATION", generation)
+    monkeypatch.setattr(seeds, "FOLDER", profiles)
+    assert place() == shipped, "where the repository lies makes no difference"
+    name = recipes(grid, grid.cases, world / "traces", 30)[0].profile.name
+    places = [shipped]
+    for file in (generation / "counts.py", profiles / f"{name}.yaml"):
+        file.write_bytes(file.read_bytes() + b"# changed\n")
+        places.append(place())
+    monkeypatch.setattr(seeds, "simulator_sha256", lambda: "another")
+    places.append(place())
+    assert len(set(places)) == 4
 
 
 def test_three_policies_have_three_verdicts_and_some_cases_no_composite_score(compare) -> None:
@@ -113,9 +173,9 @@ def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
 
 
 def test_what_is_drawn_has_the_length_of_the_traces_that_are_there(world: Path, tmp_path: Path) -> None:
-    cases = read_grid(world / "grid.yaml").cases
+    grid = read_grid(world / "grid.yaml")
     (tmp_path / "manifest.yaml").write_text(yaml.safe_dump({"traces": {"Small/one": {"shape": [77, 2, 4]}}}))
-    small, large = recipes(cases, tmp_path, None)
+    small, large = recipes(grid, grid.cases, tmp_path, None)
     assert small.iterations == 77 and large.iterations == large.profile.iterations
     assert (small.profile.parameters.top_k, large.profile.parameters.top_k) == (1, 2)
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import kit
-from commands.submission import KIT_FILES
+from commands.submission import KIT_FILES, staged
 from placement.errors import SubmissionRefused
 from placement.receipt import policy_sha256
 from placement.submission import find_policy
@@ -71,7 +71,11 @@ def test_the_template_is_packed_without_the_kit(pack) -> None:
     code, lines, path = pack(KIT)
     assert code == 0 and names(path) == ["policy.py"]
     assert not [line for line in lines if line.startswith("left out: ") and "__pycache__" not in line]
-    assert all((KIT / name).exists() for name in KIT_FILES)
+
+
+def test_all_that_lies_beside_the_template_is_known_as_the_kit_s() -> None:
+    there = {path.name for path in KIT.iterdir() if path.name != "__pycache__" and not path.name.startswith(".")}
+    assert there == {*KIT_FILES, "policy.py"}
 
 
 def test_an_outer_folder_is_not_packed(pack, tmp_path: Path) -> None:
@@ -86,6 +90,10 @@ def test_a_link_is_packed_as_what_it_leads_to(pack, tmp_path: Path) -> None:
     (folder / "other").symlink_to("part")
     code, _, path = pack(folder)
     assert code == 0 and names(path) == ["other/rows.py", "part/rows.py", "policy.py", "rows.py", "table.txt"]
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(path).extractall(unpacked)
+    with staged(folder) as run:
+        assert policy_sha256(run) == policy_sha256(unpacked)
 
 
 def test_a_link_to_an_outer_folder_is_not_packed(pack, tmp_path: Path) -> None:
@@ -129,6 +137,26 @@ def test_another_suffix_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert ended.value.code == 2
     text = f"kit.py: error: --output {tmp_path / 'policy.py'} is no zip. Next: end its name with .zip"
     assert capsys.readouterr().err.splitlines()[-1] == text
+
+
+def test_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "folder.zip"
+    output.mkdir()
+    with pytest.raises(SystemExit) as ended:
+        kit.main(["pack", str(KIT), "--output", str(output)])
+    assert ended.value.code == 2
+    text = f"--output {output} is a folder. Next: name a file"
+    assert capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
+    with pytest.raises(kit.UsageError):
+        kit.pack(KIT, output)
+
+
+def test_what_the_platform_lacks_is_said_instead_of_the_upload(pack, tmp_path: Path) -> None:
+    source = "try:\n    import torch\nexcept ImportError:\n    torch = None\n" + DECLINES
+    code, lines, path = pack(write_policy(tmp_path / "policy", source))
+    assert code == 0 and path.exists() and "Next: upload" not in "\n".join(lines)
+    next_step = "bring it as a module beside policy.py, or drop it"
+    assert lines[-1] == f"accepted here, but the platform has no torch. Next: {next_step}"
 
 
 def test_python_packs_the_same_zip(pack, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import kit
 from kit_world import write_kit_world
+from placement.errors import PolicyError
 from submissions import DECLINES, ROOT, run_program, write_policy
 
 KIT = ROOT / "starting_kit" / "kit.py"
@@ -148,6 +149,33 @@ def test_the_prompt_has_what_the_policy_saw(world: Path, tmp_path: Path) -> None
 def test_a_call_that_is_not_there_is_named(world: Path, tmp_path: Path, options: list, text: str) -> None:
     done = replay(world, write_policy(tmp_path, DECLINES), *options)
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == f"kit.py: error: {text}"
+
+
+def test_what_cannot_be_saved_is_named_before_the_policy_is_run(world: Path, tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "policy", "1 / 0\n")
+    missing = tmp_path / "no" / "call.npz"
+    for path, text in (
+        (missing, f"--save {missing}: there is no folder {missing.parent}. Next: make it, or name another"),
+        (tmp_path, f"--save {tmp_path} is a folder. Next: name a file"),
+    ):
+        done = replay(world, policy, "--save", path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[-1] == f"kit.py: error: {text}"
+
+
+def test_a_policy_is_replayed_without_what_pack_leaves_out(world: Path, tmp_path: Path) -> None:
+    source = """
+        import os
+        print(sorted(os.listdir()))
+        def rebalance(hotness, n_device, n_red_expert):
+            open("old.zip")
+    """
+    policy = write_policy(tmp_path, source, {"old.zip": ""})
+    with pytest.raises(PolicyError, match="FileNotFoundError"):
+        kit.replay(policy, "Small/one:4", 2, world / "grid.yaml", world / "traces")
+    done = replay(world, policy, "--again")
+    assert done.returncode == 1 and "['policy.py']\n" in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("FileNotFoundError: ")
 
 
 def test_an_earlier_call_that_fails_is_told(world: Path, tmp_path: Path) -> None:

@@ -68,13 +68,15 @@ def test_the_table_falls_with_the_degrees_of_freedom() -> None:
     assert list(T_TABLE.values()) == sorted(T_TABLE.values(), reverse=True)
 
 
-def test_policies_stand_side_by_side_with_a_verdict_for_each_pair() -> None:
+def test_policies_stand_side_by_side_with_a_verdict_for_each_pair_in_the_last_row() -> None:
     scores = {"A": [[90, 80], [92, 82]], "B": [[91, 80], [93, 82]], "C": [[90, 70], [95, 73]]}
     table = side_by_side(["one", "mean"], scores)
     assert list(table.columns[:3]) == ["A", "B", "C"]
     assert table["A"].tolist() == [91, 81] and table["B - A"].tolist() == [1, 0]
-    assert table["B - A verdict"].tolist() == ["B is better", "tie"]
-    assert table["C - A verdict"].tolist() == ["tie", "A is better"]
+    # The first row's interval holds no 0 either, and has no word.
+    assert table.loc["one", "B - A low"] > 0
+    assert table["B - A verdict"].tolist() == ["", "tie"]
+    assert table["C - A verdict"].tolist() == ["", "A is better"]
     assert [column for column in table.columns if column.endswith("verdict")] == [
         "B - A verdict",
         "C - A verdict",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,13 +62,16 @@ def check_command(options: argparse.Namespace) -> int:
             print(f"not accepted: {error}")
             return 1
     if lacking:
-        names = ", ".join(lacking)
-        print(
-            f"accepted here, but the platform has no {names}. Next: bring it as a module beside policy.py, or drop it"
-        )
+        print(lacking_line(lacking))
     else:
         print(f"accepted. Next: python starting_kit/kit.py run {short(folder)}")
     return 0
+
+
+def lacking_line(lacking: Sequence[str]) -> str:
+    """The verdict on a policy that imports modules which the platform lacks."""
+    names = ", ".join(lacking)
+    return f"accepted here, but the platform has no {names}. Next: bring it as a module beside policy.py, or drop it"
 
 
 def check(folder: Path, grid_path: Path) -> list[str]:

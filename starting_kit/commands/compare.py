@@ -16,7 +16,7 @@ from . import options as shared
 from .frame import RunFailed
 from .places import GRID, OUTPUT, REFERENCE, TRACES, short
 from .run import run
-from .seeds import FIRST_SEED, World, folder_of, make_world, recipes
+from .seeds import FIRST_SEED, World, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .submission import policy_folder
 from .verdict import NOT_KNOWN, difference
@@ -89,6 +89,7 @@ def compare(
 
     Columns: a mean over seeds for each policy, and for each pair the mean difference, the ends of its 95 % interval
     (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer than two seeds.
+    Only the last row has a verdict: of many cases one easily differs by chance.
     `.attrs["verdicts"]` says it in a line for each pair. Arguments as the command's options. Raises UsageError, and
     what `run` raises.
     """
@@ -101,14 +102,16 @@ def compare(
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)
     last = COMPOSITE if full else f"mean of {len(chosen)} of {len(whole.cases)} cases"
-    drawn = recipes(chosen, Path(traces), iterations) if seeds else []
+    drawn = recipes(whole, chosen, Path(traces), iterations) if seeds else []
     kept = folder_of(Path(output), Path(grid), chosen, drawn) if seeds else Path()
     # Each policy's scores, by seed: the cases', and their mean.
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
-    for seed in range(FIRST_SEED, FIRST_SEED + seeds) if seeds else [None]:
+    numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+    announce(kept, drawn, numbers, tell)
+    for seed in numbers or [None]:
         world, named = World(Path(grid), Path(traces), Path(reference)), cases
         if seed is not None:
-            world, named = make_world(kept / f"seed-{seed}", Path(grid), chosen, drawn, seed, tell), None
+            world, named = make_world(kept, Path(grid), chosen, drawn, seed, jobs or shared.JOBS, tell), None
         for letter, folder in folders.items():
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
@@ -136,12 +139,12 @@ def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> p
         columns[name] = [each.mean for each in found]
         columns[f"{name} low"] = [each.low for each in found]
         columns[f"{name} high"] = [each.high for each in found]
-        columns[f"{name} verdict"] = [each.verdict(first, second) for each in found]
+        columns[f"{name} verdict"] = [*("" for _ in found[:-1]), found[-1].verdict(first, second)]
     return pd.DataFrame(columns, index=list(rows))
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `mean ± half of the interval` and the verdict for each pair."""
+    """The table with `mean ± half of the interval` for each pair, and its verdict last."""
     letters = list(table.attrs["policies"])
     shown = {letter: table[letter] for letter in letters}
     for first, second in combinations(letters, 2):

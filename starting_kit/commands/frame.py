@@ -18,11 +18,11 @@ TIMES = ("policy_seconds", "slowest_call_seconds")
 
 
 class RunFailed(Exception):
-    """A run that has no score; the text says why, and `rows` has what there is of the cases."""
+    """A run that has no score; the text says why, `rows` has what there is of the cases, `status` the run's own."""
 
-    def __init__(self, message: str, rows: pd.DataFrame) -> None:
+    def __init__(self, message: str, rows: pd.DataFrame, status: str = "failed") -> None:
         super().__init__(message)
-        self.rows = rows
+        self.rows, self.status = rows, status
 
 
 def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
     pairs = match(content, stored) if content["cases"] else []
     failed = [message_of(row) for row in content["cases"] if row["status"] != "ok"]
     if failed or content["status"] != "scored":
-        raise RunFailed("\n".join(failed) or message_of(content), pd.DataFrame(content["cases"]))
+        raise RunFailed("\n".join(failed) or message_of(content), pd.DataFrame(content["cases"]), content["status"])
     frame = pd.DataFrame([_row(row, baseline) for row, baseline in pairs])
     if cases is None:
         frame.attrs.update(leaderboard([row for row, _ in pairs], [baseline for _, baseline in pairs]))

@@ -16,7 +16,7 @@ from placement.submission import find_policy
 from progress import temporary_folder
 
 from . import options as shared
-from .check import check
+from .check import check, lacking_line
 from .places import short
 from .submission import policy_folder, submission_files
 
@@ -42,6 +42,7 @@ def pack_command(options: argparse.Namespace) -> int:
     policy_folder(options.policy)
     if options.output.suffix != ".zip":
         raise shared.UsageError(f"--output {options.output} is no zip. Next: end its name with .zip")
+    _check_file(options.output)
     # Nothing of an earlier call may be taken for this one's.
     options.output.unlink(missing_ok=True)
     try:
@@ -51,7 +52,7 @@ def pack_command(options: argparse.Namespace) -> int:
             unpacked = Path(temporary)
             _unpack(data, unpacked)
             # As the platform meets it: a module that was left out is missed here.
-            check(unpacked, options.grid)
+            lacking = check(unpacked, options.grid)
             digits = policy_sha256(find_policy(unpacked)[0])
     except Problem as error:
         print(f"not packed: {error}")
@@ -66,7 +67,8 @@ def pack_command(options: argparse.Namespace) -> int:
     hashed = hashlib.sha256(data).hexdigest()[:12]
     count = "one file" if len(files) == 1 else f"{len(files)} files"
     print(f"{short(options.output)}: {count}, {len(data)} bytes, sha256 {hashed}, policy {digits}")
-    print(f"Next: upload {short(options.output)} on the competition's page, tab My Submissions")
+    upload = f"Next: upload {short(options.output)} on the competition's page, tab My Submissions"
+    print(lacking_line(lacking) if lacking else upload)
     return 0
 
 
@@ -84,12 +86,18 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
     Raises SubmissionRefused for what the platform would refuse, and UsageError.
     """
     output = Path(output)
+    _check_file(output)
     data = archive({name: path.read_bytes() for name, path in contents(policy)[0].items()})
     with tempfile.TemporaryDirectory() as temporary:
         _unpack(data, Path(temporary))
         find_policy(Path(temporary))
     write_whole(output, data)
     return output
+
+
+def _check_file(output: Path) -> None:
+    if output.is_dir():
+        raise shared.UsageError(f"--output {output} is a folder. Next: name a file")
 
 
 def _unpack(data: bytes, folder: Path) -> None:

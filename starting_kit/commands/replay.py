@@ -24,7 +24,7 @@ from . import options as shared
 from .moment import Moment, moments
 from .places import GRID, TRACES, short
 from .selection import read_grid, select
-from .submission import policy_folder
+from .submission import staged
 
 EXAMPLES = """
 replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
@@ -52,9 +52,19 @@ def add_replay(commands: Any) -> None:
 
 def replay_command(options: argparse.Namespace) -> int:
     """Go to the call, do there what was asked for, and return the exit code."""
-    folder, case = find_policy(policy_folder(options.policy))[0], _one_case(options.grid, options.case)
-    with temporary_folder():
-        seen = _moments(folder, case, options)
+    case, here = _one_case(options.grid, options.case), Path.cwd()
+    if options.save:
+        _check_file(options.save)
+    with temporary_folder(), staged(options.policy) as submission:
+        try:
+            return _at_call(find_policy(submission)[0], case, options)
+        finally:
+            # Windows removes no folder that a process is in.
+            os.chdir(here)
+
+
+def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
+    seen = _moments(folder, case, options)
     place, moment = f"{case.name}, call {options.call} (iteration {seen[-1].iteration})", seen[-1]
     print(f"{place}: hotness {list(moment.hotness.shape)}, deployment {list(moment.deployment.shape)}", flush=True)
     if options.save:
@@ -87,9 +97,10 @@ def replay(
 
     case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
     """
-    chosen, folder = _one_case(Path(grid), case), find_policy(policy_folder(policy))[0]
+    chosen = _one_case(Path(grid), case)
     shared.check_least("call", call, 1)
-    return moments(folder, chosen, read_grid(Path(grid)), Path(traces), call)[-1]
+    with staged(policy) as submission:
+        return moments(find_policy(submission)[0], chosen, read_grid(Path(grid)), Path(traces), call)[-1]
 
 
 def _one_case(grid: Path, name: str | None) -> Case:
@@ -104,6 +115,13 @@ def _one_case(grid: Path, name: str | None) -> Case:
 def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Moment]:
     shared.check_least("--call", options.call, 1)
     return moments(folder, case, read_grid(options.grid), options.traces, options.call)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir() or _npz(path).is_dir():
+        raise shared.UsageError(f"--save {path} is a folder. Next: name a file")
+    if not path.parent.is_dir():
+        raise shared.UsageError(f"--save {path}: there is no folder {path.parent}. Next: make it, or name another")
 
 
 def _npz(path: Path) -> Path:

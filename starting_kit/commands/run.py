@@ -117,7 +117,10 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
     """Print the table and the score of some cases, and return the exit code."""
     try:
         frame = read_frame(prediction, reference, cases)
-    except RunFailed:
+    except RunFailed as error:
+        if error.rows.empty:
+            print(f"No score: {error.status}: {error}")
+            return 2 if error.status == "data_unavailable" else 1
         print("No score. Next: mend the cases above and try again with kit.py check.")
         return 1
     print(frame[list(SHOWN)].to_string(index=False, float_format="{:.4f}".format))

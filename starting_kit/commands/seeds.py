@@ -15,17 +15,22 @@ from generation.generator import generate
 from generation.profile import FOLDER, Profile, read_profile
 from ingestion import read_manifest
 from placement import SIMULATOR_VERSION
-from placement.grid import Case
+from placement.grid import Case, Grid
+from placement.receipt import simulator_sha256
 from trace_file import write_trace
 
 from .options import UsageError
-from .places import TOOLS
+from .places import TOOLS, short
 from .program import run_quiet
 from .selection import grid_of, write_grid
 
 # Far from the seeds of the sample traces, which policies are written on.
 FIRST_SEED = 1001
 LEAST_EXPERTS_PER_CHOICE = 4
+# Traces of a seed; the seeds that they are drawn from lie as far apart.
+MOST_TRACES = 1000
+GENERATION = TOOLS / "generation"
+MB = 10**6
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class World:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a trace is drawn from, but for the seed."""
+    """What a trace is drawn from, but for the seed; number: which trace of the grid it is, from 0."""
 
     model: str
     dataset: str
@@ -47,10 +52,11 @@ class Recipe:
     experts: int
     iterations: int
     profile: Profile
+    number: int
 
 
-def recipes(cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
-    """One recipe for each trace of the cases.
+def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
+    """One recipe for each trace of the cases, which are some of the grid's.
 
     The profile is the one of the trace's own name where one ships, otherwise that of the model's sample trace, or of
     the first. iterations: None for as many as the trace in `traces` has, or the profile. Raises UsageError, and
@@ -58,6 +64,7 @@ def recipes(cases: Sequence[Case], traces: Path, iterations: int | None) -> list
     """
     manifest = read_manifest(traces, []) or {}
     samples = {name.split("/")[0]: name for name in reversed(SAMPLES)}
+    names = list(dict.fromkeys(f"{case.model}/{case.dataset}" for case in grid.cases))
     found: dict[str, Recipe] = {}
     for case in cases:
         name = f"{case.model}/{case.dataset}"
@@ -70,37 +77,68 @@ def recipes(cases: Sequence[Case], traces: Path, iterations: int | None) -> list
         length = iterations or shape[0]
         if length < case.window + 2:
             raise UsageError(f"--iterations must be at least window + 2 = {case.window + 2}, got {length}")
-        found[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile)
+        found[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile, names.index(name))
     return list(found.values())
 
 
 def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe]) -> Path:
     """Where the seeds of a grid are kept: another place for whatever would change a value."""
     told = [asdict(replace(recipe, profile=recipe.profile.parameters)) for recipe in drawn]
-    content = [grid_of(grid, cases), told, np.__version__, SIMULATOR_VERSION]
+    sources = [*GENERATION.glob("*.py"), *(FOLDER / f"{recipe.profile.name}.yaml" for recipe in drawn)]
+    # A checkout on Windows has CRLF.
+    texts = sorted({path.as_posix(): path.read_bytes().replace(b"\r\n", b"\n") for path in sources}.items())
+    hashes = [hashlib.sha256(text).hexdigest() for _, text in texts]
+    content = [grid_of(grid, cases), told, np.__version__, SIMULATOR_VERSION, simulator_sha256(), hashes]
     digits = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return output / f"{content[0]['name']}-{digits}"
 
 
+def announce(kept: Path, drawn: Sequence[Recipe], seeds: Sequence[int], tell: Callable[[str], None]) -> None:
+    """Tell how many traces are going to be drawn, and how large they are; nothing where all are kept already."""
+    if missing := [seed for seed in seeds if not _is_made(_world(kept, seed))]:
+        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in drawn) * len(missing)
+        size = values * np.dtype(np.int32).itemsize / MB
+        tell(f"draws {len(drawn) * len(missing)} traces, {size:.1f} MB, into {short(kept)}")
+
+
 def make_world(
-    folder: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe], seed: int, tell: Callable[[str], None]
+    kept: Path,
+    grid: Path,
+    cases: Sequence[Case],
+    drawn: Sequence[Recipe],
+    seed: int,
+    jobs: int,
+    tell: Callable[[str], None],
 ) -> World:
-    """The traces of one seed and their reference, made or found. Raises UsageError."""
-    world = World(folder / "grid.yaml", folder / "traces", folder / "reference")
-    if (world.reference / "ds_eplb.json").is_file():
+    """The traces of one seed and their reference, made or found.
+
+    The trace with the number k of the grid is drawn from 1000 * seed + k, so that no two traces share their draws.
+    jobs: traces that DS-EPLB is measured on at the same time. Raises UsageError.
+    """
+    world = _world(kept, seed)
+    if _is_made(world):
         return world
     tell(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
     write_grid(world.grid, grid_of(grid, cases))
     for recipe in drawn:
         parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
-        values = generate(parameters, *shape, seed)
+        values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
         write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
-    paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference)
+    paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference, "--jobs", jobs)
     code, told = run_quiet(TOOLS / "reference.py", *paths)
     if code:
         lines = [line for line in told.splitlines() if not line.startswith("note: ")]
         raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")
     return world
+
+
+def _world(kept: Path, seed: int) -> World:
+    folder = kept / f"seed-{seed}"
+    return World(folder / "grid.yaml", folder / "traces", folder / "reference")
+
+
+def _is_made(world: World) -> bool:
+    return (world.reference / "ds_eplb.json").is_file()
 
 
 def _profile(name: str) -> Profile:

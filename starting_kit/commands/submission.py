@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,16 +67,18 @@ def submission_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
 def staged(policy: str | Path) -> Iterator[Path]:
     """A folder with what pack would pack and nothing else, so that what is run is what will be uploaded.
 
-    That is the policy's own folder, or, where pack would leave out what a policy can see, a temporary copy. A folder
-    that would be refused is given as it is: the programs say why. Raises UsageError.
+    That is the policy's own folder, or a temporary copy where pack would leave out what a policy can see, or a folder
+    in it is a link, which a zip holds as files. A folder that would be refused is given as it is: the programs say why.
+    Raises UsageError.
     """
     folder = policy_folder(policy)
     try:
-        files, left_out = submission_files(find_policy(folder)[0])
+        found, _ = find_policy(folder)
+        files, left_out = submission_files(found)
     except SubmissionRefused:
         yield folder
         return
-    if folder.resolve() != KIT and not any(map(_is_seen, left_out)):
+    if folder.resolve() != KIT and not any(map(_is_seen, left_out)) and not _has_linked_folder(found, files.values()):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="submission-") as temporary:
@@ -85,6 +87,12 @@ def staged(policy: str | Path) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         yield Path(temporary)
+
+
+def _has_linked_folder(folder: Path, files: Iterable[Path]) -> bool:
+    """Whether a file lies in a link to a folder, somewhere below the folder."""
+    inner = {parent for path in files for parent in path.parents if parent != folder and parent.is_relative_to(folder)}
+    return any(map(Path.is_symlink, inner))
 
 
 def _is_seen(left_out: str) -> bool:
