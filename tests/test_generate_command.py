@@ -48,7 +48,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize(("name", "seed"), zip(command.SAMPLES, (1, 2), strict=True))
+@pytest.mark.parametrize(("name", "seed"), list(zip(command.SAMPLES, (1, 2), strict=True)))
 def test_samples_are_what_the_manifest_says_and_the_generator_draws(name: str, seed: int) -> None:
     profile = command.find_profile(name)
     entry = entries_of(SAMPLE_FOLDER)[f"{profile.model}/{command.SAMPLE_DATASET}"]

@@ -36,6 +36,7 @@ KIT = (
     "tools/trace_statistics",
     "tools/trace_commands.py",
     "tools/trace_file.py",
+    "tools/argument_types.py",
     "tools/manifest.py",
     "tools/plain_trace.py",
     "tools/sealing.py",

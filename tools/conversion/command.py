@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from argument_types import integer_from, plain_name
 from conversion.adrs import read_adrs
 from conversion.counts import AXES
 from conversion.destination import origin_of, refuse_to_replace, write_recording
@@ -17,7 +17,6 @@ from conversion.sglang import read_sglang
 from conversion.vllm import read_vllm
 from placement.errors import OrganizerError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 IN_FLIGHT = 32
 SMALLEST_TRACE = 3  # window + 2, with the smallest window
 
@@ -61,8 +60,8 @@ def add_convert(commands: Any) -> None:
     parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="dump files, or folders of them")
     parser.add_argument("--from", dest="form", required=True, choices=FORMATS, help="form of the dump")
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
-    parser.add_argument("--model", required=True, type=_name, metavar="NAME", help="as the grid calls it")
-    parser.add_argument("--dataset", required=True, type=_name, metavar="NAME", help="as the grid calls it")
+    parser.add_argument("--model", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
+    parser.add_argument("--dataset", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
     parser.add_argument("--licence", required=True, type=_text, metavar="TEXT", help="licence of the recording")
     parser.add_argument(
         "--source", type=_text, metavar="TEXT", help="what was recorded, for the manifest (default: the input's name)"
@@ -75,20 +74,20 @@ def add_convert(commands: Any) -> None:
 def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
     order = parser.add_mutually_exclusive_group()
     order.add_argument(
-        "--oldest", type=_integer_from(0), metavar="N", help="sglang, mode stat: index of the ring's oldest row, from 0"
+        "--oldest", type=integer_from(0), metavar="N", help="sglang, mode stat: index of the ring's oldest row, from 0"
     )
     order.add_argument("--as-is", action="store_true", help="sglang, mode stat: the file's rows are in order of time")
     parser.add_argument(
         "--skip-incomplete", action="store_true", help="sglang: leave out passes that a rank did not record"
     )
     parser.add_argument(
-        "--experts", type=_integer_from(1), metavar="N", help="vllm, required: logical experts of the model"
+        "--experts", type=integer_from(1), metavar="N", help="vllm, required: logical experts of the model"
     )
     parser.add_argument(
-        "--in-flight", type=_integer_from(1), metavar="N", help=f"vllm: requests at once (default: {IN_FLIGHT})"
+        "--in-flight", type=integer_from(1), metavar="N", help=f"vllm: requests at once (default: {IN_FLIGHT})"
     )
     parser.add_argument(
-        "--prompt", type=_integer_from(1), metavar="N", help="vllm: tokens of the prompts whose length no file tells"
+        "--prompt", type=integer_from(1), metavar="N", help="vllm: tokens of the prompts whose length no file tells"
     )
     parser.add_argument(
         "--axes",
@@ -151,12 +150,6 @@ def _wrong(what: str, got: str, expected: str, next_step: str = "leave it out") 
     return OrganizerError(what, got, expected, next_step, "convert")
 
 
-def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of letters, digits, '.', '_' and '-'")
-    return text
-
-
 def _text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty")
@@ -168,16 +161,3 @@ def _axes(text: str) -> tuple[str, ...]:
     if sorted(axes) != sorted(AXES):
         raise argparse.ArgumentTypeError(f"{text!r} is not {', '.join(AXES)} in some order, with commas")
     return axes
-
-
-def _integer_from(smallest: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
-        return value
-
-    return integer

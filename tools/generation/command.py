@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from argument_types import integer_from, plain_name
 from manifest import MANIFEST, TraceError, read_manifest, write_manifest
 from placement.trace import trace_sha256
 from trace_file import write_trace
@@ -66,17 +65,17 @@ def add_generate(commands: Any) -> None:
     shipped = ", ".join(sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.yaml")))
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
     parser.add_argument("--profile", nargs="+", metavar="PROFILE", help=f"a profile's file, or one of {shipped}")
-    parser.add_argument("--dataset", type=_dataset, metavar="NAME", help="default: the profile's")
+    parser.add_argument("--dataset", type=plain_name, metavar="NAME", help="default: the profile's")
     parser.add_argument(
         "--iterations",
-        type=_integer_from(SMALLEST_TRACE),
+        type=integer_from(SMALLEST_TRACE),
         metavar="N",
         help="length of the trace; a longer one begins with the shorter one "
         f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces)",
     )
     parser.add_argument(
         "--seed",
-        type=_integer_from(0),
+        type=integer_from(0),
         default=FIRST_SEED,
         metavar="N",
         help="of the first trace, each further one gets the next: traces of one seed have much in common, whatever "
@@ -167,22 +166,3 @@ def _refuse_to_replace(folder: Path, recipe: Recipe, manifest: dict[str, Any]) -
         raise TraceError(f"{recipe.name} was not generated and is not replaced; choose another --dataset")
     if entry is None and present:
         raise TraceError(f"{present} is not in {MANIFEST} and may be a recording; move it away")
-
-
-def _dataset(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of letters, digits, '.', '_' and '-'")
-    return text
-
-
-def _integer_from(smallest: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
-        return value
-
-    return integer
