@@ -182,9 +182,9 @@ def in_process(trace: Trace, devices: int) -> Callable[..., Any]:
 
 
 def without_times(value: Any, note: str = "") -> Any:
-    """A JSON value without what a clock decides, and without notes where one is expected."""
+    """A JSON value without what a clock decides, what names the policy, and notes where one is expected."""
     if isinstance(value, dict):
-        dropped = {"notes"} if note else set()
+        dropped = {"policy_sha256", "notes"} if note else {"policy_sha256"}
         items = value.items()
         return {k: without_times(v) for k, v in items if not k.endswith("_seconds") and k not in dropped} | _cost(value)
     return [without_times(item) for item in value] if isinstance(value, list) else value
