@@ -147,12 +147,6 @@ def write_profile(path: Path, profile: Profile) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False, width=110), encoding="utf-8")
 
 
-def shipped_profiles() -> dict[str, Profile]:
-    """The profiles that ship, by name."""
-    profiles = map(read_profile, sorted(FOLDER.glob("*/*.yaml")))
-    return {profile.name: profile for profile in profiles}
-
-
 def _rounded(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
