@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -63,11 +64,15 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, tell: Callable[
     in the order of `work`.
     """
     context = multiprocessing.get_context(METHOD)
+    # What an earlier pool left behind is taken away here: a fork that did so could wait for ever for a lock, which some
+    # thread of this process held when it was made.
+    gc.collect()
     with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_begin_process) as pool:
         futures = {pool.submit(_make_part, job, measure): job for job in work}
         for done, future in enumerate(as_completed(futures), 1):
             if future.exception():
-                pool.shutdown(wait=False, cancel_futures=True)
+                # Waits for the begun ones: no thread of this pool may live on beside the forks of the next.
+                pool.shutdown(cancel_futures=True)
                 break
             job = futures[future]
             tell(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
@@ -154,6 +159,8 @@ def not_written(error: OSError, path: Path) -> OrganizerError:
 
 
 def _begin_process() -> None:
+    # What was inherited is never collected in this process, see above.
+    gc.freeze()
     # A keyboard's interrupt is for the command, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

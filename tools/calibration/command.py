@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -67,7 +68,7 @@ def run_calibrate(options: argparse.Namespace) -> int:
         raise TraceError(f"{options.published}: ep {wrong[0]} does not divide the {profile.experts} experts")
     if options.steps > 0 and not 1 <= options.fit_layers <= profile.layers:
         raise TraceError(f"--fit-layers must lie in 1 .. {profile.layers}, got {options.fit_layers}")
-    with ProcessPoolExecutor(max(options.jobs, 1)) as pool:
+    with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
         if options.steps > 0:
             told = partial(_tell, names)
             best = fit(profile, cells, names, options.fit_seeds, options.fit_layers, options.steps, pool, told)
