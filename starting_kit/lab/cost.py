@@ -34,12 +34,14 @@ class Preset:
     """How a batch is timed.
 
     transfer: (experts in a column or devices, mean hop, largest hop, torus) -> us per token;
-    compute: tokens per copy and batch -> us.
+    compute: tokens per copy and batch -> us; dense: every copy on a device computes all tokens that come to the device,
+    as a functional implementation does, not only its own.
     """
 
     name: str
     transfer: Callable[[np.ndarray, np.ndarray, np.ndarray, Torus], np.ndarray]
     compute: Callable[[np.ndarray], np.ndarray]
+    dense: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +77,9 @@ def _by_plane(table: np.ndarray) -> Callable[..., np.ndarray]:
 
 
 def _by_table(number: np.ndarray, mean_hop: np.ndarray, largest_hop: np.ndarray, torus: Torus) -> np.ndarray:
-    """Look-up in the corrected table, linear between its hops 0, rows / 4 (a ring's mean) and rows / 2, and beyond 8."""
+    """Look-up in the corrected table, linear between hops 0, rows / 4 (a ring's mean) and rows / 2, and beyond 8."""
     at = np.clip(number.astype(np.int64), 1, 8)
-    columns = CORRECTED[:, at - 1] + (number - at) * (CORRECTED[:, 7] - CORRECTED[:, 6])[(...,) + (None,) * number.ndim]
+    columns = CORRECTED[:, at - 1] + (number - at) * (CORRECTED[:, 7] - CORRECTED[:, 6])[:, None]
     step = np.clip(mean_hop / max(torus.rows / 4, 1e-9), 0, 2)
     return np.where(
         step < 1,
@@ -100,7 +102,8 @@ def measured_blocks(tokens: np.ndarray) -> np.ndarray:
 COMPAT = Preset("compat", _by_plane(TABLE), flat_blocks)
 CORRECTED_PLANE = Preset("corrected", _by_plane(CORRECTED), flat_blocks)
 MEASURED = Preset("measured", _by_table, measured_blocks)
-PRESETS = {preset.name: preset for preset in (COMPAT, CORRECTED_PLANE, MEASURED)}
+FUNCTIONAL = Preset("functional", _by_plane(CORRECTED), flat_blocks, dense=True)
+PRESETS = {preset.name: preset for preset in (COMPAT, CORRECTED_PLANE, MEASURED, FUNCTIONAL)}
 
 
 def copy_tokens(batches: Batches, copies: Copies, routed: np.ndarray) -> np.ndarray:
@@ -132,12 +135,13 @@ def transfers(batches: Batches, device: np.ndarray, torus: Torus, preset: Preset
     )
 
 
-def latency(
-    batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT
-) -> Latency:
+def latency(batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT) -> Latency:
     """Time every batch. routed: [token, choice] -> copy, from a router."""
     dispatch, combine = transfers(batches, copies.device[routed], torus, preset)
-    compute = device_sums(preset.compute(copy_tokens(batches, copies, routed)), copies)
+    tokens = copy_tokens(batches, copies, routed)
+    if preset.dense:
+        tokens = device_sums(tokens, copies)[:, copies.device]
+    compute = device_sums(preset.compute(tokens), copies)
     starts = batches.starts[:-1]
     return Latency(np.maximum.reduceat(dispatch, starts), compute.max(axis=1), np.maximum.reduceat(combine, starts))
 

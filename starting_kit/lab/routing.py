@@ -48,8 +48,8 @@ def even_capacity(batches: Batches, copies: Copies, factor: float = 2.0) -> int:
 def least_loaded(batches: Batches, copies: Copies, age: int = 0) -> np.ndarray:
     """Fill the copies on the least loaded devices first.
 
-    The experts are gone through from the fullest per copy down, and each one's tokens level the devices of its copies. The
-    shares are those that levelled the batch `age` batches earlier (0: this one); the first `age` batches go round robin.
+    Experts of one copy come first, then the fullest per copy, and each one's tokens level the devices of its copies.
+    The shares are those that levelled the batch `age` batches earlier (0: this one); the first `age` go round robin.
     """
     quota = np.stack([_levelled(load, copies) for load in batches.load])
     if age:
@@ -75,26 +75,41 @@ def _per_expert(values: np.ndarray, copies: Copies) -> np.ndarray:
 
 
 def _levelled(load: np.ndarray, copies: Copies) -> np.ndarray:
-    """Tokens of each copy, float64 [copy], when every expert in turn levels the devices of its copies."""
-    devices = np.zeros(len(copies.plan))
-    quota = np.zeros(len(copies.slot))
-    for expert in np.lexsort((-load / copies.count, copies.count > 1)):
-        own = slice(copies.first[expert], copies.first[expert + 1])
-        places = copies.device[own]
-        if len(places) == 1:
-            devices[places[0]] += load[expert]
-            quota[own] = load[expert]
-            continue
-        # Water filling: the lowest devices rise to one level.
-        order = np.argsort(devices[places], kind="stable")
-        heights = devices[places][order]
-        levels = (load[expert] + np.cumsum(heights)) / np.arange(1, len(heights) + 1)
-        filled = np.flatnonzero(levels > heights)
-        level = levels[filled[-1]] if len(filled) else heights[0]
-        part = np.maximum(level - heights, 0)
-        quota[own][order] = part
-        np.add.at(devices, places[order], part)
-    return quota
+    """Tokens of each copy, float64 [copy], when every expert in turn levels the devices of its copies, twice over."""
+    quota = (load / copies.count)[copies.expert]
+    several = copies.count > 1
+    fixed = ~several[copies.expert]
+    # Python's own numbers: an expert has a handful of copies, for which numpy is slower.
+    heights = np.bincount(copies.device[fixed], quota[fixed], minlength=len(copies.plan)).tolist()
+    tokens, device, first = quota.tolist(), copies.device.tolist(), copies.first.tolist()
+    order = [int(e) for e in np.argsort(-load / copies.count, kind="stable") if several[e]]
+    for again in (False, True):
+        for expert in order:
+            own = range(first[expert], first[expert + 1])
+            if again:
+                for copy in own:
+                    heights[device[copy]] -= tokens[copy]
+            _level(float(load[expert]), own, device, heights, tokens)
+    return np.array(tokens)
+
+
+def _level(amount: float, own: range, device: list[int], heights: list[float], tokens: list[float]) -> None:
+    """Pour an expert's tokens onto the devices of its copies, lowest first; changes heights and tokens."""
+    shared_by: dict[int, list[int]] = {}
+    for copy in own:
+        shared_by.setdefault(device[copy], []).append(copy)
+    places = sorted(shared_by, key=lambda place: heights[place])
+    below, level = 0.0, 0.0
+    for number, place in enumerate(places, 1):
+        if number > 1 and level <= heights[place]:
+            break
+        below += heights[place]
+        level = (amount + below) / number
+    for place in places:
+        part = max(0.0, level - heights[place])
+        heights[place] += part
+        for copy in shared_by[place]:
+            tokens[copy] = part / len(shared_by[place])
 
 
 def same_row_first(batches: Batches, copies: Copies, torus: Torus, threshold: float = 1.0) -> np.ndarray:

@@ -1,0 +1,75 @@
+"""What is told of a plan and a router: times, loads and locality, one row of every table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .batches import Batches
+from .copies import Copies
+from .cost import COMPAT, Preset, copy_tokens, device_sums, latency, nearest_rank
+from .torus import Torus
+
+BLOCK = 32
+
+
+def measures(
+    batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT, node_rows: int = 2
+) -> dict[str, float]:
+    """Measure a routing.
+
+    routed: [token, choice] -> copy; node_rows: rows of the grid that make up a node. Times in us; `par` is the mean
+    over batches of the largest device load by the mean one; `row_imbalance` the same of rows; rows and devices are
+    distinct ones per token; the shares are of choices served in another row or node than the token's own.
+    """
+    timed = latency(batches, copies, routed, torus, preset)
+    tokens = copy_tokens(batches, copies, routed)
+    loads = device_sums(tokens, copies)
+    rows = loads.reshape(len(loads), torus.rows, torus.cols).sum(axis=2)
+    row = torus.row(copies.device[routed])
+    away = row != batches.origins[:, None]
+    node_away = row // node_rows != batches.origins[:, None] // node_rows
+    total = timed.total
+    return {
+        "mean": float(total.mean()),
+        "p50": nearest_rank(total, 0.5),
+        "p95": nearest_rank(total, 0.95),
+        "p99": nearest_rank(total, 0.99),
+        "dispatch": float(timed.dispatch.mean()),
+        "compute": float(timed.compute.mean()),
+        "combine": float(timed.combine.mean()),
+        "par": float((loads.max(axis=1) / loads.mean(axis=1)).mean()),
+        "max_device_tokens": int(loads.max()),
+        "max_device_blocks": int(device_sums(-(-tokens // BLOCK), copies).max()),
+        "row_imbalance": float((rows.max(axis=1) / rows.mean(axis=1)).mean()),
+        "rows_per_token": _distinct(row),
+        "devices_per_token": _distinct(copies.device[routed]),
+        "cross_row_share": float(away.mean()),
+        "cross_node_share": float(node_away.mean()),
+        "mean_hop": float(torus.hops[batches.origins[:, None], row].mean()),
+    }
+
+
+def row_traffic(batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus) -> np.ndarray:
+    """Choices that cross into each row, per batch: int64 [batch, row]. What a cap on a row's traffic limits."""
+    row = torus.row(copies.device[routed])
+    crossing = row != batches.origins[:, None]
+    batch = np.broadcast_to(batches.batch_of_token[:, None], row.shape)
+    keys = (batch * torus.rows + row)[crossing]
+    return np.bincount(keys, minlength=batches.count * torus.rows).reshape(batches.count, torus.rows)
+
+
+def queueing(service: np.ndarray, interval: float) -> np.ndarray:
+    """A what-if: the time in us from arrival to end when batches arrive every `interval` us at one server.
+
+    service: float64 [batch]. Lindley's recursion: a batch waits for what is left of those before it.
+    """
+    result, left = np.empty(len(service)), 0.0
+    for batch, own in enumerate(service):
+        result[batch] = left + own
+        left = max(0.0, left + own - interval)
+    return result
+
+
+def _distinct(values: np.ndarray) -> float:
+    """Mean number of distinct values in a row."""
+    return float(1 + np.count_nonzero(np.diff(np.sort(values, axis=1), axis=1), axis=1).mean())
