@@ -1,0 +1,135 @@
+"""JSONL traces: written, read again, limited, and refused by file and line when malformed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.generators import zipf
+from lab.records import RecordError, layers_of, read_records, records_of, request_records, trace_of, write_records
+from lab_cases import random_batches
+
+
+def _lines(path: Path, *lines: object) -> Path:
+    text = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
+    return path
+
+
+def _record(layer: int = 0, batch_id: int = 0, **fields: object) -> dict:
+    return {"layer": layer, "batch_id": batch_id, "topk_experts": [[0, 1], [2, 1], [3, 0]], **fields}
+
+
+def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:
+    batches = random_batches(0)
+    write_records(tmp_path / "t.jsonl", records_of(batches, layer=4))
+    again = layers_of(read_records(tmp_path / "t.jsonl", 12), 12, rows=4)
+    assert list(again) == [4]
+    for field in ("choices", "origins", "starts"):
+        assert (getattr(again[4], field) == getattr(batches, field)).all()
+
+
+def test_a_trace_of_requests_is_read_as_it_was_written(tmp_path: Path) -> None:
+    trace = zipf(150, 16, 4, layers=3)
+    write_records(tmp_path / "t.jsonl", request_records(trace))
+    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 9 and list(json.loads(lines[0])) == ["layer", "batch_id", "request_id", "topk_experts"]
+    again = trace_of(read_records(tmp_path / "t.jsonl", 16), 16)
+    assert (again.choices == trace.choices).all() and (again.requests == trace.requests).all()
+    assert again.layers == (0, 1, 2) and again.origins is None
+
+
+def test_origins_where_there_are_none_go_round_the_rows(tmp_path: Path) -> None:
+    path = _lines(tmp_path / "t.jsonl", _record(), _record(batch_id=1, origin_rows=[1, 1, 0]))
+    assert layers_of(read_records(path, 4), 4, rows=2)[0].origins.tolist() == [0, 1, 0, 1, 1, 0]
+    assert trace_of(read_records(path, 4), 4).origins is None
+
+
+def test_the_legacy_form_is_read(tmp_path: Path) -> None:
+    tokens = [{"origin_row": 2, "topk_experts": [0, 1]}, {"origin_row": 3, "topk_experts": [2, 0]}]
+    (record,) = read_records(_lines(tmp_path / "t.jsonl", {"layer": 1, "batch_id": 5, "tokens": tokens}), 3)
+    assert (record.layer, record.batch_id) == (1, 5)
+    assert record.choices.tolist() == [[0, 1], [2, 0]] and record.origins.tolist() == [2, 3]
+
+
+def test_unknown_fields_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
+    weights = [[0.5, 0.5]] * 3
+    path = _lines(tmp_path / "t.jsonl", "", _record(topk_weights=weights, source_file="a", request_id="r"), "  ")
+    assert [record.request_id for record in read_records(path, 4)] == ["r"]
+
+
+def test_records_are_limited_by_layer_number_and_tokens(tmp_path: Path) -> None:
+    path = _lines(tmp_path / "t.jsonl", *(_record(layer, batch) for batch in range(3) for layer in (0, 1)))
+    assert [(r.layer, r.batch_id) for r in read_records(path, 4, layers={1})] == [(1, 0), (1, 1), (1, 2)]
+    assert [(r.layer, r.batch_id) for r in read_records(path, 4, layers={1}, max_records=2)] == [(1, 0), (1, 1)]
+    assert [r.choices.tolist() for r in read_records(path, 4, max_records=1, first_tokens=2)] == [[[0, 1], [2, 1]]]
+    with pytest.raises(ValueError, match="max_records is 0"):
+        list(read_records(path, 4, max_records=0))
+
+
+def test_lines_after_the_last_record_that_is_wanted_are_not_read(tmp_path: Path) -> None:
+    assert len(list(read_records(_lines(tmp_path / "t.jsonl", _record(), "{"), 4, max_records=1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ([1], "holds a list; expected an object"),
+        ({"batch_id": 0, "topk_experts": [[0]]}, "layer is None; expected an integer"),
+        (_record(layer=True), "layer is True"),
+        (_record(batch_id="a"), "batch_id is 'a'"),
+        ({"layer": 0, "batch_id": 0}, "has no topk_experts"),
+        ({"layer": 0, "batch_id": 0, "tokens": [{"origin_row": 0}]}, "has no topk_experts"),
+        (_record(topk_experts=[[0, 1], [2]]), "is ragged"),
+        (_record(topk_experts=[0, 1]), r"topk_experts has the shape \[2\]"),
+        (_record(topk_experts=[[0.0, 1.0]]), "of dtype float64; expected integers"),
+        (_record(topk_experts=[[True, False]]), "of dtype bool; expected integers"),
+        (_record(topk_experts=[[None, 1]]), "of dtype object; expected integers"),
+        (_record(topk_experts=[]), "topk_experts has the shape"),
+        (_record(topk_experts=[[]]), "has no tokens"),
+        (_record(topk_experts=[[0, 4]]), r"token 0 chose expert 4; expected 0 \.\. 3"),
+        (_record(topk_experts=[[0, 10**30]]), "expected integers"),
+        (_record(topk_experts=[[0, 1], [2, 2]]), "token 1 chose expert 2 twice"),
+        (_record(origin_rows=[0, 1]), "origin_rows must be 3 rows from 0, one per token; got 2"),
+        (_record(origin_rows=[0, 1, -1]), "origin_rows must be 3 rows from 0"),
+        (_record(origin_rows="abc"), "origin_rows has the shape"),
+        (_record(request_id=[1]), "request_id is a list"),
+    ],
+)
+def test_a_malformed_line_is_refused_by_file_and_number(tmp_path: Path, line: object, message: str) -> None:
+    path = _lines(tmp_path / "bad.jsonl", _record(), line)
+    with pytest.raises(RecordError, match=message) as caught:
+        list(read_records(path, 4))
+    assert f"{path}, line 2" in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_refused_by_file_and_number(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(b'{"layer": "\xff"}\n')
+    with pytest.raises(RecordError, match=r"bad\.jsonl, line 1 is not JSON"):
+        list(read_records(tmp_path / "bad.jsonl", 4))
+
+
+def test_records_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    path = _lines(tmp_path / "t.jsonl", _record(), _record(batch_id=1, topk_experts=[[0, 1, 2]]))
+    with pytest.raises(ValueError, match="layer 0, batch 1: 3 experts per token; expected 2, as in batch 0"):
+        layers_of(read_records(path, 4), 4)
+    path = _lines(tmp_path / "t.jsonl", _record(origin_rows=[0, 5, 1]))
+    with pytest.raises(ValueError, match=r"layer 0, batch 0: origin row 5; expected 0 \.\. 3"):
+        layers_of(read_records(path, 4), 4, rows=4)
+    path = _lines(tmp_path / "t.jsonl", _record(0), _record(1, 7))
+    with pytest.raises(ValueError, match="layer 1 has other batches than layer 0"):
+        trace_of(read_records(path, 4), 4)
+    with pytest.raises(ValueError, match="no records"):
+        trace_of([], 4)
+
+
+def test_layers_keep_their_own_batches(tmp_path: Path) -> None:
+    path = _lines(tmp_path / "t.jsonl", _record(1), _record(0, topk_experts=[[3, 2]]), _record(1, 1))
+    layers = layers_of(read_records(path, 4), 4)
+    assert {layer: batches.starts.tolist() for layer, batches in layers.items()} == {0: [0, 1], 1: [0, 3, 6]}
+    assert np.array_equal(layers[0].choices, [[3, 2]])

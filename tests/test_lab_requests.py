@@ -1,0 +1,195 @@
+"""Request files and stacked arrays: written, read again, sliced, and refused by name when malformed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.requests import Request, RequestError, read_domain, read_request, read_requests, read_stacked, write_request
+from lab_cases import ANCHORS, needs_anchors
+
+EXPERTS = 16
+
+
+def _request(name: int | str = 7, prompt: int = 3, output: int = 2, seed: int = 0) -> Request:
+    """A request of 2 layers and 4 of 16 experts."""
+    rng = np.random.default_rng(seed)
+    size = prompt + output
+    routed = np.argsort(rng.random((size, 2, EXPERTS)), axis=2)[:, :, :4].astype(np.uint8)
+    return Request(name, np.arange(prompt), np.arange(output) + 100, routed)
+
+
+def _saved(path: Path, **changes: object) -> Path:
+    """A good file with some of its arrays replaced; None leaves one out."""
+    request = _request()
+    arrays = {
+        "request_id": np.array(7),
+        "prompt_token_ids": request.prompt,
+        "output_token_ids": request.output,
+        "routed_experts": request.routed_experts,
+    }
+    np.savez(path, **{key: value for key, value in {**arrays, **changes}.items() if value is not None})
+    return path
+
+
+@pytest.mark.parametrize("name", [7, "chat-3"])
+def test_a_request_is_read_as_it_was_written(tmp_path: Path, name: int | str) -> None:
+    request = _request(name)
+    write_request(tmp_path / "r.npz", request)
+    again = read_request(tmp_path / "r.npz")
+    assert again.request_id == name
+    assert again.prompt.tolist() == [0, 1, 2] and again.output.tolist() == [100, 101]
+    assert (again.routed_experts == request.routed_experts).all()
+
+
+@pytest.mark.parametrize(("part", "tokens"), [("all", slice(0, 5)), ("prompt", slice(0, 3)), ("output", slice(3, 5))])
+def test_a_part_has_the_tokens_of_prompt_or_output(tmp_path: Path, part: str, tokens: slice) -> None:
+    write_request(tmp_path / "r.npz", _request())
+    trace = read_requests(tmp_path, EXPERTS, part)
+    assert trace.choices.tolist() == _request().routed_experts[tokens].transpose(1, 0, 2).tolist()
+    assert trace.choices.dtype == np.int32 and set(trace.requests.tolist()) == {7}
+
+
+def test_a_folder_is_read_in_sorted_order_and_a_list_in_its_own(tmp_path: Path) -> None:
+    for name, seed in (("b", 1), ("a", 2), ("c", 3)):
+        write_request(tmp_path / f"{name}.npz", _request(seed, prompt=seed, output=0))
+    assert read_requests(tmp_path, EXPERTS).requests.tolist() == [2, 2, 1, 3, 3, 3]
+    assert read_requests(tmp_path, EXPERTS, max_requests=2).requests.tolist() == [2, 2, 1]
+    files = [tmp_path / "c.npz", tmp_path / "b.npz"]
+    assert read_requests(files, EXPERTS).requests.tolist() == [3, 3, 3, 1]
+    assert read_requests(tmp_path / "b.npz", EXPERTS).requests.tolist() == [1]
+
+
+@pytest.mark.parametrize("names", [("x", 1), (4, 4)])
+def test_requests_without_distinct_numbers_are_numbered(tmp_path: Path, names: tuple) -> None:
+    for index, name in enumerate(names):
+        write_request(tmp_path / f"{index}.npz", _request(name, 1, 1))
+    assert read_requests(tmp_path, EXPERTS).requests.tolist() == [0, 0, 1, 1]
+
+
+def test_a_file_without_an_id_takes_its_place(tmp_path: Path) -> None:
+    assert read_request(_saved(tmp_path / "r.npz", request_id=None), 5).request_id == 5
+    assert read_request(_saved(tmp_path / "r.npz", request_id=np.array(["12"]))).request_id == 12
+
+
+def test_layers_are_selected_and_those_left_out_may_hold_anything(tmp_path: Path) -> None:
+    routed = _request().routed_experts
+    routed[:, 0] = 0
+    path = _saved(tmp_path / "r.npz", routed_experts=routed)
+    trace = read_requests(path, EXPERTS, layers=[1])
+    assert trace.layers == (1,) and trace.choices[0].tolist() == routed[:, 1].tolist()
+    with pytest.raises(RequestError, match=r"r\.npz: layer 0: token 0 chose expert 0 twice"):
+        read_requests(path, EXPERTS)
+    with pytest.raises(RequestError, match=r"r\.npz has the layers 0 \.\. 1; expected \[2\] among them"):
+        read_requests(path, EXPERTS, layers=[2])
+
+
+ROUTED = _request().routed_experts
+REPEATED = np.concatenate([ROUTED[:, :, :3], ROUTED[:, :, :1]], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"routed_experts": ROUTED[:, 0]}, r"routed_experts has the shape \[5, 4\]; expected 3 dimensions"),
+        ({"prompt_token_ids": np.zeros((1, 3), int)}, r"prompt_token_ids has the shape \[1, 3\]; expected 1 dimension"),
+        ({"routed_experts": None}, "has no routed_experts"),
+        ({"output_token_ids": None}, "has no output_token_ids"),
+        ({"routed_experts": ROUTED[:4]}, "routed_experts has 4 tokens; expected 3 of the prompt and 2 of the output"),
+        ({"routed_experts": ROUTED + np.uint8(10)}, r"chose expert \d+; expected 0 \.\. 15"),
+        ({"routed_experts": ROUTED.astype(int) - 8}, r"chose expert -\d; expected 0 \.\. 15"),
+        ({"routed_experts": REPEATED}, r"layer 0: token 0 chose expert \d+ twice"),
+        ({"routed_experts": ROUTED.astype(float)}, "routed_experts has dtype float64; expected integers"),
+        ({"routed_experts": ROUTED.astype(object)}, "cannot be read: .*without pickled objects"),
+        ({"routed_experts": np.array(None, object)}, "cannot be read: .*without pickled objects"),
+        ({"request_id": np.arange(2)}, r"request_id has the shape \[2\]; expected one value"),
+    ],
+)
+def test_a_malformed_file_is_refused_by_name(tmp_path: Path, changes: dict, message: str) -> None:
+    path = _saved(tmp_path / "bad.npz", **changes)
+    with pytest.raises(RequestError, match=message) as caught:
+        read_requests(path, EXPERTS)
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_no_zip_of_arrays_is_refused_by_name(tmp_path: Path) -> None:
+    text, array, cut, other = (tmp_path / f"{name}.npz" for name in ("text", "array", "cut", "other"))
+    text.write_text("no zip")
+    with open(array, "wb") as file:
+        np.save(file, np.zeros(3))
+    whole = _saved(tmp_path / "whole.npz").read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 255
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("routed_experts", "text")
+    for path in (text, array, cut, other, tmp_path / "damaged.npz", tmp_path / "missing.npz"):
+        with pytest.raises(RequestError, match=path.name):
+            read_requests(path, EXPERTS)
+
+
+def test_arrays_that_are_not_needed_may_be_pickled(tmp_path: Path) -> None:
+    assert read_requests(_saved(tmp_path / "r.npz", notes=np.array({"a": 1}, object)), EXPERTS).tokens == 5
+
+
+def test_files_of_different_shapes_are_refused_by_name(tmp_path: Path) -> None:
+    write_request(tmp_path / "a.npz", _request())
+    _saved(tmp_path / "b.npz", routed_experts=ROUTED[:, :, :3])
+    with pytest.raises(RequestError, match=r"b\.npz: 2 layers of 3 experts; expected 2 of 4"):
+        read_requests(tmp_path, EXPERTS)
+
+
+def test_a_request_without_tokens_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    write_request(tmp_path / "a.npz", _request(output=0))
+    write_request(tmp_path / "b.npz", _request(9))
+    with pytest.warns(UserWarning, match=r"a\.npz has no routing of its output tokens"):
+        assert read_requests(tmp_path, EXPERTS, "output").requests.tolist() == [9, 9]
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(ValueError, match="no routing in 1 request files"):
+        read_requests([tmp_path / "a.npz"], EXPERTS, "output")
+
+
+def test_an_empty_folder_and_an_unknown_part_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no routing in 0 request files"):
+        read_requests(tmp_path, EXPERTS)
+    with pytest.raises(ValueError, match="no part 'answer' of a request; expected one of all, prompt, output"):
+        read_requests(tmp_path, EXPERTS, "answer")
+
+
+def test_a_domain_is_read_with_its_requests(tmp_path: Path) -> None:
+    path = tmp_path / "domains.npz"
+    np.savez(path, law=ROUTED, law_len=np.array([2, 3]), bad=ROUTED, bad_len=np.array([2, 4]))
+    trace = read_domain(path, "law", EXPERTS)
+    assert trace.requests.tolist() == [0, 0, 1, 1, 1] and trace.choices.tolist() == ROUTED.transpose(1, 0, 2).tolist()
+    part = read_domain(path, "law", EXPERTS, layers=[1], max_requests=1)
+    assert part.layers == (1,) and part.choices[0].tolist() == ROUTED[:2, 1].tolist()
+    with pytest.raises(RequestError, match="the lengths of bad sum to 6; expected its 5 tokens"):
+        read_domain(path, "bad", EXPERTS)
+    with pytest.raises(RequestError, match="has no poetry"):
+        read_domain(path, "poetry", EXPERTS)
+
+
+def test_stacked_batches_are_read_with_their_origins(tmp_path: Path) -> None:
+    choices = ROUTED.transpose(1, 0, 2)
+    np.savez(tmp_path / "s.npz", topk_experts=choices, origin_rows=np.arange(10, dtype=np.uint8).reshape(2, 5))
+    batches = read_stacked(tmp_path / "s.npz", EXPERTS)
+    assert batches.starts.tolist() == [0, 5, 10] and batches.origins.tolist() == list(range(10))
+    assert batches.choices.tolist() == choices.reshape(10, 4).tolist()
+    with pytest.raises(RequestError, match=r"origin rows 0 \.\. 9; expected 0 \.\. 3"):
+        read_stacked(tmp_path / "s.npz", EXPERTS, rows=4)
+    with pytest.raises(RequestError, match="chose expert"):
+        read_stacked(tmp_path / "s.npz", 8)
+    np.savez(tmp_path / "s.npz", topk_experts=choices, origin_rows=np.zeros((2, 4), int))
+    with pytest.raises(RequestError, match="do not fit"):
+        read_stacked(tmp_path / "s.npz", EXPERTS)
+
+
+@needs_anchors
+def test_the_published_routing_is_read() -> None:
+    trace = read_domain(ANCHORS / "esft_dsv2lite_topk.npz", "law", 64)
+    assert trace.choices.shape == (26, 8327, 6) and len(set(trace.requests.tolist())) == 33
+    batches = read_stacked(ANCHORS / "routing_q.npz", 256)
+    assert batches.count == 50 and batches.choices.shape == (51_200, 8) and batches.origins.max() == 15
