@@ -28,3 +28,12 @@ def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
         # Full-size traces take minutes; the official grid needs a window and two iterations more.
         done = execute(line + " --iterations 1100" * ("generate" in line), clone)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_the_labs_page_works_from_top_to_bottom(tmp_path: Path) -> None:
+    clone = copy_tree(tmp_path / "clone")
+    lines = [line for block in blocks("starting_kit/lab/README.md") for line in block.splitlines()]
+    assert len(lines) >= 9 and all(COMMANDS.match(line) for line in lines)
+    for line in lines:
+        done = execute(line.replace("../.venv/bin/", ""), clone)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"

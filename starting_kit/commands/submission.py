@@ -17,7 +17,7 @@ from .options import UsageError
 from .places import KIT
 
 # What lies beside the template and is the kit's, not the policy's.
-KIT_FILES = ("tutorial.ipynb", "README.md", "commands", "kit.py", "policies")
+KIT_FILES = ("tutorial.ipynb", "README.md", "commands", "kit.py", "lab", "planning", "policies")
 # What systems add by themselves, and bytecode, which no policy is loaded from: no policy misses it.
 ADDED = ("__pycache__", "__MACOSX", ".DS_Store", "Thumbs.db")
 ADDED_SUFFIX = ".pyc"

@@ -27,6 +27,13 @@ class Copies:
         return np.diff(self.first)
 
 
+def order_of(copies: Copies) -> np.ndarray:
+    """The order that gives the same lists again: int64 [device, slot], for copies_of."""
+    order = np.zeros(copies.plan.size, np.int64)
+    order[copies.slot] = np.arange(len(copies.slot))
+    return order.reshape(copies.plan.shape)
+
+
 def copies_of(plan: np.ndarray, experts: int, order: np.ndarray | None = None) -> Copies:
     """List a plan's copies.
 

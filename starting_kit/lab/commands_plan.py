@@ -1,0 +1,158 @@
+"""`plan`, `search`, `simulate` and `export-policy`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from placement.deployment import initial_deployment
+
+from .batches import Batches
+from .copies import Copies, copies_of, order_of
+from .cost import PRESETS
+from .experiments import markdown
+from .export import fewest_moves, write_policy
+from .measures import measures
+from .methods import first_fit
+from .plan import even_plan
+from .routing import block_aligned, first_copy, least_loaded, round_robin, same_row_first
+from .search import two_stage
+from .store import PlanFile, load_plan, load_trace, save_plan
+from .torus import Torus
+
+COLUMNS = ("layer", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
+
+
+def routers(torus: Torus) -> dict[str, Callable[[Batches, Copies], np.ndarray]]:
+    """The routers by the names of --router."""
+    found = (first_copy, round_robin, first_fit, block_aligned, least_loaded)
+    named = {router.__name__.replace("_", "-"): router for router in found}
+    return named | {"same-row-first": lambda batches, copies: same_row_first(batches, copies, torus)}
+
+
+def grid_of(text: str, experts: int) -> Torus:
+    """A grid from ROWSxCOLS, or 8 columns and a device for every two experts. Raises ValueError."""
+    if not text:
+        cols = min(8, max(1, experts // 2))
+        return Torus(max(1, experts // 2 // cols), cols)
+    rows, _, cols = text.partition("x")
+    if not (rows.isdecimal() and cols.isdecimal()):
+        raise ValueError(f"--grid is ROWSxCOLS, for example 16x8, got {text!r}")
+    return Torus(int(rows), int(cols))
+
+
+def add_plan(commands: argparse._SubParsersAction) -> None:
+    """Declare the four commands."""
+    parser = commands.add_parser("plan", help="plan every layer of a trace: even split, heaviest first")
+    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
+    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
+    parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
+    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    _add_batches(parser)
+    parser.set_defaults(run=plan)
+    parser = commands.add_parser("search", help="improve a plan by swaps of slots")
+    _add_both(parser)
+    parser.add_argument("--router", choices=["block-aligned", "round-robin", "first-fit"], default="block-aligned")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    parser.add_argument("--swaps", type=int, default=20000, help="tried per layer (default: 20000)")
+    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.set_defaults(run=search)
+    parser = commands.add_parser("simulate", help="measure a plan on a trace")
+    _add_both(parser)
+    parser.add_argument("--router", choices=sorted(routers(Torus(1, 1))), default="least-loaded")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    parser.add_argument("--output", type=Path, help="a file .csv with all columns")
+    parser.set_defaults(run=simulate)
+    parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--output", type=Path, required=True, help="a folder")
+    parser.set_defaults(run=export)
+
+
+def _add_batches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--seed", type=int, default=0, help="shuffles requests into batches (default: 0)")
+
+
+def _add_both(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    _add_batches(parser)
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Plan and write."""
+    trace = load_trace(options.trace)
+    torus = grid_of(options.grid, trace.experts)
+    plans = []
+    for layer in range(len(trace.layers)):
+        load = trace.batches(layer, options.batch, torus.rows, options.seed).load
+        plans.append(even_plan(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
+    table = np.stack(plans)
+    order = np.broadcast_to(np.arange(table[0].size).reshape(table[0].shape), table.shape)
+    made = PlanFile(table, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols)
+    save_plan(options.output, made)
+    print(f"plan: {len(plans)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
+    return 0
+
+
+def _pairs(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
+    trace, made = load_trace(options.trace), load_plan(options.plan)
+    if (trace.experts, trace.layers) != (made.experts, made.layers):
+        raise ValueError(
+            f"{options.plan} is for {made.experts} experts and layers {made.layers}, {options.trace} has "
+            f"{trace.experts} and {trace.layers}"
+        )
+    torus = Torus(made.rows, made.cols)
+    batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
+    return made, torus, [own.with_shared() if made.shared else own for own in batches]
+
+
+def search(options: argparse.Namespace) -> int:
+    """Improve every layer and write."""
+    made, torus, batches = _pairs(options)
+    router, preset = routers(torus)[options.router], PRESETS[options.preset]
+    better = []
+    for own, table, order in zip(batches, made.plan, made.order, strict=True):
+        copies = copies_of(table, own.experts, order)
+        better.append(two_stage(own, copies, router, torus, preset, options.swaps, options.seed))
+    plans, orders = np.stack([own.plan for own in better]), np.stack([order_of(own) for own in better])
+    save_plan(options.output, replace(made, plan=plans, order=orders))
+    print(f"search: {int((made.plan != plans).sum())} slots changed, written to {options.output}")
+    return 0
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """Measure every layer and print a table."""
+    made, torus, batches = _pairs(options)
+    router, preset = routers(torus)[options.router], PRESETS[options.preset]
+    rows = []
+    for layer, own, table, order in zip(made.layers, batches, made.plan, made.order, strict=True):
+        copies = copies_of(table, own.experts, order)
+        rows.append({"layer": layer} | measures(own, copies, router(own, copies), torus, preset))
+    frame = pd.DataFrame(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(options.output, index=False)
+    print(markdown(frame[list(COLUMNS)]))
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the policy."""
+    made = load_plan(options.plan)
+    devices = made.plan.shape[1]
+    plans = made.plan
+    if made.experts % devices == 0 and plans.shape[2] == made.experts // devices + 1 and not made.shared:
+        live = initial_deployment(1, made.experts, devices)[0]
+        plans = np.stack([fewest_moves(table, live) for table in plans])
+    path = write_policy(options.output, list(plans), made.experts)
+    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape")
+    return 0

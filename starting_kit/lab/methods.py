@@ -1,0 +1,132 @@
+"""The methods that the matrix compares: how each plans and routes, and when it could run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planning.packing import pairs
+
+from .batches import Batches
+from .compat import initial_placement
+from .copies import Copies, copies_of
+from .cost import COMPAT, Preset, latency
+from .plan import even_plan
+from .routing import block_aligned, capacity_first_fit, even_capacity, first_copy, least_loaded, round_robin
+from .search import two_stage
+from .torus import Torus
+
+Router = Callable[[Batches, Copies], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method plans for. slots: per device; shared: whether every token also takes the shared expert."""
+
+    torus: Torus
+    slots: int
+    shared: bool
+    preset: Preset = COMPAT
+    swaps: int = 4000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan's copies and the router that it was made for."""
+
+    copies: Copies
+    router: Router
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row. run: online (per batch), nearline (between batches) or offline; plan: (batches, setting) -> Planned."""
+
+    row: str
+    name: str
+    run: str
+    plan: Callable[[Batches, Setting], Planned]
+
+
+def first_fit(batches: Batches, copies: Copies) -> np.ndarray:
+    """Capacity first-fit at twice the even share."""
+    return capacity_first_fit(batches, copies, even_capacity(batches, copies))
+
+
+def _consecutive(batches: Batches, setting: Setting) -> Planned:
+    devices, slots = setting.torus.devices, setting.slots
+    filled = np.append(np.arange(batches.experts), np.full(devices * slots - batches.experts, -1))
+    return Planned(copies_of(filled.reshape(devices, slots), batches.experts), first_copy)
+
+
+def _pairs(batches: Batches, setting: Setting) -> Planned:
+    return Planned(copies_of(pairs(batches.load.sum(axis=0), setting.torus.devices), batches.experts), first_copy)
+
+
+def _published(batches: Batches, setting: Setting) -> Planned:
+    plan, order = initial_placement(batches, setting.torus, setting.slots)
+    return Planned(copies_of(plan, batches.experts, order), first_fit)
+
+
+def _even(batches: Batches, setting: Setting) -> Planned:
+    plan = even_plan(_routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared)
+    return Planned(copies_of(plan, batches.experts), least_loaded)
+
+
+def _two_stage(batches: Batches, setting: Setting) -> Planned:
+    """Stage A: both replications; stage B: swaps. Never worse on its own batches than the nearline plan."""
+    found = []
+    for replicate, router in (("blocks", block_aligned), ("load", round_robin)):
+        plan = even_plan(
+            _routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared, replicate=replicate
+        )
+        copies = copies_of(plan, batches.experts)
+        best = two_stage(batches, copies, router, setting.torus, setting.preset, setting.swaps, setting.seed)
+        found.append(Planned(best, router))
+    # Where both are equal, the searched one is kept.
+    return _best([*found, _nearline(batches, setting)], batches, setting)
+
+
+def _nearline(batches: Batches, setting: Setting) -> Planned:
+    """The best of the plans and routers that take milliseconds, measured on the batches that they were made from.
+
+    No single one always wins: where batches are small, first-fit leaves copies of cold experts idle, which saves
+    blocks, and any plan may be lucky.
+    """
+    even = _even(batches, setting)
+    found = [even, *(Planned(even.copies, router) for router in (round_robin, first_fit, block_aligned))]
+    if setting.shared:
+        found.append(_published(batches, setting))
+    else:
+        found.append(_consecutive(batches, setting))
+        found += [_pairs(batches, setting)] * (setting.slots == 2)
+    return _best(found, batches, setting)
+
+
+def _best(found: list[Planned], batches: Batches, setting: Setting) -> Planned:
+    def mean(planned: Planned) -> float:
+        routed = planned.router(batches, planned.copies)
+        return float(latency(batches, planned.copies, routed, setting.torus, setting.preset).total.mean())
+
+    return min(found, key=mean)
+
+
+def _routed_load(batches: Batches, setting: Setting) -> np.ndarray:
+    """Load [batch, expert] without the shared expert."""
+    return batches.load[:, : batches.experts - setting.shared]
+
+
+PLACEMENT_ONLY = (
+    Method("baseline", "consecutive", "offline", _consecutive),
+    Method("baseline", "pairs", "nearline", _pairs),
+    Method("nearline", "best of quick plans", "nearline", _nearline),
+    Method("offline", "two-stage", "offline", _two_stage),
+)
+REPLICATED = (
+    Method("baseline", "published, +1 copies", "nearline", _published),
+    Method("nearline", "best of quick plans", "nearline", _nearline),
+    Method("offline", "two-stage", "offline", _two_stage),
+)

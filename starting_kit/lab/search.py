@@ -1,0 +1,216 @@
+"""Search over plans by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
+
+Every step works on an evaluator with `delta(first, second, limit)`, `apply(first, second)` and `objective`, such as
+lab.swaps.Swaps or lab.surrogate.Blocks. The best plan so far never gets worse, and the same seed gives the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from .batches import Batches
+from .copies import Copies
+from .cost import COMPAT, Preset
+from .surrogate import Blocks
+from .swaps import Swaps
+from .torus import Torus
+
+# Smaller gains are rounding.
+LEAST = 1e-9
+
+
+class Evaluator(Protocol):
+    """What a search needs of a plan."""
+
+    slot_of: np.ndarray
+    copy_in: np.ndarray
+
+    @property
+    def objective(self) -> float: ...
+
+    def delta(self, first: int, second: int, limit: float = np.inf) -> float: ...
+
+    def apply(self, first: int, second: int) -> None: ...
+
+
+@dataclass
+class Search:
+    """A search under way.
+
+    state: the plan as it stands; rng: decides; moved_budget: at most so many slots may differ from the start, or None;
+    best: copy_in of the best plan; history: the best objective after each improvement; tried: how many moves.
+    """
+
+    state: Evaluator
+    rng: np.random.Generator
+    moved_budget: int | None = None
+    tried: int = 0
+    history: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start = self.state.copy_in.copy()
+        self.best = self.start.copy()
+        self.objective = self.state.objective
+        self.history.append(self.objective)
+
+    def allowed(self, first: int, second: int) -> bool:
+        """Whether the slots that differ from the start stay within the budget after an exchange."""
+        if self.moved_budget is None:
+            return True
+        now, start = self.state.copy_in, self.start
+        moved = int(np.count_nonzero(now != start))
+        for slot, other in ((first, second), (second, first)):
+            moved += int(now[other] != start[slot]) - int(now[slot] != start[slot])
+        return moved <= self.moved_budget
+
+    def take(self, first: int, second: int) -> None:
+        """Apply a move, and keep the plan when it is the best so far."""
+        self.state.apply(first, second)
+        if self.state.objective < self.objective - LEAST:
+            self.objective = self.state.objective
+            self.best = self.state.copy_in.copy()
+            self.history.append(self.objective)
+
+    def pairs(self, tries: int) -> list[list[int]]:
+        """Random pairs of slots."""
+        return self.rng.integers(len(self.start), size=(tries, 2)).tolist()
+
+    def return_to_best(self) -> None:
+        """Make the best plan the one that stands."""
+        for slot in range(len(self.best)):
+            wanted = self.best[slot]
+            if self.state.copy_in[slot] != wanted:
+                other = self.state.slot_of[wanted] if wanted >= 0 else self._empty_to_fill(slot)
+                self.state.apply(slot, int(other))
+
+    def _empty_to_fill(self, slot: int) -> int:
+        later = np.flatnonzero(self.state.copy_in == -1)
+        return int(later[later > slot][0])
+
+
+Step = Callable[[Search], None]
+
+
+def local(search: Search, tries: int) -> None:
+    """Take every random swap that improves the objective."""
+    for first, second in search.pairs(tries):
+        search.tried += 1
+        if search.allowed(first, second) and search.state.delta(first, second, -LEAST) < -LEAST:
+            search.take(first, second)
+
+
+def anneal(search: Search, tries: int, hot: float = 1.0, cold: float = 0.01) -> None:
+    """Take worse swaps too, with probability exp(-delta / temperature), which falls from hot to cold, in us."""
+    for number, (first, second) in enumerate(search.pairs(tries)):
+        search.tried += 1
+        temperature = hot * (cold / hot) ** (number / max(1, tries - 1))
+        limit = -temperature * float(np.log(max(search.rng.random(), 1e-300)))
+        if search.allowed(first, second) and search.state.delta(first, second, limit) <= limit:
+            search.take(first, second)
+    search.return_to_best()
+
+
+def tabu(search: Search, rounds: int, width: int = 20, tenure: int = 10) -> None:
+    """Take the best of `width` random swaps in every round, worse ones too; moved slots rest for `tenure` rounds."""
+    resting: dict[int, int] = {}
+    for number in range(rounds):
+        found = []
+        for first, second in search.pairs(width):
+            search.tried += 1
+            if first == second or not search.allowed(first, second):
+                continue
+            delta = search.state.delta(first, second)
+            rests = max(resting.get(first, -1), resting.get(second, -1)) >= number
+            # A swap that leads to the best plan so far may break the rest.
+            if not rests or search.state.objective + delta < search.objective - LEAST:
+                found.append((delta, first, second))
+        if found:
+            _, first, second = min(found)
+            search.take(first, second)
+            resting[first] = resting[second] = number + tenure
+    search.return_to_best()
+
+
+def large_neighbourhood(search: Search, rounds: int, slots: int = 6) -> None:
+    """Take some slots at random, exchange their contents greedily pair by pair, and go back unless that was better."""
+    size = len(search.start)
+    for _ in range(rounds):
+        chosen = search.rng.choice(size, size=min(slots, size), replace=False).tolist()
+        before, done = search.state.objective, []
+        shaken = search.rng.permutation(chosen).tolist()
+        moves = [(a, b) for a, b in zip(chosen, shaken, strict=True) if a != b]
+        moves += [(a, b) for at, a in enumerate(chosen) for b in chosen[at + 1 :]]
+        for number, (first, second) in enumerate(moves):
+            search.tried += 1
+            if not search.allowed(first, second):
+                continue
+            if number < len(chosen) // 2 or search.state.delta(first, second) < -LEAST:
+                search.take(first, second)
+                done.append((first, second))
+        if search.state.objective > before + LEAST:
+            for first, second in reversed(done):
+                search.state.apply(first, second)
+    search.return_to_best()
+
+
+def sequence(search: Search, steps: Sequence[Step]) -> None:
+    """One step after another, each from the best plan so far."""
+    for step in steps:
+        step(search)
+        search.return_to_best()
+
+
+def restarts(
+    make: Callable[[], Evaluator], steps: Sequence[Step], seed: int, times: int, moved_budget: int | None = None
+) -> Search:
+    """The best of several searches with the seeds seed, seed + 1, ... make: a fresh evaluator of the same start."""
+    found = []
+    for number in range(times):
+        search = Search(make(), np.random.default_rng(seed + number), moved_budget)
+        sequence(search, steps)
+        found.append(search)
+    return min(found, key=lambda search: search.objective)
+
+
+def two_stage(
+    batches: Batches,
+    copies: Copies,
+    router: Callable[[Batches, Copies], np.ndarray],
+    torus: Torus,
+    preset: Preset = COMPAT,
+    tries: int = 20000,
+    seed: int = 0,
+    moved_budget: int | None = None,
+) -> Copies:
+    """Improve a plan: first the busiest device's compute by a surrogate, then the whole latency. Never worse.
+
+    router: depends on the lists of copies alone; tries: swaps of each stage. Returns the copies of the better plan in
+    the order of their lists, which the router goes by.
+    """
+    rng = np.random.default_rng(seed)
+    routed = router(batches, copies)
+    state = Swaps(batches, copies, routed, torus, preset)
+    start = state.copy_in.copy()
+    blocks = Search(Blocks(batches, copies, routed, preset), rng, moved_budget)
+    local(blocks, 4 * tries)
+    search = Search(state, rng, moved_budget)
+    _lead(state, blocks.best)
+    if state.objective > search.objective:
+        search.return_to_best()
+    else:
+        search.objective, search.best = state.objective, state.copy_in.copy()
+    search.start = start
+    sequence(search, [partial(local, tries=tries)])
+    return state.listed()
+
+
+def _lead(state: Evaluator, target: np.ndarray) -> None:
+    """Bring the copies into the slots of another plan."""
+    other = Search(state, np.random.default_rng(0))
+    other.best = target
+    other.return_to_best()

@@ -1,0 +1,76 @@
+"""How many copies each expert gets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 32
+
+
+def copies_by_load(load: np.ndarray, slots: int) -> np.ndarray:
+    """Give the slots beyond one per expert, one by one, to the expert with the largest load per copy.
+
+    load: [expert]. Returns int64 [expert], summing to slots; the largest load per copy is the least possible. Ties go
+    to the lower id. Raises ValueError for fewer slots than experts.
+    """
+    load = np.asarray(load, np.float64)
+    spare = _spare(len(load), slots)
+    copies = np.ones(len(load), np.int64)
+    share = load.copy()
+    for _ in range(spare):
+        heaviest = int(share.argmax())
+        copies[heaviest] += 1
+        share[heaviest] = load[heaviest] / copies[heaviest]
+    return copies
+
+
+def copies_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK) -> np.ndarray:
+    """The same by whole blocks of tokens: the largest mean number of blocks of one copy is split first.
+
+    load: tokens [batch, expert]. A copy of R takes ceil(blocks / R) blocks when blocks go to copies in turn. Ties go to
+    the larger load per copy. Returns int64 [expert]. Raises ValueError for fewer slots than experts.
+    """
+    blocks = -(-np.asarray(load) // block)
+    spare = _spare(blocks.shape[1], slots)
+    copies = np.ones(blocks.shape[1], np.int64)
+    mean = np.asarray(load).mean(axis=0)
+    tie = 1e-6 / max(mean.max(), 1e-300)
+    weight = blocks.mean(axis=0) + tie * mean
+    for _ in range(spare):
+        heaviest = int(weight.argmax())
+        copies[heaviest] += 1
+        own = -(-blocks[:, heaviest] // copies[heaviest])
+        weight[heaviest] = own.mean() + tie * mean[heaviest] / copies[heaviest]
+    return copies
+
+
+def one_more(load: np.ndarray, slots: int) -> np.ndarray:
+    """One copy more for each of the hottest experts, in turn: what the published simulator does.
+
+    load: [expert]. Returns int64 [expert]. Raises ValueError for fewer slots than experts.
+    """
+    spare = _spare(len(load), slots)
+    order = np.argsort(-np.asarray(load), kind="stable")
+    return 1 + np.bincount(order[np.arange(spare) % len(load)], minlength=len(load))
+
+
+def robust_load(load: np.ndarray, how: str = "mean", alpha: float = 0.0) -> np.ndarray:
+    """The load to plan for: float64 [expert].
+
+    load: [batch, expert]; how: "mean", "mean_std" (mean + alpha * standard deviation) or "p95". Raises ValueError for
+    another word.
+    """
+    load = np.asarray(load, np.float64)
+    if how == "mean":
+        return load.mean(axis=0)
+    if how == "mean_std":
+        return load.mean(axis=0) + alpha * load.std(axis=0)
+    if how == "p95":
+        return np.quantile(load, 0.95, axis=0)
+    raise ValueError(f"load is taken as mean, mean_std or p95, got {how!r}")
+
+
+def _spare(experts: int, slots: int) -> int:
+    if slots < experts:
+        raise ValueError(f"{slots} slots cannot hold {experts} experts; expected at least one slot for each")
+    return slots - experts

@@ -1,0 +1,111 @@
+"""`python -m lab`, as its user calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lab.__main__ import main
+from lab.requests import Request, write_request
+from lab.store import load_plan, load_trace
+from lab_cases import ANCHORS
+from submissions import ROOT
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated trace of 32 experts in two layers."""
+    path = tmp_path_factory.mktemp("lab") / "trace.npz"
+    assert (
+        run("generate", "zipf", *("--tokens", 600, "--experts", 32, "--top-k", 4, "--layers", 2, "--output", path)) == 0
+    )
+    return path
+
+
+def test_a_plan_is_made_improved_measured_and_exported(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, better = tmp_path / "plan.npz", tmp_path / "better.npz"
+    assert run("plan", trace, "--batch", 100, "--output", plan) == 0
+    assert run("search", trace, plan, "--batch", 100, "--swaps", 200, "--output", better) == 0
+    assert load_plan(better).plan.shape == (2, 16, 3)
+    capsys.readouterr()
+    assert run("simulate", trace, better, "--batch", 100, "--output", tmp_path / "measures.csv") == 0
+    assert "| layer | mean | p50 | p95 | p99 |" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "measures.csv")) == 2
+    assert run("export-policy", better, "--output", tmp_path / "policy") == 0
+    assert sorted(path.name for path in (tmp_path / "policy").iterdir()) == ["plan.npy", "policy.py"]
+
+
+def test_the_matrix_writes_tables(trace: Path, tmp_path: Path) -> None:
+    output = tmp_path / "matrix"
+    assert run("matrix", trace, "--batch", 100, "--swaps", 100, "--no-plots", "--output", output) == 0
+    assert sorted(path.name for path in output.iterdir()) == ["alpha.csv", "matrix.csv", "matrix.md"]
+
+
+def test_statistics_and_hotness_of_a_trace(trace: Path, tmp_path: Path) -> None:
+    assert run("statistics", trace, "--batch", 100, "--output", tmp_path / "experts.csv") == 0
+    assert len(pd.read_csv(tmp_path / "experts.csv")) == 2 * 32
+    assert run("hotness", trace, "--batch", 100, "--model", "M", "--dataset", "d", "--output", tmp_path / "t") == 0
+    assert np.load(tmp_path / "t" / "M" / "d.npy").shape == (6, 2, 32)
+    assert (
+        run("import", tmp_path / "t" / "M" / "d.npy", "--experts", 32, "--top-k", 4, "--output", tmp_path / "b.npz")
+        == 0
+    )
+    assert load_trace(tmp_path / "b.npz").choices.shape == (2, 600, 4)
+
+
+def test_requests_are_imported(tmp_path: Path) -> None:
+    (tmp_path / "requests").mkdir()
+    routed = np.array([[[0, 1]], [[1, 2]], [[3, 0]]])
+    write_request(tmp_path / "requests" / "a.npz", Request(7, np.array([5, 6]), np.array([8]), routed))
+    output = tmp_path / "trace.npz"
+    assert run("import", tmp_path / "requests", "--experts", 4, "--part", "prompt", "--output", output) == 0
+    assert load_trace(output).choices.tolist() == [[[0, 1], [1, 2]]]
+
+
+def test_a_wrong_file_is_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "wrong.npz"
+    wrong.write_bytes(b"no archive")
+    assert run("import", wrong, "--experts", 4, "--output", tmp_path / "out.npz") == 1
+    assert capsys.readouterr().out.startswith(f"import: {wrong}: cannot be read")
+    assert run("plan", wrong, "--output", tmp_path / "out.npz") == 1
+    assert capsys.readouterr().out.startswith(f"plan: {wrong} cannot be read")
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_a_plan_of_another_trace_is_refused(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.npz"
+    run("generate", "zipf", "--tokens", 100, "--experts", 16, "--top-k", 2, "--output", other)
+    run("plan", other, "--output", tmp_path / "plan.npz")
+    capsys.readouterr()
+    assert run("simulate", trace, tmp_path / "plan.npz") == 1
+    assert "is for 16 experts and layers (0,)" in capsys.readouterr().out
+
+
+def test_the_module_runs_in_the_kits_folder() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", "--help"], cwd=ROOT / "starting_kit", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "export-policy" in done.stdout
+
+
+@pytest.mark.skipif(not (ANCHORS / "esft_dsv2lite_topk.npz").is_file(), reason="the recorded routing is not here")
+def test_recorded_routing_goes_the_whole_way(tmp_path: Path) -> None:
+    trace, source = tmp_path / "law.npz", ANCHORS / "esft_dsv2lite_topk.npz"
+    assert run("import", source, "--experts", 64, "--domain", "law", "--max-requests", 20, "--output", trace) == 0
+    assert load_trace(trace).choices.shape[0] == 26
+    assert run("statistics", trace) == 0
+    options = ("--grid", "8x4", "--swaps", 200, "--no-plots", "--batch", 512)
+    assert run("matrix", trace, *options, "--output", tmp_path / "matrix") == 0
+    assert run("hotness", trace, "--model", "V2-Lite", "--dataset", "law", "--output", tmp_path / "traces") == 0
+    assert np.load(tmp_path / "traces" / "V2-Lite" / "law.npy").shape[1:] == (26, 64)

@@ -1,0 +1,78 @@
+"""The matrix of methods, plans across data sets and hedges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lab.experiments import alpha_sweep, markdown, matrix, robust
+from lab.generators import bursty, clustered, zipf
+from lab.torus import Torus
+
+TORUS = Torus(4, 4)
+TIMES = ["plan_seconds", "route_ms"]
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """The matrix of two data sets."""
+    batches = {
+        (kind.__name__, 0): kind(tokens=1000, experts=32, k=4, seed=1).batches(0, 100, 4, 0) for kind in (zipf, bursty)
+    }
+    return matrix(batches, TORUS, swaps=500)
+
+
+def test_rows_are_ordered_offline_nearline_baseline(frame: pd.DataFrame) -> None:
+    groups = frame.groupby(["data_set", "layer", "setting"])
+    assert len(groups) == 4
+    for _, group in groups:
+        mean = group.groupby("row")["mean"].min()
+        assert mean["offline"] <= mean["nearline"] <= mean["baseline"]
+
+
+def test_every_row_has_the_metrics_and_the_class_of_its_run(frame: pd.DataFrame) -> None:
+    names = {"p50", "p95", "p99", "mean", "par", "max_device_tokens", "row_imbalance", "cross_node_share", "mean_hop"}
+    assert names <= set(frame.columns) and np.isfinite(frame.select_dtypes("number")).all(axis=None)
+    assert set(frame["run"]) == {"nearline", "offline"}
+    assert (frame[TIMES] >= 0).all(axis=None)
+
+
+def test_the_same_seed_gives_the_same_matrix_but_for_the_times() -> None:
+    batches = {("zipf", 0): zipf(tokens=400, experts=32, k=4, seed=1).batches(0, 100, 4, 0)}
+    first, second = (matrix(batches, TORUS, swaps=200).drop(columns=TIMES) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_held_out_plans_never_see_the_batches_that_they_are_measured_on() -> None:
+    own = zipf(tokens=800, experts=32, k=4, seed=2).batches(0, 100, 4, 0)
+    other = zipf(tokens=400, experts=32, k=4, seed=3).batches(0, 100, 4, 0)
+    tail = own.select(4, 8)
+    head_of_other = type(own)(32, np.vstack([own.select(0, 4).choices, other.choices]), own.origins, own.starts)
+    kept = matrix({("a", 0): own}, TORUS, swaps=100, held_out=True)
+    swapped = matrix({("a", 0): head_of_other}, TORUS, swaps=100, held_out=True)
+    assert tail.count == 4 and kept["row"].tolist() == swapped["row"].tolist()
+    assert kept["mean"].tolist() != swapped["mean"].tolist()
+
+
+def test_the_robust_plan_is_at_worst_as_far_off_as_every_specialist() -> None:
+    batches = {
+        kind.__name__: kind(tokens=600, experts=32, k=4, seed=seed).batches(0, 100, 4, 0).with_shared()
+        for seed, kind in enumerate((zipf, clustered, bursty))
+    }
+    ratios, best = robust(batches, TORUS)
+    specialists = [f"for {name}" for name in batches]
+    assert (ratios.loc[best, "worst"] <= ratios.loc[specialists, "worst"]).all()
+    assert np.allclose([ratios.loc[f"for {name}", name] for name in batches], 1)
+
+
+def test_no_hedge_is_the_mean() -> None:
+    batches = bursty(tokens=1200, experts=32, k=4, seed=4).batches(0, 60, 4, None).with_shared()
+    sweep = alpha_sweep(batches, TORUS)
+    assert sweep["hedge"].tolist() == ["mean + 0 std", "mean + 0.5 std", "mean + 1 std", "mean + 2 std", "p95"]
+    assert np.isfinite(sweep[["mean", "p95", "p99"]]).all(axis=None)
+
+
+def test_a_table_is_written_as_markdown() -> None:
+    frame = pd.DataFrame({"plan": ["a"], "mean": [1.256], "n": [3]})
+    assert markdown(frame) == "| plan | mean | n |\n| --- | --- | --- |\n| a | 1.26 | 3 |"

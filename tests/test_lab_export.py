@@ -1,0 +1,79 @@
+"""Lab plans as policies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lab.export import fewest_moves, write_policy
+from lab.generators import zipf
+from lab.hotness import hotness_of, write_hotness
+from lab.plan import even_plan
+from lab.torus import Torus
+from placement.deployment import changed_slots, initial_deployment
+from submissions import ROOT
+
+GRID = """name: lab
+window: 4
+latency: 0
+sandbox: best_effort
+cost: {balanced_compute_seconds: 60.0, expert_bytes: 88080384, bandwidth_bytes_per_second: 900000000000}
+limits:
+  {start_seconds: 30, call_seconds: 10, case_seconds: 60, grid_seconds: 99, memory_bytes: 4294967296, log_bytes: 65536}
+models:
+  M: {layers: 2, experts: 32}
+cases:
+  - {model: M, dataset: zipf, ep: [8]}
+"""
+
+
+def test_renaming_devices_leaves_the_plan_and_moves_less() -> None:
+    live = initial_deployment(1, 4, 2)[0]
+    plan = np.array([[3, 2, 0], [0, 1, 2]])
+    renamed = fewest_moves(plan, live)
+    assert sorted(map(sorted, renamed.tolist())) == sorted(map(sorted, plan.tolist()))
+    assert renamed.tolist() == [[0, 1, 2], [2, 3, 0]]
+    assert (changed_slots(live, plan), changed_slots(live, renamed)) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        (np.zeros((4, 2), int), "plans of 4 devices x 2 slots for 8 experts fit no case"),
+        (np.zeros((4, 3), int), r"layer 0: the plan has experts outside 0 .. 7, or none of \[1, 2, 3, 4, 5, 6, 7\]"),
+        (np.arange(12).reshape(4, 3), "layer 0: the plan has experts outside 0 .. 7"),
+    ],
+)
+def test_a_plan_without_a_case_is_refused(tmp_path: Path, plan: np.ndarray, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        write_policy(tmp_path / "policy", [plan], 8)
+    assert not (tmp_path / "policy").exists()
+
+
+def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_path: Path) -> None:
+    trace = zipf(tokens=1920, experts=32, k=4, layers=2, seed=5)
+    hotness = hotness_of(trace, 64)
+    write_hotness(tmp_path / "traces", "M", "zipf", hotness)
+    (tmp_path / "grid.yaml").write_text(GRID, encoding="utf-8")
+    torus = Torus(4, 2)
+    live = initial_deployment(1, 32, 8)[0]
+    plans = [
+        fewest_moves(even_plan(hotness[:, layer], torus, slots_per_device=5, shared=False), live) for layer in (0, 1)
+    ]
+    write_policy(tmp_path / "exported", plans, 32)
+
+    def composite(*command: object) -> float:
+        done = subprocess.run(list(map(str, (sys.executable, *command))), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return float(done.stdout.splitlines()[-1].split()[-1]) if "kit.py" in str(command[0]) else 0.0
+
+    world = ("--grid", tmp_path / "grid.yaml", "--traces", tmp_path / "traces")
+    composite(ROOT / "tools" / "reference.py", *world, "--output", tmp_path / "reference")
+    run = (ROOT / "starting_kit" / "kit.py", "run")
+    rest = (*world, "--reference", tmp_path / "reference", "--output", tmp_path / "output")
+    static = composite(*run, ROOT / "starting_kit" / "policies" / "static", *rest)
+    assert composite(*run, tmp_path / "exported", *rest) > static + 5

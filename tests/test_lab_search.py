@@ -1,0 +1,168 @@
+"""Delta evaluation and search over plans."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from lab import cost, search
+from lab.copies import Copies, copies_of
+from lab.routing import block_aligned, capacity_first_fit, round_robin
+from lab.surrogate import Blocks, best_by_full_check, compute_lower_bound, rank_correlation
+from lab.swaps import Swaps
+from lab.torus import Torus
+from lab_cases import random_batches, random_plan
+
+TORUS = Torus(4, 2)
+STEPS = {
+    "local": partial(search.local, tries=400),
+    "anneal": partial(search.anneal, tries=400, hot=20.0, cold=0.1),
+    "tabu": partial(search.tabu, rounds=30),
+    "large neighbourhood": partial(search.large_neighbourhood, rounds=25),
+}
+
+
+def state(seed: int, preset: cost.Preset = cost.COMPAT, empty: int = 0) -> tuple[Swaps, Copies, np.ndarray]:
+    batches, plan = random_batches(seed, sizes=(40, 33, 25)), random_plan(seed)
+    flat = plan.ravel()
+    for slot in range(flat.size):
+        if empty and np.count_nonzero(flat == flat[slot]) > 1:
+            flat[slot], empty = -1, empty - 1
+    copies = copies_of(plan, 12)
+    routed = block_aligned(batches, copies, 4)
+    return Swaps(batches, copies, routed, TORUS, preset), copies, routed
+
+
+@pytest.mark.parametrize("preset", [cost.COMPAT, cost.CORRECTED_PLANE, cost.MEASURED], ids=lambda p: p.name)
+def test_delta_is_full_evaluation_on_random_moves(preset: cost.Preset) -> None:
+    checked = 0
+    for seed in range(10):
+        swaps, _, routed = state(seed, preset, empty=2)
+        moves = np.random.default_rng(seed).integers(24, size=(100, 2)).tolist()
+        for first, second in moves:
+            delta, before = swaps.delta(first, second), swaps.objective
+            after = swaps.latencies_after(first, second).mean()
+            swaps.apply(first, second)
+            full = cost.latency(swaps.batches, swaps.listed(), routed, TORUS, preset).total.mean()
+            assert full == pytest.approx(before + delta, abs=1e-9) == after == pytest.approx(swaps.objective, abs=1e-9)
+            checked += 1
+    assert checked == 1000
+
+
+def test_a_swap_taken_back_leaves_the_plan_as_it_was() -> None:
+    swaps, copies, _ = state(1)
+    before = swaps.objective
+    for first, second in ((0, 23), (5, 9), (1, 2)):
+        swaps.apply(first, second)
+        swaps.apply(first, second)
+        assert np.array_equal(swaps.plan, copies.plan) and swaps.objective == pytest.approx(before, abs=1e-9)
+
+
+def test_a_limit_that_cannot_be_met_is_answered_by_something_above_it() -> None:
+    swaps, _, _ = state(2)
+    for first, second in np.random.default_rng(0).integers(24, size=(200, 2)).tolist():
+        exact = swaps.delta(first, second)
+        bounded = swaps.delta(first, second, -1e-9)
+        assert bounded == exact or (bounded > -1e-9 and bounded <= exact + 1e-9)
+
+
+def test_a_preset_that_has_no_delta_is_refused() -> None:
+    with pytest.raises(ValueError, match="the preset functional has no delta"):
+        state(1, cost.FUNCTIONAL)
+
+
+def test_copies_that_were_moved_are_still_in_the_order_of_their_lists() -> None:
+    swaps, _copies, routed = state(3)
+    search.local(search.Search(swaps, np.random.default_rng(0)), 200)
+    listed = swaps.listed()
+    assert np.array_equal(block_aligned(swaps.batches, listed, 4), routed)
+    assert np.array_equal(listed.plan.ravel()[listed.slot], listed.expert)
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_the_best_so_far_never_rises_and_a_seed_decides_the_plan(step: search.Step) -> None:
+    plans = []
+    for _ in range(2):
+        found = search.Search(state(4)[0], np.random.default_rng(7))
+        search.sequence(found, [step])
+        assert found.history == sorted(found.history, reverse=True)
+        assert found.state.objective == pytest.approx(found.objective, abs=1e-9) == min(found.history)
+        plans.append(found.state.plan)
+    assert np.array_equal(*plans)
+    assert found.objective < found.history[0]
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+@pytest.mark.parametrize("budget", [0, 2, 5])
+def test_a_budget_of_moved_slots_is_kept(step: search.Step, budget: int) -> None:
+    swaps, copies, _ = state(5)
+    step(search.Search(swaps, np.random.default_rng(0), moved_budget=budget))
+    assert np.count_nonzero(swaps.plan != copies.plan) <= budget
+
+
+def test_search_finds_the_optimum_of_nearly_every_tiny_case() -> None:
+    reached = 0
+    for seed in range(10):
+        batches = random_batches(seed, experts=6, k=2, rows=2, sizes=(70,))
+        copies = copies_of(np.arange(6).reshape(3, 2), 6)
+        torus, routed = Torus(3, 1), round_robin(batches, copies)
+        values = [
+            cost.latency(batches, copies_of(np.array(order).reshape(3, 2), 6), routed, torus).total.mean()
+            for order in permutations(range(6))
+        ]
+        found = search.restarts(
+            lambda b=batches, c=copies, r=routed, t=torus: Swaps(b, c, r, t), [partial(search.local, tries=60)], 0, 5
+        )
+        reached += found.objective <= min(values) + 1e-9
+    assert reached >= 9
+
+
+def test_two_stages_never_raise_the_objective_and_keep_the_budget() -> None:
+    for seed in range(5):
+        batches, copies = random_batches(seed), copies_of(random_plan(seed), 12)
+        before = cost.latency(batches, copies, round_robin(batches, copies), TORUS).total.mean()
+        for budget in (None, 4):
+            found = search.two_stage(batches, copies, round_robin, TORUS, tries=200, moved_budget=budget)
+            assert cost.latency(batches, found, round_robin(batches, found), TORUS).total.mean() <= before + 1e-9
+            assert budget is None or np.count_nonzero(found.plan != copies.plan) <= budget
+
+
+def test_the_surrogates_delta_is_its_objectives_change() -> None:
+    batches, copies = random_batches(6), copies_of(random_plan(6), 12)
+    blocks = Blocks(batches, copies, capacity_first_fit(batches, copies, 5))
+    for first, second in np.random.default_rng(0).integers(24, size=(200, 2)).tolist():
+        before, delta = blocks.objective, blocks.delta(first, second)
+        blocks.apply(first, second)
+        assert blocks.objective - before == pytest.approx(delta, abs=1e-9)
+
+
+def test_no_plan_computes_faster_than_the_lower_bound() -> None:
+    for seed in range(5):
+        batches, copies = random_batches(seed), copies_of(random_plan(seed), 12)
+        timed = cost.latency(batches, copies, round_robin(batches, copies), TORUS)
+        assert timed.compute.mean() >= compute_lower_bound(batches, TORUS.devices)
+
+
+def test_the_surrogate_orders_random_plans_as_the_full_simulation_does() -> None:
+    batches = random_batches(1, experts=24, k=4, sizes=(300, 300, 300))
+    plans = [copies_of(random_plan(seed, experts=24, slots=4), 24) for seed in range(50)]
+
+    def full(copies: Copies) -> float:
+        return float(cost.latency(batches, copies, round_robin(batches, copies), TORUS).total.mean())
+
+    def cheap(copies: Copies) -> float:
+        return Blocks(batches, copies, round_robin(batches, copies)).objective
+
+    correlation = rank_correlation(list(map(cheap, plans)), list(map(full, plans)))
+    print(f"rank correlation of 50 random plans: {correlation:.3f}")
+    assert correlation >= 0.8
+    chosen = best_by_full_check(plans, cheap, full)
+    assert full(chosen) == min(map(full, sorted(plans, key=cheap)[:5]))
+
+
+def test_rank_correlation_is_one_for_the_same_order_and_minus_one_for_the_reverse() -> None:
+    assert rank_correlation([1, 2, 3], [10, 20, 70]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1)
