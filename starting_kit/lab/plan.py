@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from placement.ds_eplb import ds_eplb, pack, replicate
-from planning.packing import heaviest_first, hottest_with_coldest
+from planning.packing import deal_out, heaviest_first
 from planning.replication import copies_by_blocks, copies_by_load, one_more
 
 from .batches import Batches
@@ -66,7 +66,7 @@ def even_plan(
         carried[devices] += np.ceil(own / BLOCK) if replicate == "blocks" else own
     ids = np.repeat(np.arange(experts), copies)
     if pack == "pairs":
-        return hottest_with_coldest(ids, weight[ids], plan, carried)
+        return deal_out(ids, weight[ids], plan, carried)
     if not spread:
         return heaviest_first(ids, weight[ids], plan, carried)
     rows = torus.row(np.arange(torus.devices))

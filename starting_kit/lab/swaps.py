@@ -132,7 +132,7 @@ class Swaps:
                 stays[: len(tokens[0])] = self._mark[tokens[0]]
                 stays[len(tokens[0]) :] = both
                 self._mark[tokens[1][both]] = False
-        changed = [self._changed(own, a, b) for own, (_, a, b) in zip(tokens, sides, strict=True)]
+        changed = [self._changed(copy, a, b) for copy, a, b in sides]
         every = np.concatenate(tokens)
         after = []
         for part, current, top, worst in (
@@ -140,7 +140,7 @@ class Swaps:
             (1, self._combine, self._combine_top, self.combine),
         ):
             values = np.concatenate([own[part] for own in changed])
-            before = current[every]
+            before = current.take(every)
             if stays.any():
                 values = np.where(stays, before, values)
             result = worst.copy()
@@ -157,23 +157,22 @@ class Swaps:
             after.append(result)
         return after[0], after[1]
 
-    def _changed(self, tokens: np.ndarray, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
-        """Dispatch and combine of tokens, one choice of which moves from a device to another."""
-        torus = self.torus
-        number = self._in_largest[tokens]
+    def _changed(self, copy: int, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """Dispatch and combine of a copy's tokens, one choice of which moves from a device to another."""
+        torus, tokens = self.torus, self._tokens[copy]
+        number = self._in_largest.take(tokens)
         if source % torus.cols != target % torus.cols:
             leaves = self._in_column[source % torus.cols].take(tokens)
-            alone = (leaves == number) & (self._largest_count[tokens] == 1)
+            alone = (leaves == number) & (self._largest_count.take(tokens) == 1)
             number = np.maximum(number - alone, self._in_column[target % torus.cols].take(tokens) + 1)
-        devices = self._devices[tokens]
+        devices = self._devices.take(tokens)
         devices = devices - (self._on_device[source].take(tokens) == 1) + (self._on_device[target].take(tokens) == 0)
-        hops, far = self._hop_sum[tokens], self._farthest[tokens]
+        hops, far = self._hop_sum.take(tokens), self._farthest.take(tokens)
         if source // torus.cols != target // torus.cols:
-            origins = self.batches.origins[tokens]
-            left = torus.hops[source // torus.cols].take(origins)
-            come = torus.hops[target // torus.cols].take(origins)
+            left = self._hops[source // torus.cols].take(self._origins[copy])
+            come = self._hops[target // torus.cols].take(self._origins[copy])
             hops = hops - left + come
-            lost = np.flatnonzero((left == far) & (self._at_hop.take(far * len(self._mark) + tokens) == 1))
+            lost = np.flatnonzero((left == far) & (self._farthest_count.take(tokens) == 1))
             if len(lost):
                 table = self._at_hop[:, tokens[lost]]
                 table[far[lost], np.arange(len(lost))] = 0
@@ -195,6 +194,7 @@ class Swaps:
         found = [np.unique(self.batches.batch_of_token[own], return_index=True) for own in self._tokens]
         self._own_batches, self._own_starts = [b for b, _ in found], [s for _, s in found]
         self._mark = np.zeros(len(self._routed), bool)
+        self._origins = [self.batches.origins[own] for own in self._tokens]
 
     def _tabulate(self, preset: Preset) -> None:
         """Transfer times by (experts in a column or devices, sum of hops, largest hop)."""
@@ -207,11 +207,11 @@ class Swaps:
         self._least = 2 * float(self._times.reshape(k + 2, -1)[1:].min())
         tokens = len(self._routed)
         self._on_device = np.zeros((self.torus.devices, tokens), np.uint8)
-        self._in_column = np.zeros((self.torus.cols, tokens), np.int64)
+        self._in_column = np.zeros((self.torus.cols, tokens), np.int32)
         self._at_hop = np.zeros((farthest + 1, tokens), np.uint8)
-        self._in_largest, self._largest_count, self._devices, self._hop_sum, self._farthest = np.zeros(
-            (5, tokens), np.int64
-        )
+        self._in_largest, self._largest_count, self._devices = np.zeros((3, tokens), np.int32)
+        self._hop_sum, self._farthest, self._farthest_count = np.zeros((3, tokens), np.int32)
+        self._hops = self.torus.hops.astype(np.int32)
         self._dispatch, self._combine = np.zeros((2, tokens))
         self.compute = self._device_time.max(axis=0)
 
@@ -234,6 +234,7 @@ class Swaps:
         self._in_largest[tokens], self._largest_count[tokens] = largest, (columns == largest).sum(axis=0)
         self._devices[tokens] = np.count_nonzero(self._on_device[:, tokens], axis=0)
         self._hop_sum[tokens], self._farthest[tokens] = hops.sum(axis=1), hops.max(axis=1)
+        self._farthest_count[tokens] = self._at_hop[self._farthest[tokens], tokens]
         place = self._hop_sum[tokens] * self._hop_sizes[1] + self._farthest[tokens]
         self._dispatch[tokens] = self._times[largest * self._hop_sizes[0] + place]
         self._combine[tokens] = self._times[self._devices[tokens] * self._hop_sizes[0] + place]

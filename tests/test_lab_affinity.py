@@ -1,0 +1,126 @@
+"""The graph partition, and plans that bring together what tokens choose together."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from lab.affinity import affinity_plan, copy_weight, cut_weight, largest_load, partition
+from lab.batches import Batches
+from lab.copies import copies_of
+from lab.generators import clustered, zipf
+from lab.measures import measures
+from lab.plan import even_plan
+from lab.routing import round_robin
+from lab.statistics import coactivation
+from lab.torus import Torus
+
+GRID = Torus(8, 4)
+
+
+def graph(seed: int, items: int = 24) -> np.ndarray:
+    half = np.triu(np.random.default_rng(seed).integers(0, 20, size=(items, items)), 1)
+    return half + half.T
+
+
+def test_two_cliques_are_found() -> None:
+    member = np.array([0, 1, 0, 1, 1, 0])
+    weight = 5.0 * (member[:, None] == member)
+    part = partition(weight, 2)
+    assert cut_weight(weight, part) == 0 and len(set(part[member == 0])) == 1
+
+
+def test_the_cut_is_near_the_best_of_all_partitions() -> None:
+    for seed in range(10):
+        weight = graph(seed, 8)
+        best = min(
+            cut_weight(weight, np.isin(np.arange(8), chosen).astype(int)) for chosen in permutations(range(8), 4)
+        )
+        assert best <= cut_weight(weight, partition(weight, 2)) <= 1.1 * best
+
+
+def test_parts_are_equal_within_one_and_the_cut_beats_chance() -> None:
+    for seed in range(10):
+        weight, parts = graph(seed, 22), 4
+        part = partition(weight, parts)
+        chance = np.random.default_rng(seed).permutation(np.arange(22) % parts)
+        sizes = np.bincount(part, minlength=parts)
+        assert sizes.max() - sizes.min() <= 1 and cut_weight(weight, part) <= cut_weight(weight, chance)
+        assert np.array_equal(part, partition(weight, parts))
+        # From any start, swaps only lower the cut and keep the sizes.
+        assert cut_weight(weight, partition(weight, parts, start=chance)) <= cut_weight(weight, chance)
+
+
+def test_loads_of_parts_are_kept_within_the_tolerance() -> None:
+    rng = np.random.default_rng(0)
+    weight, load = graph(0, 40), rng.integers(10, 20, size=40)
+    carried = np.bincount(partition(weight, 4, load, 0.02), load, minlength=4)
+    assert carried.max() <= 1.02 * load.sum() / 4
+
+
+def test_a_weight_that_is_not_symmetric_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"symmetric \[item, item\], got shape \[2, 2\]"):
+        partition(np.array([[0, 1], [2, 0]]), 2)
+    with pytest.raises(ValueError, match="0 parts"):
+        partition(np.zeros((2, 2)), 0)
+
+
+def test_copies_share_the_weight_of_their_experts() -> None:
+    copies = copies_of(np.array([[0, 1], [0, 2]]), 3)
+    weight = copy_weight(np.array([[0, 8, 4], [8, 0, 0], [4, 0, 0]]), copies)
+    # Copies: 0, 0, 1, 2.
+    assert weight.tolist() == [[0, 0, 4, 2], [0, 0, 4, 2], [4, 4, 0, 0], [2, 2, 0, 0]]
+
+
+def planned(batches: Batches, torus: Torus, slots: int, shared: bool) -> tuple[list[np.ndarray], np.ndarray]:
+    """The load-only and the affinity plan, and the loads that they were made from."""
+    k = batches.choices.shape[1]
+    together = coactivation(batches.choices, batches.experts)
+    first = even_plan(batches.load, torus, slots, shared=shared, top_k=k)
+    second = affinity_plan(batches.load, together, torus, slots, shared, top_k=k)
+    return [first, second], (batches.with_shared() if shared else batches).load
+
+
+def rows_per_token(batches: Batches, plan: np.ndarray, torus: Torus, shared: bool) -> float:
+    used = batches.with_shared() if shared else batches
+    copies = copies_of(plan, used.experts)
+    return measures(used, copies, round_robin(used, copies), torus)["rows_per_token"]
+
+
+@pytest.mark.parametrize(
+    ("experts", "k", "torus", "slots", "shared"),
+    [(64, 4, GRID, 3, True), (64, 4, GRID, 2, False), (256, 8, Torus(16, 8), 3, True)],
+)
+def test_clustered_tokens_visit_a_fifth_fewer_rows_held_out(
+    experts: int, k: int, torus: Torus, slots: int, shared: bool
+) -> None:
+    batches = clustered(4096, experts, k, clusters=torus.rows, seed=1).batches(0, 512, torus.rows, 0)
+    learned, scored = batches.select(0, 4), batches.select(4, 8)
+    (first, second), load = planned(learned, torus, slots, shared)
+    before, after = (rows_per_token(scored, plan, torus, shared) for plan in (first, second))
+    print(f"rows per token {before:.3f} -> {after:.3f}, load {largest_load(second, load) / largest_load(first, load)}")
+    assert after <= 0.8 * before
+    assert largest_load(second, load) <= 1.05 * largest_load(first, load)
+    assert np.array_equal(np.sort(first, axis=None), np.sort(second, axis=None))
+
+
+def test_the_partition_of_rows_cuts_less_than_the_load_only_plan_and_chance() -> None:
+    batches = clustered(2048, 64, 4, clusters=8, seed=3).batches(0, 512, 8, 0)
+    together = coactivation(batches.choices, 64)
+    (first, second), _ = planned(batches, GRID, 3, False)
+    chance = np.random.default_rng(0).permutation(first.ravel()).reshape(first.shape)
+    cuts = []
+    for plan in (second, first, chance):
+        copies = copies_of(plan, 64)
+        cuts.append(cut_weight(copy_weight(together, copies), GRID.row(copies.device)))
+    assert cuts[0] <= min(cuts[1:])
+
+
+def test_routing_without_clusters_is_not_hurt() -> None:
+    batches = zipf(4096, 64, 4, seed=1).batches(0, 512, 8, 0)
+    (first, second), load = planned(batches.select(0, 4), GRID, 3, True)
+    before, after = (rows_per_token(batches.select(4, 8), plan, GRID, True) for plan in (first, second))
+    assert after <= 1.01 * before and largest_load(second, load) <= 1.05 * largest_load(first, load)
+    assert np.array_equal(second, planned(batches.select(0, 4), GRID, 3, True)[0][1])

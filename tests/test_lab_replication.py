@@ -1,0 +1,65 @@
+"""Copies by load and by blocks against slow references, and the hedge on bursts, held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lab.cost import nearest_rank
+from lab.torus import Torus
+from planning.packing import heaviest_first
+from planning.replication import copies_by_blocks, copies_by_load, robust_load
+
+ALPHAS = (0.0, 0.5, 1.0, 2.0)
+
+
+def worst_blocks(load: np.ndarray, copies: np.ndarray) -> float:
+    """The mean over batches of the most blocks of a copy."""
+    return float(np.ceil(np.ceil(load / 32) / copies).max(axis=1).mean())
+
+
+def test_ties_go_to_the_lower_expert_and_the_same_load_gives_the_same_copies() -> None:
+    assert copies_by_load(np.array([4, 4, 4]), 5).tolist() == [2, 2, 1]
+    assert copies_by_load(np.zeros(3), 4).sum() == 4
+
+
+def test_another_slot_never_raises_the_largest_load_per_copy() -> None:
+    load = np.random.default_rng(0).zipf(1.5, size=40).clip(max=10**6)
+    worst = [(load / copies_by_load(load, slots)).max() for slots in range(40, 90)]
+    assert (np.diff(worst) <= 0).all()
+
+
+def test_blocks_never_need_more_than_a_split_by_load_on_average() -> None:
+    won = 0.0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        load = rng.poisson(600 / (1 + np.arange(24)), size=(20, 24))
+        by_blocks = worst_blocks(load, copies_by_blocks(load, 36))
+        by_load = worst_blocks(load, copies_by_load(load.mean(axis=0), 36))
+        won += by_load - by_blocks
+    assert won >= 0
+
+
+def held_out_curve(load: np.ndarray, torus: Torus, slots: int) -> dict[float, float]:
+    """p99 over the second half of the batches of the largest device load, planned from the first: by alpha."""
+    half = len(load) // 2
+    found = {}
+    for alpha in ALPHAS:
+        hedged = robust_load(load[:half], "mean_std", alpha)
+        copies = copies_by_load(hedged, torus.devices * slots)
+        ids = np.repeat(np.arange(len(copies)), copies)
+        empty = np.full((torus.devices, slots), -1)
+        plan = heaviest_first(ids, (hedged / copies)[ids], empty, np.zeros(torus.devices))
+        found[alpha] = nearest_rank((load[half:] / copies)[:, plan].sum(axis=2).max(axis=1), 0.99)
+    return found
+
+
+def test_a_hedge_lowers_the_held_out_p99_of_bursts() -> None:
+    gains = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        load = rng.poisson(40, size=(400, 32)).astype(float)
+        load[:, :6] += 200 * (rng.random((400, 6)) < 0.1)
+        curve = held_out_curve(load, Torus(4, 4), 3)
+        print({alpha: round(worst, 1) for alpha, worst in curve.items()})
+        gains.append(curve[0.0] - min(curve[alpha] for alpha in ALPHAS[1:]))
+    assert min(gains) > 0
