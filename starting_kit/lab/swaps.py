@@ -16,6 +16,9 @@ from .copies import Copies
 from .cost import COMPAT, Preset, copy_tokens
 from .torus import Torus
 
+# Tokens of a batch that bound what a swap can gain.
+SLOW = 4
+
 
 class Swaps:
     """A plan's state under swaps. Objective: mean latency of the batches in us, as lab.cost.latency has it.
@@ -66,17 +69,25 @@ class Swaps:
     def delta(self, first: int, second: int, limit: float = np.inf) -> float:
         """Change of the objective in us when the contents of two flat slots are exchanged; one may be empty.
 
-        limit: where no value up to it is possible, the answer is what compute alone adds less all that transfers could
-        gain, a lower bound above the limit.
+        limit: where no value up to it is possible, the answer is a lower bound above it: what compute adds, less all
+        that transfers could gain, as the slowest tokens that are not touched stay as slow as they are.
         """
         if not self._moves(first, second):
             return 0.0
         compute = self._compute_after(first, second)
         gained = compute.mean() - self.compute.mean()
-        if gained - (self.dispatch + self.combine).mean() + self._least > limit:
-            return float(gained - (self.dispatch + self.combine).mean() + self._least)
+        if limit < np.inf and (bound := gained - self._most_gained(first, second)) > limit:
+            return float(bound)
         dispatch, combine = self._transfers_after(first, second)
         return float(gained + (dispatch + combine - self.dispatch - self.combine).mean())
+
+    def _most_gained(self, first: int, second: int) -> float:
+        """An upper bound of what an exchange can take off dispatch and combine, mean over batches, in us."""
+        leaving, coming = self.copy_in[first], self.copy_in[second]
+        touched = ((self._slow_copies == leaving) | (self._slow_copies == coming)).any(axis=2)
+        # The slowest one that is not touched, or, where all are, the last one's stand-in of the least time.
+        stays = touched.argmin(axis=1)
+        return float((self._slow_times[:, 0] - self._slow_times[self._slow_rows, stays]).sum() / self.batches.count)
 
     def latencies_after(self, first: int, second: int) -> np.ndarray:
         """Latency of each batch after an exchange, for any other objective: float64 [batch]."""
@@ -203,8 +214,8 @@ class Swaps:
         number, hops, largest = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
         self._times = preset.transfer(number, hops / k, largest, self.torus)
         self._hop_sizes = (len(axes[1]) * len(axes[2]), len(axes[2]))
-        # No dispatch and combine are shorter than those of one expert in the token's own row.
-        self._least = 2 * float(self._times.reshape(k + 2, -1)[1:].min())
+        # No dispatch or combine is shorter than that of one expert in the token's own row.
+        self._least = float(self._times.reshape(k + 2, -1)[1:].min())
         tokens = len(self._routed)
         self._on_device = np.zeros((self.torus.devices, tokens), np.uint8)
         self._in_column = np.zeros((self.torus.cols, tokens), np.int32)
@@ -240,9 +251,20 @@ class Swaps:
         self._combine[tokens] = self._times[self._devices[tokens] * self._hop_sizes[0] + place]
         self.dispatch = np.maximum.reduceat(self._dispatch, self._starts)
         self.combine = np.maximum.reduceat(self._combine, self._starts)
-        self._dispatch_top, self._combine_top = (self._tops(v) for v in (self._dispatch, self._combine))
+        slow = np.concatenate([self._slowest(self._dispatch), self._slowest(self._combine)])
+        half = self.batches.count
+        self._dispatch_top, self._combine_top = slow[:half, 0], slow[half:, 0]
+        times = np.concatenate([self._dispatch[slow[:half]], self._combine[slow[half:]]])
+        self._slow_times = np.hstack([times, np.full((2 * half, 1), self._least)])
+        untouched = np.full((2 * half, 1, self._routed.shape[1]), -2)
+        self._slow_copies = np.concatenate([self._routed[slow], untouched], axis=1)
+        self._slow_rows = np.arange(2 * half)
 
-    def _tops(self, values: np.ndarray) -> np.ndarray:
-        """A token with the largest value of each batch."""
-        starts = self.batches.starts
-        return np.array([a + values[a:b].argmax() for a, b in pairwise(starts)])
+    def _slowest(self, values: np.ndarray) -> np.ndarray:
+        """The SLOW tokens with the largest values of each batch, in falling order: int64 [batch, SLOW]."""
+        found = []
+        for begin, end in pairwise(self.batches.starts):
+            own = begin + np.argpartition(-values[begin:end], min(SLOW, end - begin) - 1)[:SLOW]
+            own = own[np.argsort(-values[own], kind="stable")]
+            found.append(np.append(own, np.full(SLOW - len(own), own[-1])))
+        return np.array(found)

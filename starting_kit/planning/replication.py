@@ -24,24 +24,19 @@ def copies_by_load(load: np.ndarray, slots: int) -> np.ndarray:
     return copies
 
 
-def copies_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK) -> np.ndarray:
-    """The same by whole blocks of tokens: the largest mean number of blocks of one copy is split first.
+def copies_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK, share: float = 0.95) -> np.ndarray:
+    """The same by blocks of tokens, of batches that are near the worst: the most blocks per copy are split first.
 
-    load: tokens [batch, expert]. A copy of R takes ceil(blocks / R) blocks when blocks go to copies in turn. Ties go to
-    the larger load per copy. Returns int64 [expert]. Raises ValueError for fewer slots than experts.
+    load: tokens [batch, expert]; share: which quantile over batches of an expert's blocks is planned for, as the
+    fullest copy of all decides a batch's time, and some expert is always above its mean. Ties go to the larger mean
+    load. The split by load is returned where its fullest copies take fewer whole blocks, in the mean of the batches.
+    Returns int64 [expert]. Raises ValueError for fewer slots than experts.
     """
-    blocks = -(-np.asarray(load) // block)
-    spare = _spare(blocks.shape[1], slots)
-    copies = np.ones(blocks.shape[1], np.int64)
-    mean = np.asarray(load).mean(axis=0)
+    load = np.atleast_2d(np.asarray(load))
+    blocks, mean = np.ceil(load / block), load.mean(axis=0)
     tie = 1e-6 / max(mean.max(), 1e-300)
-    weight = blocks.mean(axis=0) + tie * mean
-    for _ in range(spare):
-        heaviest = int(weight.argmax())
-        copies[heaviest] += 1
-        own = -(-blocks[:, heaviest] // copies[heaviest])
-        weight[heaviest] = own.mean() + tie * mean[heaviest] / copies[heaviest]
-    return copies
+    found = copies_by_load(np.quantile(blocks, share, axis=0) + tie * mean, slots), copies_by_load(mean, slots)
+    return min(found, key=lambda copies: np.ceil(blocks / copies).max(axis=1).mean())
 
 
 def one_more(load: np.ndarray, slots: int) -> np.ndarray:
