@@ -26,8 +26,8 @@ def anchor(name: str) -> Batches:
         return stacked(found["topk_experts"], found["origin_rows"], 256).with_shared()
 
 
-def published(batches: Batches, torus: Torus, axis: str) -> np.ndarray:
-    plan, order = initial_placement(batches, torus, 3, axis)
+def published(batches: Batches, torus: Torus, axis: str, strategy: str = "balance") -> np.ndarray:
+    plan, order = initial_placement(batches, torus, 3, axis, strategy)
     copies = copies_of(plan, batches.experts, order)
     return latency(batches, copies, first_fit(batches, copies), torus).total
 
@@ -53,6 +53,37 @@ def test_the_other_balances_give_the_published_digits(name: str, axis: str, expe
     total = published(anchor(name), GRID, axis)
     found = (total.mean(), nearest_rank(total, 0.95), nearest_rank(total, 0.99))
     assert tuple(f"{value:.2f}" for value in found) == expected
+
+
+@needs_anchors
+@pytest.mark.parametrize(
+    ("name", "axis", "mean"),
+    [("q", "row", 1886.53), ("q", "col", 2120.29), ("mid", "row", 1069.19), ("mid", "col", 1294.48)],
+)
+def test_load_and_coactivation_come_close_to_the_published_means_but_not_to_the_digit(
+    name: str, axis: str, mean: float
+) -> None:
+    found = published(anchor(name), GRID, axis, "load_coactivation").mean()
+    print(f"{name} {axis}: {found:.2f} us, published {mean:.2f}")
+    assert abs(found - mean) < 0.001 * mean
+
+
+def test_another_axis_or_strategy_is_refused() -> None:
+    batches = zipf(tokens=256, experts=16, k=4, seed=1).batches(0, 128, 2, 0).with_shared()
+    for wrong, text in (({"axis": "node"}, "row or col, got 'node'"), ({"strategy": "hot"}, "got 'hot'")):
+        with pytest.raises(ValueError, match=text):
+            initial_placement(batches, Torus(2, 4), 3, **wrong)
+
+
+def test_load_and_coactivation_places_the_same_copies_as_balance_elsewhere() -> None:
+    batches = zipf(tokens=1024, experts=32, k=4, seed=11).batches(0, 128, 4, 0).with_shared()
+    plans = [
+        initial_placement(batches, Torus(4, 4), 3, axis, strategy, 8)[0]
+        for axis in ("row", "col")
+        for strategy in ("balance", "load_coactivation")
+    ]
+    assert all(np.array_equal(np.sort(plan, axis=None), np.sort(plans[0], axis=None)) for plan in plans)
+    assert not np.array_equal(plans[0], plans[1])
 
 
 def test_the_generated_twin_keeps_its_own_digits() -> None:

@@ -4,7 +4,7 @@ Source: johanna-rock/moe-balance, commit 700358b, restated from its description.
 every copy, which over-weights replicated ones: that is part of what is reproduced.
 
 What was found: `balance` gives the published digits. `load_coactivation` does not quite: the description leaves
-something open, and means are up to 0.6 us off (trace q: 1886.56 for 1886.53 over rows, 2120.44 for 2120.29 over
+something open, and means are up to 0.62 us off (trace q: 1886.56 for 1886.53 over rows, 2120.44 for 2120.29 over
 columns; mid: 1069.59 for 1069.19 and 1293.86 for 1294.48). Orders, ties, weights and hot sets were varied without a
 match.
 """
