@@ -16,6 +16,7 @@ from .copies import Copies
 from .cost import COMPAT, Preset, copy_tokens
 from .torus import Torus
 
+Pair = tuple[np.ndarray, np.ndarray]
 # Tokens of a batch that bound what a swap can gain.
 SLOW = 4
 
@@ -83,10 +84,8 @@ class Swaps:
 
     def _most_gained(self, first: int, second: int) -> float:
         """An upper bound of what an exchange can take off dispatch and combine, mean over batches, in us."""
-        leaving, coming = self.copy_in[first], self.copy_in[second]
-        touched = ((self._slow_copies == leaving) | (self._slow_copies == coming)).any(axis=2)
-        # The slowest one that is not touched, or, where all are, the last one's stand-in of the least time.
-        stays = touched.argmin(axis=1)
+        # Where all of them are touched, the least time stands in.
+        stays = self._untouched(first, second)
         return float((self._slow_times[:, 0] - self._slow_times[self._slow_rows, stays]).sum() / self.batches.count)
 
     def latencies_after(self, first: int, second: int) -> np.ndarray:
@@ -131,42 +130,45 @@ class Swaps:
         sides = [
             (c, a, b) for c, a, b in ((self.copy_in[first], one, other), (self.copy_in[second], other, one)) if c >= 0
         ]
-        tokens = [self._tokens[copy] for copy, _, _ in sides]
-        stays = np.zeros(sum(map(len, tokens)), bool)
+        values = [self._changed(copy, a, b) for copy, a, b in sides]
         if len(sides) == 2:
-            # A token that both copies serve has one choice on each device before and after.
-            self._mark[tokens[0]] = True
-            both = self._mark[tokens[1]]
-            self._mark[tokens[0]] = False
-            if both.any():
-                self._mark[tokens[1][both]] = True
-                stays[: len(tokens[0])] = self._mark[tokens[0]]
-                stays[len(tokens[0]) :] = both
-                self._mark[tokens[1][both]] = False
-        changed = [self._changed(copy, a, b) for copy, a, b in sides]
-        every = np.concatenate(tokens)
-        after = []
-        for part, current, top, worst in (
-            (0, self._dispatch, self._dispatch_top, self.dispatch),
-            (1, self._combine, self._combine_top, self.combine),
-        ):
-            values = np.concatenate([own[part] for own in changed])
-            before = current.take(every)
-            if stays.any():
-                values = np.where(stays, before, values)
-            result = worst.copy()
-            at = 0
-            for copy, _, _ in sides:
-                stop = at + len(self._tokens[copy])
-                own = self._own_batches[copy]
-                result[own] = np.maximum(result[own], np.maximum.reduceat(values[at:stop], self._own_starts[copy]))
-                at = stop
-            current[every] = values
-            for batch in np.flatnonzero(current[top] < worst):
-                result[batch] = current[self.batches.starts[batch] : self.batches.starts[batch + 1]].max()
-            current[every] = before
-            after.append(result)
+            self._keep_both(*(copy for copy, _, _ in sides), *values)
+        untouched = self._untouched(first, second)
+        after = self._slow_times[self._slow_rows, untouched].reshape(2, -1)
+        for (copy, _, _), own in zip(sides, values, strict=True):
+            batches, starts = self._own_batches[copy], self._own_starts[copy]
+            for result, part in zip(after, own, strict=True):
+                result[batches] = np.maximum(result[batches], np.maximum.reduceat(part, starts))
+        for place in np.flatnonzero(untouched == SLOW):
+            part, batch = divmod(int(place), self.batches.count)
+            after[part, batch] = max(after[part, batch], self._rest(part, batch, [copy for copy, _, _ in sides]))
         return after[0], after[1]
+
+    def _untouched(self, first: int, second: int) -> np.ndarray:
+        """Where each batch's slowest token without either copy stands, SLOW where none is: dispatch, then combine."""
+        leaving, coming = self.copy_in[first], self.copy_in[second]
+        return ((self._slow_copies == leaving) | (self._slow_copies == coming)).any(axis=2).argmin(axis=1)
+
+    def _keep_both(self, one: int, other: int, values: Pair, other_values: Pair) -> None:
+        """A token that both copies serve has one choice on each device before and after: its times stay."""
+        self._mark[self._tokens[one]] = True
+        both = np.flatnonzero(self._mark.take(self._tokens[other]))
+        self._mark[self._tokens[one]] = False
+        if len(both):
+            tokens = self._tokens[other][both]
+            at = np.searchsorted(self._tokens[one], tokens)
+            for part, current in enumerate((self._dispatch, self._combine)):
+                values[part][at] = other_values[part][both] = current[tokens]
+
+    def _rest(self, part: int, batch: int, copies: list[int]) -> float:
+        """The slowest token of a batch that none of the copies serves."""
+        own = slice(self.batches.starts[batch], self.batches.starts[batch + 1])
+        for copy in copies:
+            self._mark[self._tokens[copy]] = True
+        rest = (self._dispatch, self._combine)[part][own][~self._mark[own]]
+        for copy in copies:
+            self._mark[self._tokens[copy]] = False
+        return float(rest.max(initial=self._least))
 
     def _changed(self, copy: int, source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
         """Dispatch and combine of a copy's tokens, one choice of which moves from a device to another."""
@@ -253,7 +255,6 @@ class Swaps:
         self.combine = np.maximum.reduceat(self._combine, self._starts)
         slow = np.concatenate([self._slowest(self._dispatch), self._slowest(self._combine)])
         half = self.batches.count
-        self._dispatch_top, self._combine_top = slow[:half, 0], slow[half:, 0]
         times = np.concatenate([self._dispatch[slow[:half]], self._combine[slow[half:]]])
         self._slow_times = np.hstack([times, np.full((2 * half, 1), self._least)])
         untouched = np.full((2 * half, 1, self._routed.shape[1]), -2)
