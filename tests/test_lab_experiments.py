@@ -31,6 +31,16 @@ def test_rows_are_ordered_offline_nearline_baseline(frame: pd.DataFrame) -> None
         assert mean["offline"] <= mean["nearline"] <= mean["baseline"]
 
 
+def test_a_grid_without_room_for_copies_is_compared_on_placement_alone() -> None:
+    batches = {("zipf", 0): zipf(tokens=400, experts=32, k=4, seed=1).batches(0, 100, 4, 0)}
+    found = matrix(batches, Torus(4, 1), swaps=100)
+    assert found[["setting", "row"]].values.tolist() == [
+        ["32 slots", "baseline"],
+        ["32 slots", "nearline"],
+        ["32 slots", "offline"],
+    ]
+
+
 def test_every_row_has_the_metrics_and_the_class_of_its_run(frame: pd.DataFrame) -> None:
     names = {"p50", "p95", "p99", "mean", "par", "max_device_tokens", "row_imbalance", "cross_node_share", "mean_hop"}
     assert names <= set(frame.columns) and np.isfinite(frame.select_dtypes("number")).all(axis=None)

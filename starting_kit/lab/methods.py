@@ -102,7 +102,8 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
         found.append(_published(batches, setting))
     else:
         found.append(_consecutive(batches, setting))
-        found += [_pairs(batches, setting)] * (setting.slots == 2)
+        if setting.slots == 2:
+            found.append(_pairs(batches, setting))
     return _best(found, batches, setting)
 
 
