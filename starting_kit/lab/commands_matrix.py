@@ -37,6 +37,10 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write CSV, Markdown and plots."""
     traces = {path.stem: load_trace(path) for path in options.traces}
+    if len(traces) != len(options.traces):
+        raise ValueError("two traces have the same file name, which names the data set. Next: rename one")
+    if len({trace.experts for trace in traces.values()}) > 1:
+        raise ValueError(f"the traces have {sorted({t.experts for t in traces.values()})} experts; expected one number")
     torus = grid_of(options.grid, next(iter(traces.values())).experts)
     batches = {
         (name, layer): trace.batches(at, options.batch, torus.rows, options.seed)
@@ -44,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         for at, layer in list(enumerate(trace.layers))[: options.layers]
     }
     frame = matrix(batches, torus, options.slots, options.swaps, options.seed, options.held_out)
+    if frame.empty:
+        raise ValueError("no setting fits the grid. Next: another --grid or --slots, and --layers of at least 1")
     options.output.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.output / "matrix.csv", index=False)
     parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
