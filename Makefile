@@ -26,7 +26,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 reference: $(READY)
-	$(VENV)/bin/python tools/reference.py
+	$(VENV)/bin/python starting_kit/kit.py reference
 
 # Some four minutes, most of them for traces of full size (2.2 GB in output/benchmark/traces), which are generated once;
 # `tools/benchmark.py --quick` needs none.

@@ -9,46 +9,34 @@ results.json is written and signed in every case. Without options the paths are 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
-
-from placement.case_run import Outcome, active_layers
-from placement.errors import OrganizerError, SubmissionRefused
-from placement.grid import Grid, grid_from_mapping
-from placement.keys import take_key
-from placement.receipt import receipt, receipt_line
-from placement.result_files import FILES, write_results
-from placement.results import Clock, versions
-from placement.run import run_grid
-from placement.sandbox import hide_process
-from placement.signature import PUBLISHED_KEY, signing_key
-from placement.submission import find_policy
-from progress import Progress, end_when_interrupted, temporary_folder
 
 PROGRAM = Path(__file__).resolve().parent
+# In front: no installed package may take the place of one of these. Only a built bundle has the folder vendor.
+sys.path[:0] = [str(PROGRAM), str(PROGRAM / "vendor")]
+
+from placement.errors import OrganizerError, SubmissionRefused
+from placement.evaluation.case_run import active_layers
+from placement.evaluation.findings import Findings, report, write
+from placement.evaluation.grid_run import cores, run_grid
+from placement.evaluation.interruption import end_when_interrupted, temporary_folder
+from placement.evaluation.progress import Progress
+from placement.evaluation.result_files import FILES
+from placement.evaluation.signature import PUBLISHED_KEY, signing_key
+from placement.grid import grid_from_mapping
+from placement.isolation.sandbox import hide_process
+from placement.results import Clock, versions
+from placement.submission.folder import find_policy
+from placement.submission.receipt import receipt, receipt_line
+from placement.traces.files import manifest_beside
+from placement.traces.keys import take_key
+from placement.traces.yaml_file import read_yaml
+
 PLATFORM_OUTPUT = Path("/app/output")
 PLATFORM_TRACES = Path("/app/data")
-
-
-@dataclass
-class Findings:
-    """What a run has to say: the submission's status, a receipt once a policy was found, and an outcome per case once
-    the grid was run.
-    """
-
-    status: str = "failed"
-    message: str = ""
-    notes: list[str] = field(default_factory=list)
-    grid: Grid | None = None
-    receipt: dict[str, str] = field(default_factory=dict)
-    outcomes: list[Outcome] = field(default_factory=list)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,7 +91,7 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     """
     findings.grid = grid = grid_from_mapping(read_yaml(options.grid, "grid"))
     traces = options.traces or platform_traces(grid.name)
-    manifest = read_manifest(traces, findings.notes)
+    manifest = manifest_beside(traces, findings.notes)
     folder, note = find_policy(options.submission)
     findings.receipt = receipt(folder, grid)
     print(receipt_line(findings.receipt), flush=True)
@@ -140,11 +128,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def cores() -> int:
-    """The processors that this process may use: fewer than the machine's where a container is held to some."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def clear(output: Path) -> None:
     """Make the output folder and remove old results; on the platform everything, which fills it beforehand."""
     output.mkdir(parents=True, exist_ok=True)
@@ -159,66 +142,6 @@ def platform_traces(grid_name: str) -> Path:
     """The traces' folder on a worker: one named after the grid, or the data directory itself."""
     named = PLATFORM_TRACES / grid_name
     return named if named.is_dir() else PLATFORM_TRACES
-
-
-def read_yaml(path: Path, name: str) -> Any:
-    """Read a YAML file of the organizer's. Raises OrganizerError."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise OrganizerError(
-            f"the {name} cannot be read",
-            got=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            expected=f"a YAML file {path}",
-            next_step="correct the path or the file",
-            where=name,
-        ) from None
-
-
-def read_manifest(traces: Path, notes: list[str]) -> Any:
-    """The manifest beside the traces, or None with a note where there is none."""
-    path = traces / "manifest.yaml"
-    if path.is_file():
-        # An empty manifest lists no trace; it must not switch the comparison off.
-        return read_yaml(path, "manifest") or {}
-    notes.append(f"no manifest.yaml in {traces}: only the reference can tell whether these are the right traces")
-    return None
-
-
-def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
-    """Write what was found, and sign it."""
-    outcomes, grid = findings.outcomes, findings.grid
-    named = [("{model}/{dataset}/{ep}".format_map(outcome.row), outcome) for outcome in outcomes]
-    curves = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.series.items()}
-    explanations = {case: outcome.explanation for case, outcome in named if outcome.explanation}
-    content = {
-        "status": findings.status,
-        "message": findings.message,
-        "notes": findings.notes,
-        "grid": grid and described(grid),
-        "sandbox": grid and {"mode": grid.sandbox, "layers": active_layers(outcomes)},
-        "cases": [outcome.row for outcome in outcomes],
-        "versions": versions(),
-    }
-    if findings.receipt:
-        content["receipt"] = findings.receipt
-    write_results(output, content, curves, explanations, clock.times, key)
-
-
-def described(grid: Grid) -> dict[str, Any]:
-    """What results.json says of the grid."""
-    measured = {"name": grid.name, "window": grid.window, "latency": grid.latency}
-    # The page shows nothing of hidden traces but numbers of whole cases.
-    return measured | {"case_seconds": grid.limits.case_seconds, "hidden": grid.hidden}
-
-
-def report(findings: Findings) -> int:
-    """Print what failed and why, and return the exit code."""
-    for outcome in findings.outcomes:
-        if outcome.row["status"] != "ok":
-            print(f"{outcome.row['status']}: {outcome.row['message']}", flush=True)
-    print(f"ingestion: {findings.status}" + (f": {findings.message}" if findings.message else ""), flush=True)
-    return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)
 
 
 if __name__ == "__main__":

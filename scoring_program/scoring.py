@@ -15,12 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from authenticity import check_companions, check_record, check_signature
-from cases_table import HEADINGS, case_cells
-from companions import NOTHING, Companions, read_companions
-from comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
-from modeled_runtime import COLUMNS, leaderboard
-from report import failed_page, scored_page
+# In front: no installed package may take the place of one of ours.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scores.authenticity import check_companions, check_record, check_signature
+from scores.companions import NOTHING, Companions, read_companions
+from scores.comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
+from scores.modeled_runtime import COLUMNS, leaderboard
+from scores.page.cases_table import HEADINGS, case_cells
+from scores.page.report import failed_page, scored_page
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",

@@ -1,4 +1,4 @@
-"""The participant's command line: check, run, compare and pack a policy, and replay one of its calls.
+"""The participant's command line: check, run, compare and pack a policy, replay one of its calls, and make traces.
 
 The same from Python, where `run` and `compare` return pandas tables:
 
@@ -12,28 +12,40 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / name) for name in ("starting_kit", "ingestion_program", "scoring_program")]
 
 NEEDED = {"numpy": "numpy", "yaml": "PyYAML", "pandas": "pandas"}
 if missing := [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]:
     sys.exit(f"kit.py: not installed: {', '.join(missing)}. Next: run `make run` once, then use .venv/bin/python")
 
-from commands import places  # noqa: F401, E402 (first: it makes the programs' modules importable)
-from commands.check import add_check  # noqa: E402
-from commands.compare import add_compare, compare  # noqa: E402
-from commands.frame import RunFailed  # noqa: E402
-from commands.options import UsageError  # noqa: E402
-from commands.pack import add_pack, pack  # noqa: E402
-from commands.replay import add_replay, replay  # noqa: E402
-from commands.run import add_run, run  # noqa: E402
-from comparison import FileError  # noqa: E402
-from placement.errors import OrganizerError, Problem  # noqa: E402
-from placement.sandbox import hide_process  # noqa: E402
-from progress import end_when_interrupted  # noqa: E402
+from commands.calibrate import add_calibrate
+from commands.check import add_check
+from commands.compare import add_compare, compare
+from commands.convert import add_convert
+from commands.frame import RunFailed
+from commands.generate import add_generate
+from commands.inspect import add_inspect
+from commands.options import UsageError
+from commands.pack import add_pack, pack
+from commands.reference import add_reference
+from commands.replay_calls import add_replay, replay
+from commands.run import add_run, run
+from commands.statistics import add_statistics
+from commands.verify import add_verify
+from placement.errors import OrganizerError, Problem
+from placement.evaluation.interruption import end_when_interrupted
+from placement.isolation.sandbox import hide_process
+from scores.comparison import FileError
+from traces.manifest import TraceError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 
 INTERRUPTED = 130
-COMMANDS = (add_check, add_run, add_compare, add_pack, add_replay)
+POLICY_COMMANDS = (add_check, add_run, add_compare, add_pack, add_replay)
+TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.
 ENDED_AT_ONCE = ("check", "pack", "replay")
 EXAMPLES = """examples, in the order of a day's work:
@@ -48,26 +60,40 @@ EXAMPLES = """examples, in the order of a day's work:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    return execute(parse(arguments))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options of a command; `run` is the function that carries it out."""
     parser = argparse.ArgumentParser(
         prog="kit.py",
         description=__doc__.splitlines()[0],
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for add in COMMANDS:
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (*POLICY_COMMANDS, *TRACE_COMMANDS):
         add(commands)
     options = parser.parse_args(arguments)
+    options.refuse = parser.error
+    return options
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Carry out a command and return its exit code."""
     try:
         return options.run(options)
     except UsageError as error:
-        parser.error(str(error))
+        options.refuse(str(error))
     except FileError as error:
         print(error)
         return error.exit_code
+    except (TraceError, OrganizerError, OSError) as error:
+        print(f"kit.py {options.command}: error: {error}", file=sys.stderr)
+        return 2
     except Problem as error:
         print(error)
-        return 2 if isinstance(error, OrganizerError) else 1
+        return 1
     except KeyboardInterrupt:
         print(f"{options.command}: interrupted")
         return INTERRUPTED
@@ -84,10 +110,12 @@ if __name__ == "__main__":
     # No text of a policy's may break a log that cannot show it.
     sys.stdout.reconfigure(errors="backslashreplace")
     hide_process()
-    command = (sys.argv[1:2] or [""])[0]
-    if command in ENDED_AT_ONCE:
-        end_when_interrupted(f"{command}: interrupted")
+    settings = parse(None)
+    if settings.command in ENDED_AT_ONCE:
+        end_when_interrupted(f"{settings.command}: interrupted")
+    elif settings.command == "reference":
+        end_when_interrupted(settings.interrupted(settings))
     else:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, interrupt_once)
-    sys.exit(main())
+    sys.exit(execute(settings))

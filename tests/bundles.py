@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from bundling.archive import archive, unpack
 from bundling.parts import KIT, ROOT_FILES, Files, bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.tree import Tree
 from bundling.wheel import Wheel, vendored
+from commands.archive import archive, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("signing.key", "trace.key")}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-import reference
+import kit
 from submissions import grid_mapping, write_world
 
 CASES = [{"model": "Small", "dataset": "one", "ep": [4]}, {"model": "Large", "dataset": "two", "ep": [8]}]
@@ -17,5 +17,5 @@ def write_kit_world(folder: Path) -> Path:
     write_world(folder)
     (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": CASES}), encoding="utf-8")
     paths = ("--grid", folder / "grid.yaml", "--traces", folder / "traces", "--output", folder / "reference")
-    assert reference.main([str(argument) for argument in paths]) == 0
+    assert kit.main(["reference", *(str(argument) for argument in paths)]) == 0
     return folder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarking.plain_replay import initial_deployment, plain_par, plain_replay
 from plain_ds_eplb import plain_ds_eplb
-from plain_replay import initial_deployment, plain_par, plain_replay
 
 
 def plain_clairvoyant(hotness: np.ndarray, devices: int, window: int, latency: int) -> list[list[float]]:

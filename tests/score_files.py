@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import scoring
-from authenticity import PUBLISHED_KEY
+from scores.authenticity import PUBLISHED_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}

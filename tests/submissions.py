@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from placement.case_run import Outcome, run_case
+from placement.evaluation.case_run import Outcome, run_case
 from placement.grid import Grid, grid_from_mapping
 from placement.trace import Trace
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cases import A0, Answers, B, P, make_case, redeploy, steady_trace
-from placement.answer import as_integers, invalid
+from placement.answer import invalid
 from placement.errors import PolicyError
+from placement.isolation.reading import as_integers
 from placement.replay import replay
 
 SHAPE = "[layer, device, slot]"

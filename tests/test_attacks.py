@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-ATTACKS = Path(__file__).resolve().parent / "attacks"
-sys.path.insert(0, str(ATTACKS))
+import judge
+import runner
+import world
 
-import judge  # noqa: E402
-import runner  # noqa: E402
-import world  # noqa: E402
+ATTACKS = Path(__file__).resolve().parent / "attacks"
 
 # Other kernels and users differ in what they close in the file system and between processes; the rest of the attacks
 # would only tell again what two modes have told.

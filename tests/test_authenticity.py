@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import authenticity
-import comparison
 from score_files import COMPANIONS, SECONDS, failed_results, reference, results, run_scoring, sign, write, write_results
+from scores import authenticity, comparison
 
 KEY, FOREIGN = bytes(range(32)), bytes(range(1, 33))
 NEXT = (

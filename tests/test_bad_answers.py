@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from placement.errors import PolicyError
-from placement.policy import read_class_answer, read_function_answer
+from placement.isolation.reading import read_class_answer, read_function_answer
 from placement.replay import replay
 from placement.trace import Trace
 from submissions import run_policy, stored_hotness, tiny_grid, write_policy

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from placement.errors import PolicyError
-from placement.exception_text import describe
-from placement.policy import PolicyCase, load_policy
+from placement.isolation.exception_text import describe
+from placement.isolation.interface import PolicyCase, load_policy
 from submissions import run_policy, write_policy
 
 CASE = "Small/one ep 2"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from benchmarking.plain_replay import initial_deployment as plain_initial_deployment
+from benchmarking.plain_replay import plain_par
 from cases import random_rows
 from placement.balance import BLOCK, device_loads, par
 from placement.deployment import changed_slots, initial_deployment, replica_counts
-from plain_replay import initial_deployment as plain_initial_deployment
-from plain_replay import plain_par
 
 
 def random_layer(seed, experts=12, devices=4, iterations=1100):

@@ -16,12 +16,12 @@ import yaml
 
 import bundle
 from bundles import KEYS, PACKAGE, ROOT, WHEEL, built, write_tree
-from bundling.archive import archive, unpack
 from bundling.errors import BundleError
 from bundling.parts import Files, kit_files, read_phases
 from bundling.reader import members
 from bundling.tree import Tree, is_junk
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
+from commands.archive import archive, unpack
 
 
 @pytest.fixture
@@ -369,9 +369,9 @@ def test_the_kit_scores_what_its_guide_says(kit: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"composite_score: {score}"
 
 
-@pytest.mark.parametrize("tool", ["traces.py", "reference.py"])
-def test_the_kits_tools_start(kit: Path, tool: str) -> None:
-    done = in_kit(kit, f"tools/{tool}", "--help")
+@pytest.mark.parametrize("command", ["generate", "reference", "verify"])
+def test_the_kits_commands_for_traces_start(kit: Path, command: str) -> None:
+    done = in_kit(kit, "starting_kit/kit.py", command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from bundle_check import INDEPENDENT, STRUCTURE, WHOLE, Rule, check, faults_of
 from bundles import (
     DELETE,
     DEVELOPMENT,
@@ -31,9 +30,10 @@ from bundles import (
     rename,
     sound,
 )
-from bundling.archive import archive, unpack
+from bundling.check import INDEPENDENT, STRUCTURE, WHOLE, Rule, check, faults_of
 from bundling.parts import Files
 from bundling.reader import Bundle, Fault
+from commands.archive import archive, unpack
 
 BOARD = ("leaderboards", 0)
 GIF = b"GIF89a" + struct.pack("<HH", 300, 280)
@@ -341,14 +341,14 @@ LEADERBOARD = [
     ("missing column", competition(*BOARD, "columns", 4, value=DELETE), "columns are not those of scoring_program.zip"),
     (
         "another scorer",
-        inner("scoring_program.zip", "modeled_runtime.py", b'COLUMNS = ("a",)'),
+        inner("scoring_program.zip", "scores/modeled_runtime.py", b'COLUMNS = ("a",)'),
         "columns are not those of scoring_program.zip",
         "primary_index ranks another column",
         "is sorted the wrong way",
     ),
     (
         "unreadable scorer",
-        inner("scoring_program.zip", "modeled_runtime.py", b"COLUMNS = ("),
+        inner("scoring_program.zip", "scores/modeled_runtime.py", b"COLUMNS = ("),
         "columns are not those of scoring_program.zip",
     ),
     ("no primary_index", competition(*BOARD, "primary_index", value=DELETE), "primary_index ranks another column"),

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 
-from bundle_check import check
 from bundles import (
     DELETE,
     DEVELOPMENT,
@@ -26,8 +25,9 @@ from bundles import (
     outer,
     page,
 )
-from bundling.archive import archive, unpack
+from bundling.check import check
 from bundling.parts import Files
+from commands.archive import archive, unpack
 
 SIGNING, TRACE = (text.encode() for text in KEYS.values())
 
@@ -66,7 +66,7 @@ PROGRAMS = [
     ),
     ("no command", command(None), "command is no text"),
     ("command list", command(["python3", "/app/program/scoring.py"]), "command is no text"),
-    ("shell", command("cd /app/program/report.py && python3 /app/program/scoring.py"), "command needs a shell"),
+    ("shell", command("cd /app/program/scoring.py && python3 /app/program/scoring.py"), "command needs a shell"),
     ("variable", command("python3 $program/scoring.py"), "command needs a shell", "command has a relative path"),
     ("relative", command("python3 scoring.py"), "command has a relative path"),
     ("other mount", command("python3 /app/ingestion_program/scoring.py"), "command names a file that is not there"),

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bundle_check import check
 from bundles import NAME, ROOT, changed, messages_of, outer, rename, sound
-from bundling.archive import archive
+from bundling.check import check
 from bundling.image import image_size
+from commands.archive import archive
 
 GIF = b"GIF89a" + struct.pack("<HH", 300, 280)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
-from calibration.cells import Comparison, cell_table, compare, measure_cells, summary
-from calibration.command import DEFAULT_FIT
-from calibration.fit import Step, fit, fittable, log_errors
-from calibration.published import Cell, read_published
-from calibration.sweep import Measured
-from generation.profile import LEAST, Parameters, Profile, read_profile, write_profile
+import kit
+from commands.calibrate import DEFAULT_FIT
+from traces.calibration.cells import Comparison, cell_table, compare, measure_cells, summary
+from traces.calibration.fit import Step, fit, fittable, log_errors
+from traces.calibration.published import Cell, read_published
+from traces.calibration.sweep import Measured
+from traces.generation.profile import LEAST, Parameters, Profile, read_profile, write_profile
 
 COLUMNS = "model,dataset,ep,policy,collection_window,latency_iterations,mean_par,transmit_amount"
 PARAMETERS = Parameters(
@@ -270,11 +270,11 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def calibrate(*arguments: object) -> int:
-    return traces.main(["calibrate", *map(str, arguments)])
+    return kit.main(["calibrate", *map(str, arguments)])
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.removeprefix("traces.py calibrate: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py calibrate: error: ").removesuffix("\n")
 
 
 def test_without_steps_the_command_only_measures(

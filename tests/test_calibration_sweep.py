@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from calibration.published import Cell
-from calibration.sweep import sampled_layers, sweep
 from placement.ds_eplb import ds_eplb
 from placement.grid import Case
 from placement.replay import replay
 from placement.trace import Trace
+from traces.calibration.published import Cell
+from traces.calibration.sweep import sampled_layers, sweep
 
 LAYERS, EXPERTS = 6, 8
 

@@ -7,7 +7,7 @@ from cases import make_case, make_trace, steady_trace
 from placement.clairvoyant import clairvoyant_par, ds_eplb_calls
 from placement.replay import replay
 from plain_clairvoyant import plain_clairvoyant
-from reference import ds_eplb_policy
+from traces.reference import ds_eplb_policy
 
 
 def test_each_cycle_is_measured_with_the_plan_of_its_own_hotness():

@@ -9,10 +9,10 @@ from score_files import COST, NAMES, failed_results, reference, results, score
 
 FIND = " Next: find the reason in the ingestion log, then run again."
 OTHER = (
-    " Next: use the grid and the traces that this reference was made for, or make another with tools/reference.py; "
+    " Next: use the grid and the traces that this reference was made for, or make another with kit.py reference; "
     "on Codabench, tell the organizers."
 )
-REBUILD = " Next: nothing for participants to do; organizers write the reference again with tools/reference.py."
+REBUILD = " Next: nothing for participants to do; organizers write the reference again with kit.py reference."
 STATUSES = "Expected: one of scored, failed, refused, data_unavailable."
 CASE_STATUSES = "Expected: one of ok, crashed, timeout, out_of_memory, invalid_answer."
 MEAN_PAR = "Expected: a number from 1 to below 1e+10."

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import container
-from container import Mount, run
+from rehearsal import container
+from rehearsal.container import Mount, run
 
 pytestmark = pytest.mark.skipif(bool(reason := container.available()), reason=reason)
 NOBODY = 65534

@@ -1,4 +1,4 @@
-"""traces.py convert, the forms that are hotness already: arrays, and the load_history of ADRS."""
+"""kit.py convert, the forms that are hotness already: arrays, and the load_history of ADRS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
+import kit
 
 HOTNESS = np.random.default_rng(6).integers(1, 50, (200, 2, 4)).astype(np.int32)
 WITH_DENSE = np.insert(HOTNESS, 1, 0, axis=1)
@@ -17,7 +17,7 @@ WITH_DENSE = np.insert(HOTNESS, 1, 0, axis=1)
 
 def convert(folder: Path, form: str, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return traces.main(["convert", "--from", form, *map(str, arguments), *where])
+    return kit.main(["convert", "--from", form, *map(str, arguments), *where])
 
 
 def result(folder: Path) -> np.ndarray:
@@ -43,7 +43,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], form: str, *argume
     """The error's text, after the command wrote nothing."""
     assert convert(folder, form, *arguments) == 2
     assert not (folder / "out").exists()
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", ">i4", "u8", "f4"])
@@ -96,7 +96,7 @@ def with_value(dtype: str, value: float) -> np.ndarray:
     return values
 
 
-FORM = "Next: compare the file with the form in tools/conversion/README.md."
+FORM = "Next: compare the file with the form in traces/conversion/README.md."
 AS_COUNTED = "Next: record again, or export the counts of tokens as they were counted."
 PLACE = "at iteration 150, layer 1, expert 3 (from 0). Expected: a whole number in 0 .. 2147483647."
 ARRAYS = {
@@ -252,7 +252,7 @@ def test_json_of_another_kind_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "other.json"
     path.write_text("[1, 2]", encoding="utf-8")
     assert refusal(tmp_path, capsys, "adrs", path) == (
-        "other.json: the dump has no keys. Got: a list. Expected: a mapping. Next: see tools/conversion/README.md for"
+        "other.json: the dump has no keys. Got: a list. Expected: a mapping. Next: see traces/conversion/README.md for"
         " the keys."
     )
 

@@ -1,4 +1,4 @@
-"""traces.py convert, whatever the form: what is written, what is replaced, which options belong together."""
+"""kit.py convert, whatever the form: what is written, what is replaced, which options belong together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-import traces
-from placement.trace import open_trace, trace_sha256
+import kit
+from placement.trace import trace_sha256
+from placement.traces.files import open_trace
 
 ROOT = Path(__file__).resolve().parent.parent
 HOTNESS = np.random.default_rng(8).integers(0, 50, (5, 2, 4)).astype(np.int32)
@@ -23,7 +24,7 @@ def convert(folder: Path, *arguments: object, values: np.ndarray = HOTNESS, data
     np.save(folder / "counts.npy", values)
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", dataset, "--licence", "CC-BY-4.0"]
     inputs = [] if "--from" in arguments else ["--from", "npy", str(folder / "counts.npy")]
-    return traces.main(["convert", *inputs, *map(str, arguments), *where])
+    return kit.main(["convert", *inputs, *map(str, arguments), *where])
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def result(folder: Path) -> np.ndarray:
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 def files(folder: Path) -> list[str]:
@@ -50,8 +51,7 @@ def test_a_trace_is_written_with_its_manifest_entry(tmp_path: Path) -> None:
             "file": "M/d.npy",
             "shape": [5, 2, 4],
             "sha256": trace_sha256(HOTNESS),
-            "origin": "recorded: DS-R1 on 32 devices; array [iteration, layer, expert], 1 file; python tools/traces.py"
-            " convert",
+            "origin": "recorded: DS-R1 on 32 devices; array [iteration, layer, expert], 1 file; kit.py convert",
             "licence": "CC-BY-4.0",
         }
     }
@@ -89,7 +89,7 @@ def test_a_converted_trace_is_replaced_only_when_that_is_wanted(
     [
         ({"file": "M/d.npy", "origin": "generated: from seed 1"}, "generated"),
         ({"file": "M/d.npy", "origin": "recorded: by hand"}, "recorded otherwise"),
-        ({"file": "M/d.sealed", "origin": "recorded: x; y; python tools/traces.py convert"}, "sealed"),
+        ({"file": "M/d.sealed", "origin": "recorded: x; y; kit.py convert"}, "sealed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -186,19 +186,19 @@ def test_a_wrong_argument_is_refused(
 ) -> None:
     needed = ["--from", "npy", "--output", str(tmp_path), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     with pytest.raises(SystemExit):
-        traces.main(["convert", "counts.npy", *needed, *arguments])
+        kit.main(["convert", "counts.npy", *needed, *arguments])
     assert text in capsys.readouterr().err
 
 
 def test_a_licence_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--output", str(tmp_path), "--model", "M", "--dataset", "d"]
     with pytest.raises(SystemExit):
-        traces.main(["convert", "counts.npy", "--from", "npy", *where])
+        kit.main(["convert", "counts.npy", "--from", "npy", *where])
     assert "the following arguments are required: --licence" in capsys.readouterr().err
 
 
 def test_the_help_tells_what_unpickling_risks() -> None:
-    command = [sys.executable, "tools/traces.py", "convert", "--help"]
+    command = [sys.executable, "starting_kit/kit.py", "convert", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     words = " ".join(done.stdout.split())
     assert "Such a file can run any code on this machine, as you, when it is opened" in words

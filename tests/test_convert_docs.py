@@ -1,4 +1,4 @@
-"""Every command of tools/conversion/README.md is executed, in its order, on small dumps of each form."""
+"""Every command of starting_kit/traces/conversion/README.md is executed, in its order, on small dumps of each form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "tools" / "conversion" / "README.md"
+README = ROOT / "starting_kit" / "traces" / "conversion" / "README.md"
 COUNTS = np.random.default_rng(10).integers(1, 50, (6, 2, 8)).astype(np.int32)
 # What each command makes, in the README's order.
 MADE = ["DS-R1/chat", "DS-R1/full", "DS-R1/unlimited", "DS-R1/passes", "DS-R1/cut"]
@@ -57,13 +57,13 @@ def test_every_command_of_the_readme_runs(world: Path) -> None:
     assert len(lines) == len(MADE) + 1  # the last replaces the one before
     for line in lines:
         words = shlex.split(line)
-        assert words[:3] == ["python", "tools/traces.py", "convert"]
+        assert words[:3] == ["python", "starting_kit/kit.py", "convert"]
         command = [sys.executable, str(ROOT / words[1]), *words[2:]]
         done = subprocess.run(command, cwd=world, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     listed = yaml.safe_load((world / "traces" / "manifest.yaml").read_text(encoding="utf-8"))["traces"]
     assert list(listed) == MADE
-    verify = [sys.executable, str(ROOT / "tools" / "traces.py"), "verify", "--traces", "traces"]
+    verify = [sys.executable, str(ROOT / "starting_kit" / "kit.py"), "verify", "--traces", "traces"]
     assert subprocess.run(verify, cwd=world, check=False).returncode == 0
 
 

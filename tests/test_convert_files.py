@@ -1,4 +1,4 @@
-"""traces.py convert, the files themselves: which are read and in which order, .pt and pickles."""
+"""kit.py convert, the files themselves: which are read and in which order, .pt and pickles."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
-from conversion.inputs import input_files
+import kit
 from placement.errors import OrganizerError
+from traces.conversion.inputs import input_files
 
 HOTNESS = np.random.default_rng(9).integers(1, 50, (5, 2, 4)).astype(np.int32)
 PADDED = np.concatenate([HOTNESS, HOTNESS[:2] * 0])
@@ -20,7 +20,7 @@ PADDED = np.concatenate([HOTNESS, HOTNESS[:2] * 0])
 
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return traces.main(["convert", "--from", "sglang", *map(str, arguments), *where])
+    return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
 
 
 def result(folder: Path) -> np.ndarray:
@@ -31,7 +31,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     """The error's text, after the command wrote nothing."""
     assert convert(folder, *arguments) == 2
     assert not (folder / "out").exists()
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 PICKLED = (
@@ -193,8 +193,8 @@ def test_inputs_that_cannot_be_meant_are_refused(case: str, tmp_path: Path) -> N
 def test_one_file_is_enough_for_forms_that_are_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path, "in/a.npy", "in/b.npy")
     where = ["--output", str(tmp_path / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    assert traces.main(["convert", "--from", "npy", str(tmp_path / "in"), *where]) == 2
+    assert kit.main(["convert", "--from", "npy", str(tmp_path / "in"), *where]) == 2
     assert capsys.readouterr().err == (
-        "traces.py convert: error: input: only one file can be converted. Got: 2 files, a.npy the first. Expected: one"
+        "kit.py convert: error: input: only one file can be converted. Got: 2 files, a.npy the first. Expected: one"
         " file for this --from. Next: convert them one by one.\n"
     )

@@ -1,4 +1,4 @@
-"""traces.py convert, SGLang's modes per_pass and per_token: a file per rank, slots instead of experts."""
+"""kit.py convert, SGLang's modes per_pass and per_token: a file per rank, slots instead of experts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
+import kit
 
 DRAW = np.random.default_rng(4)
 # A dense layer, then two with 4 experts in 6 slots; the replicas lie differently in each.
@@ -27,7 +27,7 @@ for _layer in (1, 2):
 
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return traces.main(["convert", "--from", "sglang", *map(str, arguments), *where])
+    return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
 
 
 def result(folder: Path) -> np.ndarray:
@@ -60,7 +60,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     """The error's text, after the command wrote nothing."""
     assert convert(folder, *arguments) == 2
     assert not (folder / "out").exists()
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 def test_ranks_are_summed_and_replicas_folded_in_order_of_the_passes(
@@ -144,7 +144,7 @@ def test_passes_that_no_rank_recorded_are_noted(tmp_path: Path, capsys: pytest.C
 
 
 FILE = "expert_distribution_recorder_5.0_0.json"
-COMPARE = "Next: compare the file with the form in tools/conversion/README.md, or dump again."
+COMPARE = "Next: compare the file with the form in traces/conversion/README.md, or dump again."
 FUSED = "Next: record again, with the fusion of shared experts off."
 
 
@@ -279,7 +279,7 @@ MALFORMED = {
         one(),
         MAP[0],
         f"{FILE}: last_physical_to_logical_map has the wrong form. Got: shape [6]. Expected: numbers [layer, slot]."
-        " Next: compare the file with the form in tools/conversion/README.md.",
+        " Next: compare the file with the form in traces/conversion/README.md.",
     ),
 }
 

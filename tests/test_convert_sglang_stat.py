@@ -1,4 +1,4 @@
-"""traces.py convert, SGLang's modes stat and stat_approx: a ring buffer whose beginning the file does not tell."""
+"""kit.py convert, SGLang's modes stat and stat_approx: a ring buffer whose beginning the file does not tell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import traces
+import kit
 
 # Of every row of a buffer: a dense layer, then two with experts.
 HOTNESS = np.random.default_rng(3).integers(1, 50, (5, 2, 4)).astype(np.int32)
@@ -18,7 +18,7 @@ EMPTY = np.zeros((1, 3, 4), np.int32)
 
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return traces.main(["convert", "--from", "sglang", *map(str, arguments), *where])
+    return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
 
 
 def stat(folder: Path, rows: np.ndarray, name: str = "dump.npz") -> Path:
@@ -40,7 +40,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     """The error's text, after the command wrote nothing."""
     assert convert(folder, *arguments) == 2
     assert not (folder / "out").exists()
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 @pytest.mark.parametrize("before", [0, 2], ids=["from the first row", "from where the last recording ended"])
@@ -108,7 +108,7 @@ FULL = (
     "dump.npz: the ring buffer is full, so the file does not tell which row is the oldest. Got: 5 rows, all written."
     " Expected: a row that the order begins with. Next: give --oldest N (passes recorded since the server's start,"
     " modulo the rows), or --as-is if the buffer was of unlimited size (--expert-distribution-recorder-buffer-size -1)"
-    " or never wrapped; see tools/conversion/README.md."
+    " or never wrapped; see traces/conversion/README.md."
 )
 BETWEEN = (
     "dump.npz: empty rows lie between written ones, so the file does not tell which row is the oldest. Got: rows {0} of"
@@ -151,7 +151,7 @@ NEGATIVE[3, 2, 1] = -4
 HUGE = NEGATIVE.astype(np.int64)
 HUGE[3, 2, 1] = 2**31
 AS_COUNTED = "Next: record again, or export the counts of tokens as they were counted."
-FORM = "Next: compare the file with the form in tools/conversion/README.md."
+FORM = "Next: compare the file with the form in traces/conversion/README.md."
 WRONG_VALUES = {
     "negative": (
         NEGATIVE,

@@ -1,4 +1,4 @@
-"""traces.py convert, vLLM's routed experts: requests, whose iterations come from a stated model of batching."""
+"""kit.py convert, vLLM's routed experts: requests, whose iterations come from a stated model of batching."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
+import kit
 
 LAYERS, EXPERTS, CHOICES = 3, 8, 2
 # Tokens of each request, and how many of them are the prompt's.
@@ -38,7 +38,7 @@ def expected() -> np.ndarray:
 
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return traces.main(["convert", "--from", "vllm", *map(str, arguments), *where])
+    return kit.main(["convert", "--from", "vllm", *map(str, arguments), *where])
 
 
 def result(folder: Path) -> np.ndarray:
@@ -57,7 +57,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
     """The error's text, after the command wrote nothing."""
     assert convert(folder, *arguments) == 2
     assert not (folder / "out").exists()
-    return capsys.readouterr().err.removeprefix("traces.py convert: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py convert: error: ").removesuffix("\n")
 
 
 def test_requests_are_batched_as_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ def test_requests_are_batched_as_stated(tmp_path: Path, capsys: pytest.CaptureFi
     ]
     assert (
         "origin: 'recorded: in; vLLM routed experts, 4 files; batching model: 2 requests in flight, a prompt in one"
-        " iteration, then one token per iteration, the next request in order of the files; python tools/traces.py"
+        " iteration, then one token per iteration, the next request in order of the files; kit.py"
         " convert'"
     ) in (tmp_path / "out" / "manifest.yaml").read_text(encoding="utf-8")
 

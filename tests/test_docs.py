@@ -25,8 +25,8 @@ REHEARSED = {"make rehearse"}
 COMPARED = {
     "python starting_kit/kit.py run",
     "python starting_kit/kit.py run starting_kit/policies/hot_experts",
-    "python tools/reference.py",
-    "python tools/traces.py generate --output sample_traces",
+    "python starting_kit/kit.py reference",
+    "python starting_kit/kit.py generate --output sample_traces",
 }
 # These are run by test_attacks.py, all modes at once.
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
@@ -63,8 +63,8 @@ def test_ci_runs_what_no_test_can() -> None:
 
 
 def test_regenerating_traces_and_reference_changes_no_value(clone: Path) -> None:
-    execute("python tools/traces.py generate --output sample_traces", clone)
-    execute("python tools/reference.py", clone)
+    execute("python starting_kit/kit.py generate --output sample_traces", clone)
+    execute("python starting_kit/kit.py reference", clone)
     for name, load in (
         ("sample_traces/manifest.yaml", yaml.safe_load),
         ("reference_data/ds_eplb.json", yaml.safe_load),

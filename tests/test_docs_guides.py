@@ -22,7 +22,7 @@ def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:
 
 def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
     clone = copy_tree(tmp_path / "clone")
-    lines = [line for block in blocks("tools/profiles/README.md") for line in block.splitlines()]
+    lines = [line for block in blocks("starting_kit/traces/profiles/README.md") for line in block.splitlines()]
     assert len(lines) == 3 and all(COMMANDS.match(line) for line in lines)
     for line in lines:
         # Full-size traces take minutes; the official grid needs a window and two iterations more.

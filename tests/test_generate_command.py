@@ -1,4 +1,4 @@
-"""`tools/traces.py generate`: what it writes and lists, what it never replaces, and the sample traces that it wrote."""
+"""`kit.py generate`: what it writes and lists, what it never replaces, and the sample traces that it wrote."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
-import traces
-from generation import command
-from generation.generator import generate
-from generation.profile import Parameters, Profile, read_profile, write_profile
+import kit
+from commands import generate as command
 from placement.trace import trace_sha256
+from traces.generation.generator import generate
+from traces.generation.profile import Parameters, Profile, read_profile, write_profile
 
 SAMPLE_FOLDER = Path(__file__).resolve().parents[1] / "sample_traces"
 TINY = Profile("M", "d", 2, 16, 40, "drawn by hand", Parameters(top_k=2))
@@ -33,11 +33,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, *arguments: object) -> int:
-    return traces.main(["generate", "--output", str(folder / "out"), *map(str, arguments)])
+    return kit.main(["generate", "--output", str(folder / "out"), *map(str, arguments)])
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().err.removeprefix("traces.py generate: error: ").removesuffix("\n")
+    return capsys.readouterr().err.removeprefix("kit.py generate: error: ").removesuffix("\n")
 
 
 def entries_of(folder: Path) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_a_profile_is_found_by_name_or_by_file(folder: Path) -> None:
 def test_the_origin_tells_profile_parameters_and_seed() -> None:
     origin = command.Recipe(TINY, "d", 40, 1).origin()
     pattern = r"generated: profile M/d \(parameters [0-9a-f]{8}\), seed 1, shared-topics model, "
-    assert re.fullmatch(pattern + r"python tools/traces\.py generate; not a recording", origin)
+    assert re.fullmatch(pattern + r"kit\.py generate; not a recording", origin)
     others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(regimes=(0, 5), regime_common=(0.5, 0.5))]
     recipes = [command.Recipe(other, "d", 40, 1) for other in others] + [command.Recipe(TINY, "d", 40, 2)]
     assert len({origin, *(recipe.origin() for recipe in recipes)}) == 4

@@ -10,10 +10,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from generation.counts import draw_counts
-from generation.generator import generate
-from generation.profile import Parameters
-from trace_statistics.slow import slow_spectrum
+from traces.generation.counts import draw_counts
+from traces.generation.generator import generate
+from traces.generation.profile import Parameters
+from traces.statistics.slow import slow_spectrum
 
 # Nothing but the draws of counts: a test adds the one thing that it is about.
 STILL = Parameters(

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import reference
-from placement.receipt import receipt, receipt_line
 from placement.results import MEASURES
+from placement.submission.receipt import receipt, receipt_line
 from submissions import CASES, DECLINES, ITERATIONS, SHAPES, run_ingestion, tiny_grid, write_policy, write_world
+from traces import reference
 
 # DS-EPLB through a module of its own, so that Python would like to write bytecode.
 PLANS = """

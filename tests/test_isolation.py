@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from placement import landlock, policy_failure, policy_process, sandbox
-from placement.case_run import run_case
 from placement.errors import OrganizerError
+from placement.evaluation.case_run import run_case
 from placement.grid import grid_from_mapping
-from placement.policy_process import PolicyProcess
+from placement.isolation import failures as policy_failure
+from placement.isolation import landlock, sandbox
+from placement.isolation import process as policy_process
+from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
 from submissions import DECLINES, grid_mapping, run_policy, stored_hotness, tiny_grid, write_policy
 

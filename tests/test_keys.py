@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from placement.errors import OrganizerError
-from placement.keys import read_key, take_key
+from placement.traces.keys import read_key, take_key
 
 KEY = bytes(range(32))
 

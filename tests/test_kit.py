@@ -104,7 +104,7 @@ def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as ended:
         kit.main([])
     text = capsys.readouterr().err
-    assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "{check,run,compare,pack,replay}" in text
+    assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "arguments are required: COMMAND" in text
 
 
 def test_missing_packages_are_named() -> None:

@@ -14,9 +14,9 @@ import kit
 from commands import seeds
 from commands.seeds import FIRST_SEED, announce, folder_of, recipes
 from commands.selection import read_grid
-from generation.generator import generate
 from kit_world import write_kit_world
 from submissions import DECLINES, ROOT, write_policy
+from traces.generation.generator import generate
 
 GALLERY = ROOT / "starting_kit" / "policies"
 DS_EPLB, STATIC = GALLERY / "ds_eplb", GALLERY / "static"

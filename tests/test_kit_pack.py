@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 import kit
-from commands.submission import KIT_FILES, staged
+from commands.policy_folder import KIT_FILES, staged
 from placement.errors import SubmissionRefused
-from placement.receipt import policy_sha256
-from placement.submission import find_policy
+from placement.submission.folder import find_policy
+from placement.submission.receipt import policy_sha256
 from submissions import DECLINES, ROOT, grid_mapping, write_policy
 
 KIT = ROOT / "starting_kit"

@@ -12,7 +12,7 @@ import pytest
 
 import kit
 from kit_world import write_kit_world
-from modeled_runtime import COLUMNS
+from scores.modeled_runtime import COLUMNS
 from submissions import DECLINES, ROOT, write_policy
 
 DS_EPLB = ROOT / "starting_kit" / "policies" / "ds_eplb"

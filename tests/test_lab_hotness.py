@@ -11,7 +11,8 @@ import yaml
 from lab.generators import zipf
 from lab.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
 from lab.routing_trace import RoutingTrace
-from placement.trace import open_trace, trace_sha256
+from placement.trace import trace_sha256
+from placement.traces.files import open_trace
 
 
 def test_every_batch_is_an_iteration_and_the_last_may_be_smaller() -> None:

@@ -15,9 +15,9 @@ from cases import make_case
 from placement.answer import check_answer
 from placement.errors import PolicyError
 from placement.grid import Limits
-from placement.policy import read_class_answer, read_function_answer
-from placement.policy_message import read_answer
-from placement.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
+from placement.isolation.messages import read_answer
+from placement.isolation.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
+from placement.isolation.reading import read_class_answer, read_function_answer
 
 TRIES, ITERATION = 10_000, 4
 CASE = make_case()

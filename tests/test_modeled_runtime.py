@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 import yaml
 
-from modeled_runtime import COLUMNS, case_score, leaderboard, modeled_seconds
 from score_files import COST, ROOT
+from scores.modeled_runtime import COLUMNS, case_score, leaderboard, modeled_seconds
 
 # Transfers of 2 s per slot and powers of two keep the sums by hand exact.
 SIMPLE = {"balanced_compute_seconds": 60.0, "expert_bytes": 8, "bandwidth_bytes_per_second": 4.0}

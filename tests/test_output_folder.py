@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ingestion
-from placement.result_files import FILES
+from placement.evaluation.result_files import FILES
 
 
 def names(folder: Path) -> list[str]:

@@ -13,15 +13,15 @@ import zlib
 import numpy as np
 import pytest
 
-import heat_map
-from companions import LARGEST, read_companions
-from curves import POINTS, bin_means, bin_size, bin_totals
-from explanation import read_explanation
-from markup import content, element, table
 from page_files import GRID, curves, explanation, explanations, large_reference, page_of, series_bytes, write_run
 from page_parser import HOSTILE, Page
 from score_files import NAMES, reference
-from yardsticks import share_of_the_way, yardstick_score
+from scores.companions import LARGEST, read_companions
+from scores.page import heat_map
+from scores.page.curves import POINTS, bin_means, bin_size, bin_totals
+from scores.page.explanation import read_explanation
+from scores.page.markup import content, element, table
+from scores.yardsticks import share_of_the_way, yardstick_score
 
 ITERATIONS = 400
 
@@ -424,7 +424,7 @@ def test_a_case_that_cannot_be_drawn_takes_nothing_from_the_others(tmp_path, kno
         drawn.append(curves)
         return 1 / 0 if len(drawn) == 1 else "as ever"
 
-    monkeypatch.setattr("case_details.curve_figures", break_first)
+    monkeypatch.setattr("scores.page.case_details.curve_figures", break_first)
     page = page_of(write_run(tmp_path, known, *full))
     assert page.count("This case cannot be shown in detail (ZeroDivisionError).") == 1
     assert page.count("as ever") == 2

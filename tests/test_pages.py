@@ -199,7 +199,7 @@ def example_rows() -> dict[str, list[list[int]]]:
 
 def example(answers: list[Any], latency: int = 0) -> Any:
     """Replay the worked example with one answer per call."""
-    oracle = importlib.import_module("plain_replay")
+    oracle = importlib.import_module("benchmarking.plain_replay")
     hotness = np.tile(np.array([4, 2, 1, 0], np.int32), (12, 2, 1))
     answers = list(answers)
     return oracle.plain_replay(hotness, 2, 3, latency, lambda window, deployment, iteration: answers.pop(0))
@@ -225,7 +225,7 @@ def test_the_example_starts_with_the_initial_deployment() -> None:
 
 
 def test_the_examples_rows_have_the_stated_par() -> None:
-    plain_par = importlib.import_module("plain_replay").plain_par
+    plain_par = importlib.import_module("benchmarking.plain_replay").plain_par
     for row in table("evaluation", "name", "rows"):
         assert f"{plain_par([4, 2, 1, 1], parse_rows(row['rows'])):.2f}" == row["PAR"]
 

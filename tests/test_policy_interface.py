@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from placement.case_run import Outcome
 from placement.deployment import initial_deployment
-from placement.policy import read_class_answer, read_function_answer
+from placement.evaluation.case_run import Outcome
+from placement.isolation.reading import read_class_answer, read_function_answer
 from submissions import DECLINES, INGESTION, ITERATIONS, WINDOW, run_policy, stored_hotness, write_policy
 
 HOTNESS = np.maximum(stored_hotness("Small"), 1)
@@ -226,12 +226,12 @@ def test_a_policy_may_do_at_import_what_any_module_may(tmp_path: Path) -> None:
 
 
 def test_a_module_with_the_name_of_one_of_the_simulator_s_is_the_policy_s_own(tmp_path: Path) -> None:
-    names = sorted(path.stem for path in (INGESTION.parent / "placement").glob("[a-z]*.py") if path.stem != "policy")
+    names = sorted({path.stem for path in (INGESTION.parent / "placement").rglob("[a-z]*.py")})
     files = {f"{name}.py": f"MINE = '{name}'\n" for name in [*names, "ingestion"]}
     source = "".join(f"import {Path(file).stem}\nprint({Path(file).stem}.MINE)\n" for file in files)
     outcome = run_policy(write_policy(tmp_path, source + DECLINES, files))
     assert outcome.log.splitlines() == [*names, "ingestion"]
-    assert {"trace", "grid", "policy_host"} < set(names)
+    assert {"trace", "grid", "host"} < set(names)
 
 
 def test_the_planner_of_the_simulator_can_be_imported(tmp_path: Path) -> None:

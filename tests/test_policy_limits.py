@@ -97,7 +97,7 @@ def test_kept_windows_that_use_up_the_memory_are_reported_as_such(tmp_path: Path
 @linux
 def test_a_lower_limit_of_the_machine_s_own_is_kept() -> None:
     lines = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY})); _limit(2**40, 60)"
-    source = f"from placement.sandbox import _limit; {lines}; print(*resource.getrlimit(resource.RLIMIT_AS))"
+    source = f"from placement.isolation.sandbox import _limit; {lines}; print(*resource.getrlimit(resource.RLIMIT_AS))"
     command = [sys.executable, "-c", source]
     assert subprocess.check_output(command, cwd=INGESTION.parent, text=True) == f"{MEMORY} {MEMORY}\n"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from generation.profile import (
+from traces.generation.profile import (
     FOLDER,
     HEAD,
     LEAST,

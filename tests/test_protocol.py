@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from placement import protocol
-from placement.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
+from placement.isolation import protocol
+from placement.isolation.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
 from submissions import run_policy, write_policy
 
 BROKEN = (

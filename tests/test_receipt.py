@@ -9,7 +9,7 @@ import pytest
 from cases import grid_mapping
 from placement import SIMULATOR_VERSION
 from placement.grid import grid_from_mapping
-from placement.receipt import PACKAGE, grid_sha256, policy_sha256, receipt, receipt_line, simulator_sha256
+from placement.submission.receipt import PACKAGE, grid_sha256, policy_sha256, receipt, receipt_line, simulator_sha256
 from submissions import DECLINES, write_policy
 
 GRID = grid_from_mapping(grid_mapping())

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 import yaml
 
-import reference
-import reference_parts
+import kit
+from benchmarking.plain_replay import plain_replay
 from cases import EXAMPLE_HOTNESS, grid_mapping, make_case, steady_trace
 from placement.errors import OrganizerError
+from placement.evaluation.result_files import write_series
 from placement.explain import heat_map
 from placement.grid import grid_from_mapping
 from placement.replay import replay
-from placement.result_files import write_series
 from placement.results import MEASURES, identity, mean_par, measures, series, versions
-from placement.trace import open_trace, trace_sha256
+from placement.trace import trace_sha256
+from placement.traces.files import open_trace
 from plain_clairvoyant import plain_clairvoyant
 from plain_ds_eplb import plain_ds_eplb
-from plain_replay import plain_replay
+from traces import reference, reference_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 HOTNESS = np.random.default_rng(8).integers(0, 30, (23, 2, 4)).astype(np.int32)
@@ -83,7 +84,7 @@ def test_rows_carry_what_the_scorer_compares_and_the_head_says_where_they_come_f
         assert tuple(row) == (*IDENTITY, *MEASURES, *YARDSTICKS, "simulator_version")
         assert {key: row[key] for key in IDENTITY} == identity(case, grid.cost, ENTRY["sha256"])
     assert built["grid"] == "tiny" and built["versions"] == versions()
-    assert "tools/reference.py" in built["written_by"]
+    assert "kit.py reference" in built["written_by"]
     assert built["traces"] == {"M/d": {"origin": "drawn", "licence": "none"}}
 
 
@@ -145,7 +146,7 @@ def command(tmp_path, traces, *options, **changes):
 
 
 def run(tmp_path, traces, *options, **changes):
-    return reference.main(command(tmp_path, traces, *options, **changes))
+    return kit.main(["reference", *command(tmp_path, traces, *options, **changes)])
 
 
 def files(folder):
@@ -316,7 +317,7 @@ def test_a_part_of_another_trace_is_measured_again(tmp_path, two, capsys):
         ("simulator version", "0", "simulator version"),
         ("numpy version", "0", "numpy version"),
         ("simulator sources", "0", "simulator sources"),
-        ("tools/reference.py", "0", "tools/reference.py"),
+        ("traces/reference.py", "0", "traces/reference.py"),
     ],
 )
 def test_a_part_of_another_program_is_measured_again(tmp_path, two, capsys, name, value, other):
@@ -379,7 +380,12 @@ def test_an_interrupted_run_says_in_one_line_what_is_kept_and_goes_on_from_there
     waits = (tmp_path / PART).with_name("e.npz")
     waits.parent.mkdir(parents=True)
     os.mkfifo(waits)
-    line = [sys.executable, str(ROOT / "tools" / "reference.py"), *command(tmp_path, two, "--jobs", "1", cases=TWO)]
+    line = [
+        sys.executable,
+        str(ROOT / "starting_kit" / "kit.py"),
+        "reference",
+        *command(tmp_path, two, "--jobs", "1", cases=TWO),
+    ]
     process = subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

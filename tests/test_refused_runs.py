@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import ingestion
-from placement.submission import find_policy
+from placement.submission.folder import find_policy
 from submissions import DECLINES, grid_mapping, run_ingestion, stored_hotness, write_world
 
 AT_THE_TOP = "Expected: policy.py at the top of the submission."

@@ -20,20 +20,19 @@ import numpy as np
 import pytest
 import yaml
 
-import container
-import reference
+import kit
 import rehearse
 from bundles import KEYS
-from bundling.archive import archive, unpack
 from bundling.errors import BundleError
 from bundling.parts import Files, bundle_files, read_phases
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, vendored
-from placement import landlock
-from placement.result_files import FILES
-from placement.signature import PUBLISHED_KEY
+from commands.archive import archive, unpack
+from placement.evaluation.result_files import FILES
+from placement.evaluation.signature import PUBLISHED_KEY
+from placement.isolation import landlock
 from placement.trace import trace_sha256
-from rehearsal import board, engines, worker
+from rehearsal import board, container, engines, worker
 from submissions import DECLINES, ROOT, grid_mapping, stored_hotness, write_policy
 
 REASON = container.available() or ("" if landlock.version() else "the kernel has no Landlock")
@@ -126,7 +125,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> World:
         (folder / f"{phase}.yaml").write_text(yaml.safe_dump(content))
         phases[phase] = {"grid": str(folder / f"{phase}.yaml"), "reference": str(folder / phase)}
         paths = ("--grid", phases[phase]["grid"], "--traces", folder / place, "--output", folder / phase)
-        assert reference.main([str(argument) for argument in paths]) == 0
+        assert kit.main(["reference", *(str(argument) for argument in paths)]) == 0
     (folder / "phases.yaml").write_text(yaml.safe_dump(phases))
     (folder / "competition.zip").write_bytes(archive(build(folder / "phases.yaml")))
     return World(folder / "competition.zip", folder / "traces", folder)
@@ -190,7 +189,7 @@ def test_a_tiny_bundle_scores_alike_in_both_phases(honest: Rehearsed) -> None:
 
 def test_sealed_traces_are_taken_as_they_are(tiny: World, honest: Rehearsed, tmp_path: Path) -> None:
     (tmp_path / "trace.key").write_text(KEYS["trace.key"])
-    command = [sys.executable, ROOT / "tools" / "traces.py", "seal", "--traces", tiny.traces]
+    command = [sys.executable, ROOT / "tools" / "seal.py", "--traces", tiny.traces]
     command += ["--output", tmp_path / "sealed", "--key", tmp_path / "trace.key"]
     command += [f"--rename={old}={new}" for old, new in NEUTRAL.items()]
     subprocess.run(command, check=True, capture_output=True)

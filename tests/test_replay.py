@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarking.plain_replay import plain_replay
 from cases import Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
 from placement.replay import replay
 from placement.results import mean_par
-from plain_replay import plain_replay
 
 KINDS = ("none", "nothing", "all", "some", "same", "nonsense")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from placement import scratch
-from placement.scratch import Scratch
+from placement.isolation import scratch
+from placement.isolation.scratch import Scratch
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from cases import Answers, make_case, redeploy
-from placement import sealed
 from placement.errors import OrganizerError
 from placement.replay import replay
-from placement.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, open_sealed, read_header
-from placement.trace import Trace, find_trace, open_trace, trace_sha256
-from plain_trace import PlainTrace
+from placement.trace import Trace, trace_sha256
+from placement.traces import sealed
+from placement.traces.files import find_trace, open_trace
+from placement.traces.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, open_sealed, read_header
 from sealing import seal_trace
+from traces.plain_trace import PlainTrace
 
 KEY = bytes(range(100, 132))
 NAME = "M/d"
@@ -44,7 +45,7 @@ DAMAGED = "trace M/d: the sealed trace cannot be read. Got: "
 FOREIGN = (
     "trace M/d: the sealed trace cannot be opened. Got: a file, a name and a key that do not belong together. "
     "Expected: the file as it was sealed, under the name and with the key it was sealed with. "
-    "Next: ask `python tools/traces.py verify` which of the three is wrong, then copy it again."
+    "Next: ask `python starting_kit/kit.py verify` which of the three is wrong, then copy it again."
 )
 
 
@@ -387,11 +388,10 @@ OPEN_WITHOUT_PACKAGES = """
 import sys
 numpy_from = [path for path in sys.path if not path.endswith("site-packages")]
 import numpy
-sys.path[:] = [sys.argv[1], *numpy_from]
+sys.path[:] = [sys.argv[1], sys.argv[2], *numpy_from]
 from pathlib import Path
-from placement import sealed
+from placement.traces import sealed
 assert "Crypto" not in sys.modules
-sealed.VENDOR = Path(sys.argv[2])
 try:
     print(sealed.open_sealed(Path(sys.argv[3]), bytes(range(100, 132)), "M/d").sum())
     print(sys.modules["Crypto"].__file__)
@@ -406,7 +406,8 @@ def test_the_library_is_taken_from_the_vendor_folder(tmp_path: Path) -> None:
     path, vendor = seal(tmp_path), tmp_path / "vendor"
 
     def opened() -> list[str]:
-        ingestion = Path(sealed.__file__).parents[1]
+        ingestion = Path(sealed.__file__).parents[2]
+        # The path as the built bundle's ingestion.py has it.
         command = [sys.executable, "-c", OPEN_WITHOUT_PACKAGES, str(ingestion), str(vendor), str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
@@ -417,8 +418,8 @@ def test_the_library_is_taken_from_the_vendor_folder(tmp_path: Path) -> None:
 
 
 def test_the_library_is_imported_only_to_open_a_sealed_trace(tmp_path: Path) -> None:
-    program = "import sys, placement.trace, placement.run; print('Crypto' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": str(Path(sealed.__file__).parents[1])}
+    program = "import sys, placement.traces.files, placement.evaluation.grid_run; print('Crypto' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(sealed.__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -480,8 +481,8 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np
-from placement.sealed import _library, open_sealed
-from plain_trace import PlainTrace
+from placement.traces.sealed import _library, open_sealed
+from traces.plain_trace import PlainTrace
 from sealing import seal_trace
 
 def kilobytes(field):

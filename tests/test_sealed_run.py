@@ -10,9 +10,9 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from plain_trace import PlainTrace
 from sealing import seal_trace
 from submissions import INGESTION, run_program, write_policy, write_world
+from traces.plain_trace import PlainTrace
 
 KEY = "0123456789abcdef" * 4
 POLICY = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from placement import seccomp
+from placement.isolation import seccomp
 
 PROCESS = 4321
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

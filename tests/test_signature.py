@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import authenticity
 import ingestion
 from placement.errors import OrganizerError
-from placement.result_files import FILES
-from placement.signature import PUBLISHED_KEY, sign, signing_key
+from placement.evaluation.result_files import FILES
+from placement.evaluation.signature import PUBLISHED_KEY, sign, signing_key
+from scores import authenticity
 from submissions import DECLINES, write_policy, write_world
 
 KEY = bytes(range(200, 232))

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from placement import submission_files
 from placement.errors import SubmissionRefused
-from placement.submission import find_policy
-from placement.submission_files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COUNT, LONGEST_SHOWN, shown
+from placement.submission import files as submission_files
+from placement.submission.files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COUNT, LONGEST_SHOWN, shown
+from placement.submission.folder import find_policy
 from submissions import DECLINES, run_policy, write_policy
 
 COMMAND = "a submission may not bring a command of its own"

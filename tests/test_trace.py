@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from placement.trace import BLOCK, LARGEST_HOTNESS, Trace, check_fits, find_trace, open_trace, trace_sha256
+from placement.trace import BLOCK, LARGEST_HOTNESS, Trace, check_fits, trace_sha256
+from placement.traces.files import find_trace, open_trace
 
 HOTNESS = np.random.default_rng(1).integers(0, 4, (6 * BLOCK + 3, 2, 4))
 

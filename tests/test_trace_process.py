@@ -14,10 +14,10 @@ from threading import Event
 
 import pytest
 
-from placement import trace_process
+from placement.evaluation import trace_process
+from placement.evaluation.grid_run import run_grid
+from placement.evaluation.trace_process import Job, TraceProcess
 from placement.grid import grid_from_mapping
-from placement.run import run_grid
-from placement.trace_process import Job, TraceProcess
 from submissions import DECLINES, grid_mapping, tiny_grid, write_policy, write_world
 
 SERVE = trace_process._serve

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from placement.errors import OrganizerError
-from placement.trace import BLOCK, Trace, check_fits, open_trace, trace_sha256
+from placement.trace import BLOCK, Trace, check_fits, trace_sha256
+from placement.traces.files import open_trace
 
 UNREADABLE = "a complete .npy file, or .npz with one array, without pickles"
 GOOD = np.arange(24, dtype=np.int32).reshape(4, 3, 2)

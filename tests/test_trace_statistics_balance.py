@@ -9,7 +9,7 @@ import pytest
 
 from cases import Answers, B, C, P, make_case, make_trace, redeploy, steady_trace
 from placement.replay import replay
-from trace_statistics.balance_summary import ep_balance, noise_floor_par, packed_par, par_after_first
+from traces.statistics.balance_summary import ep_balance, noise_floor_par, packed_par, par_after_first
 
 
 def varied_trace(iterations: int = 60, layers: int = 2, experts: int = 16) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`tools/traces.py statistics`: its files, its page, its refusals, with and without matplotlib."""
+"""`kit.py statistics`: its files, its page, its refusals, with and without matplotlib."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import traces
+import kit
+import seal
 from cases import make_trace
-from trace_statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
-from trace_statistics.page import page
-from trace_statistics.plots import PLOTS, Plot, draw
-from trace_statistics.summary import plain, summarise
+from traces.statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
+from traces.statistics.page import page
+from traces.statistics.plots import PLOTS, Plot, draw
+from traces.statistics.summary import plain, summarise
 
 VALUES = np.random.default_rng(9).multinomial(300, np.arange(32, 64) / 1520, (160, 2)).astype(np.int32)
 KEY = bytes(range(32))
@@ -64,7 +65,7 @@ def parsed(text: str) -> Links:
 
 
 def run(folder: Path, *arguments: str) -> int:
-    return traces.main(["statistics", "--traces", str(folder), "--window", "32", *arguments])
+    return kit.main(["statistics", "--traces", str(folder), "--window", "32", *arguments])
 
 
 # files
@@ -97,7 +98,7 @@ def test_a_sealed_trace_is_measured_with_its_key(folder: Path, tmp_path: Path) -
     key = tmp_path / "trace.key"
     key.write_text(KEY.hex() + "\n", encoding="ascii")
     sealed = tmp_path / "sealed"
-    assert traces.main(["seal", "--traces", str(folder), "--output", str(sealed), "--key", str(key)]) == 0
+    assert seal.main(["--traces", str(folder), "--output", str(sealed), "--key", str(key)]) == 0
     assert run(sealed) == 2
     for source, output in ((folder, "plain"), (sealed, "opened")):
         assert run(source, "--ep", "4", "--key", str(key), "--output", str(tmp_path / output)) == 0
@@ -139,7 +140,7 @@ def test_a_name_that_is_no_trace_is_refused(folder: Path, name: str) -> None:
 
 def test_the_help_explains_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        traces.main(["statistics", "--help"])
+        kit.main(["statistics", "--help"])
     said = capsys.readouterr().out
     for name in (*LAYER_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
         assert f"  {name}: " in said

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trace_statistics.blocks import block_sums, shares
-from trace_statistics.dispersion import over_dispersion
-from trace_statistics.drift import deviation_autocorrelation, total_variation
-from trace_statistics.slow import slow_spectrum
+from traces.statistics.blocks import block_sums, shares
+from traces.statistics.dispersion import over_dispersion
+from traces.statistics.drift import deviation_autocorrelation, total_variation
+from traces.statistics.slow import slow_spectrum
 
 EXPERTS, LAYERS, ITERATIONS, COUNTS = 32, 3, 1024, 2000
 

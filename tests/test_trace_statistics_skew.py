@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trace_statistics.skew import layer_skew, neighbour_correlation
+from traces.statistics.skew import layer_skew, neighbour_correlation
 
 RNG = np.random.default_rng(5)
 LOADS = np.exp(0.6 * RNG.standard_normal((3, 256)))

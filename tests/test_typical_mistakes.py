@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import kit
-from placement import exception_steps, landlock
+from placement.isolation import exception_steps, landlock
 from submissions import DECLINES, grid_mapping
 
 ACCEPTED = "accepted."

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from placement import protocol, window
 from placement.deployment import initial_deployment
 from placement.grid import Case
+from placement.isolation import handover as window
+from placement.isolation import protocol
 from placement.trace import LARGEST_HOTNESS, Trace
 
 # 60 bytes of window, padded to 64.

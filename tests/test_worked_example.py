@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarking.plain_replay import plain_replay
 from cases import A0, EXAMPLE_HOTNESS, NONSENSE, Answers, B, C, P, make_case, redeploy, steady_trace
 from placement.replay import replay
 from placement.results import mean_par
-from plain_replay import plain_replay
 
 FIRST = redeploy([1, 0], [B, P])
 SECOND = redeploy([0], [C, NONSENSE])

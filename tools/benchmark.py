@@ -21,17 +21,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "ingestion_program"))
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
 
-from benchmarking.boundary import boundary_costs  # noqa: E402
-from benchmarking.kernel import scaling_costs, trace_costs  # noqa: E402
-from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCALING_COLUMNS, table  # noqa: E402
-from benchmarking.whole_grid import grid_costs  # noqa: E402
-from ingestion import cores, read_yaml  # noqa: E402
-from placement.errors import OrganizerError  # noqa: E402
-from placement.grid import Case, Grid, grid_from_mapping  # noqa: E402
-from placement.results import versions  # noqa: E402
-from placement.trace import find_trace  # noqa: E402
+from benchmarking.boundary import boundary_costs
+from benchmarking.kernel import scaling_costs, trace_costs
+from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCALING_COLUMNS, table
+from benchmarking.whole_grid import grid_costs
+from placement.errors import OrganizerError
+from placement.evaluation.grid_run import cores
+from placement.grid import Case, Grid, grid_from_mapping
+from placement.results import versions
+from placement.traces.files import find_trace
+from placement.traces.yaml_file import read_yaml
 
 OUTPUT = ROOT / "output" / "benchmark"
 # The only folder that traces are generated into.
@@ -84,7 +85,7 @@ def make_traces(grid: Grid, folder: Path) -> None:
     names = [f"{first.model}/{first.dataset}" for first, *_ in grid.by_trace()]
     missing = [name for name in names if not (folder / f"{name}.npy").exists()]
     if missing:
-        command = [sys.executable, str(ROOT / "tools" / "traces.py"), "generate", "--output", str(folder)]
+        command = [sys.executable, str(ROOT / "starting_kit" / "kit.py"), "generate", "--output", str(folder)]
         subprocess.run([*command, "--profile", *missing], check=True)
 
 

@@ -15,16 +15,18 @@ import os
 import sys
 from pathlib import Path
 
-from bundle_check import check
-from bundling.archive import archive, unpack
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
+
+from bundling.check import check
 from bundling.errors import BundleError
-from bundling.keys import make_keys, read_keys
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
+from bundling.secrets import make_keys, read_keys
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
+from commands.archive import archive, unpack
 
-ROOT = Path(__file__).resolve().parent.parent
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")
 

@@ -22,27 +22,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "ingestion_program"))
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
 
-from bundle import short  # noqa: E402
-from bundling.errors import BundleError  # noqa: E402
-from bundling.reader import Bundle, Phase  # noqa: E402
-from bundling.rules_leaderboard import board_columns, written_primary  # noqa: E402
-from container import Mount  # noqa: E402
-from manifest import TraceError  # noqa: E402
-from placement.errors import OrganizerError  # noqa: E402
-from placement.grid import Grid, grid_from_mapping  # noqa: E402
-from rehearsal.board import read_scores, row  # noqa: E402
-from rehearsal.engines import Engine, choose  # noqa: E402
-from rehearsal.stage import (  # noqa: E402
-    choose_phases,
-    lay_out_traces,
-    read_bundle,
-    title,
-    unpack_into,
-    zip_submission,
-)
-from rehearsal.worker import FailedSubmission, Job, Worker  # noqa: E402
+from bundle import short
+from bundling.errors import BundleError
+from bundling.reader import Bundle, Phase
+from bundling.rules_leaderboard import board_columns, written_primary
+from placement.errors import OrganizerError
+from placement.grid import Grid, grid_from_mapping
+from rehearsal.board import read_scores, row
+from rehearsal.container import Mount
+from rehearsal.engines import Engine, choose
+from rehearsal.stage import choose_phases, lay_out_traces, read_bundle, title, unpack_into, zip_submission
+from rehearsal.worker import FailedSubmission, Job, Worker
+from traces.manifest import TraceError
 
 SCORED, FAILED, WRONG, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 DEFAULT_LIMIT = 600

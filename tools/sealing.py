@@ -1,22 +1,21 @@
-"""Seals traces: writes what placement/sealed.py opens, chunk by chunk.
+"""Seals traces: writes what placement.traces.sealed opens, chunk by chunk.
 
 With another library than the one that opens them: it is four times faster, and does not run from a folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from manifest import write_whole
 from placement.errors import OrganizerError
-from placement.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, bound, file_key
 from placement.trace import check_values, start_hash
-from plain_trace import PlainTrace
+from placement.traces.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, bound, file_key
+from traces.manifest import write_whole
+from traces.plain_trace import PlainTrace
 
 # Two such blocks, encrypted and plain, stay inside the cache.
 CHUNK_BYTES = 2**21
@@ -82,12 +81,3 @@ def _library() -> Any:
             where="sealed traces",
         ) from None
     return AESGCM
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(CHUNK_BYTES):
-            digest.update(data)
-    return digest.hexdigest()

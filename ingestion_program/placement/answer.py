@@ -1,9 +1,8 @@
-"""A policy's answer: read into integers on the policy's side, checked on the simulator's side."""
+"""A policy's answer, checked: shapes, ids, and a slot for every expert in the listed layers."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -11,38 +10,6 @@ from .errors import PolicyError
 from .grid import Case
 
 Redeployment = tuple[np.ndarray, np.ndarray]
-
-INTEGERS = "return a list or an array of integers"
-# By numpy's letter for the kind of what was got.
-CONVERSIONS = {
-    "b": "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them",
-    "f": "make them integers, with .astype(int), and divide with //",
-}
-
-
-def as_integers(value: Any, name: str, shape: str) -> np.ndarray:
-    """Read a list or array of integers as int64; `shape` is the shape's description for the message.
-
-    Raises PolicyError (invalid_answer) for booleans, floats, ragged lists and anything else. An empty list is
-    an empty array. Values beyond int64 are clipped to it, where they are out of range all the same.
-    """
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, ValueError):
-            raise _not_integers(name, "a ragged list", shape, "make every row equally long") from None
-        raise _not_integers(name, f"{type(error).__name__}: {error}", shape) from None
-    if array.size == 0 and array.ndim == 1:
-        return np.empty(0, np.int64)
-    if array.dtype.kind not in "iu":
-        kind = "None" if value is None else type(value).__name__
-        got = f"{kind} of dtype {array.dtype}" if array.ndim else kind
-        raise _not_integers(name, got, shape, CONVERSIONS.get(array.dtype.kind, INTEGERS))
-    if _holds_boolean(value):
-        raise _not_integers(name, "a list that holds a boolean", shape, CONVERSIONS["b"])
-    if array.dtype == np.uint64:
-        array = np.minimum(array, np.uint64(2**63 - 1))
-    return array.astype(np.int64)
 
 
 def check_shapes(priority_length: int, table_shape: tuple[int, ...], case: Case) -> None:
@@ -125,14 +92,3 @@ def _shape_step(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     if len(shape) == 3 and shape[:2] == expected[:2]:
         return f"fill {expected[2]} slots on every device: (experts + redundant experts) / devices"
     return "return the whole table, every layer of it"
-
-
-def _not_integers(name: str, got: str, shape: str, next_step: str = INTEGERS) -> PolicyError:
-    return invalid(f"{name} is not made of integers", got, f"integers {shape}", next_step)
-
-
-def _holds_boolean(value: Any) -> bool:
-    # numpy turns a boolean inside a list of integers into 0 or 1 without a word.
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds_boolean, value))
-    return isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype == bool)

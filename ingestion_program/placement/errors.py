@@ -44,3 +44,8 @@ class PolicyError(Problem):
         # The policy's own lines that led to it, for the log.
         self.trace = ""
         self.args = (status, *self.args)
+
+
+def printable(value: str) -> str:
+    """Replace control characters, so that neither a terminal nor a log can be steered by a participant."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

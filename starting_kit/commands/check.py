@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 from placement.errors import PolicyError, Problem
+from placement.evaluation.interruption import temporary_folder
 from placement.grid import Case, Grid
-from placement.policy_process import PolicyProcess
+from placement.isolation.process import PolicyProcess
+from placement.isolation.sandbox import LAYERS
 from placement.replay import replay
-from placement.sandbox import LAYERS
-from placement.submission import find_policy
+from placement.submission.folder import find_policy
 from placement.trace import Trace
-from progress import temporary_folder
 
 from . import options as shared
 from .machine import imported_modules, machine_line, missing_there, packages_line
 from .places import short
+from .policy_folder import policy_folder, staged, submission_files
 from .selection import read_grid
-from .submission import policy_folder, staged, submission_files
 
 EXAMPLES = """
 check  the template, starting_kit/policy.py

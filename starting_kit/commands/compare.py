@@ -15,10 +15,10 @@ import pandas as pd
 from . import options as shared
 from .frame import RunFailed
 from .places import GRID, OUTPUT, REFERENCE, TRACES, short
+from .policy_folder import policy_folder
 from .run import run
 from .seeds import FIRST_SEED, World, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
-from .submission import policy_folder
 from .verdict import NOT_KNOWN, difference
 
 EXAMPLES = """

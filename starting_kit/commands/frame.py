@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from comparison import case_name, match, message_of, read_reference, read_results
-from modeled_runtime import case_score, leaderboard, modeled_seconds
 from placement.grid import Case
 from placement.results import MEASURES
+from scores.comparison import case_name, match, message_of, read_reference, read_results
+from scores.modeled_runtime import case_score, leaderboard, modeled_seconds
 
 TIMES = ("policy_seconds", "slowest_call_seconds")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ingestion import cores
-from placement.sandbox import REQUIRED_LAYERS
+from placement.evaluation.grid_run import cores
+from placement.isolation.sandbox import REQUIRED_LAYERS
 
 PYTHON = "3.12"
 # What the image codalab/codalab-legacy:py312 has of what a policy may want.

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ingestion import read_manifest
 from placement.answer import Redeployment
 from placement.errors import PolicyError
 from placement.grid import Case, Grid
-from placement.policy import PolicyCase, policy_case
-from placement.policy_process import PolicyProcess
+from placement.isolation.interface import PolicyCase, policy_case
+from placement.isolation.process import PolicyProcess
 from placement.replay import replay
-from placement.trace import check_fits, open_trace
+from placement.trace import check_fits
+from placement.traces.files import manifest_beside, open_trace
 
 from .options import UsageError
 
@@ -43,7 +43,7 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
 
     Raises UsageError when there are fewer calls, PolicyError when an earlier call fails, and OrganizerError.
     """
-    trace = open_trace(traces, case.model, case.dataset, read_manifest(traces, []))
+    trace = open_trace(traces, case.model, case.dataset, manifest_beside(traces, []))
     check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
     seen: list[Moment] = []
     view = policy_case(case, grid.cost, trace.iterations)

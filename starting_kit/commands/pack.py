@@ -8,17 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bundling.archive import archive, unpack
 from placement.errors import Problem
-from placement.receipt import policy_sha256
-from placement.result_files import write_whole
-from placement.submission import find_policy
-from progress import temporary_folder
+from placement.evaluation.interruption import temporary_folder
+from placement.evaluation.result_files import write_whole
+from placement.submission.folder import find_policy
+from placement.submission.receipt import policy_sha256
 
 from . import options as shared
+from .archive import archive, unpack
 from .check import check, lacking_line
 from .places import short
-from .submission import policy_folder, submission_files
+from .policy_folder import policy_folder, submission_files
 
 EXAMPLES = """
 pack  the template, into submission.zip

@@ -1,21 +1,16 @@
-"""Where the kit's parts lie; importing this makes the programs' and the tools' modules importable."""
+"""Where the kit's parts lie."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 KIT = Path(__file__).resolve().parents[1]
 ROOT = KIT.parent
-INGESTION, SCORING, TOOLS = (ROOT / name for name in ("ingestion_program", "scoring_program", "tools"))
+INGESTION, SCORING = ROOT / "ingestion_program", ROOT / "scoring_program"
 GRID = INGESTION / "grid.yaml"
 TRACES = ROOT / "sample_traces"
 REFERENCE = ROOT / "reference_data"
 OUTPUT = ROOT / "output"
-
-for folder in (INGESTION, SCORING, TOOLS):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
 
 
 def short(path: Path) -> Path:

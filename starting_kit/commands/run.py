@@ -17,9 +17,9 @@ from placement.grid import Case
 from . import options as shared
 from .frame import RunFailed, read_frame
 from .places import GRID, INGESTION, OUTPUT, REFERENCE, SCORING, TRACES, short
+from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
-from .submission import policy_folder, staged
 
 EXAMPLES = """
 run  score the template on the sample grid

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from generation.command import SAMPLES
-from generation.generator import generate
-from generation.profile import FOLDER, Profile, read_profile
-from ingestion import read_manifest
 from placement import SIMULATOR_VERSION
 from placement.grid import Case, Grid
-from placement.receipt import simulator_sha256
-from trace_file import write_trace
+from placement.submission.receipt import simulator_sha256
+from placement.traces.files import manifest_beside
+from traces.generation.generator import generate
+from traces.generation.profile import FOLDER, Profile, read_profile
+from traces.trace_file import write_trace
 
+from .generate import SAMPLES
 from .options import UsageError
-from .places import TOOLS, short
+from .places import KIT, short
 from .program import run_quiet
 from .selection import grid_of, write_grid
 
@@ -29,7 +29,7 @@ FIRST_SEED = 1001
 LEAST_EXPERTS_PER_CHOICE = 4
 # Traces of a seed; the seeds that they are drawn from lie as far apart.
 MOST_TRACES = 1000
-GENERATION = TOOLS / "generation"
+GENERATION = KIT / "traces" / "generation"
 MB = 10**6
 
 
@@ -62,7 +62,7 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
     the first. iterations: None for as many as the trace in `traces` has, or the profile. Raises UsageError, and
     OrganizerError for a manifest that cannot be read.
     """
-    manifest = read_manifest(traces, []) or {}
+    manifest = manifest_beside(traces, []) or {}
     samples = {name.split("/")[0]: name for name in reversed(SAMPLES)}
     names = list(dict.fromkeys(f"{case.model}/{case.dataset}" for case in grid.cases))
     found: dict[str, Recipe] = {}
@@ -125,7 +125,7 @@ def make_world(
         values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
         write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
     paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference, "--jobs", jobs)
-    code, told = run_quiet(TOOLS / "reference.py", *paths)
+    code, told = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:
         lines = [line for line in told.splitlines() if not line.startswith("note: ")]
         raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")

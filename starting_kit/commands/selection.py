@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from ingestion import read_yaml
 from placement.grid import Case, Grid, grid_from_mapping
+from placement.traces.yaml_file import read_yaml
 
 from .options import UsageError
 

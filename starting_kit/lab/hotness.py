@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from commands import places  # noqa: F401 (makes the programs' and the tools' modules importable)
-
 from .batches import Batches
 from .routing_trace import RoutingTrace
 
@@ -81,10 +79,11 @@ def write_hotness(
     licence: of that routing. An entry of this name that was counted here is replaced, another is not: ValueError, as
     for names that are no file names and a malformed manifest. Raises OSError.
     """
-    from conversion.destination import write_recording
-    from manifest import TraceError, read_manifest
     from placement.errors import OrganizerError
-    from placement.trace import SUFFIXES, check_array, check_values
+    from placement.trace import check_array, check_values
+    from placement.traces.files import SUFFIXES
+    from traces.conversion.destination import write_recording
+    from traces.manifest import TraceError, read_manifest
 
     for name in (model, dataset):
         if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0"):

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import honest
 import numpy as np
-import stage
 import yaml
-from world import ATTACKS, KEY, Run, grid_mapping, hotness
 
+import honest
+import stage
 from placement.grid import grid_from_mapping
 from placement.replay import replay
 from placement.results import measures
 from placement.trace import Trace
+from world import ATTACKS, KEY, Run, grid_mapping, hotness
 
 FILES = ("results.json", "series.npz", "explain.json", "results.sig")
 LONGEST_LOG = 300_000

@@ -17,7 +17,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / name) for name in ("tests/attacks", "ingestion_program", "tools")]
 
 from judge import Verdict, check_control, judge, load_verdicts, read_results
 from world import MODES, Run, impossible, run_attack, without_landlock, world

@@ -20,15 +20,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+import stage
+from placement.isolation import landlock
+from placement.trace import Trace
+
 ATTACKS = Path(__file__).resolve().parent
 ROOT = ATTACKS.parent.parent
-sys.path[:0] = [str(ROOT / "ingestion_program"), str(ROOT / "tools"), str(ATTACKS)]
-
-import stage  # noqa: E402
-
-from placement import landlock  # noqa: E402
-from placement.trace import Trace  # noqa: E402
-
 CONTAINERS = ("platform", "unprivileged")
 MODES = ("local", "platform", "unprivileged", "old-landlock", "without-landlock")
 NOBODY = 65534
@@ -65,7 +62,7 @@ def impossible(mode: str) -> str:
     if sys.platform != "linux":
         return "the isolation is Linux's"
     if mode in CONTAINERS:
-        import container
+        from rehearsal import container
 
         return container.available()
     return ""
@@ -214,7 +211,7 @@ def on_machine(run: Run, world_folder: Path, mode: str) -> None:
 
 def in_container(run: Run, world_folder: Path, mode: str) -> None:
     """Run the program as a worker does."""
-    import container
+    from rehearsal import container
 
     uid = NOBODY if mode == "unprivileged" else 0
     with suppress(OSError, shutil.Error):

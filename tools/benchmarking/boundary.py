@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarking.clock import median_seconds
 from placement.deployment import initial_deployment
 from placement.grid import Case, Grid
-from placement.policy_process import PolicyProcess
+from placement.isolation.handover import receive, share
+from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
-from placement.window import receive, share
-
-from .clock import median_seconds
 
 
 def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: int) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarking.clock import median_seconds, one_core
+from benchmarking.plain import numpy_loop_seconds, plain_seconds
 from placement.ds_eplb import ds_eplb
 from placement.grid import Case
 from placement.replay import replay
-from placement.trace import Trace, open_trace, trace_sha256
-
-from .clock import median_seconds, one_core
-from .plain import numpy_loop_seconds, plain_seconds
+from placement.trace import Trace, trace_sha256
+from placement.traces.files import open_trace
 
 
 @one_core()

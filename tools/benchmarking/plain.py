@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 
-# The slow oracle is a test's; only this measurement looks at it. Last on the path: no test's module may hide another.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
-
-from plain_replay import plain_replay
-
-from .clock import median_seconds
+from benchmarking.clock import median_seconds
+from benchmarking.plain_replay import plain_replay
 
 # Iterations and layers of the slice that is timed and scaled to the whole trace.
 SLICE = (6, 4)
 
 
 def plain_seconds(stored: np.ndarray, devices: int) -> float:
-    """Seconds of tests/plain_replay.py on a whole trace, timed on a slice and scaled by (iteration, layer).
+    """Seconds of plain_replay on a whole trace, timed on a slice and scaled by (iteration, layer).
 
     stored: integers [iteration, layer, expert].
     """

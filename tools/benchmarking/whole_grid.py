@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .memory import peak_memory
+from benchmarking.memory import peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a case says of clocks.

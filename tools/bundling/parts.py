@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from bundling.archive import archive
 from bundling.errors import BundleError
 from bundling.tree import Tree
+from commands.archive import archive
 
 ROOT_FILES = ("competition.yaml", "logo.png", "pages")
 KIT = (
@@ -27,24 +27,6 @@ KIT = (
     "Makefile",
     "pyproject.toml",
     "LICENSE",
-    # Longer traces of the same kind, and references for them.
-    "tools/traces.py",
-    "tools/profiles",
-    "tools/generation",
-    "tools/calibration",
-    "tools/conversion",
-    "tools/trace_statistics",
-    "tools/trace_commands.py",
-    "tools/trace_file.py",
-    "tools/argument_types.py",
-    "tools/manifest.py",
-    "tools/plain_trace.py",
-    "tools/sealing.py",
-    "tools/reference.py",
-    "tools/reference_parts.py",
-    # The zip that a participant packs is written like the bundle's.
-    "tools/bundling/__init__.py",
-    "tools/bundling/archive.py",
 )
 PUBLIC_GRIDS = ("ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml")
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")
@@ -137,6 +119,6 @@ def _read(path: Path, phase: Phase) -> bytes:
         raise BundleError(
             f"phase {phase.name}: {path} cannot be read",
             f"{type(error).__name__}: {error.strerror}",
-            "the phase's grid, and the reference that tools/reference.py wrote for it",
+            "the phase's grid, and the reference that `kit.py reference` wrote for it",
             "write it, or correct the phases' file",
         ) from None

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from bundling.archive import unpack
 from bundling.parts import Files, is_hidden
+from commands.archive import unpack
 
 PARTS = ("scoring_program", "ingestion_program", "reference_data")
 

@@ -68,7 +68,7 @@ def scorer_columns(bundle: Bundle) -> Iterator[Fault]:
     """The columns are those that the scoring program writes: a missing one shows n/a, and may rank first."""
     board = [entry.get("key") for entry in board_columns(bundle)]
     for phase in bundle.phases:
-        written = written_columns(phase.scoring.get("modeled_runtime.py", b""))
+        written = written_columns(phase.scoring.get("scores/modeled_runtime.py", b""))
         if written != board:
             part = phase.parts.get("scoring_program", phase.name)
             expected = f"{', '.join(written)}, which its modeled_runtime.py writes" if written else "its COLUMNS"
@@ -115,7 +115,7 @@ def written_columns(source: bytes) -> list[str]:
 
 def written_primary(bundle: Bundle) -> str:
     """The column that ranks: the first that the scorer writes."""
-    written = [written_columns(phase.scoring.get("modeled_runtime.py", b"")) for phase in bundle.phases]
+    written = [written_columns(phase.scoring.get("scores/modeled_runtime.py", b"")) for phase in bundle.phases]
     return next((names[0] for names in written if names), "composite_score")
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bundling.parts import Files, is_hidden
 from bundling.reader import Bundle, Fault, json_of, mapping_of
 from bundling.rules_archive import REBUILD
 from bundling.rules_form import shown
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "ingestion_program"))
-
 from placement.errors import OrganizerError
 from placement.grid import Grid, grid_from_mapping
 
@@ -28,7 +23,7 @@ ROOT_FILE = {
 }
 SHELL = set("$&|;<>`*?~\n")
 MOUNT = "/app/program/"
-WRITE_REFERENCE = "write it with tools/reference.py from this grid and its traces, and build again"
+WRITE_REFERENCE = "write it with kit.py reference from this grid and its traces, and build again"
 
 
 def roots(bundle: Bundle) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bundling.archive import unpack
 from bundling.errors import BundleError
+from commands.archive import unpack
 
 
 class Wheel(NamedTuple):

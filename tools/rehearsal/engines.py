@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import container
-from container import Mount
+from rehearsal import container
+from rehearsal.container import Mount
 
 CLIENTS = ("docker", "podman")
 PATIENCE = 30
@@ -75,7 +75,7 @@ class Client:
 
 
 class Namespaces:
-    """tools/container.py with an interpreter of this machine."""
+    """rehearsal.container with an interpreter of this machine."""
 
     def __init__(self, python: Path, empty: Path) -> None:
         """empty: an empty folder. Raises subprocess.CalledProcessError and OSError for a Python that does not run."""
@@ -87,7 +87,7 @@ class Namespaces:
         )
         found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True).stdout.strip()
         self._masks = [Mount(empty, found)] if found else []
-        self.description = f"plain namespaces (tools/container.py) and {python}, for want of the platform's image"
+        self.description = f"plain namespaces (rehearsal.container) and {python}, for want of the platform's image"
 
     def run(self, command: Sequence[str], mounts: Sequence[Mount], patience: float) -> Ended:
         """As Engine.run."""

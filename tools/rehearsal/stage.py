@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bundling.archive import archive, unpack
 from bundling.errors import BundleError
 from bundling.reader import PARTS, Bundle, Fault, Phase, json_of
 from bundling.rules_form import read_competition
 from bundling.tree import is_junk
-from manifest import MANIFEST, read_manifest, write_manifest
+from commands.archive import archive, unpack
 from placement.grid import Case, Grid
-from placement.trace import SUFFIXES, find_trace
-from plain_trace import PlainTrace
+from placement.traces.files import SUFFIXES, find_trace
 from sealing import seal_trace
+from traces.manifest import MANIFEST, read_manifest, write_manifest
+from traces.plain_trace import PlainTrace
 
 BUILD = "build the bundle with `python tools/bundle.py build`"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from bundling.errors import BundleError
-from container import Mount
+from rehearsal.container import Mount
 from rehearsal.engines import Ended, Engine
 from rehearsal.stage import BUILD, open_to_all, pack, unpack_into
 

@@ -1,7 +1,8 @@
 """Answers with booleans and strings where integers belong."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

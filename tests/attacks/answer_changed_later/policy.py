@@ -3,8 +3,9 @@
 import threading
 import time
 
-import honest
 import numpy as np
+
+import honest
 
 answers = []
 

@@ -1,7 +1,8 @@
 """Answers with ten million entries, and with a view that claims a billion billion."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

@@ -1,7 +1,8 @@
 """Answers with floats, NaN, infinity: in the table, in the priority."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

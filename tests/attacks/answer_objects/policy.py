@@ -2,8 +2,9 @@
 
 import os
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

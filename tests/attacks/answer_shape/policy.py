@@ -1,7 +1,8 @@
 """Answers with a slot too many, and with a table turned."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

@@ -1,7 +1,8 @@
 """Answers with subclasses of array, list and int that lie about size, type and content."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

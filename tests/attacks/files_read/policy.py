@@ -4,6 +4,7 @@ import glob
 import os
 
 import numpy as np
+
 from honest import HERE, attempt, call, package, rebalance, scratch, traces
 
 __all__ = ["rebalance"]

@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+
 from honest import HERE, attempt, library, outside, package, rebalance
 
 __all__ = ["rebalance"]

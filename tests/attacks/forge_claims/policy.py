@@ -1,7 +1,6 @@
 """Adds claims to its honest answers: another iteration, a PAR of one, nothing transmitted."""
 
 from honest import rebalance
-
 from placement import protocol
 
 __all__ = ["rebalance"]

@@ -3,7 +3,6 @@
 import os
 
 from honest import answer_pipe, rebalance
-
 from placement import protocol
 
 __all__ = ["rebalance"]

@@ -4,7 +4,6 @@ import os
 import struct
 
 import honest
-
 from placement import protocol
 
 

@@ -3,7 +3,6 @@
 import os
 
 import honest
-
 from placement import protocol
 
 

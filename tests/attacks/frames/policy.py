@@ -3,8 +3,9 @@
 import gc
 import sys
 
-import honest
 import numpy as np
+
+import honest
 from honest import attempt
 
 

@@ -1,7 +1,8 @@
 """Takes more memory than it may, with numpy."""
 
-import honest
 import numpy as np
+
+import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):

@@ -8,6 +8,7 @@ import struct
 import sys
 
 import numpy as np
+
 from honest import rebalance
 
 __all__ = ["rebalance"]

@@ -1,8 +1,8 @@
 """Patches the simulator's modules in its own process: every PAR is one, nothing is ever transmitted."""
 
 import numpy as np
-from honest import rebalance
 
+from honest import rebalance
 from placement import answer, balance, deployment, replay, results, run
 
 __all__ = ["rebalance"]

@@ -1,0 +1,89 @@
+"""One case: a replay against a policy in a process of its own, and what is left of it for the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PolicyError
+from ..explain import explain
+from ..grid import Case, Grid
+from ..isolation.process import PolicyProcess
+from ..isolation.sandbox import LAYERS
+from ..replay import Replay, replay
+from ..results import identity, measures, series
+from ..trace import Trace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one case leaves: its row of results.json, curves and explanation when it is ok, its log,
+    and the layers that isolated it."""
+
+    row: dict[str, Any]
+    series: dict[str, np.ndarray]
+    explanation: dict[str, Any] | None
+    log: str
+    layers: tuple[str, ...] = ()
+
+
+def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float) -> Outcome:
+    """Replay one case against the policy in a fresh process.
+
+    Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
+    """
+    process = PolicyProcess(folder, case, trace, grid, deadline)
+    measured, status, message, hidden_words = None, "ok", "", ""
+    try:
+        with process:
+            process.start()
+            measured = replay(trace, case, process.rebalance)
+    except PolicyError as error:
+        status, message = error.status, str(error.at(case.name))
+        if grid.hidden:
+            # The page is open to the participant, and most of these words are the policy's.
+            place, hidden_words = ", ".join(error.where), message
+            message = f"{place}: {status}. Hidden traces: no more is told. Next: try the policy in Development."
+    row = _row(case, grid, trace.sha256, status, message, measured, process.seconds)
+    curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)
+    log = "\n".join(text for text in (process.log, hidden_words) if text)
+    return Outcome(row, curves, explanation, log, tuple(process.layers))
+
+
+def active_layers(outcomes: list[Outcome]) -> list[str]:
+    """The layers that isolated the policy in every case that began."""
+    began = [outcome.layers for outcome in outcomes if outcome.layers]
+    return [layer for layer in LAYERS if began and all(layer in layers for layers in began)]
+
+
+def lost_case(case: Case, grid: Grid, exit_code: int | None) -> Outcome:
+    """The outcome of a case whose process ended, or was ended, before it was measured."""
+    error = PolicyError(
+        "crashed",
+        "the process that replays this trace ended",
+        got=f"exit code {exit_code}",
+        expected="a measured case",
+        next_step="look for used-up memory on the machine, or for a policy that kills processes",
+        where=case.name,
+    )
+    return Outcome(_row(case, grid, None, error.status, str(error), None, []), {}, None, "")
+
+
+def _row(
+    case: Case,
+    grid: Grid,
+    trace_sha256: str | None,
+    status: str,
+    message: str,
+    measured: Replay | None,
+    seconds: list[float],
+) -> dict[str, Any]:
+    timing = {
+        "policy_seconds": round(sum(seconds), 3),
+        "slowest_call_seconds": round(max(seconds[1:], default=0.0), 3),
+    }
+    head = identity(case, grid.cost, trace_sha256) | {"status": status}
+    return head | measures(measured) | timing | {"message": message}

@@ -1,0 +1,62 @@
+"""What a run has to say: collected while it goes on, then written for the scorer and printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..grid import Grid
+from ..results import Clock, versions
+from .case_run import Outcome, active_layers
+from .result_files import write_results
+
+
+@dataclass
+class Findings:
+    """What a run has to say: the submission's status, a receipt once a policy was found, and an outcome per case once
+    the grid was run.
+    """
+
+    status: str = "failed"
+    message: str = ""
+    notes: list[str] = field(default_factory=list)
+    grid: Grid | None = None
+    receipt: dict[str, str] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
+    """Write what was found, and sign it."""
+    outcomes, grid = findings.outcomes, findings.grid
+    named = [("{model}/{dataset}/{ep}".format_map(outcome.row), outcome) for outcome in outcomes]
+    curves = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.series.items()}
+    explanations = {case: outcome.explanation for case, outcome in named if outcome.explanation}
+    content = {
+        "status": findings.status,
+        "message": findings.message,
+        "notes": findings.notes,
+        "grid": grid and described(grid),
+        "sandbox": grid and {"mode": grid.sandbox, "layers": active_layers(outcomes)},
+        "cases": [outcome.row for outcome in outcomes],
+        "versions": versions(),
+    }
+    if findings.receipt:
+        content["receipt"] = findings.receipt
+    write_results(output, content, curves, explanations, clock.times, key)
+
+
+def described(grid: Grid) -> dict[str, Any]:
+    """What results.json says of the grid."""
+    measured = {"name": grid.name, "window": grid.window, "latency": grid.latency}
+    # The page shows nothing of hidden traces but numbers of whole cases.
+    return measured | {"case_seconds": grid.limits.case_seconds, "hidden": grid.hidden}
+
+
+def report(findings: Findings) -> int:
+    """Print what failed and why, and return the exit code."""
+    for outcome in findings.outcomes:
+        if outcome.row["status"] != "ok":
+            print(f"{outcome.row['status']}: {outcome.row['message']}", flush=True)
+    print(f"ingestion: {findings.status}" + (f": {findings.message}" if findings.message else ""), flush=True)
+    return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)

@@ -1,0 +1,68 @@
+"""Runs a grid: one process per trace, in it the trace's cases, each with a policy process of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ..errors import OrganizerError
+from ..grid import Grid
+from ..traces.files import find_trace
+from .case_run import Outcome
+from .trace_process import Job, TraceProcess
+
+
+def run_grid(
+    folder: Path,
+    traces: Path,
+    manifest: Mapping[str, Any] | None,
+    grid: Grid,
+    jobs: int,
+    finished: Callable[[Outcome], None],
+    key: bytes | None = None,
+) -> list[Outcome]:
+    """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
+
+    A hidden grid stops at the first failed case: those that had not begun have no outcome.
+    folder holds policy.py; `finished` is called for each case as it ends, from several threads; key opens sealed
+    traces.
+    Raises OrganizerError, once everything has ended, when a trace cannot be used, and where the grid requires a
+    layer of isolation that the machine lacks.
+    """
+    groups = grid.by_trace()
+    for cases in groups:
+        find_trace(traces, cases[0].model, cases[0].dataset)
+    deadline = time.monotonic() + grid.limits.grid_seconds
+    processes = [TraceProcess(Job(folder, traces, manifest, grid, cases, deadline, key)) for cases in groups]
+    # No policy may run before all processes that hold traces have closed themselves to others.
+    for process in processes:
+        process.wait_until_hidden()
+    stop = threading.Event()
+
+    def told(outcome: Outcome) -> None:
+        finished(outcome)
+        if grid.hidden and outcome.row["status"] != "ok":
+            stop.set()
+
+    def run(process: TraceProcess) -> list[Outcome] | OrganizerError:
+        # Closed at once: it holds a whole trace.
+        with closing(process):
+            return process.run(told, stop)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        answers = list(pool.map(run, processes))
+    for answer in answers:
+        if isinstance(answer, OrganizerError):
+            raise answer
+    return [outcome for outcomes in answers for outcome in outcomes]
+
+
+def cores() -> int:
+    """The processors that this process may use: fewer than the machine's where a container is held to some."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,126 @@
+"""A process per trace: it opens the trace once and runs the trace's cases one after the other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from ..errors import OrganizerError
+from ..grid import Case, Grid
+from ..isolation.sandbox import die_with_parent, hide_process
+from ..trace import check_fits
+from ..traces.files import open_trace
+from .case_run import Outcome, lost_case, run_case
+
+# What replaying and explaining may take after the grid's time is over.
+GRACE_SECONDS = 60.0
+# A fork is hidden from its first moment, as its parent is, and needs no helper process that a policy could look into.
+METHOD = "fork" if sys.platform == "linux" else "spawn"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All cases of one trace, and what is needed to run them in another process."""
+
+    folder: Path
+    traces: Path
+    manifest: Mapping[str, Any] | None
+    grid: Grid
+    cases: list[Case]
+    deadline: float
+    key: bytes | None = None
+
+
+class TraceProcess:
+    """Starts at once, hides itself, and waits for `run`; use with contextlib.closing."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        context = multiprocessing.get_context(METHOD)
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(job, other), daemon=True)
+        self._process.start()
+        other.close()
+
+    def wait_until_hidden(self) -> None:
+        """Return when the process cannot be looked into any more, or has ended."""
+        self._receive()
+
+    def run(self, finished: Callable[[Outcome], None], stop: Event) -> list[Outcome] | OrganizerError:
+        """Run the cases and return their outcomes; a process that ends early fails the cases that it owed.
+
+        No case is begun after `stop` is set.
+        """
+        job, outcomes = self._job, []
+        while len(outcomes) < len(job.cases) and not stop.is_set():
+            with suppress(OSError):
+                self._connection.send("run")
+            answer = self._receive() or lost_case(job.cases[len(outcomes)], job.grid, self._process.exitcode)
+            if isinstance(answer, OrganizerError):
+                return answer
+            outcomes.append(answer)
+            finished(answer)
+        return outcomes
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def _receive(self) -> Any:
+        """The next message, or None when the process has ended; one that says nothing for too long is killed."""
+        try:
+            # A policy may have stopped that process, whose own clock then says nothing.
+            if not self._connection.poll(max(0.0, self._job.deadline - time.monotonic()) + GRACE_SECONDS):
+                self._process.kill()
+            return self._connection.recv()
+        except (EOFError, OSError):
+            # An OSError means: it ended in the middle of a message.
+            self._process.join()
+            return None
+
+
+def _run_trace(job: Job) -> Iterator[Outcome]:
+    first = job.cases[0]
+    trace = open_trace(job.traces, first.model, first.dataset, job.manifest, key=job.key)
+    name = f"trace {first.model}/{first.dataset}"
+    check_fits(trace, name, first.layers, first.experts, first.window)
+    for case in job.cases:
+        yield run_case(job.folder, case, trace, job.grid, job.deadline)
+
+
+def _serve(job: Job, connection: Connection) -> None:
+    # A keyboard's interrupt is for the ingestion program, with which this process ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+    hide_process()
+    connection.send("hidden")
+    try:
+        outcomes = _run_trace(job)
+        while connection.recv():
+            connection.send(next(outcomes))
+    except OrganizerError as error:
+        connection.send(error)
+    except Exception as error:
+        traceback.print_exc()
+        connection.send(
+            OrganizerError(
+                "the simulator itself failed",
+                got=f"{type(error).__name__}: {error}",
+                expected="measured cases",
+                next_step="organizers find the reason in the log above",
+                where=f"trace {job.cases[0].model}/{job.cases[0].dataset}",
+            )
+        )

@@ -1,0 +1,48 @@
+"""The next step for the exceptions that a participant who is new meets most."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+
+from .exception_text import readable
+from .interface import PolicyCase
+
+# What isolation refuses looks like any other error of the system's.
+FORBIDDEN = (
+    "a policy reads its own folder and Python's libraries, writes only into the folder that TMPDIR names, starts no "
+    "processes and opens no sockets; the page Policy, section State, modules and files, has the list"
+)
+
+
+def next_step(error: BaseException) -> str:
+    """What to do about an exception; nothing where its own words and its line say all there is."""
+    text = readable(error)
+    if any(isinstance(part, (PermissionError, socket.gaierror)) for part in _chain(error)):
+        return FORBIDDEN
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        if error.name.partition(".")[0] in sys.stdlib_module_names | {"placement"}:
+            return "correct the module's name"
+        return f"bring {error.name} as a module beside policy.py, or drop it; kit.py check says what the platform has"
+    if isinstance(error, ImportError) and text.startswith("attempted relative import"):
+        return "import a module beside policy.py by its name, without a dot"
+    if isinstance(error, FileNotFoundError):
+        return "put the file beside policy.py, and name it relative to that folder, in which a policy runs"
+    if isinstance(error, SystemExit):
+        return "remove exits from the policy"
+    if isinstance(error, (SyntaxError, ValueError)) and ("null bytes" in text or "(unicode error) 'utf-8'" in text):
+        return "save the file as UTF-8"
+    if isinstance(error, (AttributeError, TypeError)) and "'PolicyCase' object" in text:
+        return f"use the attributes of case: {', '.join(field.name for field in fields(PolicyCase))}"
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    part: BaseException | None = error
+    while part is not None and all(part is not other for other in seen) and len(seen) < 10:
+        seen.append(part)
+        yield part
+        part = part.__cause__ or part.__context__

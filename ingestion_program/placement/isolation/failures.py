@@ -1,0 +1,105 @@
+"""The sentences for what goes wrong with a policy's process, seen from the simulator's side."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import OrganizerError, PolicyError
+from ..grid import Limits
+from . import protocol, sandbox
+
+EXPECTED_WITHIN = {
+    "start_seconds": "policy.py imported and ready",
+    "call_seconds": "an answer to every call",
+    "case_seconds": "start and all calls of a case together",
+    "grid_seconds": "all cases of the grid",
+}
+FASTER = "make it faster; kit.py check shows how many seconds a call takes"
+LESS_DATA = "keep less data"
+
+
+def late(limit: str, limits: Limits) -> PolicyError:
+    """No answer within a limit, which is named as in Limits."""
+    got = f"no answer within {getattr(limits, limit):g} s ({limit})"
+    return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], FASTER)
+
+
+def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> PolicyError:
+    """The process is gone after so much processor time, or (None) has closed the pipe of its answers."""
+    spent = processor_seconds >= limits.case_seconds
+    if exit_code == -signal.SIGXCPU or (exit_code == -signal.SIGKILL and spent):
+        got = f"more than {limits.case_seconds:g} s of processor time in all threads (case_seconds)"
+        return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN["case_seconds"], FASTER)
+    names = {number.value: number.name for number in signal.Signals}
+    got = "a closed answer pipe" if exit_code is None else f"exit code {exit_code}"
+    if exit_code is not None and exit_code < 0:
+        got = f"signal {names.get(-exit_code, -exit_code)}"
+    return PolicyError(
+        "crashed",
+        "the policy's process ended",
+        got=got,
+        expected="an answer",
+        next_step="remove exits from the policy; a signal comes from native code or from memory",
+    )
+
+
+def cannot_start(got: str, log: str) -> OrganizerError:
+    """The process ended before anything of the submission was imported."""
+    return OrganizerError(
+        "a process for the policy cannot be started on this machine",
+        got=f"{got}: {log[-500:]}" if log else got,
+        expected="Python with numpy, started with few environment variables",
+        next_step=f"try {sys.executable} -c 'import numpy' in an empty environment",
+        where="sandbox",
+    )
+
+
+def not_isolated(missing: Sequence[str]) -> OrganizerError:
+    """The machine lacks layers that the grid requires."""
+    return OrganizerError(
+        "this machine cannot isolate a policy as the grid requires",
+        got=f"no {', '.join(missing)}",
+        expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
+        next_step="use such a worker, or set the grid's sandbox to best_effort",
+        where="sandbox",
+    )
+
+
+def too_much(got: str, expected: str) -> PolicyError:
+    """The process used more of something than the operating system's own limits can hold."""
+    return PolicyError("out_of_memory", "the policy used too much of the machine", got, expected, LESS_DATA)
+
+
+def malformed(error: protocol.MalformedMessage) -> PolicyError:
+    """What came through the pipe of answers is no answer."""
+    return PolicyError(
+        "crashed",
+        "the policy's process broke the protocol",
+        got=str(error),
+        expected="only answers on the answer pipe",
+        next_step="do not use descriptors that the policy did not open",
+    )
+
+
+def problem(header: dict[str, Any], limits: Limits) -> PolicyError:
+    """What the process itself reports. Raises MalformedMessage."""
+    status = header.get("status")
+    if status not in PolicyError.STATUSES:
+        raise protocol.MalformedMessage("a problem of no known status")
+    expected, next_step = {
+        "out_of_memory": (f"at most {limits.memory_bytes} bytes", LESS_DATA),
+        "crashed": ("an answer", "mend the line named above and try again with kit.py check"),
+    }.get(status, ("", ""))
+    error = PolicyError(
+        status,
+        protocol.text(header, "what"),
+        got=protocol.text(header, "got"),
+        expected=protocol.text(header, "expected") or expected,
+        next_step=protocol.text(header, "next") or next_step,
+    )
+    trace = header.get("trace")
+    error.trace = protocol.printable(trace[: protocol.LONGEST_TRACE]) if isinstance(trace, str) else ""
+    return error

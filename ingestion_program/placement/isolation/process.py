@@ -1,0 +1,246 @@
+"""The simulator's side of the boundary: one isolated process per case, under limits by this side's clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..answer import Redeployment
+from ..errors import PolicyError
+from ..grid import Case, Grid
+from ..trace import Trace
+from . import failures as policy_failure
+from . import protocol, sandbox
+from .handover import share
+from .messages import read_answer, read_header
+from .scratch import ALLOWED, Scratch
+from .usage import peak_memory, seconds_and_threads
+
+PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
+# The package's folder leaves the path again: beside the package lie files that are not for policies.
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
+    "from placement.isolation.host import main; del sys.path[0]; main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+OUTPUT_CHUNK = 64 * 1024
+# How often the scratch folder and the threads are counted while an answer is waited for.
+LOOK_SECONDS = 0.2
+MOST_THREADS = 256
+
+
+class PolicyProcess:
+    """A policy in a fresh process; use as a context manager, so that it is killed and reaped.
+
+    Every method raises PolicyError when the policy breaks a rule or a limit. `seconds` is how long this side
+    waited for the start and for each call, `log` what the policy printed, `layers` what isolates it.
+    """
+
+    def __init__(self, folder: Path, case: Case, trace: Trace, grid: Grid, grid_deadline: float) -> None:
+        """folder: holds policy.py; grid_deadline: on time.monotonic()'s clock."""
+        self.seconds: list[float] = []
+        self.layers: list[str] = []
+        self._case, self._trace, self._limits = case, trace, grid.limits
+        self._required = grid.sandbox == "required"
+        self._grid_deadline = grid_deadline
+        self._log = bytearray()
+        self._trace_lines = ""
+        self._start_message = {
+            "folder": str(folder.resolve()),
+            "case": asdict(case) | {"model": "", "dataset": ""},
+            "cost": asdict(grid.cost),
+            "iterations": trace.iterations,
+            "memory_bytes": grid.limits.memory_bytes,
+            "cpu_seconds": grid.limits.case_seconds,
+        }
+
+    def __enter__(self) -> PolicyProcess:
+        self._scratch = Scratch()
+        self._requests, child_requests = socket.socketpair()
+        self._answers, child_answers = os.pipe()
+        self._output, child_output = os.pipe()
+        self._requests.setblocking(False)
+        libraries = [str(PACKAGE_FOLDER), *sandbox.libraries()]
+        arguments = [str(child_requests.fileno()), str(child_answers), json.dumps(libraries)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-B", "-u", "-c", BOOT, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=child_output,
+            stderr=child_output,
+            pass_fds=(child_requests.fileno(), child_answers),
+            env=sandbox.environment(self._scratch.folder),
+            cwd="/",
+            start_new_session=True,
+        )
+        child_requests.close()
+        os.close(child_answers)
+        os.close(child_output)
+        self._selector = selectors.DefaultSelector()
+        for descriptor in (self._answers, self._output):
+            os.set_blocking(descriptor, False)
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        for _ in range(2):
+            self._read_output()
+        self._selector.close()
+        self._requests.close()
+        os.close(self._answers)
+        os.close(self._output)
+        self._scratch.remove()
+
+    @property
+    def log(self) -> str:
+        """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
+        text = protocol.printable(self._log[: self._limits.log_bytes].decode("utf-8", "replace"))
+        cut = f"\n[cut at {self._limits.log_bytes} bytes]" if len(self._log) > self._limits.log_bytes else ""
+        return "\n".join(part for part in (text.rstrip("\n") + cut, self._trace_lines) if part)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most memory that the process had so far, as its limit counts it; 0 where the system does not tell."""
+        return peak_memory(self._process.pid)
+
+    def start(self) -> str:
+        """Isolate the process, import the policy and return its form.
+
+        Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
+        """
+        try:
+            with self._limited("start_seconds"):
+                self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
+                self.layers = self._read_layers()
+                self._check_layers()
+                return protocol.text(read_header(self._read, self._limits), "form")
+        except PolicyError as error:
+            raise error.at("start") from None
+
+    def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
+        """One call, as placement.replay.Rebalance; the answer's shapes are checked, its content is not."""
+        descriptor = share(self._case, self._trace, start, stop, deployment)
+        try:
+            with self._limited("call_seconds"):
+                self._ask({"iteration": iteration}, [descriptor])
+                return read_answer(self._read, self._case, self._limits, iteration)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _limited(self, limit: str) -> Iterator[None]:
+        """Let the process run, within the deadline of what is asked inside; book the seconds."""
+        began = time.monotonic()
+        ends = {
+            limit: began + getattr(self._limits, limit),
+            "case_seconds": began + self._limits.case_seconds - sum(self.seconds),
+            "grid_seconds": self._grid_deadline,
+        }
+        self._deadline_name = min(ends, key=ends.__getitem__)
+        self._deadline = ends[self._deadline_name]
+        self._next_look = began + LOOK_SECONDS
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+            self._check_usage()
+        except protocol.MalformedMessage as error:
+            raise policy_failure.malformed(error) from None
+        except PolicyError as error:
+            self._trace_lines = error.trace
+            raise
+        finally:
+            # Between its calls a policy does not run: all its work counts.
+            self._signal(signal.SIGSTOP)
+            self.seconds.append(time.monotonic() - began)
+
+    def _signal(self, number: int) -> None:
+        # Both: where calls are not filtered, a policy may have left its group, or have put others into it.
+        for send in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                send(self._process.pid, number)
+
+    def _read_layers(self) -> list[str]:
+        # Sent before anything of the submission is imported.
+        try:
+            return protocol.texts(read_header(self._read, self._limits), "layers")
+        except PolicyError as error:
+            if error.status == "timeout":
+                raise
+            raise policy_failure.cannot_start(error.got, self.log) from None
+
+    def _check_layers(self) -> None:
+        missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
+        if self._required and missing:
+            raise policy_failure.not_isolated(missing)
+
+    def _check_usage(self) -> None:
+        """Hold what the operating system does not: raises PolicyError when the process uses too much."""
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if excess := self._scratch.excess():
+            raise policy_failure.too_much(f"{excess} in its temporary folder", ALLOWED)
+        if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
+            raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+
+    def _ask(self, message: dict, descriptors: list[int]) -> None:
+        """Send a request, with descriptors beside it; nothing may have been answered before it."""
+        data = protocol.encode(message)
+        with suppress(BlockingIOError):
+            if os.read(self._answers, 1):
+                raise protocol.MalformedMessage("an answer before its request")
+            raise self._ended()
+        try:
+            # A request is far smaller than a socket's buffer: only a policy that does not read can fill it.
+            if socket.send_fds(self._requests, [data], descriptors) != len(data):
+                raise BlockingIOError
+        except BlockingIOError:
+            raise protocol.MalformedMessage("requests are not read") from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._ended() from None
+
+    def _read(self, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise policy_failure.late(self._deadline_name, self._limits)
+            if time.monotonic() >= self._next_look:
+                self._check_usage()
+            for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
+                if key.fd == self._output:
+                    self._read_output()
+                    continue
+                chunk = os.read(self._answers, count - len(data))
+                if not chunk:
+                    raise self._ended()
+                data += chunk
+        return bytes(data)
+
+    def _read_output(self) -> None:
+        """Take one pipe's worth of what the policy printed; beyond the limit it is dropped."""
+        try:
+            chunk = os.read(self._output, OUTPUT_CHUNK)
+        except BlockingIOError:
+            return
+        self._log += chunk[: max(0, self._limits.log_bytes + 1 - len(self._log))]
+        if not chunk and self._output in self._selector.get_map():
+            self._selector.unregister(self._output)
+
+    def _ended(self) -> PolicyError:
+        # Before it is reaped, a process that has ended still tells.
+        seconds = seconds_and_threads(self._process.pid)[0]
+        try:
+            return policy_failure.ended(self._process.wait(timeout=1), seconds, self._limits)
+        except subprocess.TimeoutExpired:
+            return policy_failure.ended(None, seconds, self._limits)

@@ -1,0 +1,115 @@
+"""What a policy process may use: its environment, its limits, and the layers that close everything else to it."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import resource
+import signal
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import landlock, seccomp
+
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+# Room to report a MemoryError after a policy has used up its own memory.
+REPORT_BYTES = 64 * 1024 * 1024
+LARGEST_FILE_BYTES = 64 * 1024 * 1024
+OPEN_FILES = 128
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+CAPABILITIES_VERSION = 0x20080522
+# "files", "tcp" and "signals" are Landlock's, "calls" is the seccomp filter.
+LAYERS = ("limits", "capabilities", "files", "tcp", "signals", "calls")
+# The filter denies sockets and signals too, so an older Landlock without them is enough.
+REQUIRED_LAYERS = ("limits", "capabilities", "files", "calls")
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# What shared libraries, time zones and numpy's choice of instructions are read from.
+SYSTEM_FILES = (
+    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime"),
+    *("/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom", "/proc/cpuinfo", "/sys/devices/system/cpu"),
+)
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """A policy's whole environment: the same everywhere but for PATH and its scratch folder."""
+    fixed = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    folders = dict.fromkeys(("HOME", "TMPDIR"), str(scratch))
+    return fixed | folders | dict.fromkeys(ONE_THREAD, "1")
+
+
+def libraries() -> list[str]:
+    """The folders from which a policy imports: this process's, without those of the kit and the programs."""
+    own, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
+    # A virtual environment may lie inside the kit.
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
+    return [str(p) for p in paths if not p.is_relative_to(own) or any(p.is_relative_to(i) for i in installed)]
+
+
+def die_with_parent() -> None:
+    """Have the calling process killed when the thread that started it ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def hide_process() -> None:
+    """Close the calling process's memory and descriptors in /proc to others of the same user (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def enter(folder: Path, scratch: Path, memory_bytes: int, cpu_seconds: float) -> list[str]:
+    """Close everything to the calling process, which has one thread, but what a policy may use.
+
+    folder: the submission's, read only; scratch: the only folder in which files can be written; memory_bytes and
+    cpu_seconds: at most used, by all threads together. Returns the layers that are active, in LAYERS' order.
+    """
+    _limit(memory_bytes, cpu_seconds)
+    die_with_parent()
+    layers = {"limits"}
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        layers |= {"capabilities"} if _drop_capabilities() else set()
+        layers |= landlock.restrict(_readable(folder), [scratch, Path("/dev/null")])
+        layers |= {"calls"} if seccomp.deny() else set()
+    return [layer for layer in LAYERS if layer in layers]
+
+
+def free_report_memory() -> None:
+    """Lift the memory limit by the room kept for reporting."""
+    if sys.platform == "linux":
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+
+
+def _limit(memory_bytes: int, cpu_seconds: float) -> None:
+    seconds = math.ceil(cpu_seconds)
+    limits = {
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_FSIZE: (LARGEST_FILE_BYTES, LARGEST_FILE_BYTES),
+        resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
+        # The soft limit says what happened (SIGXCPU), the hard one ends a process that ignores that.
+        resource.RLIMIT_CPU: (seconds, seconds + 1),
+    }
+    if sys.platform == "linux":
+        limits[resource.RLIMIT_AS] = (memory_bytes, memory_bytes + REPORT_BYTES)
+    for kind, (soft, hard) in limits.items():
+        present = resource.getrlimit(kind)[1]
+        # A machine may set a lower limit of its own, which cannot be raised.
+        hard = hard if present == resource.RLIM_INFINITY else min(hard, present)
+        resource.setrlimit(kind, (min(soft, hard), hard))
+
+
+def _drop_capabilities() -> bool:
+    """Give up all rights of root; False when that failed."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0)
+    return ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)()) == 0
+
+
+def _readable(folder: Path) -> Sequence[Path]:
+    library = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    prefixes = {f"{prefix}/lib" for prefix in (sys.base_prefix, sys.base_exec_prefix)}
+    return [folder, PACKAGE, *(Path(path) for path in sorted({*library, *prefixes, *SYSTEM_FILES, *sys.path}))]

@@ -1,0 +1,1 @@
+"""What was uploaded: the folder of policy.py, which files are accepted, the receipt."""

@@ -1,0 +1,108 @@
+"""A submission's folder: where its policy.py is, and what makes it refused before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from pathlib import Path
+
+from ..errors import SubmissionRefused
+from .files import check_files, entries, refused, shown
+
+# With one of these the platform would run the submission's own command beside the ingestion program.
+COMMAND_FILES = ("metadata", "metadata.yaml")
+# The policy's folder comes first on the path, so a module of such a name would take the place of another.
+TAKEN = {
+    **dict.fromkeys(sys.stdlib_module_names | {"sitecustomize", "usercustomize"}, "Python's own"),
+    **dict.fromkeys(("numpy", "yaml"), "a library's"),
+    "placement": "the simulator's own",
+}
+# What any Python would import, whichever one runs this.
+MODULE_FILE = re.compile(r"[^.]+\.(pyc?|([^.]+\.)?(so|pyd))")
+
+
+def find_policy(submission: Path) -> tuple[Path, str]:
+    """The folder that holds policy.py, and a note when it is an outer folder of the zip.
+
+    Raises SubmissionRefused when there is none, when a module beside it has a name that is taken, when the
+    submission brings a command for the platform to run, and at files that check_files refuses.
+    """
+    if not os.path.isdir(submission):
+        raise _no_policy(submission, [])
+    _check_commands(submission, submission)
+    check_files(submission)
+    folder, note = submission, ""
+    if not os.path.isfile(submission / "policy.py"):
+        folders = [path for path in sorted(submission.iterdir()) if path.name != "__MACOSX"]
+        found = [path for path in folders if os.path.isfile(path / "policy.py")]
+        if len(found) != 1:
+            raise _no_policy(submission, found)
+        folder = found[0]
+        note = f"policy.py was found in the folder {shown(folder.name)}/; put it at the top of the zip next time"
+        _check_commands(folder, submission)
+    _check_modules(folder)
+    return folder, note
+
+
+def _check_commands(folder: Path, submission: Path) -> None:
+    for path, _ in entries(folder, submission):
+        if os.path.basename(path).lower() in COMMAND_FILES:
+            name = shown(os.path.relpath(path, submission))
+            raise refused(
+                "a submission may not bring a command of its own",
+                got=name,
+                expected="a policy.py that the ingestion program calls",
+                next_step=f"remove {name} from the zip",
+            )
+
+
+def _check_modules(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        name = path.name.partition(".")[0]
+        if name not in TAKEN:
+            continue
+        if not path.is_dir():
+            files = [path.name]
+        else:
+            # A folder without modules is data, whatever its name.
+            files = [f"{name}/{file}" for file in sorted(os.listdir(path))] if path.name == name else []
+        modules = [file for file in files if MODULE_FILE.fullmatch(os.path.basename(file))]
+        if modules:
+            raise refused(
+                f"the name {name} is {TAKEN[name]}",
+                got=shown(modules[0]),
+                expected="no module of this name beside policy.py",
+                next_step="rename the module",
+            )
+
+
+def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
+    if not os.path.isdir(submission):
+        got, next_step = f"no folder {shown(str(submission))}", "name the folder that holds policy.py"
+    elif found:
+        got, next_step = ", ".join(f"{shown(path.name)}/policy.py" for path in found), "keep one of them"
+    else:
+        names = sorted(shown(path.name) + "/" * path.is_dir() for path in submission.iterdir())
+        got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
+        next_step = _step_to_a_policy(names)
+    return refused(
+        "the submission has no policy.py" if not found else "the submission has several policy.py",
+        got=got,
+        expected="policy.py at the top of the submission",
+        next_step=next_step,
+    )
+
+
+def _step_to_a_policy(names: list[str]) -> str:
+    """What to do with a submission's top, which has no policy.py."""
+    modules = [name for name in names if name.lower().endswith((".py", ".py.txt"))]
+    close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
+    if close:
+        return f"rename {close[0]} to policy.py"
+    if notebooks := [name for name in names if name.lower().endswith(".ipynb")]:
+        return f"save the code of {notebooks[0]} as policy.py, which can be imported"
+    if archives := [name for name in names if name.lower().endswith(".zip")]:
+        return f"unzip {archives[0]}, and put policy.py itself at the top"
+    return "put policy.py at the top of the zip"

@@ -1,0 +1,100 @@
+"""The receipt: which simulator measured which policy on which grid, the same for the same inputs on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from .. import SIMULATOR_VERSION
+from ..grid import Grid
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# Hexadecimal digits of a hash that are shown: enough to tell runs apart, short enough to compare by eye.
+DIGITS = 12
+BLOCK = 1024**2
+# Archivers and file managers add these by themselves.
+ADDED_FOLDER, ADDED_FILES = "__MACOSX", (".DS_Store", "Thumbs.db")
+
+
+def receipt(policy: Path, grid: Grid) -> dict[str, str]:
+    """The receipt of a run; policy: the folder that holds policy.py."""
+    return {
+        "kit": SIMULATOR_VERSION,
+        "simulator_sha256": simulator_sha256(),
+        "policy_sha256": policy_sha256(policy),
+        "grid": grid.name,
+        "grid_sha256": grid_sha256(grid),
+    }
+
+
+def receipt_line(entries: dict[str, str]) -> str:
+    """The receipt as the log shows it."""
+    return (
+        f"receipt: kit {entries['kit']}, simulator {entries['simulator_sha256']}, policy {entries['policy_sha256']}, "
+        f"grid {entries['grid']} {entries['grid_sha256']}"
+    )
+
+
+def simulator_sha256(package: Path = PACKAGE) -> str:
+    """DIGITS of the sha256 over the package's modules in order of path: path, newline, content with LF line ends."""
+    digest = hashlib.sha256()
+    modules = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
+    for name, path in sorted(modules.items()):
+        if any(part.startswith(".") for part in name.split("/")):
+            continue
+        # A checkout on Windows has CRLF.
+        digest.update(name.encode() + b"\n" + path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:DIGITS]
+
+
+def policy_sha256(folder: Path) -> str:
+    """DIGITS of the sha256 over the files that a policy can see, in order of path: path, newline, content's sha256.
+
+    Left out are hidden folders at the top (as in check_files), what systems add, bytecode, which no policy is loaded
+    from, and files that cannot be read, for the policy cannot either. A link counts as the file that it leads to; a
+    link to a folder does not count, because what it leads to is in the submission.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_visible(folder)):
+        try:
+            content = _file_sha256(folder / name)
+        except OSError:
+            continue
+        digest.update(f"{name}\n{content}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:DIGITS]
+
+
+def grid_sha256(grid: Grid) -> str:
+    """DIGITS of the sha256 of what a grid measures, as JSON with sorted keys and no spaces; limits are not part."""
+    content = {
+        "cases": [asdict(case) for case in grid.cases],
+        "window": grid.window,
+        "latency": grid.latency,
+        "cost": asdict(grid.cost),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
+
+
+def _visible(folder: Path) -> Iterable[str]:
+    """Relative POSIX paths of the files below a folder that count."""
+    for place, folders, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        top = inside == Path()
+        folders[:] = [name for name in folders if name != ADDED_FOLDER and not (top and name.startswith("."))]
+        for name in files:
+            # A pipe would be waited for without end.
+            if name not in ADDED_FILES and not name.endswith(".pyc") and os.path.isfile(os.path.join(place, name)):
+                yield (inside / name).as_posix()
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

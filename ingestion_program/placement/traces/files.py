@@ -1,0 +1,123 @@
+"""Trace files: found by name, read or opened with a key, and compared with the manifest beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import OrganizerError
+from ..trace import Trace
+from .sealed import open_sealed
+from .yaml_file import read_yaml
+
+SUFFIXES = (".npy", ".npz", ".sealed")
+
+
+def find_trace(folder: Path, model: str, dataset: str) -> Path:
+    """The file of a trace, .npy before .npz before .sealed. Raises OrganizerError when there is none."""
+    for suffix in SUFFIXES:
+        path = folder / model / f"{dataset}{suffix}"
+        if path.is_file():
+            return path
+    raise OrganizerError(
+        "the trace is missing",
+        got=f"no file {folder / model / dataset}.npy, .npz or .sealed",
+        expected="one of the three",
+        next_step="copy the trace to the worker, or correct --traces",
+        where=f"trace {model}/{dataset}",
+    )
+
+
+def open_trace(
+    folder: Path, model: str, dataset: str, manifest: Mapping[str, Any] | None, key: bytes | None = None
+) -> Trace:
+    """Read `<folder>/<model>/<dataset>.npy`, `.npz` or `.sealed` and compare it with the manifest's entry.
+
+    manifest: content of manifest.yaml, or None where the folder has none; key: 32 bytes, for a sealed trace.
+    Raises OrganizerError.
+    """
+    name = f"trace {model}/{dataset}"
+    path = find_trace(folder, model, dataset)
+    if path.suffix == ".sealed":
+        stored = open_sealed(path, _needed(key, name), f"{model}/{dataset}")
+    else:
+        stored = _read(path, name)
+    trace = Trace(stored, name)
+    if manifest is not None:
+        _check_manifest(trace, manifest, f"{model}/{dataset}", name)
+    return trace
+
+
+def manifest_beside(traces: Path, notes: list[str]) -> Any:
+    """The manifest beside the traces, or None with a note where there is none."""
+    path = traces / "manifest.yaml"
+    if path.is_file():
+        # An empty manifest lists no trace; it must not switch the comparison off.
+        return read_yaml(path, "manifest") or {}
+    notes.append(f"no manifest.yaml in {traces}: only the reference can tell whether these are the right traces")
+    return None
+
+
+def _read(path: Path, name: str) -> np.ndarray:
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(stored, np.ndarray):
+            with stored as archive:
+                if len(archive.files) != 1:
+                    raise ValueError(f"{len(archive.files)} arrays in the file")
+                stored = archive[archive.files[0]]
+        if not isinstance(stored, np.ndarray):
+            raise ValueError("no array in the file")
+        return stored
+    # numpy and zipfile raise nearly anything on a damaged file: TokenError, NotImplementedError, ...
+    except Exception as error:
+        raise unreadable(path, error, name) from error
+
+
+def unreadable(path: Path, error: Exception, name: str) -> OrganizerError:
+    """The error for a plain file that holds no trace, or is damaged."""
+    return OrganizerError(
+        "the trace cannot be read",
+        got=f"{type(error).__name__}: {error}",
+        expected="a complete .npy file, or .npz with one array, without pickles",
+        next_step=f"copy {path.name} again and compare it with its manifest",
+        where=name,
+    )
+
+
+def _needed(key: bytes | None, name: str) -> bytes:
+    if key is None:
+        raise OrganizerError(
+            "the trace is sealed",
+            got="no key",
+            expected="the key that it was sealed with",
+            next_step="run a bundle that was built with this key, or use the plain trace",
+            where=name,
+        )
+    return key
+
+
+def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: str) -> None:
+    traces = manifest.get("traces") if isinstance(manifest, Mapping) else None
+    entry = traces.get(key) if isinstance(traces, Mapping) else None
+    if not isinstance(entry, Mapping):
+        raise OrganizerError(
+            "the manifest does not list the trace",
+            got=f"no entry traces: {key}",
+            expected="an entry with shape and sha256",
+            next_step="add the trace to manifest.yaml",
+            where=name,
+        )
+    shape = [trace.iterations, trace.layers, trace.experts]
+    for field, got in (("shape", shape), ("sha256", trace.sha256)):
+        if entry.get(field) != got:
+            raise OrganizerError(
+                f"the trace's {field} is not the manifest's",
+                got=str(got),
+                expected=str(entry.get(field)),
+                next_step="copy the right trace to the worker, or correct manifest.yaml",
+                where=name,
+            )

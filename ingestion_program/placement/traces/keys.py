@@ -1,0 +1,58 @@
+"""Key files: 32 bytes as 64 hexadecimal characters, in the folder `keys` of the ingestion program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import OrganizerError
+
+KEY_FORM = re.compile(rb"[0-9a-fA-F]{64}")
+ON_THE_PLATFORM = "nothing for participants to do; organizers correct the ingestion program's keys"
+AT_HOME = "name the key file that `python tools/bundle.py keys` made"
+
+
+def take_key(path: Path) -> bytes | None:
+    """Read a key file and delete it at once, so that no policy can; None when there is none.
+
+    Raises OrganizerError when the file cannot be read or deleted, or holds no key.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _wrong(path, "cannot be read", _reason(error), "a file with the key", ON_THE_PLATFORM) from None
+    try:
+        path.unlink()
+    except OSError as error:
+        expected = "a copy of the program that may be written to, because a policy could read the key"
+        raise _wrong(path, "cannot be deleted", _reason(error), expected, ON_THE_PLATFORM) from None
+    return _key(path, text, ON_THE_PLATFORM)
+
+
+def read_key(path: Path) -> bytes:
+    """Read a key file and leave it there: for the organizers' own tools. Raises OrganizerError."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise _wrong(path, "cannot be read", _reason(error), "a file with the key", AT_HOME) from None
+    return _key(path, text, AT_HOME)
+
+
+def _key(path: Path, text: bytes, next_step: str) -> bytes:
+    text = text.strip()
+    if not KEY_FORM.fullmatch(text):
+        # The text is not shown: it may be most of a key.
+        got = f"{len(text)} bytes of another form"
+        raise _wrong(path, "has the wrong form", got, "64 hexadecimal characters", next_step)
+    return bytes.fromhex(text.decode("ascii"))
+
+
+def _wrong(path: Path, what: str, got: str, expected: str, next_step: str) -> OrganizerError:
+    # The folder above is the platform's, and says nothing to anyone.
+    return OrganizerError(f"{path.parent.name}/{path.name} {what}", got, expected, next_step)
+
+
+def _reason(error: OSError) -> str:
+    return f"{type(error).__name__}: {error.strerror}"

@@ -1,0 +1,1 @@
+"""Scores: results compared with the reference, modeled runtime, columns."""

@@ -1,0 +1,170 @@
+"""Whether results are the ingestion program's own, and of this very run: signature, companions, the worker's record."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .comparison import BrokenRecord, BrokenReference, ForgedResults, broken_results, is_number, reason, shown
+
+# The same as the ingestion program's: a run outside the platform has no secret, and is to be scored all the same.
+PUBLISHED_KEY = b"published key: it signs runs outside the platform, and proves nothing"
+KEY_FORM = re.compile(rb"[0-9a-fA-F]{64}")
+LARGEST_RESULTS = 64 * 1024**2
+# How much longer than its own clock says the ingestion program may run by the worker's: a container has to start.
+EARLIEST, LATEST = -1.0, 60.0
+NEXT_STEP = (
+    "submit a policy that leaves the result files alone; if it does, show the ingestion log to the organizers, "
+    "who find the reason there"
+)
+
+
+def check_signature(results: Path, reference: Path) -> bytes:
+    """The bytes of results.json, once results.sig has been found to sign them.
+
+    Raises ForgedResults when it does not, BrokenResults without results.json, BrokenReference for a bad signing.key.
+    """
+    key = _key(reference / "signing.key")
+    data = _read_results(results / "results.json")
+    signature = _read_signature(results / "results.sig")
+    if hmac.compare_digest(signature, _sign(data, key)):
+        return data
+    published = hmac.compare_digest(signature, _sign(data, PUBLISHED_KEY))
+    raise ForgedResults(
+        "results.sig",
+        "does not sign results.json",
+        "a signature with the published key, which anyone can make" if published else "the signature of something else",
+        "the signature that the ingestion program made",
+        NEXT_STEP,
+    )
+
+
+def check_companions(folder: Path, results: dict[str, Any]) -> None:
+    """Raises ForgedResults unless series.npz and explain.json are the files that the results name by their hashes."""
+    companions = results.get("companions")
+    for name in ("series.npz", "explain.json"):
+        signed = companions.get(name) if isinstance(companions, dict) else None
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise ForgedResults(name, "cannot be read", reason(error), f"sha256 {shown(signed)}", NEXT_STEP) from None
+        if found != signed:
+            what = "is not the file that results.json was signed with"
+            raise ForgedResults(name, what, f'sha256 "{found}"', f"sha256 {shown(signed)}", NEXT_STEP)
+
+
+def check_record(folder: Path, results: dict[str, Any]) -> None:
+    """Compare the results with `metadata`, where the worker wrote one: what ran, and for how long.
+
+    Raises ForgedResults when they contradict each other, BrokenRecord when the worker's file says nothing.
+    """
+    record = _read_record(folder / "metadata")
+    if record is None:
+        return
+    elapsed, own = record.get("ingestionElapsedTime"), record.get("elapsedTime")
+    # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
+    repeated = is_number(own) and is_number(elapsed) and own == elapsed
+    if own is not None and not repeated:
+        raise ForgedResults(
+            "metadata",
+            "a program of the submission's own ran beside the ingestion program",
+            f"elapsedTime {_in_short(own)}",
+            "elapsedTime null",
+            "remove the command from the zip (metadata.yaml or metadata)",
+        )
+    if not is_number(elapsed):
+        raise _broken_record("has no valid ingestionElapsedTime", _in_short(elapsed), "seconds")
+    duration = results.get("duration_seconds")
+    if not is_number(duration):
+        raise broken_results("has no valid duration_seconds", shown(duration), "seconds")
+    if not EARLIEST <= elapsed - duration <= LATEST:
+        raise ForgedResults(
+            "results.json",
+            "tells of another run, as older results do",
+            f"{duration:.3f} seconds",
+            f"from {max(0.0, elapsed - LATEST):.3f} to {elapsed - EARLIEST:.3f}, as the worker measured",
+            NEXT_STEP,
+        )
+
+
+def _sign(data: bytes, key: bytes) -> bytes:
+    return hmac.new(key, data, hashlib.sha256).hexdigest().encode("ascii")
+
+
+def _key(path: Path) -> bytes:
+    try:
+        text = path.read_bytes().strip()
+    except FileNotFoundError:
+        return PUBLISHED_KEY
+    except OSError as error:
+        raise _broken_key("cannot be read", reason(error)) from None
+    if not KEY_FORM.fullmatch(text):
+        # The text is not shown: it may be most of a key.
+        raise _broken_key("has the wrong form", f"{len(text)} bytes of another form")
+    return bytes.fromhex(text.decode("ascii"))
+
+
+def _read_results(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_RESULTS + 1)
+    except OSError as error:
+        raise broken_results("cannot be read", reason(error), "strict JSON") from None
+    if len(data) > LARGEST_RESULTS:
+        expected = f"at most {LARGEST_RESULTS} bytes"
+        raise ForgedResults(path.name, "is too large", f"more than {LARGEST_RESULTS} bytes", expected, NEXT_STEP)
+    return data
+
+
+def _read_signature(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(1024).strip()
+    except OSError as error:
+        expected = "the signature that the ingestion program made"
+        raise ForgedResults(path.name, "cannot be read", reason(error), expected, NEXT_STEP) from None
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1024**2):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_record(path: Path) -> dict[Any, Any] | None:
+    try:
+        record = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _broken_record("cannot be read", reason(error), "YAML that the worker wrote") from None
+    except Exception as error:
+        # PyYAML lets errors of many kinds through.
+        raise _broken_record("cannot be read", type(error).__name__, "YAML that the worker wrote") from None
+    if not isinstance(record, dict):
+        raise _broken_record("has the wrong form", _in_short(record), "a mapping")
+    return record
+
+
+def _in_short(value: Any) -> str:
+    # YAML holds dates, endless numbers and nested aliases, which are not to be written out.
+    if value is None or isinstance(value, (bool, float, str)) or is_number(value):
+        return shown(value)
+    return type(value).__name__
+
+
+def _broken_key(what: str, got: str) -> BrokenReference:
+    next_step = "nothing for participants to do; organizers put the key into the reference data again"
+    return BrokenReference("signing.key", what, got, "64 hexadecimal characters", next_step)
+
+
+def _broken_record(what: str, got: str, expected: str) -> BrokenRecord:
+    next_step = "nothing for participants to do; organizers look at their compute worker, which writes this file"
+    return BrokenRecord("metadata", what, got, expected, next_step)

@@ -1,0 +1,1 @@
+"""The detailed-results page: one HTML file without remote assets."""

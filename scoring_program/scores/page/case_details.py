@@ -1,0 +1,114 @@
+"""What the page says of one case: why it costs what it costs, its curves, heat maps and percentiles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..companions import NOTHING, Companions, case_key
+from ..comparison import Row, case_name, is_number
+from ..modeled_runtime import case_score
+from .curves import Curves, case_curves, curve_figures
+from .explanation import Explanation, costliest_windows, read_explanation, redeployment_figure
+from .heat_map import heat_maps
+from .markup import Markup, content, element, folded, table
+
+PERCENTILES = {"p50": "par_p50", "p95": "par_p95", "p99": "par_p99"}
+LISTED_LAYERS = 8
+HIDDEN = "Hidden traces: nothing but the numbers above is shown."
+
+
+def case_details(row: Row, reference: Row, companions: Companions, number: int, is_open: bool) -> Markup:
+    """The folded part of a case that was measured; `case-<number>` is the place inside to link to."""
+    try:
+        inside = _inside(row, reference, companions)
+    except Exception as error:
+        # The page explains a score that stands; a companion of a form nobody thought of must not take it away.
+        inside = element("p", f"This case cannot be shown in detail ({type(error).__name__}).", class_="note")
+    score = element("span", f"{case_score(row, reference):.2f}", class_="number")
+    summary = content(element("span", case_name(row), class_="name"), " ", score)
+    return folded(summary, element("div", inside, class_="inside", id=f"case-{number}"), kind="case", is_open=is_open)
+
+
+def _inside(row: Row, reference: Row, companions: Companions) -> Markup:
+    if companions is NOTHING:
+        return element("p", HIDDEN, class_="note")
+    key = case_key(row)
+    curves = case_curves(key, companions)
+    try:
+        explanation = read_explanation(companions.explanations[key]) if key in companions.explanations else None
+        broken = None
+    except ValueError as error:
+        explanation, broken = None, f"Its entry in explain.json is broken: {error}."
+    parts: list[object] = []
+    if explanation is None:
+        parts.append(element("p", broken or "There is no explanation of this case.", class_="note"))
+    else:
+        parts += _why(key, explanation, curves, companions)
+    parts.append(element("h3", "How it went"))
+    if curves is None:
+        parts.append(element("p", "There are no curves of this case.", class_="note"))
+    else:
+        parts.append(curve_figures(curves))
+    if explanation is not None:
+        parts += _maps(key, explanation, curves, companions)
+    percentiles = _percentiles(row, reference)
+    redeployment = redeployment_figure(explanation) if explanation else None
+    parts.append(element("div", redeployment, percentiles, class_="pair"))
+    return content(*parts)
+
+
+def _why(key: str, explanation: Explanation, curves: Curves | None, companions: Companions) -> list[object]:
+    curve = curves.par.get("ds_eplb") if curves else None
+    windows = costliest_windows(explanation, _baseline_map(key, explanation, companions), curve)
+    about = (
+        "The three stretches of one window with the highest mean PAR, the layers that cost most in each, and what "
+        "held the hottest device in a layer's worst iteration. DS-EPLB: its mean PAR in the same layer and time bins."
+    )
+    return [element("h3", "Why this score"), element("p", about, class_="muted"), windows]
+
+
+def _maps(key: str, explanation: Explanation, curves: Curves | None, companions: Companions) -> list[object]:
+    baseline = _baseline_map(key, explanation, companions)
+    maps = {"this policy": explanation.heat_map} | ({} if baseline is None else {"DS-EPLB": baseline})
+    last = curves.iterations if curves else int(explanation.starts[-1])
+    pictures = heat_maps(maps, last)
+    return [pictures, folded("Numbers of the heat map", _layers_table(key, explanation, baseline, companions))]
+
+
+def _baseline_map(key: str, explanation: Explanation, companions: Companions) -> np.ndarray | None:
+    found = companions.reference.get(f"{key}/ds_eplb/heat_map")
+    return found if found is not None and found.shape == explanation.heat_map.shape else None
+
+
+def _layers_table(key: str, explanation: Explanation, baseline: np.ndarray | None, companions: Companions) -> Markup:
+    heat, starts = explanation.heat_map, explanation.starts
+    layer_par = companions.series.get(f"{key}/layer_par")
+    if layer_par is None or layer_par.shape != heat.shape[:1]:
+        layer_par = heat.mean(axis=1)
+    theirs = companions.reference.get(f"{key}/ds_eplb/layer_par")
+    if theirs is None or theirs.shape != layer_par.shape:
+        theirs = None if baseline is None else baseline.mean(axis=1)
+    rows = []
+    for layer in np.argsort(-layer_par, kind="stable")[:LISTED_LAYERS]:
+        worst = int(heat[layer].argmax())
+        there = "-" if baseline is None else f"{baseline[layer, worst]:.3f}"
+        mean = "-" if theirs is None else f"{theirs[layer]:.3f}"
+        cells = (
+            f"layer {layer}",
+            f"{layer_par[layer]:.3f}",
+            mean,
+            f"from {starts[worst]}",
+            f"{heat[layer, worst]:.3f}",
+        )
+        rows.append((*cells, there))
+    headings = ("layer", "mean PAR", "DS-EPLB", "worst bin", "PAR there", "DS-EPLB there")
+    return table(f"The {len(rows)} layers with the highest mean PAR", headings, rows)
+
+
+def _percentiles(row: Row, reference: Row) -> Markup:
+    rows = []
+    for name, field in PERCENTILES.items():
+        values = (source.get(field) for source in (row, reference))
+        rows.append((name, *(f"{value:.4f}" if is_number(value) else "-" for value in values)))
+    rows.insert(0, ("mean", f"{row['mean_par']:.4f}", f"{reference['mean_par']:.4f}"))
+    return table("PAR of all layers and iterations", ("percentile", "this policy", "DS-EPLB"), rows)

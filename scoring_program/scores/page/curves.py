@@ -1,0 +1,101 @@
+"""Curves over the iterations of a case, thinned for the page, and the same numbers as a short table."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import numpy as np
+
+from ..companions import Companions
+from .markup import Markup, content, element, figure, folded, table
+
+# More points than pixels on most screens.
+POINTS = 400
+STRETCHES = 16
+LABELS = {"policy": "this policy", "ds_eplb": "DS-EPLB", "static": "static", "clairvoyant": "clairvoyant"}
+
+
+class Curves(NamedTuple):
+    """Curves of a case, each [iteration]: PAR (mean over layers) and entries changed, by who was measured."""
+
+    iterations: int
+    par: dict[str, np.ndarray]
+    transmit: dict[str, np.ndarray]
+
+
+def bin_size(iterations: int) -> int:
+    """Iterations per point, so that there are at most POINTS."""
+    return -(-iterations // POINTS)
+
+
+def bin_means(values: np.ndarray, size: int) -> np.ndarray:
+    """Means [bin] of `size` values each, the last bin of what is left."""
+    starts = np.arange(0, len(values), size)
+    return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
+
+
+def bin_totals(changes: np.ndarray, size: int) -> np.ndarray:
+    """Running totals [bin] as they stand at the end of each bin."""
+    ends = np.append(np.arange(size, len(changes), size), len(changes))
+    return np.cumsum(changes)[ends - 1]
+
+
+def case_curves(key: str, companions: Companions) -> Curves | None:
+    """The curves of a case, or None without the policy's own; of the others those that are as long."""
+    places = {"policy": (companions.series, key)}
+    places |= {name: (companions.reference, f"{key}/{name}") for name in ("ds_eplb", "static", "clairvoyant")}
+    found: dict[str, dict[str, np.ndarray]] = {"par": {}, "transmit": {}}
+    own = companions.series.get(f"{key}/par")
+    if own is None or own.ndim != 1:
+        return None
+    for kind, curves in found.items():
+        for name, (series, place) in places.items():
+            values = series.get(f"{place}/{kind}")
+            if values is not None and values.shape == own.shape:
+                curves[name] = values
+    return Curves(len(own), found["par"], found["transmit"])
+
+
+def curve_figures(curves: Curves) -> Markup:
+    """PAR and running transmit amount over the iterations, drawn by the page's script, and their numbers."""
+    size = bin_size(curves.iterations)
+    each = f"each point is the mean of {size} iterations" if size > 1 else "a point for each iteration"
+    end = f"a point every {size} iterations" if size > 1 else "a point for each iteration"
+    par = {name: bin_means(values, size).round(4).tolist() for name, values in curves.par.items()}
+    transmit = {name: bin_totals(values, size).astype(int).tolist() for name, values in curves.transmit.items()}
+    figures = [_figure("PAR over the iterations", f"mean over layers; {each}", par, curves.iterations, size)]
+    if transmit:
+        title, note = "Transmit amount so far", f"changed entries; {end}"
+        figures.append(_figure(title, note, transmit, curves.iterations, size))
+    return content(*figures, _numbers(curves))
+
+
+def _figure(title: str, note: str, points: dict[str, list[float]], iterations: int, size: int) -> Markup:
+    whole = all(isinstance(values[0], int) for values in points.values())
+    data = {"iterations": iterations, "size": size, "whole": whole, "labels": LABELS, "curves": points}
+    # Numbers and labels of this module only; no text of a participant's comes here.
+    block = Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
+    without = element("noscript", element("p", "A script draws this; its numbers are listed below.", class_="muted"))
+    return figure(
+        title,
+        note,
+        element("div", without, class_="plot", data_name=title),
+        element("script", block, type="application/json"),
+        kind="curves",
+    )
+
+
+def _numbers(curves: Curves) -> Markup:
+    size = -(-curves.iterations // STRETCHES)
+    headings, columns = ["iterations"], []
+    for name, values in curves.par.items():
+        headings.append(f"PAR, {LABELS[name]}")
+        columns.append([f"{value:.3f}" for value in bin_means(values, size)])
+    for name, values in curves.transmit.items():
+        headings.append(f"transmit, {LABELS[name]}")
+        columns.append([f"{value:.0f}" for value in bin_totals(values, size)])
+    starts = range(0, curves.iterations, size)
+    spans = [f"{start + 1} to {min(start + size, curves.iterations)}" for start in starts]
+    caption = "Mean PAR in a stretch of iterations, and transmit amount at its end"
+    return folded("Numbers of the curves", table(caption, headings, list(zip(spans, *columns, strict=True))))

@@ -1,0 +1,165 @@
+"""Why a case costs what it costs: what explain.json says of it, checked, and told beside DS-EPLB."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..comparison import is_number
+from .markup import Markup, content, element, figure, table
+
+LISTED = 3
+LARGEST_MAP, MOST_DEVICES = 1_000_000, 4096
+HEADINGS = ("layer", "mean PAR", "DS-EPLB", "worst iteration", "PAR then", "hottest device", "its experts")
+
+
+class Explanation(NamedTuple):
+    """What explain.json says of a case. starts: first iterations of the bins; heat_map: PAR [layer, bin]; windows and
+    redeployment: as they stand in the file, their numbers checked."""
+
+    starts: np.ndarray
+    heat_map: np.ndarray
+    windows: list[dict[str, Any]]
+    redeployment: dict[str, Any] | None
+
+
+def read_explanation(entry: Any) -> Explanation:
+    """Check a case's entry of explain.json. Raises ValueError when it has another form."""
+    entry = _mapping(entry)
+    starts, heat = np.array(entry.get("bin_starts")), np.array(entry.get("heat_map"))
+    if starts.dtype.kind != "i" or starts.ndim != 1 or not starts.size or (np.diff(starts) <= 0).any():
+        raise ValueError("bin_starts are no rising integers")
+    if heat.dtype.kind not in "if" or heat.ndim != 2 or heat.shape[1] != len(starts) or not heat.size:
+        raise ValueError("heat_map is no array of layers and bins")
+    if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
+        raise ValueError("heat_map is too large, or not finite")
+    windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
+    return Explanation(starts, heat.astype(np.float64), windows, _redeployment(entry.get("largest_redeployment")))
+
+
+def costliest_windows(explanation: Explanation, baseline: np.ndarray | None, curve: np.ndarray | None) -> Markup:
+    """The costliest windows, each with the layers, devices and experts that caused it.
+
+    baseline: DS-EPLB's PAR [layer, bin] in the same bins; curve: DS-EPLB's PAR [iteration].
+    """
+    parts = []
+    for window in explanation.windows:
+        first, last = window["first_iteration"], window["last_iteration"]
+        there = "" if curve is None or last > len(curve) else f" (DS-EPLB {curve[first - 1 : last].mean():.3f})"
+        caption = f"Iterations {first} to {last}: mean PAR {window['mean_par']:.3f}{there}"
+        rows = [
+            _layer_cells(layer, _in_bins(explanation.starts, baseline, window, layer)) for layer in window["layers"]
+        ]
+        parts.append(table(caption, HEADINGS, rows, "window stacked"))
+    return content(*parts)
+
+
+def redeployment_figure(explanation: Explanation) -> Markup:
+    """Device loads before and after the largest redeployment, as bars on one scale."""
+    told = explanation.redeployment
+    if told is None:
+        return element("p", "This policy never redeployed a layer, so every iteration ran on the initial deployment.")
+    loads = {"before": told["loads_before"], "after": told["loads_after"]}
+    high = max(1.0, *loads["before"], *loads["after"])
+    about = (
+        f"call {told['call']}, iterations {told['first_iteration']} to {told['last_iteration']}, {told['changed']} "
+        f"entries changed; shown: layer {told['layer']}, mean over a window; the dashed line, 1, is the mean device"
+    )
+    bars = (_bars(name, values, high) for name, values in loads.items())
+    return figure("Device loads around the largest redeployment", about, *bars, kind="loads")
+
+
+def _layer_cells(layer: dict[str, Any], baseline: float | None) -> tuple[object, ...]:
+    ratio = layer["device_load"] / layer["mean_load"] if layer["mean_load"] else 0.0
+    experts = [
+        f"{expert['expert']}: {expert['hotness']} tokens"
+        + (f" over {expert['replicas']} replicas" if expert["replicas"] > 1 else "")
+        for expert in layer["experts"]
+    ]
+    return (
+        f"layer {layer['layer']}",
+        f"{layer['mean_par']:.3f}",
+        "-" if baseline is None else f"{baseline:.3f}",
+        str(layer["iteration"]),
+        f"{layer['par']:.3f}",
+        f"device {layer['device']}, {ratio:.2f} times mean",
+        content(*(element("span", expert, class_="expert") for expert in experts)),
+    )
+
+
+def _in_bins(
+    starts: np.ndarray, baseline: np.ndarray | None, window: dict[str, Any], layer: dict[str, Any]
+) -> float | None:
+    """DS-EPLB's mean PAR in this layer over the bins that lie in the window, at least in part."""
+    if baseline is None or layer["layer"] >= len(baseline):
+        return None
+    first = max(int(np.searchsorted(starts, window["first_iteration"], side="right")) - 1, 0)
+    stop = int(np.searchsorted(starts, window["last_iteration"], side="right"))
+    return float(baseline[layer["layer"], first:stop].mean()) if first < stop else None
+
+
+def _bars(name: str, loads: list[float], high: float) -> Markup:
+    if not loads:
+        return element("p", f"{name}: there is no iteration to show", class_="muted")
+    width, height = len(loads), 100.0
+    tops = [height * (1 - load / high) for load in loads]
+    bars = "".join(f"M{device + 0.1:g} 100V{top:.1f}h.8V100z" for device, top in enumerate(tops))
+    hottest = int(np.argmax(loads))
+    said = f"{name}: from {min(loads):.2f} to {max(loads):.2f}, hottest device {hottest}"
+    mean = height * (1 - 1 / high)
+    svg = element(
+        "svg",
+        element("title", f"Device loads {said}"),
+        element("path", d=bars, class_="bars"),
+        element("path", d=f"M0 {mean:.1f}H{width}", class_="mean"),
+        viewBox=f"0 0 {width} 100",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=f"Device loads {said}",
+    )
+    return content(element("p", said, class_="muted"), svg)
+
+
+def _window(window: Any) -> dict[str, Any]:
+    window = _numbers(window, "mean_par", first_iteration=1, last_iteration=1)
+    if window["first_iteration"] > window["last_iteration"]:
+        raise ValueError("a window ends before it begins")
+    layers = []
+    for layer in _items(window.get("layers")):
+        layer = _numbers(layer, "mean_par", "par", "device_load", "mean_load", layer=0, iteration=1, device=0)
+        experts = [_numbers(expert, expert=0, hotness=0, replicas=0) for expert in _items(layer.get("experts"))]
+        layers.append(layer | {"experts": experts})
+    return window | {"layers": layers}
+
+
+def _redeployment(told: Any) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    told = _numbers(told, call=1, first_iteration=1, last_iteration=1, changed=0, layer=0)
+    for name in ("loads_before", "loads_after"):
+        loads = told.get(name)
+        if not isinstance(loads, list) or len(loads) > MOST_DEVICES or not all(is_number(load) for load in loads):
+            raise ValueError(f"{name} are no loads")
+    return told
+
+
+def _numbers(entry: Any, *fields: str, **integers: int) -> dict[str, Any]:
+    """An object with numbers, and with integers from so much on."""
+    entry = _mapping(entry)
+    right = all(is_number(entry.get(name)) for name in fields)
+    if not right or not all(is_number(entry.get(name), int, least) for name, least in integers.items()):
+        raise ValueError(f"one of {', '.join((*fields, *integers))} is no number")
+    return entry
+
+
+def _mapping(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError("there is no object where one is expected")
+    return entry
+
+
+def _items(entries: Any) -> list[Any]:
+    if not isinstance(entries, list):
+        raise ValueError("there is no list where one is expected")
+    return entries[:LISTED]

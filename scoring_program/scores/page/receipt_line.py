@@ -1,0 +1,36 @@
+"""What a result was made from, which is the same here and there, and apart from it what measured it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .markup import Markup, content, element
+
+# As the ingestion log has it, so that the two can be compared.
+RECEIPT = "kit {kit}, simulator {simulator_sha256}, policy {policy_sha256}, grid {grid} {grid_sha256}"
+LONGEST = 100
+
+
+def receipt_lines(results: dict[str, Any]) -> Markup:
+    """The receipt and the versions, as far as the results have them."""
+    receipt, versions = texts(results.get("receipt")), texts(results.get("versions"))
+    try:
+        told = RECEIPT.format_map(receipt)
+    except KeyError:
+        told = _listed(receipt)
+    return content(_line("Receipt: ", told), _line("Measured with: ", _listed(versions)))
+
+
+def texts(entries: Any) -> dict[str, str]:
+    """The entries that are short texts."""
+    if not isinstance(entries, dict):
+        return {}
+    return {name: text for name, text in entries.items() if isinstance(text, str) and len(text) <= LONGEST}
+
+
+def _listed(entries: dict[str, str]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in entries.items())
+
+
+def _line(name: str, told: str) -> Markup | None:
+    return element("p", element("span", name, class_="muted"), element("code", told)) if told else None

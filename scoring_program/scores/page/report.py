@@ -1,0 +1,114 @@
+"""The detailed-results page: one file, no remote asset, everything from a participant escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ..companions import Companions
+from ..comparison import Row
+from ..modeled_runtime import case_score
+from ..yardsticks import yardstick_score
+from .case_details import case_details
+from .cases_table import cases_table
+from .failures import failure_list
+from .markup import Markup, content, element, table
+from .receipt_line import receipt_lines
+
+FOLDER = Path(__file__).parent
+UPLOT = FOLDER / "vendor" / "uplot"
+TITLE = "Dynamic expert placement: detailed results"
+# Even a text that got past the escaping could run no script and fetch nothing.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+LADDER = {
+    "static": "static: nothing is ever moved",
+    "ds_eplb": "DS-EPLB, the baseline",
+    "policy": "this submission",
+    "clairvoyant": "clairvoyant DS-EPLB: knows what comes, moves for free",
+}
+
+
+def scored_page(
+    scores: dict[str, float], pairs: Sequence[tuple[Row, Row]], results: dict[str, Any], companions: Companions
+) -> str:
+    """The page of a submission that finished."""
+    case_scores = [case_score(row, reference) for row, reference in pairs]
+    weakest = case_scores.index(min(case_scores))
+    headline = f"composite_score {scores['composite_score']:.4f}"
+    explanation = (
+        "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
+        f"mean_par {scores['mean_par']:.4f} ({scores['par_vs_ds_eplb']:.4f} of DS-EPLB's), transmit_amount "
+        f"{scores['transmit_amount']} ({scores['transmit_vs_ds_eplb']:.4f} of DS-EPLB's)."
+    )
+    links = [f"#case-{number}" for number in range(1, len(pairs) + 1)]
+    details = [
+        case_details(row, reference, companions, number, number == weakest + 1)
+        for number, (row, reference) in enumerate(pairs, 1)
+    ]
+    body = content(
+        _ladder(scores["composite_score"], [reference for _, reference in pairs]),
+        cases_table(pairs, results.get("grid"), links),
+        element("h2", "Each case"),
+        element("p", "The case with the lowest score is open.", class_="muted"),
+        *(element("p", note, class_="note") for note in companions.notes),
+        *details,
+    )
+    return _page(headline, explanation, body, results, scripts=bool(companions.series))
+
+
+def failed_page(
+    status: str, message: str, pairs: Sequence[tuple[Row, Row]], failures: Sequence[Row], results: dict[str, Any]
+) -> str:
+    """The page of a submission without a score: what failed, and the message of each failing case.
+
+    It shows no curves: a submission that fails costs no attempt, and must not be a way to look at hidden traces.
+    """
+    body = content(
+        failure_list(failures) if failures else None,
+        cases_table(pairs, results.get("grid"), [None] * len(pairs)) if pairs else None,
+    )
+    return _page(f"No score: {status}", message, body, results, scripts=False)
+
+
+def _ladder(composite: float, references: Sequence[Row]) -> Markup:
+    """The score between those of the yardsticks, lowest first."""
+    scores = {"policy": composite, "ds_eplb": 100.0}
+    scores |= {name: yardstick_score(references, name) for name in ("static", "clairvoyant")}
+    known = {name: score for name, score in scores.items() if score is not None}
+    highest = max(known.values())
+    rows = []
+    for name in sorted(known, key=lambda name: known[name]):
+        width = f"width:{100 * known[name] / highest:.1f}%"
+        bar = element("div", element("div", class_=f"bar {name}", style=width), class_="track")
+        rows.append((LADDER[name], f"{known[name]:.2f}", bar))
+    return table("Composite scores", ("who", "score", "score as a bar"), rows, "ladder")
+
+
+def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any], scripts: bool) -> str:
+    styles = _read(FOLDER / "report.css") + (_read(UPLOT / "uPlot.min.css") if scripts else "")
+    script = _read(UPLOT / "uPlot.iife.min.js") + _read(FOLDER / "report.js") if scripts else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    allowed = f"; script-src 'sha256-{digest}'" if scripts else ""
+    return Template(_read(FOLDER / "report.html")).substitute(
+        title=content(TITLE),
+        policy=content(POLICY + allowed),
+        styles=styles,
+        headline=content(headline),
+        explanation=content(explanation),
+        body=body,
+        receipt=receipt_lines(results),
+        script=content(_licence(), Markup(f"<script>{script}</script>")) if scripts else "",
+    )
+
+
+def _licence() -> Markup:
+    """The licence of the plotting script, which goes wherever the script goes."""
+    return Markup(f"<!-- uPlot:\n{_read(UPLOT / 'LICENSE')}-->\n")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

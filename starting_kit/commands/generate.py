@@ -1,0 +1,168 @@
+"""`generate`: write generated traces and list them in their folder's manifest.yaml."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from placement.trace import trace_sha256
+from traces.generation.generator import generate
+from traces.generation.profile import FOLDER, Profile, read_profile
+from traces.manifest import MANIFEST, TraceError, read_manifest, write_manifest
+from traces.trace_file import write_trace
+
+from .argument_types import integer_from, plain_name
+
+LICENCE = "Apache-2.0"
+GENERATED = "generated:"
+SMALLEST_TRACE = 3  # window + 2, with the smallest window
+# The profiles of the traces that ship. Short, so that a clone stays small.
+SAMPLES = ("DS-R1/LmSys", "Qwen3/LmSys")
+FIRST_SEED = 1
+SAMPLE_DATASET = "generated"
+SAMPLE_ITERATIONS = 512
+
+
+class Recipe(NamedTuple):
+    """One trace to write."""
+
+    profile: Profile
+    dataset: str
+    iterations: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.profile.model}/{self.dataset}"
+
+    def origin(self) -> str:
+        """What a manifest says of it; the digits tell two states of a profile apart."""
+        parameters = json.dumps(asdict(self.profile.parameters), sort_keys=True).encode()
+        digits = hashlib.sha256(parameters).hexdigest()[:8]
+        made = f"profile {self.profile.name} (parameters {digits}), seed {self.seed}"
+        return f"{GENERATED} {made}, shared-topics model, kit.py generate; not a recording"
+
+
+def add_generate(commands: Any) -> None:
+    """Declare `generate` on the subparsers of the command line."""
+    parser = commands.add_parser(
+        "generate",
+        help="generate synthetic traces from profiles and a seed",
+        description="Generate synthetic traces and list them in the output folder's manifest.yaml.\n"
+        "Without --profile this writes the sample traces as they ship.",
+        epilog="examples:\n"
+        "  python starting_kit/kit.py generate --output sample_traces\n"
+        "  python starting_kit/kit.py generate --output traces --profile DS-R1/Mix Qwen3/LmSys --seed 7\n"
+        "  python starting_kit/kit.py generate --output traces --profile mine.yaml --dataset mine --iterations 2048",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shipped = ", ".join(sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.yaml")))
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
+    parser.add_argument("--profile", nargs="+", metavar="PROFILE", help=f"a profile's file, or one of {shipped}")
+    parser.add_argument("--dataset", type=plain_name, metavar="NAME", help="default: the profile's")
+    parser.add_argument(
+        "--iterations",
+        type=integer_from(SMALLEST_TRACE),
+        metavar="N",
+        help="length of the trace; a longer one begins with the shorter one "
+        f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=integer_from(0),
+        default=FIRST_SEED,
+        metavar="N",
+        help="of the first trace, each further one gets the next: traces of one seed have much in common, whatever "
+        "their profiles (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("npz", "npy"),
+        help="npz: compressed, int16 where the values allow it; npy: int32, for full traces "
+        "(default: npz for the sample traces, npy with --profile)",
+    )
+    parser.set_defaults(run=run_generate)
+
+
+def run_generate(options: argparse.Namespace) -> int:
+    """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each trace; returns 0.
+
+    Raises TraceError: before anything is written when a trace of that name exists that was not generated, later for
+    one that cannot be generated, or that would have other values than the same recipe gave.
+    """
+    manifest = read_manifest(options.output)
+    recipes = _recipes(options)
+    for recipe in recipes:
+        _refuse_to_replace(options.output, recipe, manifest)
+    suffix = options.format or ("npy" if options.profile else "npz")
+    for recipe in recipes:
+        profile = recipe.profile
+        try:
+            values = generate(profile.parameters, recipe.iterations, profile.layers, profile.experts, recipe.seed)
+        except ValueError as error:
+            raise TraceError(f"profile {profile.name}: {error}") from None
+        path = options.output / f"{recipe.name}.{suffix}"
+        entry = {
+            "file": f"{recipe.name}.{suffix}",
+            "shape": list(values.shape),
+            "sha256": trace_sha256(values),
+            "origin": recipe.origin(),
+            "licence": LICENCE,
+        }
+        _refuse_other_draws(recipe.name, entry, manifest)
+        write_trace(path, values)
+        # Of two files of one trace, only the one that the manifest describes may stay.
+        path.with_suffix(".npy" if suffix == "npz" else ".npz").unlink(missing_ok=True)
+        manifest["traces"][recipe.name] = entry
+        write_manifest(options.output, manifest)
+        print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+    return 0
+
+
+def find_profile(text: str) -> Profile:
+    """A profile from its file, or from the name of one that ships. Raises TraceError."""
+    shipped = FOLDER / f"{text}.yaml"
+    try:
+        return read_profile(shipped if shipped.is_file() else Path(text))
+    except ValueError as error:
+        raise TraceError(f"{error}; name a profile's file, or a shipped one such as DS-R1/LmSys") from None
+
+
+def _recipes(options: argparse.Namespace) -> list[Recipe]:
+    sample = not options.profile
+    dataset = options.dataset or (SAMPLE_DATASET if sample else None)
+    if dataset and not sample and len(options.profile) > 1:
+        raise TraceError("--dataset names one trace, so it goes with one --profile")
+    recipes = []
+    for number, text in enumerate(SAMPLES if sample else dict.fromkeys(options.profile)):
+        profile = find_profile(text)
+        iterations = options.iterations or (SAMPLE_ITERATIONS if sample else profile.iterations)
+        recipes.append(Recipe(profile, dataset or profile.dataset, iterations, options.seed + number))
+    return recipes
+
+
+def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, Any]) -> None:
+    """Keep a trace of the same origin and shape but other values: its reference would no longer fit."""
+    old = manifest["traces"].get(name, entry)
+    same_recipe = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
+    if same_recipe and old.get("sha256") != entry["sha256"]:
+        raise TraceError(
+            f"{name}: numpy {np.__version__} on this machine draws other values from this seed than made the trace "
+            "that is there, so nothing was written; use the numpy of pyproject.toml, or write to another folder"
+        )
+
+
+def _refuse_to_replace(folder: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
+    entry = manifest["traces"].get(recipe.name)
+    files = [folder / f"{recipe.name}.{suffix}" for suffix in ("npy", "npz", "sealed")]
+    present = next((path for path in files if path.exists()), None)
+    if entry is not None and not str(entry.get("origin")).startswith(GENERATED):
+        raise TraceError(f"{recipe.name} was not generated and is not replaced; choose another --dataset")
+    if entry is None and present:
+        raise TraceError(f"{present} is not in {MANIFEST} and may be a recording; move it away")

@@ -1,0 +1,105 @@
+"""A policy's folder, and which of its files make up the submission: pack packs them, other commands run them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from placement.errors import SubmissionRefused
+from placement.submission.files import refused
+from placement.submission.folder import find_policy
+
+from .options import UsageError
+from .places import KIT
+
+# What lies beside the template and is the kit's, not the policy's.
+KIT_FILES = ("tutorial.ipynb", "README.md", "commands", "kit.py", "lab", "planning", "policies", "traces")
+# What systems add by themselves, and bytecode, which no policy is loaded from: no policy misses it.
+ADDED = ("__pycache__", "__MACOSX", ".DS_Store", "Thumbs.db")
+ADDED_SUFFIX = ".pyc"
+
+
+def policy_folder(policy: str | Path) -> Path:
+    """The folder of a policy that was named by it or by its policy.py. Raises UsageError."""
+    path = Path(policy)
+    if not path.is_dir() and path.name != "policy.py":
+        raise UsageError(f"{path} is no folder and no policy.py. Next: name the folder that holds policy.py")
+    return path if path.is_dir() else path.parent
+
+
+def submission_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """A submission's files by their names in the zip, and the names of what is left out: hidden files, bytecode, zips.
+
+    folder: holds policy.py and was accepted by find_policy. Links count as what they lead to. Of the template's folder
+    the kit's own files are no part, and are not named either. Raises SubmissionRefused at a link into a folder that
+    holds it.
+    """
+    files: dict[str, Path] = {}
+    left_out: list[str] = []
+    pending = [(folder, "", (folder.resolve(),))]
+    while pending:
+        place, prefix, outer = pending.pop()
+        for path in sorted(place.iterdir()):
+            name = prefix + path.name
+            if folder.resolve() == KIT and name in KIT_FILES:
+                continue
+            if _is_added(path) or path.name.startswith(".") or path.suffix.lower() == ".zip":
+                left_out.append(name + "/" * path.is_dir())
+            elif not path.is_dir():
+                files[name] = path
+            elif path.resolve() in outer:
+                raise refused(
+                    "a link leads to a folder that holds it",
+                    got=f"{name} -> {os.readlink(path)}",
+                    expected="links that a zip can hold as files",
+                    next_step="remove the link",
+                )
+            else:
+                pending.append((path, f"{name}/", (*outer, path.resolve())))
+    return dict(sorted(files.items())), sorted(left_out)
+
+
+@contextmanager
+def staged(policy: str | Path) -> Iterator[Path]:
+    """A folder with what pack would pack and nothing else, so that what is run is what will be uploaded.
+
+    That is the policy's own folder, or a temporary copy where pack would leave out what a policy can see, or a folder
+    in it is a link, which a zip holds as files. A folder that would be refused is given as it is: the programs say why.
+    Raises UsageError.
+    """
+    folder = policy_folder(policy)
+    try:
+        found, _ = find_policy(folder)
+        files, left_out = submission_files(found)
+    except SubmissionRefused:
+        yield folder
+        return
+    if folder.resolve() != KIT and not any(map(_is_seen, left_out)) and not _has_linked_folder(found, files.values()):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="submission-") as temporary:
+        for name, path in files.items():
+            target = Path(temporary) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        yield Path(temporary)
+
+
+def _has_linked_folder(folder: Path, files: Iterable[Path]) -> bool:
+    """Whether a file lies in a link to a folder, somewhere below the folder."""
+    inner = {parent for path in files for parent in path.parents if parent != folder and parent.is_relative_to(folder)}
+    return any(map(Path.is_symlink, inner))
+
+
+def _is_seen(left_out: str) -> bool:
+    """Whether a policy could see and use a file or folder/ that pack leaves out."""
+    hidden_at_top = left_out.startswith(".") and left_out.endswith("/")
+    return not hidden_at_top and not _is_added(Path(left_out))
+
+
+def _is_added(path: Path) -> bool:
+    return path.name in ADDED or path.suffix == ADDED_SUFFIX

@@ -1,0 +1,79 @@
+"""`reference`: measure DS-EPLB on a grid's traces; every submission is scored against what this writes.
+
+Each trace that is finished is kept in the output's folder reference_parts until the reference is written, so that the
+same command goes on where an earlier one was interrupted, or failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from placement.errors import OrganizerError
+from placement.evaluation.grid_run import cores
+from placement.traces.files import manifest_beside
+from placement.traces.keys import read_key
+from traces.reference import build, write
+
+from . import options as shared
+from .places import REFERENCE
+from .selection import read_grid
+
+EXAMPLES = """
+reference  the reference that ships, of the sample grid
+reference --grid ingestion_program/grid_official.yaml --traces DIR --output DIR  another grid's
+"""
+PARTS = "reference_parts"
+
+
+def add_reference(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "reference", "measure DS-EPLB on a grid's traces, to score against", EXAMPLES)
+    shared.add_grid(parser)
+    shared.add_traces(parser)
+    parser.add_argument("--key", type=Path, help="opens sealed traces: 64 hexadecimal characters")
+    parser.add_argument("--output", type=Path, default=REFERENCE, metavar="FOLDER", help="default: reference_data")
+    parser.add_argument(
+        "--jobs", type=int, default=cores(), help="traces measured at the same time (default: all cores)"
+    )
+    parser.set_defaults(run=run_reference, interrupted=interrupted)
+
+
+def run_reference(options: argparse.Namespace) -> int:
+    """Write the reference, or say why there is none, and return the exit code. Raises UsageError."""
+    shared.check_least("--jobs", options.jobs, 1)
+    notes: list[str] = []
+    parts = options.output / PARTS
+    try:
+        grid = read_grid(options.grid)
+        manifest = manifest_beside(options.traces, notes)
+        key = read_key(options.key) if options.key else None
+        for note in notes:
+            show(f"note: {note}")
+        reference, curves = build(grid, options.traces, manifest, key, options.jobs, parts, show)
+        write(options.output, reference, curves)
+    except OrganizerError as error:
+        show(str(error))
+        if parts.is_dir():
+            show(how_to_go_on(parts))
+        return 2
+    shutil.rmtree(parts, ignore_errors=True)
+    show(f"wrote {len(reference['cases'])} cases to {options.output}")
+    return 0
+
+
+def interrupted(options: argparse.Namespace) -> str:
+    """What an interrupted command leaves."""
+    return f"reference: interrupted; {how_to_go_on(options.output / PARTS)}"
+
+
+def show(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+def how_to_go_on(parts: Path) -> str:
+    """What an unfinished run leaves."""
+    return f"the traces that were finished are kept in {parts}, and the same command goes on from there"

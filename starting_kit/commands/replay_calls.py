@@ -1,0 +1,166 @@
+"""`replay`: stand at one call of a case with what the policy saw there, to look at it or to call the policy again."""
+
+from __future__ import annotations
+
+import argparse
+import code
+import os
+import signal
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from placement.answer import Redeployment, check_answer
+from placement.deployment import changed_slots
+from placement.errors import PolicyError
+from placement.evaluation.interruption import temporary_folder
+from placement.grid import Case
+from placement.isolation.interface import Policy, load_policy
+from placement.submission.folder import find_policy
+
+from . import options as shared
+from .moment import Moment, moments
+from .places import GRID, TRACES, short
+from .policy_folder import staged
+from .selection import read_grid, select
+
+EXAMPLES = """
+replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
+replay my_policy --call 2 --again  call the policy again, in this process, with a plain traceback
+replay my_policy --call 2 --save call.npz  keep what it saw
+"""
+NAMES = "hotness, deployment, iteration, case, policy"
+PROMPT = f"""{{place}}: {NAMES}
+Call policy(hotness.copy(), deployment.copy(), iteration); it has answered the earlier calls. Ctrl-D ends this."""
+MOST_LAYERS = 10
+
+
+def add_replay(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "replay", "stand at one call of a case with what the policy saw", EXAMPLES)
+    shared.add_policy(parser)
+    shared.add_grid(parser)
+    shared.add_traces(parser)
+    parser.add_argument("--case", metavar="CASE", help="MODEL/DATASET:EP or 'MODEL/DATASET ep EP' (default: the first)")
+    parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
+    parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
+    parser.set_defaults(run=replay_command)
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """Go to the call, do there what was asked for, and return the exit code."""
+    case, here = _one_case(options.grid, options.case), Path.cwd()
+    if options.save:
+        _check_file(options.save)
+    with temporary_folder(), staged(options.policy) as submission:
+        try:
+            return _at_call(find_policy(submission)[0], case, options)
+        finally:
+            # Windows removes no folder that a process is in.
+            os.chdir(here)
+
+
+def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
+    seen = _moments(folder, case, options)
+    place, moment = f"{case.name}, call {options.call} (iteration {seen[-1].iteration})", seen[-1]
+    print(f"{place}: hotness {list(moment.hotness.shape)}, deployment {list(moment.deployment.shape)}", flush=True)
+    if options.save:
+        np.savez_compressed(
+            _npz(options.save), hotness=moment.hotness, deployment=moment.deployment, iteration=moment.iteration
+        )
+        print(f"saved: {short(_npz(options.save))}", flush=True)
+    if options.again or not options.save:
+        # What is wrong with the policy is shown as Python shows it.
+        try:
+            policy = _policy_at(folder, seen)
+            if options.again:
+                print(_told(policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration), moment, case))
+            else:
+                _prompt(place, moment, policy)
+        except PolicyError as error:
+            print(error.at(place))
+            return 1
+        except Exception:
+            traceback.print_exc()
+            print(f"{place}: the policy raised the exception above. Next: mend it and repeat this command", flush=True)
+            return 1
+    return 0
+
+
+def replay(
+    policy: str | Path, case: str, call: int = 1, grid: str | Path = GRID, traces: str | Path = TRACES
+) -> Moment:
+    """What a policy saw at a call: hotness, deployment, iteration and case, by running the case up to there.
+
+    case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
+    """
+    chosen = _one_case(Path(grid), case)
+    shared.check_least("call", call, 1)
+    with staged(policy) as submission:
+        return moments(find_policy(submission)[0], chosen, read_grid(Path(grid)), Path(traces), call)[-1]
+
+
+def _one_case(grid: Path, name: str | None) -> Case:
+    whole = read_grid(grid)
+    found = select(whole, [name]) if name else [whole.cases[0]]
+    if len(found) > 1:
+        names = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in found)
+        raise shared.UsageError(f"--case {name} is {len(found)} cases. Next: name one of {names}")
+    return found[0]
+
+
+def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Moment]:
+    shared.check_least("--call", options.call, 1)
+    return moments(folder, case, read_grid(options.grid), options.traces, options.call)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir() or _npz(path).is_dir():
+        raise shared.UsageError(f"--save {path} is a folder. Next: name a file")
+    if not path.parent.is_dir():
+        raise shared.UsageError(f"--save {path}: there is no folder {path.parent}. Next: make it, or name another")
+
+
+def _npz(path: Path) -> Path:
+    """The path that numpy writes to."""
+    return path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
+
+
+def _policy_at(folder: Path, seen: list[Moment]) -> Policy:
+    """The policy in this process, after it has answered all calls but the last."""
+    folder = folder.resolve()
+    # As in a process of its own: its data files are found from there.
+    os.chdir(folder)
+    _, policy = load_policy(folder, seen[0].case)
+    for number, moment in enumerate(seen[:-1], 1):
+        answer = policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration)
+        if not _same(answer, moment.answer):
+            print(f"note: the policy's answer at call {number} is another one here than in its own process")
+    return policy
+
+
+def _same(one: Redeployment | None, other: Redeployment | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(np.array_equal(mine, yours) for mine, yours in zip(one, other, strict=True))
+
+
+def _told(answer: Redeployment | None, moment: Moment, case: Case) -> str:
+    """A valid answer in words. Raises PolicyError for another."""
+    if answer is None or not len(answer[0]):
+        return "answer: keep the deployment"
+    check_answer(*answer, case)
+    layers, table = answer
+    changed = changed_slots(moment.deployment[layers], table[layers])
+    named = ", ".join(map(str, layers[:MOST_LAYERS].tolist())) + ", ..." * (len(layers) > MOST_LAYERS)
+    return f"answer: redeploy {len(layers)} of {case.layers} layers ({named}), {changed} slots change"
+
+
+def _prompt(place: str, moment: Moment, policy: Policy) -> None:
+    # At a prompt an interrupt ends what was typed, not the prompt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    variables = {name: getattr(moment, name) for name in ("hotness", "deployment", "iteration", "case")}
+    code.interact(PROMPT.format(place=place), local=variables | {"policy": policy, "np": np}, exitmsg="")

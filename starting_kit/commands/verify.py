@@ -1,0 +1,67 @@
+"""`verify`: compare the traces of a folder with their manifest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from placement.errors import OrganizerError
+from placement.traces.files import SUFFIXES, find_trace, open_trace
+from placement.traces.keys import read_key
+from traces.folder import no_trace, parts_of, traces_in
+from traces.manifest import read_manifest
+from traces.trace_file import file_sha256
+
+
+def add_verify(commands: Any) -> None:
+    """Declare `verify` on the subparsers of the command line."""
+    parser = commands.add_parser(
+        "verify",
+        help="compare traces with their manifest",
+        description="Open every trace, plain or sealed, as a run does, and compare it with manifest.yaml.\n"
+        "Exit code 0: all are right; 1: one is not. Without the key only a sealed file's own hash is compared.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--traces", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
+    parser.set_defaults(run=run_verify)
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Print a line per trace; returns 1 when one is wrong. Raises OrganizerError, TraceError and OSError."""
+    key = read_key(options.key) if options.key else None
+    manifest = read_manifest(options.traces)
+    names = list(dict.fromkeys([*manifest["traces"], *traces_in(options.traces, SUFFIXES)]))
+    if not names:
+        raise no_trace(options.traces)
+    wrong = 0
+    for name in names:
+        try:
+            print(f"ok     {name}: {_verify(options.traces, name, manifest, key)}", flush=True)
+        except OrganizerError as error:
+            wrong += 1
+            print(f"wrong  {error}", flush=True)
+    return int(wrong > 0)
+
+
+def _verify(folder: Path, name: str, manifest: Mapping[str, Any], key: bytes | None) -> str:
+    """What was compared. Raises OrganizerError for a trace that is not the manifest's, and OSError."""
+    model, dataset = parts_of(name)
+    path = find_trace(folder, model, dataset)
+    sealed = path.suffix == ".sealed"
+    if sealed:
+        expected, got = manifest["traces"].get(name, {}).get("sealed_sha256"), file_sha256(path)
+        if got != expected:
+            raise OrganizerError(
+                "the sealed file's sha256 is not the manifest's",
+                got=got,
+                expected=str(expected),
+                next_step="copy the file and its manifest.yaml again",
+                where=f"trace {name}",
+            )
+    if sealed and key is None:
+        return f"{path.name}, sealed file's hash only, because no key was given"
+    trace = open_trace(folder, model, dataset, manifest, key)
+    return f"{path.name}, [{trace.iterations}, {trace.layers}, {trace.experts}]" + ", opened with the key" * sealed

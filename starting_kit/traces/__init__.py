@@ -1,0 +1,1 @@
+"""Traces: made, converted, described, listed in a manifest, and the references measured on them."""

@@ -1,0 +1,76 @@
+"""How far generated traces are from the published figures, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from placement.trace import Trace
+
+from ..generation.generator import generate
+from ..generation.profile import Profile
+from .published import Cell
+from .sweep import Measured, sweep
+
+
+class Comparison(NamedTuple):
+    """One cell, and what was measured on generated traces of full size, averaged over seeds."""
+
+    cell: Cell
+    measured: Measured
+
+    @property
+    def par_error(self) -> float:
+        """Relative error of mean PAR."""
+        return self.measured.mean_par / self.cell.mean_par - 1
+
+    @property
+    def transmit_error(self) -> float:
+        """Relative error of the transmit amount, 0 for the static deployment."""
+        return self.measured.transmit_amount / self.cell.transmit_amount - 1 if self.cell.transmit_amount else 0.0
+
+
+def measure_cells(profile: Profile, cells: Sequence[Cell], seed: int) -> list[Measured]:
+    """Measure every cell on one generated trace of full size, all layers."""
+    shape = profile.iterations, profile.layers, profile.experts
+    found = sweep(Trace(generate(profile.parameters, *shape, seed), profile.name), profile.layers, list(cells))
+    return [found[cell] for cell in cells]
+
+
+def compare(cells: Sequence[Cell], by_seed: Sequence[Sequence[Measured]]) -> list[Comparison]:
+    """Average what was measured on several seeds, cell by cell."""
+    means = np.mean(np.array(by_seed, dtype=float), axis=0)
+    return [Comparison(cell, Measured(*map(float, mean))) for cell, mean in zip(cells, means, strict=True)]
+
+
+def summary(comparisons: Sequence[Comparison]) -> dict[str, float]:
+    """Root mean square and largest error of mean PAR, and the largest of transmit, as parts of one."""
+    par = np.array([one.par_error for one in comparisons])
+    transmit = np.array([one.transmit_error for one in comparisons])
+    return {
+        "par_rms": float(np.sqrt(np.mean(par**2))),
+        "par_largest": float(np.abs(par).max()),
+        "transmit_largest": float(np.abs(transmit).max()),
+    }
+
+
+def cell_table(comparisons: Sequence[Comparison]) -> str:
+    """A Markdown table: published and generated figures of every cell, with their errors in per cent."""
+    lines = [
+        "| ep | window | PAR published | generated | error % | after the first redeployment | transmit published "
+        "| generated | error % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for cell, measured in comparisons:
+        one = Comparison(cell, measured)
+        if cell.window:
+            later = f"{measured.later_par:.3f}"
+            moved = f"{cell.transmit_amount} | {measured.transmit_amount:.0f} | {100 * one.transmit_error:+.1f}"
+        else:
+            later, moved = "", "0 | 0 | "
+        window = cell.window or "static"
+        par = f"{cell.mean_par:.4f} | {measured.mean_par:.4f} | {100 * one.par_error:+.1f}"
+        lines.append(f"| {cell.ep} | {window} | {par} | {later} | {moved} |")
+    return "\n".join(lines)

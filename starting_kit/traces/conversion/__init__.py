@@ -1,0 +1,1 @@
+"""Dumps of serving engines, read into hotness [iteration, layer, expert]."""

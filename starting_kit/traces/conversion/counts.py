@@ -1,0 +1,115 @@
+"""Counts of tokens: checked whatever they are stored as, and written as int32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from placement.errors import OrganizerError
+from placement.trace import LARGEST_HOTNESS
+
+AXES = ("iteration", "layer", "expert")
+# Iterations checked at a time.
+BLOCK = 64
+
+
+def as_array(value: Any, what: str, where: str, axes: Sequence[str] = AXES) -> np.ndarray:
+    """value, an array or nested lists, as an array with these axes, none of length 0.
+
+    what: what the value is called in the file; where: the file, and the place in it. Raises OrganizerError.
+    """
+    array = rectangular(value, what, where, axes)
+    if array.ndim != len(axes) or 0 in array.shape:
+        raise _wrong_form(what, f"shape {list(array.shape)}", axes, where)
+    return array
+
+
+def rectangular(value: Any, what: str, where: str, axes: Sequence[str]) -> np.ndarray:
+    """value, an array or nested lists, as an array of any shape; axes: those it should have, for the error.
+
+    Raises OrganizerError for lists of different lengths and for objects.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = None
+    if array is None or array.dtype.kind == "O":
+        raise _wrong_form(what, "lists of different lengths, or values that are no numbers", axes, where)
+    return array
+
+
+def as_counts(
+    values: np.ndarray,
+    where: str,
+    axes: Sequence[str] = AXES,
+    numbers: np.ndarray | None = None,
+    floats: bool = False,
+) -> np.ndarray:
+    """The same values as integers in 0 .. 2^31 - 1.
+
+    axes: a name for each axis; numbers: what the indices of the first axis are called in the file, when not 0, 1, ...
+    floats: take floats that are whole, too, which become int64. Raises OrganizerError for anything else, with the
+    first wrong value.
+    """
+    if values.dtype.kind not in ("iuf" if floats else "iu"):
+        raise OrganizerError(
+            "the counts are not integers",
+            got=f"dtype {values.dtype}",
+            expected="an integer dtype, or floats that are all whole" if floats else "an integer dtype",
+            next_step="export the counts of tokens, not what was derived from them",
+            where=where,
+        )
+    wrong = ~((values >= 0) & (values <= LARGEST_HOTNESS))  # so that NaN is wrong too
+    if wrong.any():
+        raise _wrong_count("is out of range", wrong, values, where, axes, numbers)
+    if values.dtype.kind != "f":
+        return values
+    wrong = values != np.floor(values)
+    if wrong.any():
+        raise _wrong_count("is not whole", wrong, values, where, axes, numbers)
+    return values.astype(np.int64)
+
+
+def write_counts(
+    values: np.ndarray,
+    order: np.ndarray,
+    out: np.ndarray,
+    where: str,
+    axes: Sequence[str] = AXES,
+    floats: bool = False,
+) -> None:
+    """Check values[order] and write them into `out`, int32, a block at a time, so that no third copy is held.
+
+    order: indices on the first axis. Raises OrganizerError as as_counts does.
+    """
+    for first in range(0, len(order), BLOCK):
+        part = order[first : first + BLOCK]
+        out[first : first + BLOCK] = as_counts(values[part], where, axes, part, floats)
+
+
+def _wrong_count(
+    what: str, wrong: np.ndarray, values: np.ndarray, where: str, axes: Sequence[str], numbers: np.ndarray | None
+) -> OrganizerError:
+    """The error for the first of the wrong values, a mask of their shape."""
+    index = tuple(np.argwhere(wrong)[0])
+    shown = [index[0] if numbers is None else numbers[index[0]], *index[1:]]
+    place = ", ".join(f"{axis} {number}" for axis, number in zip(axes, shown, strict=True))
+    return OrganizerError(
+        f"a count {what}",
+        got=f"{values[index]} at {place} (from 0)",
+        expected=f"a whole number in 0 .. {LARGEST_HOTNESS}",
+        next_step="record again, or export the counts of tokens as they were counted",
+        where=where,
+    )
+
+
+def _wrong_form(what: str, got: str, axes: Sequence[str], where: str) -> OrganizerError:
+    return OrganizerError(
+        f"{what} has the wrong form",
+        got=got,
+        expected=f"numbers [{', '.join(axes)}]",
+        next_step="compare the file with the form in traces/conversion/README.md",
+        where=where,
+    )

@@ -1,0 +1,96 @@
+"""Dump files: .pt, .npz, .npy and .json, all read into a mapping of arrays, numbers and lists."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from placement.errors import OrganizerError
+
+from .file_errors import pickled, unreadable
+from .torch_files import read_torch
+
+
+def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
+    """What a dump file holds by its keys; tensors and nested lists of numbers as arrays.
+
+    allow_pickle: also read files with pickled objects, which can run code. Raises OrganizerError.
+    """
+    if path.suffix == ".json":
+        content = _read_json(path)
+    elif path.suffix == ".pt":
+        content = read_torch(path, allow_pickle)
+    else:
+        content = read_arrays(path, allow_pickle)
+    if not isinstance(content, dict):
+        got = f"a {type(content).__name__}"
+        raise OrganizerError(
+            "the dump has no keys",
+            got,
+            "a mapping",
+            "see traces/conversion/README.md for the keys",
+            path.name,
+        )
+    return content
+
+
+def read_arrays(path: Path, allow_pickle: bool) -> dict[str, Any]:
+    """The arrays of an .npz by their names; the one of an .npy by the file's stem. Raises OrganizerError.
+
+    A 0-d object array is replaced by the object in it.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=allow_pickle)
+        if isinstance(loaded, np.ndarray):
+            return {path.stem: _opened(loaded)}
+        with loaded as archive:
+            return {key: _opened(archive[key]) for key in archive.files}
+    except Exception as error:
+        # numpy and zipfile raise nearly anything on a damaged file.
+        if "allow_pickle=False" in str(error) and "Object arrays" in str(error):
+            raise pickled(path) from error
+        raise unreadable(path, error) from error
+
+
+def key_of(dump: dict[str, Any], key: str, where: str) -> Any:
+    """A value that must be there. Raises OrganizerError with the keys that are."""
+    if key not in dump:
+        got = ", ".join(sorted(map(str, dump))) or "none"
+        expected = f"the key {key}"
+        raise OrganizerError("a key is missing", got, expected, "choose another --from, or export again", where)
+    return dump[key]
+
+
+def _opened(array: np.ndarray) -> Any:
+    return array.item() if array.dtype.kind == "O" and array.ndim == 0 else array
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file, object_hook=_with_arrays)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, error) from error
+
+
+def _with_arrays(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Lists of numbers as arrays, as soon as their object is parsed: as lists a whole trace takes ten times more."""
+    return {key: _compact(value) for key, value in mapping.items()}
+
+
+def _compact(value: Any) -> Any:
+    leaf = value
+    while isinstance(leaf, list) and leaf:
+        leaf = leaf[0]
+    if not isinstance(value, list) or not isinstance(leaf, (int, float)):
+        return value
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError):
+        return value  # refused later, where the place is known
+    if array.dtype == np.int64 and array.size and array.min() >= -(2**31) and array.max() < 2**31:
+        return array.astype(np.int32)
+    return array if array.dtype.kind in "biuf" else value

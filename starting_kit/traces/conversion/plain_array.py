@@ -1,0 +1,63 @@
+"""Arrays: hotness as integers, or whole floats, with its three axes in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from placement.errors import OrganizerError
+
+from .counts import AXES, as_array, write_counts
+from .file_errors import pickled, unreadable
+from .inputs import one_file
+from .layers import dense_layers, without_dense
+from .recording import Recording, counted, ranges
+
+KEY = "hotness"
+
+
+def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool) -> Recording:
+    """The one array of an .npy or .npz file, its axes put in the order [iteration, layer, expert].
+
+    axes: the file's order; drop_dense: leave out layers that never have a token. Raises OrganizerError.
+    """
+    path = one_file(paths, (".npy", ".npz"))
+    stored = as_array(_load(path), "the array", path.name, axes)
+    stored = stored.transpose([axes.index(axis) for axis in AXES])
+    hotness = np.empty(stored.shape, np.int32)
+    write_counts(stored, np.arange(len(stored)), hotness, path.name, floats=True)
+    notes = []
+    if stored.dtype.kind == "f":
+        notes.append(f"{stored.dtype} values, all whole, written as integers")
+    if drop_dense:
+        hotness, dropped = without_dense(hotness)
+        notes += dropped or ["--drop-dense: every layer has tokens, none left out"]
+    elif (dense := dense_layers(hotness)).any():
+        layers = ranges(np.flatnonzero(dense).tolist())
+        notes.append(f"layers {layers} never have a token and are kept; --drop-dense leaves them out")
+    return Recording(hotness, f"array [{', '.join(axes)}], {counted(1, 'file')}", notes)
+
+
+def _load(path: Path) -> np.ndarray:
+    """The array, an .npy mapped, not read. Raises OrganizerError."""
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as archive:
+            names = archive.files
+            if len(names) == 1 or KEY in names:
+                return archive[KEY if KEY in names else names[0]]
+    except Exception as error:
+        # numpy and zipfile raise nearly anything on a damaged file.
+        objects = "Object arrays" in str(error) or "Python objects" in str(error)
+        raise (pickled(path, may_be_allowed=False) if objects else unreadable(path, error)) from error
+    raise OrganizerError(
+        "the file does not tell which array is the hotness",
+        got=f"{len(names)} arrays: {', '.join(names)}" if names else "no array",
+        expected=f"one array, or one called {KEY}",
+        next_step="export that array alone",
+        where=path.name,
+    )

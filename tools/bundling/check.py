@@ -1,0 +1,47 @@
+"""Holds a built bundle against what the platform refuses, and what it accepts and does wrong in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from bundling import rules_competition, rules_leaderboard, rules_phases, rules_programs, rules_secrets
+from bundling.parts import Files
+from bundling.reader import Bundle, Fault
+from bundling.rules_archive import archive_faults
+from bundling.rules_form import form_faults, read_competition
+from commands.archive import unpack
+
+Rule = Callable[[Bundle], Iterator[Fault]]
+INDEPENDENT: tuple[Rule, ...] = rules_competition.RULES
+# Which part belongs to which phase: the rules of WHOLE rely on it.
+STRUCTURE: tuple[Rule, ...] = (*rules_phases.STRUCTURE, rules_programs.roots)
+WHOLE: tuple[Rule, ...] = (
+    *rules_phases.RULES,
+    *rules_leaderboard.RULES,
+    *rules_programs.RULES,
+    *rules_secrets.RULES,
+)
+
+
+def check(data: bytes, name: str) -> list[Fault]:
+    """The faults of a bundle of that file name; where its zips or its structure have some, not yet those behind."""
+    if faults := archive_faults(name, data):
+        return faults
+    files = unpack(data)
+    competition = read_competition(files)
+    return [competition] if isinstance(competition, Fault) else faults_of(files, competition)
+
+
+def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:
+    """The faults of the files of a bundle and the content of its competition.yaml."""
+    if faults := list(form_faults(competition)):
+        return faults
+    bundle = Bundle(files, competition)
+    structure = found(STRUCTURE, bundle)
+    return found(INDEPENDENT, bundle) + (structure or found(WHOLE, bundle))
+
+
+def found(rules: Iterable[Rule], bundle: Bundle) -> list[Fault]:
+    """The faults that rules find."""
+    return [fault for rule in rules for fault in rule(bundle)]

@@ -1,0 +1,128 @@
+"""Organizers' command for hidden traces: writes a sealed copy of each, and their manifest.
+
+    python tools/seal.py --traces hidden --output sealed --key keys/trace.key
+    python tools/seal.py --traces hidden --output sealed --key keys/trace.key --rename DS-R1/LmSys=DS-R1/trace-01
+
+Seals every trace that the folder's manifest.yaml lists, or every .npy and .npz where there is none, and lists them in
+the output folder's manifest.yaml. Exit code 0: sealed. 2: that cannot be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
+
+from placement.errors import OrganizerError
+from placement.traces.files import SUFFIXES, find_trace
+from placement.traces.keys import read_key
+from sealing import seal_trace
+from traces.folder import NAME, no_trace, parts_of, traces_in
+from traces.manifest import MANIFEST, TraceError, read_manifest, write_manifest
+from traces.plain_trace import PlainTrace
+from traces.trace_file import file_sha256
+
+PLAIN = SUFFIXES[:2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        return seal(parse(arguments))
+    except (TraceError, OrganizerError, OSError) as error:
+        print(f"seal.py: error: {error}", file=sys.stderr)
+        return 2
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(
+        prog="seal.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--traces", required=True, type=Path, metavar="FOLDER", help="folder of the plain traces")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="another folder")
+    parser.add_argument("--key", required=True, type=Path, metavar="FILE", help="64 hexadecimal characters")
+    parser.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="give a trace a neutral name; its origin and licence, which may tell it, are left out; repeatable",
+    )
+    return parser.parse_args(arguments)
+
+
+def seal(options: argparse.Namespace) -> int:
+    """Write `<output>/<model>/<dataset>.sealed` and its manifest entry for every trace; returns exit code 0.
+
+    Raises OrganizerError, TraceError and OSError; before anything is written, when an output folder holds a plain
+    file of a trace's name.
+    """
+    key = read_key(options.key)
+    given, manifest = read_manifest(options.traces)["traces"], read_manifest(options.output)
+    names = list(given) if (options.traces / MANIFEST).exists() else traces_in(options.traces, PLAIN)
+    if not names:
+        raise no_trace(options.traces)
+    sources = {name: _plain(options.traces, name) for name in names}
+    new_names = _new_names(options.rename, names)
+    for name in new_names.values():
+        _refuse_plain_beside(options.output, name)
+    for old, source in sources.items():
+        entry, name = given.get(old, {}), new_names[old]
+        path = options.output / f"{name}.sealed"
+        header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"))
+        kept = ("origin", "licence") if name == old else ()
+        manifest["traces"][name] = {
+            "file": f"{name}.sealed",
+            "shape": list(header.shape),
+            "sha256": sha256,
+            "sealed_sha256": file_sha256(path),
+        } | {field: entry[field] for field in kept if field in entry}
+        write_manifest(options.output, manifest)
+        print(f"{path}: sealed, {list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB")
+    return 0
+
+
+def _plain(folder: Path, name: str) -> PlainTrace:
+    path = find_trace(folder, *parts_of(name))
+    if path.suffix not in PLAIN:
+        raise OrganizerError(
+            "the trace is sealed already", path.name, "a .npy or .npz file", "copy it as it is", f"trace {name}"
+        )
+    return PlainTrace(path, f"trace {name}")
+
+
+def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """New name by old name. Raises OrganizerError for a rename of no trace, to no name, or to a name in use."""
+    found = {name: name for name in names}
+    for text in renames:
+        old, _, new = text.partition("=")
+        if old not in found or not NAME.fullmatch(new):
+            expected = f"OLD=NEW with OLD one of {', '.join(names)} and NEW <model>/<dataset>"
+            raise OrganizerError("a trace cannot be renamed", repr(text), expected, "correct --rename", "seal")
+        found[old] = new
+    if len(set(found.values())) < len(found):
+        got = ", ".join(found.values())
+        raise OrganizerError("two traces would have one name", got, "a name for each", "correct --rename", "seal")
+    return found
+
+
+def _refuse_plain_beside(folder: Path, name: str) -> None:
+    """Raise OrganizerError where the plain trace would lie beside the sealed one, and be read in its place."""
+    present = next((path for suffix in PLAIN if (path := folder / f"{name}{suffix}").exists()), None)
+    if present:
+        raise OrganizerError(
+            "a plain trace lies where its sealed file would",
+            got=str(present),
+            expected="an --output folder without plain traces",
+            next_step="choose another --output, or move the plain file away",
+            where=f"trace {name}",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

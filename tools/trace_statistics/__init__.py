@@ -1,1 +1,0 @@
-"""What `tools/traces.py statistics` is made of: functions of hotness arrays, and the page and tables that show them."""
