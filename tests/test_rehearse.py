@@ -626,9 +626,8 @@ def test_scores_that_the_platform_would_not_keep_are_refused(tmp_path: Path, con
 # Does what Docker does with these options, with the stand-in.
 DOCKER = """#!PYTHON
 import sys
-sys.path.insert(0, TOOLS)
 from pathlib import Path
-import container
+from rehearsal import container
 words = sys.argv[1:]
 if words[0] != "run":
     sys.exit(words not in (["info"], ["image", "inspect", IMAGE]))
@@ -649,13 +648,14 @@ def test_docker_is_preferred_where_it_has_the_image(
     tiny: World, honest: Rehearsed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = "codalab/codalab-legacy:py312"
-    names = {"TOOLS": str(ROOT / "tools"), "IMAGE": image, "PYTHON": sys.executable}
+    names = {"IMAGE": image, "PYTHON": sys.executable}
     text = DOCKER.replace("#!PYTHON", f"#!{sys.executable}")
     for name, value in names.items():
         text = text.replace(name, repr(value))
     (tmp_path / "docker").write_text(text)
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tools"))
     done = tiny.rehearse(tiny.folder / "honest", "--phase", "development")
     assert done.code == 0, done.text
     assert f"engine: docker, image {image}\n" in done.text
