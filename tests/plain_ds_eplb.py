@@ -36,8 +36,10 @@ def share(weights: list[np.float32], counts: list[int], expert: int) -> np.float
 def pack(replicas: list[int], shares: list[np.float32], devices: int) -> list[list[int]]:
     """Put replicas on devices, heaviest first, each on the lightest device with a free slot.
 
-    replicas: [E + R] expert ids; shares: [E + R]. Returns [D][S].
+    replicas: [E + R] expert ids; shares: [E + R]. As many replicas as devices are not sorted. Returns [D][S].
     """
+    if len(replicas) == devices:
+        return [[expert] for expert in replicas]
     slots = len(replicas) // devices
     rows: list[list[int]] = [[] for _ in range(devices)]
     loads = [np.float32(0)] * devices

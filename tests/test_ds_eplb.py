@@ -7,6 +7,8 @@ from placement.ds_eplb import ds_eplb, pack, replicate
 from plain_ds_eplb import plain_ds_eplb
 
 SIZES = [(1, 4, 2, 2), (3, 8, 4, 4), (2, 12, 3, 3), (2, 6, 6, 6), (2, 5, 1, 1), (4, 16, 8, 8), (2, 16, 4, 8)]
+# One slot per device; no redundant experts; more devices than experts; one device; one expert.
+SIZES += [(2, 8, 8, 0), (2, 6, 8, 2), (2, 8, 4, 0), (3, 4, 6, 8), (2, 5, 7, 16), (2, 5, 1, 0), (2, 1, 3, 5)]
 
 
 def draw(kind, rng, layers, experts):
@@ -66,6 +68,12 @@ def test_of_equal_experts_the_first_ones_get_the_replicas_and_devices_fill_in_tu
 def test_a_full_device_gets_nothing_however_light_it_is():
     # Without weight every device stays the lightest: the first one fills up, then the second.
     assert ds_eplb(np.zeros((1, 4), np.int64), 2, 2).tolist() == [[[0, 1, 2], [3, 0, 0]]]
+
+
+def test_devices_of_one_slot_take_the_replicas_in_their_order():
+    assert ds_eplb([[1, 5, 3, 2]], 4, 0).tolist() == [[[0], [1], [2], [3]]]
+    # The added replicas, of 1 and then of 2 (3 before 5/2), come last.
+    assert ds_eplb([[1, 5, 3, 2]], 6, 2).tolist() == [[[0], [1], [2], [3], [1], [2]]]
 
 
 def test_layers_are_planned_independently():

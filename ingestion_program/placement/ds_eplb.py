@@ -55,10 +55,13 @@ def replicate(weights: np.ndarray, redundant: int) -> tuple[np.ndarray, np.ndarr
 def pack(replica_expert: np.ndarray, replica_weight: np.ndarray, devices: int) -> np.ndarray:
     """Put replicas, heaviest first, each on the first lightest device that has a free slot.
 
-    Both arrays [layer, replica]; loads are accumulated in float32. Returns int64 [layer, device, slot].
+    Both arrays [layer, replica]; loads are accumulated in float32. Devices of one slot take the replicas in their
+    order, whatever their weights. Returns int64 [layer, device, slot].
     """
     layers, replicas = replica_expert.shape
     slots = replicas // devices
+    if slots == 1:
+        return replica_expert.astype(np.int64).reshape(layers, devices, 1)
     order = np.argsort(-replica_weight, axis=1, kind="stable")
     expert_of = np.take_along_axis(replica_expert, order, axis=1).T.copy()
     weight_of = np.take_along_axis(replica_weight, order, axis=1).T.copy()
