@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
-from placement.ds_eplb import ds_eplb, pack, replicate
+from placement.ds_eplb import ds_eplb, experts_of_nodes, pack, replicate
 from plain_ds_eplb import plain_ds_eplb
 
 SIZES = [(1, 4, 2, 2), (3, 8, 4, 4), (2, 12, 3, 3), (2, 6, 6, 6), (2, 5, 1, 1), (4, 16, 8, 8), (2, 16, 4, 8)]
 # One slot per device; no redundant experts; more devices than experts; one device; one expert.
 SIZES += [(2, 8, 8, 0), (2, 6, 8, 2), (2, 8, 4, 0), (3, 4, 6, 8), (2, 5, 7, 16), (2, 5, 1, 0), (2, 1, 3, 5)]
+
+# The same, and groups and nodes: one of either, both alike, several groups on a node, one device or slot on a node.
+HIERARCHIES = [(2, 8, 4, 4, 4, 2), (2, 8, 4, 4, 4, 4), (2, 8, 4, 4, 8, 4), (2, 12, 6, 6, 6, 3), (2, 12, 6, 0, 6, 2)]
+HIERARCHIES += [(2, 12, 4, 4, 3, 1), (2, 12, 16, 4, 4, 4), (2, 4, 8, 12, 4, 2), (3, 8, 4, 8, 2, 2), (2, 6, 6, 0, 6, 6)]
+KINDS = ["small", "equal", "zero", "one hot", "multiples", "large"]
 
 
 def draw(kind, rng, layers, experts):
@@ -27,17 +32,17 @@ def draw(kind, rng, layers, experts):
     return 2**31 * 1024 - rng.integers(0, 2**20, shape)
 
 
-@pytest.mark.parametrize("kind", ["small", "equal", "zero", "one hot", "multiples", "large"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(*size, 1, 1) for size in SIZES] + HIERARCHIES)
 def test_plans_equal_the_slow_oracle_slot_for_slot(kind, size):
-    layers, experts, devices, redundant = size
+    layers, experts, devices, redundant, groups, nodes = size
     rng = np.random.default_rng(experts * 100 + devices)
     for _ in range(8):
         weights = draw(kind, rng, layers, experts)
-        table = ds_eplb(weights, devices, redundant)
+        table = ds_eplb(weights, devices, redundant, groups, nodes)
         assert table.dtype == np.int64
         assert table.shape == (layers, devices, (experts + redundant) // devices)
-        assert table.tolist() == plain_ds_eplb(weights, devices, redundant)
+        assert table.tolist() == plain_ds_eplb(weights, devices, redundant, groups, nodes)
 
 
 @pytest.mark.parametrize(("experts", "devices"), [(256, 32), (256, 256), (128, 128)])
@@ -51,6 +56,16 @@ def test_official_sizes_equal_the_slow_oracle_and_cover_every_expert(experts, de
     assert all(set(rows.ravel().tolist()) == set(range(experts)) for rows in table)
 
 
+def test_an_official_size_in_groups_equals_the_slow_oracle_and_keeps_each_group_on_one_node():
+    weights = np.random.default_rng(8).lognormal(14, 1, (58, 256)).astype(np.int64)
+    table = ds_eplb(weights, 32, 32, groups=8, nodes=4)
+    assert table[[0, 57]].tolist() == plain_ds_eplb(weights[[0, 57]], 32, 32, 8, 4)
+    # [layer, node, replica]: the groups of a node, of which there are two.
+    group = np.sort(table.reshape(58, 4, 72) // 32, axis=2)
+    assert all(len(set(node.tolist())) == 2 for layer in group for node in layer)
+    assert all(set(rows.ravel().tolist()) == set(range(256)) for rows in table)
+
+
 def test_the_plan_of_a_small_example_computed_by_hand():
     # Replicas: expert 0 (12), then 0 again (6, before expert 1's 6). Shares: 1 -> 6, 0 -> 4 4 4, 2 -> 3, 3 -> 3.
     replica_expert, replica_weight = replicate(np.array([[12, 6, 3, 3]], np.float32), 2)
@@ -59,6 +74,28 @@ def test_the_plan_of_a_small_example_computed_by_hand():
     # Packed: 1 on device 0 (6), 0 on 1 (4), 0 on 1 (8), 0 on 0 (10), 2 on 1 (11, full), 3 on 0.
     assert pack(replica_expert, replica_weight, 2).tolist() == [[[1, 0, 3], [0, 0, 2]]]
     assert ds_eplb(np.array([[12, 6, 3, 3]]), 2, 2).tolist() == [[[1, 0, 3], [0, 0, 2]]]
+
+
+def test_the_plan_of_groups_and_nodes_computed_by_hand():
+    # Groups of two weigh 3, 20, 9, 8: group 1 on node 0 (20), 2 on node 1 (9), 3 on 1 (17), 0 on 0.
+    weights = [[1, 2, 8, 12, 4, 5, 6, 2]]
+    # Node 0 has the experts 2 3 0 1, adds replicas of 3 and 2, and packs 3 (6) 3 (6) 2 (4) 2 (4) 1 (2) 0 (1) in turn.
+    # Node 1 has 4 5 6 7, adds 6 and 5: 4 (4) on its first device, 6 (3) 6 (3) on the second, 5 (2.5) on the first, 5 on
+    # the second, which is full then, 7 (2) on the first.
+    table = [[[3, 2, 1], [3, 2, 0], [4, 5, 7], [6, 6, 5]]]
+    assert ds_eplb(weights, 4, 4, groups=4, nodes=2).tolist() == table
+
+
+def test_as_many_groups_as_nodes_stay_in_their_order():
+    # By weight, group 1 would come first.
+    assert ds_eplb([[1, 1, 9, 9]], 2, 0, groups=2, nodes=2).tolist() == [[[0, 1], [2, 3]]]
+    assert ds_eplb([[1, 1, 9, 9]], 4, 0, groups=2, nodes=2).tolist() == [[[0], [1], [2], [3]]]
+
+
+def test_groups_on_a_single_node_still_order_its_experts():
+    # Of equal experts the one of the heavier group gets the replica.
+    assert ds_eplb([[5, 0, 5, 1]], 1, 1, groups=2, nodes=1).tolist() == [[[0, 2, 2, 3, 1]]]
+    assert ds_eplb([[5, 0, 5, 1]], 1, 1).tolist() == [[[2, 0, 0, 3, 1]]]
 
 
 def test_of_equal_experts_the_first_ones_get_the_replicas_and_devices_fill_in_turn():
@@ -104,10 +141,27 @@ def test_replicas_that_do_not_fill_the_devices_evenly_are_refused(redundant, dev
         ds_eplb(np.ones((2, 8)), devices, redundant)
 
 
+@pytest.mark.parametrize(
+    ("groups", "nodes", "text"),
+    [
+        (3, 1, "8 experts do not fill 3 groups evenly"),
+        (4, 3, "4 groups do not fill 3 nodes evenly"),
+        (8, 8, "4 devices do not fill 8 nodes evenly"),
+    ],
+)
+def test_groups_and_nodes_that_do_not_divide_evenly_are_refused(groups, nodes, text):
+    with pytest.raises(ValueError, match=rf"^{text}$"):
+        ds_eplb(np.ones((2, 8)), 4, 0, groups, nodes)
+
+
 def test_a_window_that_was_not_summed_is_refused():
     text = r"^weights must be \[layer, expert\], got shape \[3, 2, 8\]; sum over the window first$"
     with pytest.raises(ValueError, match=text):
         ds_eplb(np.ones((3, 2, 8)), 2, 2)
+
+
+def test_layers_may_be_none():
+    assert ds_eplb(np.ones((0, 8)), 4, 4, groups=4, nodes=2).shape == (0, 4, 3)
 
 
 # float32: tables that double precision would plan otherwise, pinned so that every numpy gives them
@@ -131,3 +185,9 @@ def test_shares_are_divided_in_float32():
     weights = np.array([[15_000_001, 15_000_002]])
     assert replicate(weights.astype(np.float32), 4)[1].tolist() == [[5000000.5] * 6]
     assert ds_eplb(weights, 1, 4).tolist() == [[[0, 1, 1, 0, 1, 0]]]
+
+
+def test_a_groups_weight_is_rounded_once():
+    # One after the other in float32, group 0 would stay at 2^24 and follow group 1; its sum is 2^24 + 4.
+    weights = [[2**24, 1, 1, 1, 1, 2**24 + 2, 0, 0, 0, 0]]
+    assert experts_of_nodes(np.array(weights, np.float32), 2, 1).tolist() == [list(range(10))]

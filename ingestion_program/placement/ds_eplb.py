@@ -1,6 +1,7 @@
-"""DS-EPLB: DeepSeek's load balancer in global mode, exact, all layers at once.
+"""DS-EPLB: DeepSeek's load balancer, exact, all layers at once: the global mode, and the hierarchical one.
 
-Algorithm: deepseek-ai/EPLB (`replicate_experts`, then `balanced_packing` over all devices) with a stable sort.
+Algorithm: deepseek-ai/EPLB, `rebalance_experts_hierarchical` (`balanced_packing` of groups to nodes, then for each node
+`replicate_experts` and `balanced_packing` over its devices), with a stable sort.
 """
 
 from __future__ import annotations
@@ -8,24 +9,49 @@ from __future__ import annotations
 import numpy as np
 
 
-def ds_eplb(weights: np.ndarray, devices: int, redundant: int) -> np.ndarray:
+def ds_eplb(weights: np.ndarray, devices: int, redundant: int, groups: int = 1, nodes: int = 1) -> np.ndarray:
     """Plan a deployment table from expert weights.
 
     weights: integers or floats [layer, expert], used as float32; redundant: replicas beyond one per expert,
-    (experts + redundant) a multiple of devices. Returns int64 [layer, device, slot]. Raises ValueError for
-    another number of axes, for weights that float32 holds as infinite or NaN, and for replicas that do not fill the
-    devices evenly.
+    (experts + redundant) a multiple of devices; groups: of neighbouring experts, each kept on one node; nodes: of
+    neighbouring devices. One group on one node is the global mode. Returns int64 [layer, device, slot]. Raises
+    ValueError for another number of axes, for weights that float32 holds as infinite or NaN, and for numbers that do
+    not divide evenly; DeepSeek's code plans globally where nodes do not divide groups.
     """
     weights = np.asarray(weights).astype(np.float32)
     if weights.ndim != 2:
         raise ValueError(f"weights must be [layer, expert], got shape {list(weights.shape)}; sum over the window first")
     if not np.isfinite(weights).all():
         raise ValueError("weights must be finite")
-    experts = weights.shape[1]
+    layers, experts = weights.shape
     if (experts + redundant) % devices:
         raise ValueError(f"{experts} experts and {redundant} redundant ones do not fill {devices} devices evenly")
-    replica_expert, replica_weight = replicate(weights, redundant)
-    return pack(replica_expert, replica_weight, devices)
+    for whole, what, part, parts in (
+        (experts, "experts", groups, "groups"),
+        (groups, "groups", nodes, "nodes"),
+        (devices, "devices", nodes, "nodes"),
+    ):
+        if whole % part:
+            raise ValueError(f"{whole} {what} do not fill {part} {parts} evenly")
+    node_experts = experts_of_nodes(weights, groups, nodes)
+    node_weights = np.take_along_axis(np.repeat(weights, nodes, axis=0), node_experts, axis=1)
+    replica_position, replica_weight = replicate(node_weights, redundant // nodes)
+    replica_expert = np.take_along_axis(node_experts, replica_position, axis=1)
+    table = pack(replica_expert, replica_weight, devices // nodes)
+    return table.reshape(layers, devices, (experts + redundant) // devices)
+
+
+def experts_of_nodes(weights: np.ndarray, groups: int, nodes: int) -> np.ndarray:
+    """Pack groups of experts, heaviest first, to the nodes; a node's experts follow its groups' order.
+
+    weights: float32 [layer, expert]. A group's weight is summed in float64 and rounded once to float32 (DeepSeek's
+    code leaves the order of that sum to PyTorch). Returns int64 [layer * node, expert of the node].
+    """
+    layers, experts = weights.shape
+    size = experts // groups
+    group_weight = weights.reshape(layers, groups, size).sum(axis=2, dtype=np.float64).astype(np.float32)
+    node_groups = pack(np.tile(np.arange(groups), (layers, 1)), group_weight, nodes)
+    return (node_groups[..., None] * size + np.arange(size)).reshape(layers * nodes, experts // nodes)
 
 
 def replicate(weights: np.ndarray, redundant: int) -> tuple[np.ndarray, np.ndarray]:
