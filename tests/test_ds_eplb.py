@@ -1,9 +1,11 @@
 """DS-EPLB: slot for slot what the slow oracle plans, ties and float32 rounding included."""
 
+import re
+
 import numpy as np
 import pytest
 
-from placement.ds_eplb import ds_eplb, experts_of_nodes, pack, replicate
+from placement.ds_eplb import LARGEST_SUM, ds_eplb, experts_of_nodes, pack, replicate
 from plain_ds_eplb import plain_ds_eplb
 
 SIZES = [(1, 4, 2, 2), (3, 8, 4, 4), (2, 12, 3, 3), (2, 6, 6, 6), (2, 5, 1, 1), (4, 16, 8, 8), (2, 16, 4, 8)]
@@ -13,7 +15,7 @@ SIZES += [(2, 8, 8, 0), (2, 6, 8, 2), (2, 8, 4, 0), (3, 4, 6, 8), (2, 5, 7, 16),
 # The same, and groups and nodes: one of either, both alike, several groups on a node, one device or slot on a node.
 HIERARCHIES = [(2, 8, 4, 4, 4, 2), (2, 8, 4, 4, 4, 4), (2, 8, 4, 4, 8, 4), (2, 12, 6, 6, 6, 3), (2, 12, 6, 0, 6, 2)]
 HIERARCHIES += [(2, 12, 4, 4, 3, 1), (2, 12, 16, 4, 4, 4), (2, 4, 8, 12, 4, 2), (3, 8, 4, 8, 2, 2), (2, 6, 6, 0, 6, 6)]
-KINDS = ["small", "equal", "zero", "one hot", "multiples", "large"]
+KINDS = ["small", "signed", "equal", "zero", "one hot", "multiples", "large"]
 
 
 def draw(kind, rng, layers, experts):
@@ -21,6 +23,8 @@ def draw(kind, rng, layers, experts):
     shape = (layers, experts)
     if kind == "small":
         return rng.integers(0, 4, shape)
+    if kind == "signed":
+        return rng.integers(-3, 4, shape)
     if kind == "equal":
         return np.full(shape, 7)
     if kind == "zero":
@@ -127,11 +131,58 @@ def test_the_type_of_the_weights_does_not_matter_and_they_are_not_changed(dtype)
     assert np.array_equal(given, weights) and given.dtype == dtype
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf, 1e39])
-def test_weights_that_are_not_finite_in_float32_are_refused(weight):
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(weight):
     with pytest.raises(ValueError, match=r"^weights must be finite$"):
         ds_eplb(np.array([[1.0, 2.0], [3.0, weight]]), 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("weights", "total"),
+    [
+        ([3e38] * 4, "1.2e+39"),
+        ([0, 0, 1e39, 0], "1e+39"),
+        ([2.0**126, -(2.0**126), 1e30, 0], "1.7e+38"),
+        ([1e308] * 4, "inf"),
+    ],
+)
+def test_weights_whose_sums_float32_might_not_hold_are_refused(weights, total):
+    text = f"layer 1 sum to {total}, without their signs; expected at most 1.7e+38, half of what float32 holds"
+    with pytest.raises(ValueError, match=f"^weights of {re.escape(text)}; divide all weights by one number$"):
+        ds_eplb(np.array([[1.0] * 4, weights]), 2, 2)
+
+
+@pytest.mark.parametrize(("groups", "nodes"), [(1, 1), (4, 2)])
+def test_the_largest_weights_are_planned_as_small_ones_are(groups, nodes):
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        small = rng.integers(1, 1000, (3, 16))
+        small[:, 0] += 2**14 - small.sum(axis=1)
+        # Scaled by a power of two, so that nothing is rounded otherwise; the sums are the largest.
+        large = small * 2.0**113
+        assert large.sum(axis=1).tolist() == [LARGEST_SUM] * 3
+        planned = ds_eplb(large, 8, 16, groups, nodes)
+        assert planned.tolist() == plain_ds_eplb(small, 8, 16, groups, nodes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ((0, 4), "devices must be at least 1, got 0"),
+        ((-2, 4), "devices must be at least 1, got -2"),
+        ((4, -4), "redundant must be at least 0, got -4"),
+        ((4, 4, 0), "groups must be at least 1, got 0"),
+        ((4, 4, 1, 0), "nodes must be at least 1, got 0"),
+    ],
+)
+def test_sizes_that_are_too_small_are_refused(sizes, text):
+    with pytest.raises(ValueError, match=rf"^{text}$"):
+        ds_eplb(np.ones((2, 8)), *sizes)
+
+
+def test_layers_without_experts_are_refused():
+    with pytest.raises(ValueError, match=r"^experts must be at least 1, got 0$"):
+        ds_eplb(np.ones((2, 0)), 2, 2)
 
 
 @pytest.mark.parametrize(("redundant", "devices"), [(3, 4), (0, 3), (1, 2)])

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import numpy as np
 
+# Half of what float32 holds. A share is rounded once, a load at every addition, each time by a factor of at most
+# 1 + 2^-24: 2^23 replicas do not double a sum.
+LARGEST_SUM = 2.0**127
+
 
 def ds_eplb(weights: np.ndarray, devices: int, redundant: int, groups: int = 1, nodes: int = 1) -> np.ndarray:
     """Plan a deployment table from expert weights.
 
     weights: integers or floats [layer, expert], used as float32; redundant: replicas beyond one per expert,
     (experts + redundant) a multiple of devices; groups: of neighbouring experts, each kept on one node; nodes: of
-    neighbouring devices. One group on one node is the global mode. Returns int64 [layer, device, slot]. Raises
-    ValueError for another number of axes, for weights that float32 holds as infinite or NaN, and for numbers that do
-    not divide evenly; DeepSeek's code plans globally where nodes do not divide groups.
+    neighbouring devices. One group on one node is the global mode. Negative weights are planned as by DeepSeek's code.
+    Returns int64 [layer, device, slot]. Raises ValueError for another number of axes, for weights that are not finite
+    or whose sums float32 might not hold, and for numbers that are too small or do not divide evenly; DeepSeek's code
+    plans globally where nodes do not divide groups.
     """
-    weights = np.asarray(weights).astype(np.float32)
+    weights = np.asarray(weights)
     if weights.ndim != 2:
         raise ValueError(f"weights must be [layer, expert], got shape {list(weights.shape)}; sum over the window first")
-    if not np.isfinite(weights).all():
-        raise ValueError("weights must be finite")
     layers, experts = weights.shape
-    if (experts + redundant) % devices:
-        raise ValueError(f"{experts} experts and {redundant} redundant ones do not fill {devices} devices evenly")
-    for whole, what, part, parts in (
-        (experts, "experts", groups, "groups"),
-        (groups, "groups", nodes, "nodes"),
-        (devices, "devices", nodes, "nodes"),
-    ):
-        if whole % part:
-            raise ValueError(f"{whole} {what} do not fill {part} {parts} evenly")
+    _check_sizes(experts, devices, redundant, groups, nodes)
+    _check_sums(weights)
+    weights = weights.astype(np.float32)
     node_experts = experts_of_nodes(weights, groups, nodes)
     node_weights = np.take_along_axis(np.repeat(weights, nodes, axis=0), node_experts, axis=1)
     replica_position, replica_weight = replicate(node_weights, redundant // nodes)
@@ -108,3 +105,34 @@ def pack(replica_expert: np.ndarray, replica_weight: np.ndarray, devices: int) -
         load[slot == last_slot[at]] = np.inf
         flat_loads[at] = load
     return table.reshape(layers, devices, slots)
+
+
+def _check_sizes(experts: int, devices: int, redundant: int, groups: int, nodes: int) -> None:
+    least = {"experts": (experts, 1), "devices": (devices, 1), "redundant": (redundant, 0)}
+    for name, (number, smallest) in (least | {"groups": (groups, 1), "nodes": (nodes, 1)}).items():
+        if number < smallest:
+            raise ValueError(f"{name} must be at least {smallest}, got {number}")
+    if (experts + redundant) % devices:
+        raise ValueError(f"{experts} experts and {redundant} redundant ones do not fill {devices} devices evenly")
+    for whole, what, part, parts in (
+        (experts, "experts", groups, "groups"),
+        (groups, "groups", nodes, "nodes"),
+        (devices, "devices", nodes, "nodes"),
+    ):
+        if whole % part:
+            raise ValueError(f"{whole} {what} do not fill {part} {parts} evenly")
+
+
+def _check_sums(weights: np.ndarray) -> None:
+    """Refuse what could make a load infinite, which stands for a full device."""
+    with np.errstate(over="ignore"):
+        sizes = np.abs(weights.astype(np.float64))
+        sums = sizes.sum(axis=1)
+    if not np.isfinite(sizes).all():
+        raise ValueError("weights must be finite")
+    if sums.max(initial=0) > LARGEST_SUM:
+        layer = sums.argmax()
+        raise ValueError(
+            f"weights of layer {layer} sum to {sums[layer]:.3g}, without their signs; expected at most "
+            f"{LARGEST_SUM:.3g}, half of what float32 holds; divide all weights by one number"
+        )
