@@ -1,4 +1,4 @@
-"""DS-EPLB in global mode, one float32 scalar at a time: an oracle for the baseline planner."""
+"""DS-EPLB in both modes, one float32 scalar at a time: an oracle for the baseline planner."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ def share(weights: list[np.float32], counts: list[int], expert: int) -> np.float
 def pack(replicas: list[int], shares: list[np.float32], devices: int) -> list[list[int]]:
     """Put replicas on devices, heaviest first, each on the lightest device with a free slot.
 
-    replicas: [E + R] expert ids; shares: [E + R]. Returns [D][S].
+    replicas: [E + R] expert ids; shares: [E + R]. As many replicas as devices are not sorted. Returns [D][S].
     """
+    if len(replicas) == devices:
+        return [[expert] for expert in replicas]
     slots = len(replicas) // devices
     rows: list[list[int]] = [[] for _ in range(devices)]
     loads = [np.float32(0)] * devices
@@ -52,18 +54,30 @@ def pack(replicas: list[int], shares: list[np.float32], devices: int) -> list[li
     return rows
 
 
-def plain_ds_eplb(weights: np.ndarray, devices: int, redundant: int) -> list[list[list[int]]]:
+def plain_ds_eplb(
+    weights: np.ndarray, devices: int, redundant: int, groups: int = 1, nodes: int = 1
+) -> list[list[list[int]]]:
     """Plan a deployment table from the window's summed hotness.
 
-    weights: integers [L, E]. Returns [L][D][S] with S = (E + R) / D.
+    weights: integers [L, E]. Returns [L][D][S] with S = (E + R) / D. Groups and nodes must divide what they part.
     """
     experts = len(weights[0])
     if (experts + redundant) % devices != 0:
         raise ValueError(f"{experts} + {redundant} replicas do not fill {devices} devices evenly")
+    size = experts // groups
     table = []
     for layer in weights:
         layer_weights = [np.float32(int(w)) for w in layer]
-        replicas, counts = replicate(layer_weights, redundant)
-        shares = [share(layer_weights, counts, expert) for expert in replicas]
-        table.append(pack(replicas, shares, devices))
+        group_weights = []
+        for group in range(groups):
+            exact = sum(int(w) for w in layer_weights[group * size : (group + 1) * size])
+            group_weights.append(np.float32(exact))
+        rows = []
+        for node_groups in pack(list(range(groups)), group_weights, nodes):
+            members = [group * size + place for group in node_groups for place in range(size)]
+            member_weights = [layer_weights[expert] for expert in members]
+            places, counts = replicate(member_weights, redundant // nodes)
+            shares = [share(member_weights, counts, place) for place in places]
+            rows += pack([members[place] for place in places], shares, devices // nodes)
+        table.append(rows)
     return table

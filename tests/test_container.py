@@ -8,6 +8,8 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
+import venv
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,12 @@ def answer(source: str, *mounts: Mount, **options: object) -> str:
     finished = in_container(source, *mounts, **options)
     assert (finished.returncode, finished.stderr) == (0, "")
     return finished.stdout.rstrip("\n")
+
+
+def ways_to_python(folder: str, prefix: str = sys.prefix) -> set[str]:
+    """The names in a folder on the way to this Python, or to its environment at a prefix: a container shows these."""
+    places = (Path(prefix), Path(sys.base_prefix), Path(sys.executable).resolve())
+    return {place.relative_to(folder).parts[0] for place in places if place.is_relative_to(folder)}
 
 
 def is_free(lock: Path) -> bool:
@@ -163,10 +171,12 @@ import os
 for folder in "/dev/shm", "/tmp":
     size = os.statvfs(folder)
     open(f"{folder}/file", "x").close()
-    print(size.f_blocks * size.f_frsize // 2**20, os.listdir(folder))
+    print(size.f_blocks * size.f_frsize // 2**20, sorted(os.listdir(folder)))
 """
+    # A checkout below /tmp may have its Python there.
+    in_tmp = sorted({"file"} | ways_to_python("/tmp"))
     for uid in 0, NOBODY:
-        assert answer(source, uid=uid).splitlines() == ["64 ['file']", "1024 ['file']"]
+        assert answer(source, uid=uid).splitlines() == ["64 ['file']", f"1024 {in_tmp}"]
     assert answer(source, shm_bytes=2**20).startswith("1 ")
 
 
@@ -233,9 +243,7 @@ import os
 print(*sorted(os.listdir("/")))
 print(*[os.path.exists(path) for path in ({str(Path(__file__).parent)!r}, {str(tmp_path)!r})])
 """
-    python = Path(sys.executable).resolve()
-    expected = {path.parts[1] for path in (Path(sys.prefix), Path(sys.base_prefix), python)}
-    expected |= {"app", "dev", "proc", "root", "sys", "tmp"}
+    expected = ways_to_python("/") | {"app", "dev", "proc", "root", "sys", "tmp"}
     expected |= {name for name in ("bin", "etc", "lib", "lib64", "sbin", "usr") if Path("/", name).exists()}
     assert answer(source, uid=uid).splitlines() == [" ".join(sorted(expected)), "False False"]
 
@@ -251,6 +259,14 @@ def test_python_and_its_packages_work(uid: int) -> None:
 def test_another_python_can_be_had() -> None:
     base = Path(os.path.realpath(sys.executable))
     assert answer("import sys; print(sys.prefix == sys.base_prefix)", python=base) == "True"
+
+
+def test_a_python_below_tmp_is_all_that_is_seen_there() -> None:
+    source = "import os, sys; print(sys.prefix); print(*os.listdir('/tmp'))"
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        venv.create(folder)
+        prefix, names = answer(source, python=Path(folder, "bin", "python")).splitlines()
+        assert (prefix, set(names.split())) == (folder, ways_to_python("/tmp", folder))
 
 
 def test_another_user_writes_where_the_caller_lets_him(tmp_path: Path) -> None:

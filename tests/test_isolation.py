@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import sys
 import textwrap
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,15 +99,115 @@ def test_nothing_else_of_the_file_system_can_be_read_or_written(tmp_path: Path) 
     assert log.split() == ["closed"] * 15
 
 
-def test_a_process_that_cannot_start_is_not_the_policy_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_process, "BOOT", "raise SystemExit('no numpy here')")
-    with pytest.raises(OrganizerError) as caught:
-        run_policy(write_policy(tmp_path, DECLINES))
+def wait_for_the_end(process: PolicyProcess) -> None:
+    """Return when the process has ended, and leave its exit code to be read."""
+    os.waitid(os.P_PID, process._process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def wait_for_requests(process: PolicyProcess) -> None:
+    """Return when the process has closed its end of the requests."""
+    select.select([process._requests], [], [])
+
+
+def wait_for_answers(process: PolicyProcess) -> None:
+    """Return when the process has written an answer, or closed its end of the answers."""
+    select.select([process._answers], [], [])
+
+
+def fill_requests(process: PolicyProcess) -> None:
+    """Send until nothing more fits."""
+    with suppress(BlockingIOError):
+        while True:
+            process._requests.send(bytes(2**16))
+
+
+# Stand for what the process runs before it is isolated: the descriptors of requests and answers are its arguments.
+BOOT = """
+import json, os, signal, socket, struct, sys
+requests, answers = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+def answer(header):
+    requests.recv(1)
+    data = json.dumps(header).encode()
+    os.write(answers, struct.pack("<I", len(data)) + data)
+"""
+
+
+@pytest.mark.parametrize(
+    ("boot", "before", "got"),
+    [
+        ("sys.exit('no numpy here')", None, "exit code 1: no numpy here"),
+        ("sys.exit('no numpy here')", wait_for_the_end, "exit code 1: no numpy here"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", None, "signal SIGKILL"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", wait_for_the_end, "signal SIGKILL"),
+        ("requests.close(); signal.pause()", wait_for_requests, "a closed answer pipe"),
+        ("os.close(answers); signal.pause()", wait_for_answers, "a closed answer pipe"),
+        ("os.write(answers, b'x'); signal.pause()", wait_for_answers, "an answer before its request"),
+        ("signal.pause()", fill_requests, "requests are not read"),
+        ("answer({'kind': 'isolated'}); signal.pause()", None, "no valid layers"),
+        ("answer([]); signal.pause()", None, "a header that is not a JSON object"),
+        ("answer({'kind': 'problem', 'status': 'x'}); signal.pause()", None, "a problem of no known status"),
+        (
+            "answer(dict.fromkeys(('what', 'expected', 'next'), '') | "
+            "{'kind': 'problem', 'status': 'timeout', 'got': 'no time'}); signal.pause()",
+            None,
+            "no time",
+        ),
+    ],
+)
+def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
+    boot: str,
+    before: Callable[[PolicyProcess], None] | None,
+    got: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policy_process, "BOOT", BOOT + boot)
+    grid, folder = tiny_grid(), write_policy(tmp_path, DECLINES)
+    with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, time.monotonic() + 300) as process:
+        if before:
+            before(process)
+        with pytest.raises(OrganizerError) as caught:
+            process.start()
     assert str(caught.value) == (
-        "sandbox: a process for the policy cannot be started on this machine. Got: exit code 1: no numpy here. "
-        "Expected: Python with numpy, started with few environment variables. "
+        f"sandbox: a process for the policy cannot be started on this machine. Got: {got}. "
+        "Expected: Python with numpy, started with few environment variables within 60 s. "
         f"Next: try {sys.executable} -c 'import numpy' in an empty environment."
     )
+
+
+def test_a_process_that_is_not_isolated_in_time_is_not_the_policy_s_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_process, "BOOT", "import signal; signal.pause()")
+    monkeypatch.setattr(policy_process, "ISOLATED_SECONDS", 0.0)
+    with pytest.raises(OrganizerError, match=r"Got: no answer in time\. Expected: Python with numpy, .* within 0 s\."):
+        run_policy(write_policy(tmp_path, DECLINES))
+
+
+def test_a_process_that_is_not_isolated_when_the_grid_s_time_is_over_is_a_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_process, "BOOT", "import signal; signal.pause()")
+    row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0).row
+    assert row["status"] == "timeout"
+    assert "start: the policy took too long. Got: no answer within 300 s (grid_seconds)." in row["message"]
+
+
+def test_the_time_until_a_process_is_isolated_is_not_the_policy_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    isolate, monotonic, passed = PolicyProcess._isolate, time.monotonic, [0.0]
+
+    def slow(process: PolicyProcess) -> list[str]:
+        layers = isolate(process)
+        # More than the policy's start and its case may take.
+        passed[0] += 100.0
+        return layers
+
+    monkeypatch.setattr(PolicyProcess, "_isolate", slow)
+    monkeypatch.setattr(policy_process, "time", SimpleNamespace(monotonic=lambda: monotonic() + passed[0]))
+    assert run_policy(write_policy(tmp_path, DECLINES)).row["status"] == "ok"
+    assert passed == [100.0]
 
 
 def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +288,11 @@ def test_threads_that_burn_processors_are_stopped(tmp_path: Path, ignored: bool)
 
 
 def test_a_policy_cannot_raise_its_limit_of_processor_time(tmp_path: Path) -> None:
-    lines = "import resource\nprint(resource.getrlimit(resource.RLIMIT_CPU))\nresource.setrlimit(0, (99, 99))\n"
+    lines = "import resource\nprint(*resource.getrlimit(resource.RLIMIT_CPU))\nresource.setrlimit(0, (9999, 9999))\n"
     outcome = run_policy(write_policy(tmp_path, lines + DECLINES), case_seconds=7)
-    assert outcome.log.splitlines()[0] == "(7, 8)"
+    soft, hard = map(int, outcome.log.splitlines()[0].split())
+    # The time before the process was isolated comes on top.
+    assert (soft > 7, hard - soft) == (True, 1)
     assert "Got: ValueError: not allowed to raise maximum limit" in outcome.row["message"]
 
 

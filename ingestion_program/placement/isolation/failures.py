@@ -46,12 +46,13 @@ def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> Po
     )
 
 
-def cannot_start(got: str, log: str) -> OrganizerError:
-    """The process ended before anything of the submission was imported."""
+def cannot_start(error: Exception, log: str, seconds: float) -> OrganizerError:
+    """The process ended, broke the protocol or was late before anything of the submission was imported."""
+    got = error.got if isinstance(error, PolicyError) else str(error)
     return OrganizerError(
         "a process for the policy cannot be started on this machine",
         got=f"{got}: {log[-500:]}" if log else got,
-        expected="Python with numpy, started with few environment variables",
+        expected=f"Python with numpy, started with few environment variables within {seconds:g} s",
         next_step=f"try {sys.executable} -c 'import numpy' in an empty environment",
         where="sandbox",
     )

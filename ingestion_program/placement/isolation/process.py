@@ -37,6 +37,8 @@ BOOT = (
 OUTPUT_CHUNK = 64 * 1024
 # How often the scratch folder and the threads are counted while an answer is waited for.
 LOOK_SECONDS = 0.2
+# A machine that needs longer to start Python and to isolate the process is out of order.
+ISOLATED_SECONDS = 60.0
 MOST_THREADS = 256
 
 
@@ -44,7 +46,7 @@ class PolicyProcess:
     """A policy in a fresh process; use as a context manager, so that it is killed and reaped.
 
     Every method raises PolicyError when the policy breaks a rule or a limit. `seconds` is how long this side
-    waited for the start and for each call, `log` what the policy printed, `layers` what isolates it.
+    waited for the start, once isolated, and for each call, `log` what the policy printed, `layers` what isolates it.
     """
 
     def __init__(self, folder: Path, case: Case, trace: Trace, grid: Grid, grid_deadline: float) -> None:
@@ -56,6 +58,7 @@ class PolicyProcess:
         self._grid_deadline = grid_deadline
         self._log = bytearray()
         self._trace_lines = ""
+        self._next_look = 0.0
         self._start_message = {
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
@@ -118,13 +121,12 @@ class PolicyProcess:
     def start(self) -> str:
         """Isolate the process, import the policy and return its form.
 
-        Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
+        Raises OrganizerError for what goes wrong before that, and where the grid requires a layer that is missing.
         """
         try:
+            self.layers = self._isolate()
+            self._check_layers()
             with self._limited("start_seconds"):
-                self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
-                self.layers = self._read_layers()
-                self._check_layers()
                 return protocol.text(read_header(self._read, self._limits), "form")
         except PolicyError as error:
             raise error.at("start") from None
@@ -148,13 +150,13 @@ class PolicyProcess:
             "case_seconds": began + self._limits.case_seconds - sum(self.seconds),
             "grid_seconds": self._grid_deadline,
         }
-        self._deadline_name = min(ends, key=ends.__getitem__)
-        self._deadline = ends[self._deadline_name]
-        self._next_look = began + LOOK_SECONDS
+        first, self._deadline = min(ends.items(), key=lambda end: end[1])
         self._signal(signal.SIGCONT)
         try:
             yield
             self._check_usage()
+        except TimeoutError:
+            raise policy_failure.late(first, self._limits) from None
         except protocol.MalformedMessage as error:
             raise policy_failure.malformed(error) from None
         except PolicyError as error:
@@ -171,14 +173,17 @@ class PolicyProcess:
             with suppress(ProcessLookupError, PermissionError):
                 send(self._process.pid, number)
 
-    def _read_layers(self) -> list[str]:
-        # Sent before anything of the submission is imported.
+    def _isolate(self) -> list[str]:
+        # The layers are sent before anything of the submission is imported: until then the machine is to blame.
+        self._deadline = min(time.monotonic() + ISOLATED_SECONDS, self._grid_deadline)
         try:
+            self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
             return protocol.texts(read_header(self._read, self._limits), "layers")
-        except PolicyError as error:
-            if error.status == "timeout":
-                raise
-            raise policy_failure.cannot_start(error.got, self.log) from None
+        except (PolicyError, protocol.MalformedMessage, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and self._deadline == self._grid_deadline:
+                raise policy_failure.late("grid_seconds", self._limits) from None
+            self._read_output()
+            raise policy_failure.cannot_start(error, self.log, ISOLATED_SECONDS) from None
 
     def _check_layers(self) -> None:
         missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
@@ -214,7 +219,7 @@ class PolicyProcess:
         while len(data) < count:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise policy_failure.late(self._deadline_name, self._limits)
+                raise TimeoutError("no answer in time")
             if time.monotonic() >= self._next_look:
                 self._check_usage()
             for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
