@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.batches import Batches
+from lab.traces.batches import Batches
 
 # The published anchor traces, which no part of the project holds.
 ANCHORS = Path(os.environ.get("LAB_ANCHORS", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -7,15 +7,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lab.affinity import affinity_plan, copy_weight, cut_weight, largest_load, partition
-from lab.batches import Batches
-from lab.copies import copies_of
-from lab.generators import clustered, zipf
-from lab.measures import measures
-from lab.plan import even_plan
-from lab.routing import round_robin
-from lab.statistics import coactivation
-from lab.torus import Torus
+from lab.planning.affinity import affinity_plan, copy_weight, cut_weight, largest_load, partition
+from lab.planning.even import even_plan
+from lab.serving.measures import measures
+from lab.serving.replicas import copies_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
+from lab.traces.batches import Batches
+from lab.traces.generators import clustered, zipf
+from lab.traces.statistics import coactivation
 
 GRID = Torus(8, 4)
 

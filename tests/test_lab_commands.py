@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.__main__ import main
-from lab.requests import Request, write_request
-from lab.store import load_plan, load_trace
+from lab.commands.main import main
+from lab.planning.plan_file import load_plan
+from lab.traces.request_files import Request, write_request
+from lab.traces.trace_file import load_trace
 from lab_cases import ANCHORS
 from submissions import ROOT
 

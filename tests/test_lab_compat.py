@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.batches import Batches, stacked
-from lab.compat import initial_placement
-from lab.copies import copies_of
-from lab.cost import latency, nearest_rank
-from lab.generators import zipf
-from lab.methods import first_fit
-from lab.plan import even_plan
-from lab.routing import block_aligned, even_capacity
-from lab.search import two_stage
-from lab.surrogate import compute_lower_bound
-from lab.torus import Torus
+from lab.planning.even import even_plan
+from lab.planning.published import initial_placement
+from lab.search.surrogate import compute_lower_bound
+from lab.search.two_stage import two_stage
+from lab.serving.cost import latency, nearest_rank
+from lab.serving.replicas import copies_of
+from lab.serving.routing import block_aligned, even_capacity, first_fit
+from lab.serving.torus import Torus
+from lab.traces.batches import Batches, stacked
+from lab.traces.generators import zipf
 from lab_cases import ANCHORS, needs_anchors
 
 GRID = Torus(16, 8)

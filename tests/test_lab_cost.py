@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab import cost
-from lab.batches import Batches
-from lab.copies import copies_of
-from lab.measures import measures, queueing, row_traffic
-from lab.routing import round_robin
-from lab.torus import Torus
+from lab.serving import cost
+from lab.serving.measures import measures, queueing, row_traffic
+from lab.serving.replicas import copies_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
+from lab.traces.batches import Batches
 from lab_cases import random_batches, random_plan
 
 

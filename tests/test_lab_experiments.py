@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.experiments import alpha_sweep, markdown, matrix, robust
-from lab.generators import bursty, clustered, zipf
-from lab.torus import Torus
+from lab.experiments.hedging import alpha_sweep, robust
+from lab.experiments.matrix import markdown, matrix
+from lab.serving.torus import Torus
+from lab.traces.generators import bursty, clustered, zipf
 
 TORUS = Torus(4, 4)
 TIMES = ["plan_seconds", "route_ms"]

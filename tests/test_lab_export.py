@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.export import fewest_moves, write_policy
-from lab.generators import zipf
-from lab.hotness import hotness_of, write_hotness
-from lab.plan import even_plan
-from lab.torus import Torus
+from lab.experiments.export import fewest_moves, write_policy
+from lab.planning.even import even_plan
+from lab.serving.torus import Torus
+from lab.traces.generators import zipf
+from lab.traces.hotness import hotness_of, write_hotness
 from placement.deployment import changed_slots, initial_deployment
 from submissions import ROOT
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.generators import GENERATORS, bursty, clustered, drifting, top, uniform, zipf
-from lab.routing_trace import RoutingTrace
-from lab.statistics import burstiness, top_lift
+from lab.traces.generators import GENERATORS, bursty, clustered, drifting, top, uniform, zipf
+from lab.traces.routing_trace import RoutingTrace
+from lab.traces.statistics import burstiness, top_lift
 
 TOKENS = 20 * 1024
 

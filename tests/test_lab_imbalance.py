@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lab.imbalance import Block, ExpertImbalance, bisection_bandwidth, torus_dims
-from lab.imbalance_presets import CHIP, MODELS, Chip, decode_ns, layer_time, prefill_ns
+from lab.imbalance.closed_form import Block, ExpertImbalance, bisection_bandwidth, torus_dims
+from lab.imbalance.presets import CHIP, MODELS, Chip, decode_ns, layer_time, prefill_ns
 from placement.balance import par
 
 V2, V3 = MODELS["deepseek-v2"], MODELS["deepseek-v3"]

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.imbalance_command import add_imbalance, closed_form, read_hotness
-from lab.imbalance_presets import MODELS
-from lab.imbalance_twin import expected_load
-from lab.plots import PlotsMissing
-from lab.store import PlanFile, save_plan
+from lab.commands.imbalance import add_imbalance
+from lab.experiments.plots import PlotsMissing
+from lab.imbalance.presets import MODELS
+from lab.imbalance.sweep import closed_form
+from lab.imbalance.twin import expected_load
+from lab.planning.plan_file import PlanFile, save_plan
+from lab.traces.hotness import read_hotness
 
 V3 = MODELS["deepseek-v3"]
 drawing = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib, the extra lab")
@@ -125,7 +127,7 @@ def test_a_factor_that_is_no_number_is_refused(capsys):
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path, capsys):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(PlotsMissing, match=r"the extra lab: .*\[lab\]"):
+    with pytest.raises(PlotsMissing, match=r"which is not installed\. Next: .*pip install matplotlib"):
         run("--ep", 2, "--plot", tmp_path / "plot.png")
     assert "1.1216" in capsys.readouterr().out and not (tmp_path / "plot.png").exists()
 

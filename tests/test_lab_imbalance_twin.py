@@ -8,9 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lab.imbalance import ExpertImbalance
-from lab.imbalance_presets import CHIP, MODELS, Chip, MoeModel, layer_time
-from lab.imbalance_twin import (
+from lab.imbalance.closed_form import ExpertImbalance
+from lab.imbalance.presets import CHIP, MODELS, Chip, MoeModel, layer_time
+from lab.imbalance.twin import (
     estimate,
     expected_load,
     fit,

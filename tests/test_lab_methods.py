@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.copies import copies_of
-from lab.cost import copy_tokens, device_sums, latency
-from lab.generators import zipf
-from lab.methods import REPLICATED, Setting
-from lab.plan import even_plan
-from lab.routing import least_loaded, same_row_first
-from lab.torus import Torus
+from lab.experiments.methods import REPLICATED, Setting
+from lab.planning.even import even_plan
+from lab.serving.cost import copy_tokens, device_sums, latency
+from lab.serving.replicas import copies_of
+from lab.serving.routing import least_loaded, same_row_first
+from lab.serving.torus import Torus
+from lab.traces.generators import zipf
 
 GRID = Torus(16, 8)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.copies import copies_of
-from lab.plan import even_plan
-from lab.torus import Torus
+from lab.planning.even import even_plan
+from lab.serving.replicas import copies_of
+from lab.serving.torus import Torus
 from planning.packing import deal_out, heaviest_first, hottest_with_coldest, pairs
 from planning.replication import copies_by_load
 

@@ -7,10 +7,12 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from lab.copies import copies_of
-from lab.plan import check_plan, eplb_global, eplb_hierarchical, even_plan, share_on_distinct_rows
-from lab.routing import round_robin
-from lab.torus import Torus
+from lab.planning.eplb import eplb_global, eplb_hierarchical
+from lab.planning.even import even_plan
+from lab.planning.rules import check_plan, share_on_distinct_rows
+from lab.serving.replicas import copies_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
 from lab_cases import random_batches
 from planning.packing import heaviest_first, hottest_with_coldest, load_bounds, pairs
 from planning.replication import copies_by_blocks, copies_by_load, one_more, robust_load

@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.generators import zipf
-from lab.records import RecordError, layers_of, read_records, records_of, request_records, trace_of, write_records
+from lab.traces.generators import zipf
+from lab.traces.records import (
+    RecordError,
+    layers_of,
+    read_records,
+    records_of,
+    request_records,
+    trace_of,
+    write_records,
+)
 from lab_cases import random_batches
 
 

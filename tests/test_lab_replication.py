@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.batches import stacked
-from lab.copies import copies_of
-from lab.cost import latency, nearest_rank
-from lab.plan import even_plan
-from lab.routing import block_aligned
-from lab.torus import Torus
+from lab.planning.even import even_plan
+from lab.serving.cost import latency, nearest_rank
+from lab.serving.replicas import copies_of
+from lab.serving.routing import block_aligned
+from lab.serving.torus import Torus
+from lab.traces.batches import stacked
 from lab_cases import ANCHORS, needs_anchors
 from planning.packing import heaviest_first
 from planning.replication import copies_by_blocks, copies_by_load, robust_load

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lab import routing
-from lab.copies import copies_of
-from lab.cost import copy_tokens, device_sums
-from lab.torus import Torus
+from lab.serving import routing
+from lab.serving.cost import copy_tokens, device_sums
+from lab.serving.replicas import copies_of
+from lab.serving.torus import Torus
 from lab_cases import random_batches, random_plan
 
 TORUS = Torus(4, 2)

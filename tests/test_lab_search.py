@@ -8,12 +8,14 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lab import cost, search
-from lab.copies import Copies, copies_of
-from lab.routing import block_aligned, capacity_first_fit, round_robin
-from lab.surrogate import Blocks, best_by_full_check, compute_lower_bound, rank_correlation
-from lab.swaps import Swaps
-from lab.torus import Torus
+from lab.search import steps as search
+from lab.search.surrogate import Blocks, best_by_full_check, compute_lower_bound, rank_correlation
+from lab.search.swaps import Swaps
+from lab.search.two_stage import two_stage
+from lab.serving import cost
+from lab.serving.replicas import Copies, copies_of
+from lab.serving.routing import block_aligned, capacity_first_fit, round_robin
+from lab.serving.torus import Torus
 from lab_cases import random_batches, random_plan
 
 TORUS = Torus(4, 2)
@@ -125,7 +127,7 @@ def test_two_stages_never_raise_the_objective_and_keep_the_budget() -> None:
         batches, copies = random_batches(seed), copies_of(random_plan(seed), 12)
         before = cost.latency(batches, copies, round_robin(batches, copies), TORUS).total.mean()
         for budget in (None, 4):
-            found = search.two_stage(batches, copies, round_robin, TORUS, tries=200, moved_budget=budget)
+            found = two_stage(batches, copies, round_robin, TORUS, tries=200, moved_budget=budget)
             assert cost.latency(batches, found, round_robin(batches, found), TORUS).total.mean() <= before + 1e-9
             assert budget is None or np.count_nonzero(found.plan != copies.plan) <= budget
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from lab.batches import Batches
-from lab.generators import uniform, zipf
-from lab.routing_trace import RoutingTrace
-from lab.statistics import active_experts, burstiness, coactivation, frequencies, lift, shares, table, top_lift
+from lab.traces.batches import Batches
+from lab.traces.generators import uniform, zipf
+from lab.traces.routing_trace import RoutingTrace
+from lab.traces.statistics import active_experts, burstiness, coactivation, frequencies, lift, shares, table, top_lift
 from lab_cases import random_batches
 
 

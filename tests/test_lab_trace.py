@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.routing_trace import RoutingTrace, check_choices
+from lab.traces.routing_trace import RoutingTrace, check_choices
 
 
 def _trace(tokens: int = 10, **changes: object) -> RoutingTrace:

@@ -1,7 +1,7 @@
 """What expert load imbalance costs a layer, in closed form: W hot experts, all on one device, the others even.
 
 Formulas of NeuSim's expert-load-imbalance model (pull request at 8c9ef0e5), in exact fractions; shared experts take no
-part. The receiver skew is the PAR of that load. Of a real trace it is no bound: see lab.imbalance_twin.
+part. The receiver skew is the PAR of that load. Of a real trace it is no bound: see lab.imbalance.twin.
 """
 
 from __future__ import annotations

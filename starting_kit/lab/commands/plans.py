@@ -12,18 +12,18 @@ import pandas as pd
 
 from placement.deployment import initial_deployment
 
-from .batches import Batches
-from .copies import Copies, copies_of, order_of
-from .cost import PRESETS
-from .experiments import markdown
-from .export import fewest_moves, write_policy
-from .measures import measures
-from .methods import first_fit
-from .plan import even_plan
-from .routing import block_aligned, first_copy, least_loaded, round_robin, same_row_first
-from .search import two_stage
-from .store import PlanFile, load_plan, load_trace, save_plan
-from .torus import Torus
+from ..experiments.export import fewest_moves, write_policy
+from ..experiments.matrix import markdown
+from ..planning.even import even_plan
+from ..planning.plan_file import PlanFile, load_plan, save_plan
+from ..search.two_stage import two_stage
+from ..serving.cost import PRESETS
+from ..serving.measures import measures
+from ..serving.replicas import Copies, copies_of, order_of
+from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin, same_row_first
+from ..serving.torus import Torus
+from ..traces.batches import Batches
+from ..traces.trace_file import load_trace
 
 COLUMNS = ("layer", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
 
@@ -46,7 +46,7 @@ def grid_of(text: str, experts: int) -> Torus:
     return Torus(int(rows), int(cols))
 
 
-def add_plan(commands: argparse._SubParsersAction) -> None:
+def add_plans(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
     parser = commands.add_parser("plan", help="plan every layer of a trace: even split, heaviest first")
     parser.add_argument("trace", type=Path, metavar="TRACE")

@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from .batches import Batches
-from .copies import Copies
-from .cost import COMPAT, Preset, copy_tokens
-from .torus import Torus
+from ..serving.cost import COMPAT, Preset, copy_tokens
+from ..serving.replicas import Copies
+from ..serving.torus import Torus
+from ..traces.batches import Batches
 
 Pair = tuple[np.ndarray, np.ndarray]
 # Tokens of a batch that bound what a swap can gain.
@@ -22,7 +22,7 @@ SLOW = 4
 
 
 class Swaps:
-    """A plan's state under swaps. Objective: mean latency of the batches in us, as lab.cost.latency has it.
+    """A plan's state under swaps. Objective: mean latency of the batches in us, as lab.serving.cost.latency has it.
 
     copies: as they were given; slot_of: int64 [copy], where each copy lies now; compute, dispatch, combine: float64
     [batch], of the plan as it stands. Raises ValueError for a preset in which copies on a device are not independent.

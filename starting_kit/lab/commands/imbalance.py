@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .imbalance_presets import MODELS, MoeModel, decode_ns, layer_time, prefill_ns
-from .imbalance_twin import layer_table, prefill_table
-from .plots import PlotsMissing
-from .store import load_plan
+from ..experiments.plots import imbalance_curves
+from ..imbalance.presets import MODELS, MoeModel
+from ..imbalance.sweep import closed_form
+from ..imbalance.twin import layer_table, prefill_table
+from ..planning.plan_file import load_plan
+from ..traces.hotness import read_hotness
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NO_PLOTS = "plots need matplotlib, the extra lab: .venv/bin/python -m pip install -e '.[lab]', in the bundle's folder"
 
 
 def add_imbalance(commands: argparse._SubParsersAction) -> None:
@@ -70,79 +70,9 @@ def run(options: argparse.Namespace) -> int:
             frame.to_csv(options.output / f"{name}.csv", index=False)
         print(f"tables: {options.output}")
     if options.plot:
-        plot(options.plot, model, frames["imbalance"], frames.get("layers"))
+        imbalance_curves(options.plot, model.name, frames["imbalance"], frames.get("layers"))
         print(f"plot: {options.plot}")
     return 0
-
-
-def closed_form(
-    model: MoeModel, devices: list[int], factor: float | Fraction, hot: int, tokens: int, batch: int
-) -> pd.DataFrame:
-    """A row for each ep and each of the factors 1, `factor` and the most. Raises ValueError.
-
-    prefill_us, decode_us: a layer's experts for `tokens` and for one token of each of `batch`; prefill_ms: the experts'
-    part of the time to first token; added_ms: what factor 1 has not; decode_ms: their part of a token's time.
-    """
-    import pandas as pd
-
-    factors = sorted({model.imbalance(1, own, hot).factor for own in (1, factor, -1)})
-    rows = []
-    for ep in devices:
-        least = prefill_ns(model, model.imbalance(ep, 1, hot), tokens)
-        for own in factors:
-            imbalance = model.imbalance(ep, own, hot)
-            time, step = (layer_time(model, imbalance, number) for number in (tokens, batch))
-            prefill = prefill_ns(model, imbalance, tokens)
-            row = {"ep": ep, "factor": float(own), "skew": float(imbalance.skew), "compute_us": time.compute / 1e3}
-            row |= {"exchange_us": (time.dispatch + time.combine) / 1e3, "prefill_us": time.total / 1e3}
-            row |= {"prefill_ms": prefill / 1e6, "added_ms": (prefill - least) / 1e6, "decode_us": step.total / 1e3}
-            rows.append(row | {"decode_ms": decode_ns(model, imbalance, batch, 1) / 1e6})
-    return pd.DataFrame(rows)
-
-
-def plot(path: Path, model: MoeModel, frame: pd.DataFrame, layers: pd.DataFrame | None = None) -> None:
-    """Draw skew and layer time over ep, a curve for each factor and for each placement of a trace.
-
-    frame: of closed_form; layers: of layer_table. Raises PlotsMissing without matplotlib, OSError.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise PlotsMissing(NO_PLOTS) from None
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots(1, 2)
-    panels = (("skew", "par", "skew of the worst device"), ("prefill_us", "layer_us", "us per layer in prefill"))
-    for own, (closed, measured, label) in zip(axes, panels, strict=True):
-        for factor, part in frame.groupby("factor"):
-            own.plot(part.ep, part[closed], marker=".", label=f"factor {factor:.4g}")
-        if layers is not None:
-            for name, part in layers.groupby("placement", sort=False):
-                mean = part.groupby("ep")[measured].mean()
-                own.plot(mean.index, mean, linestyle="--", marker="x", label=f"trace, {name}")
-        own.set(xlabel="ep", ylabel=label, title=f"{model.name}: {label}")
-        own.set_xscale("log", base=2)
-        own.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-
-
-def read_hotness(path: Path) -> np.ndarray:
-    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises ValueError, OSError."""
-    try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found as archive:
-            if len(archive.files) != 1:
-                raise ValueError(f"{len(archive.files)} arrays in the file")
-            return archive[archive.files[0]]
-    except OSError:
-        raise
-    # numpy and zipfile raise nearly anything on a damaged file.
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read. Got: {error}. Expected: hotness, .npy or .npz with one array, without pickles."
-        ) from None
 
 
 def _measured(options: argparse.Namespace, model: MoeModel) -> dict[str, pd.DataFrame]:

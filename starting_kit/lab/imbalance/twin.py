@@ -17,8 +17,8 @@ from placement.balance import par
 from placement.deployment import initial_deployment, replica_counts
 from placement.ds_eplb import ds_eplb
 
-from .imbalance import ExpertImbalance
-from .imbalance_presets import CHIP, Chip, MoeModel
+from .closed_form import ExpertImbalance
+from .presets import CHIP, Chip, MoeModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ def estimate(hotness: np.ndarray, table: np.ndarray, model: MoeModel, tokens: in
     """Time a layer's experts for so many tokens that choose as the hotness says. Raises ValueError.
 
     The worst device's compute counts every copy that has a token, its tokens rounded up; the exchange is that of the
-    closed form (lab.imbalance_presets.layer_time) with the measured skew.
+    closed form (lab.imbalance.presets.layer_time) with the measured skew.
     """
     skew = measured_skew(hotness, table)
     shares = _shares(hotness, model, tokens)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .hotness import routing_from_hotness
 from .records import read_records, trace_of
-from .requests import RequestError, read_domain, read_requests, read_stacked
+from .request_files import RequestError, read_domain, read_requests, read_stacked
 from .routing_trace import RoutingTrace
 
 

@@ -1,24 +1,16 @@
 """Search over plans by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
 
 Every step works on an evaluator with `delta(first, second, limit)`, `apply(first, second)` and `objective`, such as
-lab.swaps.Swaps or lab.surrogate.Blocks. The best plan so far never gets worse, and the same seed gives the same plan.
+Swaps or Blocks beside this module. The best plan so far never gets worse, and the same seed gives the same plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import numpy as np
-
-from .batches import Batches
-from .copies import Copies
-from .cost import COMPAT, Preset
-from .surrogate import Blocks
-from .swaps import Swaps
-from .torus import Torus
 
 # Smaller gains are rounding.
 LEAST = 1e-9
@@ -175,42 +167,3 @@ def restarts(
         sequence(search, steps)
         found.append(search)
     return min(found, key=lambda search: search.objective)
-
-
-def two_stage(
-    batches: Batches,
-    copies: Copies,
-    router: Callable[[Batches, Copies], np.ndarray],
-    torus: Torus,
-    preset: Preset = COMPAT,
-    tries: int = 20000,
-    seed: int = 0,
-    moved_budget: int | None = None,
-) -> Copies:
-    """Improve a plan: first the busiest device's compute by a surrogate, then the whole latency. Never worse.
-
-    router: depends on the lists of copies alone; tries: swaps of each stage. Returns the copies of the better plan in
-    the order of their lists, which the router goes by.
-    """
-    rng = np.random.default_rng(seed)
-    routed = router(batches, copies)
-    state = Swaps(batches, copies, routed, torus, preset)
-    start = state.copy_in.copy()
-    blocks = Search(Blocks(batches, copies, routed, preset), rng, moved_budget)
-    local(blocks, 4 * tries)
-    search = Search(state, rng, moved_budget)
-    _lead(state, blocks.best)
-    if state.objective > search.objective:
-        search.return_to_best()
-    else:
-        search.objective, search.best = state.objective, state.copy_in.copy()
-    search.start = start
-    sequence(search, [partial(local, tries=tries)])
-    return state.listed()
-
-
-def _lead(state: Evaluator, target: np.ndarray) -> None:
-    """Bring the copies into the slots of another plan."""
-    other = Search(state, np.random.default_rng(0))
-    other.best = target
-    other.return_to_best()

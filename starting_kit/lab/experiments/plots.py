@@ -1,4 +1,4 @@
-"""The lab's plots, with matplotlib (the extra `lab`)."""
+"""The lab's plots, with matplotlib (the extra `lab`); without it, all of them raise PlotsMissing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .batches import Batches
-from .copies import Copies
-from .cost import copy_tokens
-from .torus import Torus
+from ..serving.cost import copy_tokens
+from ..serving.replicas import Copies
+from ..serving.torus import Torus
+from ..traces.batches import Batches
 
 MISSING = "plots need matplotlib, which is not installed. Next: .venv/bin/python -m pip install matplotlib"
 
@@ -20,13 +20,13 @@ class PlotsMissing(Exception):
     """matplotlib is not installed."""
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise PlotsMissing(MISSING) from None
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    return figure, figure.subplots(1, panels)
 
 
 def placement_grid(path: Path, batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus) -> None:
@@ -74,4 +74,25 @@ def latency_breakdown(path: Path, frame: pd.DataFrame) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="us per batch (mean)", title="Latency by part")
     axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def imbalance_curves(path: Path, model: str, frame: pd.DataFrame, layers: pd.DataFrame | None = None) -> None:
+    """Draw skew and layer time over ep, a curve for each factor and for each placement of a trace.
+
+    model: its name; frame: of imbalance.sweep.closed_form; layers: of imbalance.twin.layer_table.
+    """
+    figure, axes = _figure(10, 4, panels=2)
+    panels = (("skew", "par", "skew of the worst device"), ("prefill_us", "layer_us", "us per layer in prefill"))
+    for own, (closed, measured, label) in zip(axes, panels, strict=True):
+        for factor, part in frame.groupby("factor"):
+            own.plot(part.ep, part[closed], marker=".", label=f"factor {factor:.4g}")
+        if layers is not None:
+            for name, part in layers.groupby("placement", sort=False):
+                mean = part.groupby("ep")[measured].mean()
+                own.plot(mean.index, mean, linestyle="--", marker="x", label=f"trace, {name}")
+        own.set(xlabel="ep", ylabel=label, title=f"{model}: {label}")
+        own.set_xscale("log", base=2)
+        own.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

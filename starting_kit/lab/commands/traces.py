@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import generators
-from .hotness import hotness_of, write_hotness
-from .plots import coactivation_map, frequency_curves
-from .sources import read_source
-from .statistics import coactivation, table
-from .store import load_trace, save_trace
-
-KINDS = ("zipf", "clustered", "drifting", "bursty", "uniform")
+from ..experiments.plots import coactivation_map, frequency_curves
+from ..traces.generators import GENERATORS
+from ..traces.hotness import hotness_of, write_hotness
+from ..traces.sources import read_source
+from ..traces.statistics import coactivation, table
+from ..traces.trace_file import load_trace, save_trace
 
 
-def add_data(commands: argparse._SubParsersAction) -> None:
+def add_traces(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
     parser = commands.add_parser("import", help="read routing that was recorded elsewhere")
     parser.add_argument("source", type=Path, help="a folder of requests (.npz), a .npz, .jsonl or a hotness .npy")
@@ -29,7 +27,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     parser.set_defaults(run=take_in)
     parser = commands.add_parser("generate", help="make routing up, with a seed")
-    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("kind", choices=tuple(GENERATORS))
     parser.add_argument("--tokens", type=int, default=2000)
     parser.add_argument("--experts", type=int, default=256)
     parser.add_argument("--top-k", type=int, default=8)
@@ -70,9 +68,8 @@ def take_in(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Generate and write the lab's own file."""
-    make = getattr(generators, options.kind)
     numbers = {"tokens": options.tokens, "experts": options.experts, "k": options.top_k, "layers": options.layers}
-    return _written("generate", options.output, make(**numbers, seed=options.seed))
+    return _written("generate", options.output, GENERATORS[options.kind](**numbers, seed=options.seed))
 
 
 def _written(command: str, path: Path, trace: object) -> int:

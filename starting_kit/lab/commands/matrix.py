@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .commands_plan import grid_of
-from .experiments import alpha_sweep, markdown, matrix, robust
-from .methods import REPLICATED, Setting
-from .plots import PlotsMissing, coactivation_map, frequency_curves, latency_breakdown, placement_grid
-from .statistics import coactivation
-from .store import load_trace
+from ..experiments.hedging import alpha_sweep, robust
+from ..experiments.matrix import markdown, matrix
+from ..experiments.methods import REPLICATED, Setting
+from ..experiments.plots import PlotsMissing, coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..traces.statistics import coactivation
+from ..traces.trace_file import load_trace
+from .plans import grid_of
 
 COLUMNS = (
     *("data_set", "layer", "setting", "row", "plan", "router", "run", "mean", "p50", "p95", "p99"),

@@ -12,9 +12,9 @@ import numpy as np
 
 from planning.packing import heaviest_first
 
-from .copies import Copies, copies_of
-from .plan import even_plan
-from .torus import Torus
+from ..serving.replicas import Copies, copies_of
+from ..serving.torus import Torus
+from .even import even_plan
 
 # How far row loads may lie above their mean: loose ones cut less, tight ones keep the limit on devices.
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.005)

@@ -15,9 +15,9 @@ import numpy as np
 
 from planning.replication import one_more
 
-from .batches import Batches
-from .statistics import coactivation
-from .torus import Torus
+from ..serving.torus import Torus
+from ..traces.batches import Batches
+from ..traces.statistics import coactivation
 
 # What a row's load counts against the tokens that its experts share with another.
 LOAD_PRICE = 0.1

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .batches import Batches
-from .copies import Copies
+from ..traces.batches import Batches
+from .replicas import Copies
 from .torus import Torus
 
 # Its table of dispatch times: rows best, average and worst hop, columns 1 .. 8 experts in a column.

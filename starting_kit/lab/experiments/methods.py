@@ -9,14 +9,14 @@ import numpy as np
 
 from planning.packing import pairs
 
-from .batches import Batches
-from .compat import initial_placement
-from .copies import Copies, copies_of
-from .cost import COMPAT, Preset, latency
-from .plan import even_plan
-from .routing import block_aligned, capacity_first_fit, even_capacity, first_copy, least_loaded, round_robin
-from .search import two_stage
-from .torus import Torus
+from ..planning.even import even_plan
+from ..planning.published import initial_placement
+from ..search.two_stage import two_stage
+from ..serving.cost import COMPAT, Preset, latency
+from ..serving.replicas import Copies, copies_of
+from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin
+from ..serving.torus import Torus
+from ..traces.batches import Batches
 
 Router = Callable[[Batches, Copies], np.ndarray]
 
@@ -49,11 +49,6 @@ class Method:
     name: str
     run: str
     plan: Callable[[Batches, Setting], Planned]
-
-
-def first_fit(batches: Batches, copies: Copies) -> np.ndarray:
-    """Capacity first-fit at twice the even share."""
-    return capacity_first_fit(batches, copies, even_capacity(batches, copies))
 
 
 def _consecutive(batches: Batches, setting: Setting) -> Planned:

@@ -1,25 +1,17 @@
-"""Experiments: the matrix of methods, the plan that is robust over data sets, and the sweep of the hedge alpha."""
+"""The matrix: every method on every data set and layer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from planning.replication import robust_load
-
-from .batches import Batches
-from .copies import copies_of
-from .cost import latency, nearest_rank
-from .measures import measures
+from ..serving.measures import measures
+from ..serving.torus import Torus
+from ..traces.batches import Batches
 from .methods import PLACEMENT_ONLY, REPLICATED, Method, Setting
-from .plan import even_plan
-from .routing import least_loaded
-from .torus import Torus
-
-ALPHAS = (0.0, 0.5, 1.0, 2.0)
 
 
 def matrix(
@@ -79,52 +71,6 @@ def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) ->
         "plan_seconds": planning,
         "route_ms": 1000 * routing / scored.count,
     }
-
-
-def robust(batches: Mapping[str, Batches], torus: Torus, slots: int = 3) -> tuple[pd.DataFrame, str]:
-    """Each data set's plan on every data set, and the plan whose worst ratio to the data sets' own plans is smallest.
-
-    batches: by data set, of one layer, the shared expert included. The candidates are the specialists, and plans for
-    the mean and for the largest of the data sets' shares. Returns ratios of mean latency [plan, data set], with the
-    worst of each row, and the name of the best candidate; its worst ratio is at most every specialist's.
-    """
-    experts = next(iter(batches.values())).experts
-    loads = {name: own.load[:, : experts - 1] / own.load.sum(axis=1, keepdims=True) for name, own in batches.items()}
-    means = np.stack([load.mean(axis=0) for load in loads.values()])
-    candidates = {f"for {name}": load for name, load in loads.items()}
-    candidates |= {"mean of shares": means.mean(axis=0)[None], "largest of shares": means.max(axis=0)[None]}
-    table = {}
-    for candidate, load in candidates.items():
-        copies = copies_of(even_plan(load * 1e6, torus, slots, shared=True), experts)
-        table[candidate] = {
-            name: latency(own, copies, least_loaded(own, copies), torus).total.mean() for name, own in batches.items()
-        }
-    frame = pd.DataFrame(table).T
-    own = [frame.loc[f"for {name}", name] for name in frame.columns]
-    ratios = frame / own
-    ratios["worst"] = ratios.max(axis=1)
-    return ratios, str(ratios["worst"].idxmin())
-
-
-def alpha_sweep(batches: Batches, torus: Torus, slots: int = 3, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
-    """Replication by mean + alpha * std and by p95 of the first half of the batches, measured on the second.
-
-    batches: the shared expert included. One row per hedge: mean, p95 and p99 of latency in us, and the largest device
-    load. The router knows the shares of the batch before only.
-    """
-    half = batches.count // 2
-    learned, scored = batches.select(0, half), batches.select(half, batches.count)
-    load = learned.load[:, : batches.experts - 1]
-    hedges = {f"mean + {alpha:g} std": ("mean_std", alpha) for alpha in alphas} | {"p95": ("p95", 0.0)}
-    rows = []
-    for name, (how, alpha) in hedges.items():
-        copies = copies_of(even_plan(robust_load(load, how, alpha)[None], torus, slots, shared=True), batches.experts)
-        routed = least_loaded(scored, copies, 1)
-        found = measures(scored, copies, routed, torus)
-        total = latency(scored, copies, routed, torus).total
-        rows.append({"hedge": name, "mean": found["mean"], "p95": found["p95"], "p99": nearest_rank(total, 0.99)})
-        rows[-1]["max_device_tokens"] = found["max_device_tokens"]
-    return pd.DataFrame(rows)
 
 
 def markdown(frame: pd.DataFrame, digits: int = 2) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .batches import Batches
-from .copies import Copies
+from ..traces.batches import Batches
 from .cost import COMPAT, Preset, copy_tokens, device_sums, latency, nearest_rank
+from .replicas import Copies
 from .torus import Torus
 
 BLOCK = 32

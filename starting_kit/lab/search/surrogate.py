@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .batches import Batches
-from .copies import Copies
-from .cost import COMPAT, Preset, copy_tokens
+from ..serving.cost import COMPAT, Preset, copy_tokens
+from ..serving.replicas import Copies
+from ..traces.batches import Batches
 
 # Weight of the mean square of the devices' time, relative to the mean of the largest one.
 SMOOTH = 1e-2

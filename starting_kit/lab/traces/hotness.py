@@ -7,12 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from commands import places  # noqa: F401 (makes the programs' and the tools' modules importable)
-
 from .batches import Batches
 from .routing_trace import RoutingTrace
 
 ORIGIN = "counted from routing:"
+
+
+def read_hotness(path: Path) -> np.ndarray:
+    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises ValueError, OSError."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found as archive:
+            if len(archive.files) != 1:
+                raise ValueError(f"{len(archive.files)} arrays in the file")
+            return archive[archive.files[0]]
+    except OSError:
+        raise
+    # numpy and zipfile raise nearly anything on a damaged file.
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read. Got: {error}. Expected: hotness, .npy or .npz with one array, without pickles."
+        ) from None
 
 
 def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = None) -> np.ndarray:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .batches import Batches
-from .copies import Copies
+from ..traces.batches import Batches
+from .replicas import Copies
 from .torus import Torus
 
 
@@ -43,6 +43,11 @@ def even_capacity(batches: Batches, copies: Copies, factor: float = 2.0) -> int:
     """Tokens per copy: factor times what an even spread gives, from the mean number of tokens per batch."""
     tokens = len(batches.choices) // batches.count
     return max(1, int(factor * tokens * batches.choices.shape[1] / len(copies.slot)))
+
+
+def first_fit(batches: Batches, copies: Copies) -> np.ndarray:
+    """Capacity first-fit at twice the even share."""
+    return capacity_first_fit(batches, copies, even_capacity(batches, copies))
 
 
 def least_loaded(batches: Batches, copies: Copies, age: int = 0) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from .imbalance import LATENCY, WORST, Block, ExpertImbalance, bisection_bandwidth, torus_dims
+from .closed_form import LATENCY, WORST, Block, ExpertImbalance, bisection_bandwidth, torus_dims
 
 
 @dataclass(frozen=True)
