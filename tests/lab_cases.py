@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.imbalance.closed_form import ExpertImbalance
 from lab.traces.batches import Batches
 
 # The published anchor traces, which no part of the project holds.
@@ -33,3 +34,10 @@ def random_plan(seed: int, experts: int = 12, devices: int = 8, slots: int = 3) 
     rng = np.random.default_rng(seed)
     ids = np.concatenate([np.arange(experts), rng.integers(experts // 2, size=devices * slots - experts)])
     return rng.permutation(ids).reshape(devices, slots)
+
+
+def expected_load(imbalance: ExpertImbalance, tokens: int) -> np.ndarray:
+    """Tokens of each expert in the imbalance model, the hot ones first: float64 [expert]."""
+    load = np.full(imbalance.experts, float(imbalance.remaining_load(tokens)))
+    load[: imbalance.worst_case_experts] = float(imbalance.hot_load(tokens))
+    return load

@@ -7,7 +7,6 @@ import pytest
 
 from lab.planning.even import even_plan
 from lab.planning.published import initial_placement
-from lab.search.surrogate import compute_lower_bound
 from lab.search.two_stage import two_stage
 from lab.serving.cost import latency, nearest_rank
 from lab.serving.replicas import copies_of
@@ -122,7 +121,7 @@ def test_two_stages_with_swaps_meet_their_figures(held_out: bool, most: float) -
     timed = latency(scored, found, block_aligned(scored, found), GRID)
     assert timed.total.mean() <= most
     if not held_out:
-        assert timed.compute.mean() == compute_lower_bound(batches, 128) == 472
+        assert timed.compute.mean() == 472
 
 
 @needs_anchors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.serving import cost
-from lab.serving.measures import measures, queueing, row_traffic
+from lab.serving.measures import measures, row_traffic
 from lab.serving.replicas import copies_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
@@ -88,11 +88,6 @@ def test_the_look_up_meets_the_corrected_table_at_its_hops() -> None:
 def test_percentiles_are_taken_at_the_published_place() -> None:
     values = np.arange(50, 0, -1.0)
     assert [cost.nearest_rank(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [25, 48, 50, 50]
-
-
-def test_batches_that_come_faster_than_they_are_served_wait() -> None:
-    assert queueing(np.array([10.0, 10, 2, 2]), 8).tolist() == [10, 12, 6, 2]
-    assert queueing(np.array([10.0, 10]), 1000).tolist() == [10, 10]
 
 
 def test_measures_of_a_token_are_those_counted_by_hand() -> None:

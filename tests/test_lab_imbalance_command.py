@@ -15,9 +15,9 @@ from lab.commands.imbalance import add_imbalance
 from lab.experiments.plots import PlotsMissing
 from lab.imbalance.presets import MODELS
 from lab.imbalance.sweep import closed_form
-from lab.imbalance.twin import expected_load
 from lab.planning.plan_file import PlanFile, save_plan
 from lab.traces.hotness import read_hotness
+from lab_cases import expected_load
 
 V3 = MODELS["deepseek-v3"]
 drawing = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib, the extra lab")

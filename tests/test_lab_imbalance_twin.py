@@ -12,7 +12,6 @@ from lab.imbalance.closed_form import ExpertImbalance
 from lab.imbalance.presets import CHIP, MODELS, Chip, MoeModel, layer_time
 from lab.imbalance.twin import (
     estimate,
-    expected_load,
     fit,
     ideal,
     layer_table,
@@ -20,7 +19,7 @@ from lab.imbalance.twin import (
     prefill_table,
     upper_bound,
 )
-from lab_cases import random_plan
+from lab_cases import expected_load, random_plan
 from placement.deployment import initial_deployment
 
 V3 = MODELS["deepseek-v3"]

@@ -8,7 +8,7 @@ import pytest
 from lab.planning.even import even_plan
 from lab.serving.replicas import copies_of
 from lab.serving.torus import Torus
-from planning.packing import deal_out, heaviest_first, hottest_with_coldest, pairs
+from planning.packing import deal_out, heaviest_first, pairs
 from planning.replication import copies_by_load
 
 GRID = Torus(16, 8)
@@ -52,7 +52,7 @@ def test_two_slots_dealt_out_load_devices_as_pairs_do() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
         load = rng.permutation(100)[:16]
-        dealt = hottest_with_coldest(np.arange(16), load, 8, 2)
+        dealt = deal_out(np.arange(16), load, np.full((8, 2), -1), np.zeros(8))
         assert sorted(load[dealt].sum(axis=1)) == sorted(load[pairs(load, 8)].sum(axis=1))
 
 
@@ -61,7 +61,7 @@ def test_three_slots_dealt_out_keep_the_copies_of_the_optimum() -> None:
     copies = copies_by_load(load, 384)
     share = load / copies
     ids = np.repeat(np.arange(256), copies)
-    plan = hottest_with_coldest(ids, share[ids], 128, 3)
+    plan = deal_out(ids, share[ids], np.full((128, 3), -1), np.zeros(128))
     assert np.array_equal(np.bincount(plan.ravel()), copies)
     heaviest = heaviest_first(ids, share[ids], np.full((128, 3), -1), np.zeros(128))
     loads = [device_load(own, share) for own in (plan, heaviest)]

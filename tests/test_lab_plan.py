@@ -7,14 +7,15 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from lab.planning.eplb import eplb_global, eplb_hierarchical
+from lab.planning.eplb import eplb_hierarchical
 from lab.planning.even import even_plan
 from lab.planning.rules import check_plan, share_on_distinct_rows
 from lab.serving.replicas import copies_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
 from lab_cases import random_batches
-from planning.packing import heaviest_first, hottest_with_coldest, load_bounds, pairs
+from placement.ds_eplb import ds_eplb
+from planning.packing import deal_out, heaviest_first, load_bounds, pairs
 from planning.replication import copies_by_blocks, copies_by_load, one_more, robust_load
 
 GRID = Torus(16, 8)
@@ -96,7 +97,7 @@ def test_pairs_equal_brute_force() -> None:
 
 
 def test_any_number_of_slots_is_dealt_out() -> None:
-    plan = hottest_with_coldest(np.arange(6), np.array([6, 5, 4, 3, 2, 1]), 2, 3)
+    plan = deal_out(np.arange(6), np.array([6, 5, 4, 3, 2, 1]), np.full((2, 3), -1), np.zeros(2))
     assert plan.tolist() == [[0, 3, 4], [1, 2, 5]]
     with pytest.raises(ValueError, match="5 experts are no pairs on 3 devices"):
         pairs(np.ones(5), 3)
@@ -167,7 +168,7 @@ def test_a_groups_copies_stay_in_one_node_and_one_node_is_the_global_mode() -> N
     for layer in found:
         nodes = [set(node[(layer // 32 == group).any(axis=1)]) for group in range(8)]
         assert all(len(own) == 1 for own in nodes) and len(set(layer.ravel())) == 256
-    assert eplb_hierarchical(weight, 288, 1, 1, 32).tolist() == eplb_global(weight, 288, 32).tolist()
+    assert eplb_hierarchical(weight, 288, 1, 1, 32).tolist() == ds_eplb(weight, 32, 32).tolist()
     with pytest.raises(ValueError, match="256 experts cannot be divided by 7"):
         eplb_hierarchical(weight, 288, 7, 1, 32)
 

@@ -43,15 +43,6 @@ def pairs(load: np.ndarray, devices: int) -> np.ndarray:
     return np.column_stack([order[:devices], order[devices:][::-1]]).astype(np.int64)
 
 
-def hottest_with_coldest(experts: np.ndarray, weights: np.ndarray, devices: int, slots: int) -> np.ndarray:
-    """Deal copies out on empty devices: pairs for any number of slots.
-
-    experts, weights: of each copy, at most devices * slots of them. Returns int64 [device, slot]. Raises ValueError for
-    more.
-    """
-    return deal_out(experts, weights, np.full((devices, slots), -1), np.zeros(devices))
-
-
 def deal_out(experts: np.ndarray, weights: np.ndarray, plan: np.ndarray, load: np.ndarray) -> np.ndarray:
     """Deal copies out in rounds, hottest first; in each, the heaviest device gets the coldest: pairs for more slots.
 

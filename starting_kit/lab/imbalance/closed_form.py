@@ -7,7 +7,7 @@ part. The receiver skew is the PAR of that load. Of a real trace it is no bound:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 from typing import NamedTuple
@@ -72,15 +72,6 @@ class ExpertImbalance:
             f"worst_case_experts is {self.worst_case_experts}; expected 1 .. active_experts = {active}",
         )
         _check(self.expert_parallel >= 1, f"expert_parallel is {self.expert_parallel}; expected at least 1 device")
-
-    @property
-    def effective(self) -> ExpertImbalance:
-        """The same with the factor resolved and without idle devices: equal where two configurations mean the same.
-
-        Two of them compare and hash equal exactly when experts, active experts, `factor`, `groups` and hot experts do;
-        the configurations themselves do when their values are equal, so that -1 and E / K differ.
-        """
-        return replace(self, expert_parallel=self.groups, imbalance_factor=self.factor)
 
     @property
     def factor(self) -> Fraction:

@@ -17,7 +17,6 @@ from placement.balance import par
 from placement.deployment import initial_deployment, replica_counts
 from placement.ds_eplb import ds_eplb
 
-from .closed_form import ExpertImbalance
 from .presets import CHIP, Chip, MoeModel
 
 if TYPE_CHECKING:
@@ -47,13 +46,6 @@ class Estimate:
     def total(self) -> np.ndarray:
         """Compute, dispatch and combine, one after the other."""
         return self.compute + self.dispatch + self.combine
-
-
-def expected_load(imbalance: ExpertImbalance, tokens: int) -> np.ndarray:
-    """Tokens of each expert in the model, the hot ones first: float64 [expert]."""
-    load = np.full(imbalance.experts, float(imbalance.remaining_load(tokens)))
-    load[: imbalance.worst_case_experts] = float(imbalance.hot_load(tokens))
-    return load
 
 
 def measured_skew(hotness: np.ndarray, table: np.ndarray) -> np.ndarray:

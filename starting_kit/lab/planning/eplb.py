@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.ds_eplb import ds_eplb, pack, replicate
+from placement.ds_eplb import pack, replicate
 
 
 def eplb_hierarchical(weight: np.ndarray, replicas: int, groups: int, nodes: int, devices: int) -> np.ndarray:
@@ -31,8 +31,3 @@ def eplb_hierarchical(weight: np.ndarray, replicas: int, groups: int, nodes: int
     packed = pack(copies, share, devices // nodes)
     table = np.take_along_axis(inside, packed.reshape(layers * nodes, -1), axis=1)
     return table.reshape(layers, devices, replicas // devices)
-
-
-def eplb_global(weight: np.ndarray, replicas: int, devices: int) -> np.ndarray:
-    """DeepSeek's load balancer in global mode: int64 [layer, device, slot]. weight: [layer, expert]."""
-    return ds_eplb(weight, devices, replicas - np.asarray(weight).shape[1])

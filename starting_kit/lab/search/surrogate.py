@@ -63,12 +63,6 @@ class Blocks:
         self.objective = self._objective()
 
 
-def compute_lower_bound(batches: Batches, devices: int, block: int = 32) -> float:
-    """No plan computes a batch faster, in us of 118 a block: all blocks, evenly over the devices; mean over batches."""
-    blocks = (-(-batches.load // block)).sum(axis=1)
-    return float((118.0 * -(-blocks // devices)).mean())
-
-
 def rank_correlation(cheap: Sequence[float], full: Sequence[float]) -> float:
     """Spearman's: how well the surrogate orders plans as the full simulation does; 1 is the same order."""
 

@@ -63,10 +63,6 @@ class Swaps:
         """The copies as they lie now, each expert's in the order that was kept."""
         return replace(self.copies, plan=self.plan, slot=self.slot_of.copy(), device=self.slot_of // self.slots)
 
-    def compute_delta(self, first: int, second: int) -> float:
-        """Change of the mean of the largest compute alone, in us."""
-        return float(self._compute_after(first, second).mean() - self.compute.mean())
-
     def delta(self, first: int, second: int, limit: float = np.inf) -> float:
         """Change of the objective in us when the contents of two flat slots are exchanged; one may be empty.
 

@@ -58,18 +58,6 @@ def row_traffic(batches: Batches, copies: Copies, routed: np.ndarray, torus: Tor
     return np.bincount(keys, minlength=batches.count * torus.rows).reshape(batches.count, torus.rows)
 
 
-def queueing(service: np.ndarray, interval: float) -> np.ndarray:
-    """A what-if: the time in us from arrival to end when batches arrive every `interval` us at one server.
-
-    service: float64 [batch]. Lindley's recursion: a batch waits for what is left of those before it.
-    """
-    result, left = np.empty(len(service)), 0.0
-    for batch, own in enumerate(service):
-        result[batch] = left + own
-        left = max(0.0, left + own - interval)
-    return result
-
-
 def _distinct(values: np.ndarray) -> float:
     """Mean number of distinct values in a row."""
     return float(1 + np.count_nonzero(np.diff(np.sort(values, axis=1), axis=1), axis=1).mean())

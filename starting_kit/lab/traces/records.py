@@ -1,4 +1,4 @@
-"""JSONL traces: a record per line, each the tokens of one batch in one layer, as moe-balance writes and reads them."""
+"""JSONL traces: a record per line, each the tokens of one batch in one layer, as moe-balance writes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .batches import Batches
 from .routing_trace import RoutingTrace, check_choices
 
 
@@ -27,36 +26,6 @@ class Record:
     choices: np.ndarray
     origins: np.ndarray | None = None
     request_id: int | str | None = None
-
-
-def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write one line per record; `request_id` and `origin_rows` only where there are any. Raises OSError."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for record in records:
-            line: dict[str, Any] = {"layer": record.layer, "batch_id": record.batch_id}
-            if record.request_id is not None:
-                line["request_id"] = record.request_id
-            line["topk_experts"] = record.choices.tolist()
-            if record.origins is not None:
-                line["origin_rows"] = record.origins.tolist()
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-
-def records_of(batches: Batches, layer: int = 0) -> Iterator[Record]:
-    """The records of a layer's batches, numbered from 0."""
-    for batch, (first, stop) in enumerate(zip(batches.starts[:-1], batches.starts[1:], strict=True)):
-        yield Record(layer, batch, batches.choices[first:stop], batches.origins[first:stop])
-
-
-def request_records(trace: RoutingTrace) -> Iterator[Record]:
-    """A record per request and layer, numbered by the requests as they come: what moe-balance's converter makes."""
-    ends = np.append(np.flatnonzero(np.diff(trace.requests)) + 1, trace.tokens)
-    first = 0
-    for batch, stop in enumerate(ends.tolist()):
-        origins = None if trace.origins is None else trace.origins[first:stop]
-        for index, layer in enumerate(trace.layers):
-            yield Record(layer, batch, trace.choices[index, first:stop], origins, int(trace.requests[first]))
-        first = stop
 
 
 def read_records(
@@ -86,36 +55,6 @@ def read_records(
             if record is not None:
                 found += 1
                 yield record
-
-
-def layers_of(records: Iterable[Record], experts: int, rows: int = 16) -> dict[int, Batches]:
-    """The batches of each layer, in the order of the records.
-
-    rows: of the grid; where a record has no origins, its token i comes from the row i mod rows. Raises ValueError for
-    records of different k, or an origin outside the rows, naming layer and batch.
-    """
-    grouped: dict[int, list[Record]] = {}
-    for record in records:
-        grouped.setdefault(record.layer, []).append(record)
-    result = {}
-    for layer, own in sorted(grouped.items()):
-        for record in own:
-            if record.choices.shape[1] != own[0].choices.shape[1]:
-                raise ValueError(
-                    f"layer {layer}, batch {record.batch_id}: {record.choices.shape[1]} experts per token; expected "
-                    f"{own[0].choices.shape[1]}, as in batch {own[0].batch_id}"
-                )
-            if record.origins is not None and record.origins.max() >= rows:
-                raise ValueError(
-                    f"layer {layer}, batch {record.batch_id}: origin row {record.origins.max()}; expected 0 .. "
-                    f"{rows - 1}"
-                )
-        sizes = [len(record.choices) for record in own]
-        origins = [np.arange(len(r.choices)) % rows if r.origins is None else r.origins for r in own]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        choices = np.concatenate([record.choices for record in own])
-        result[layer] = Batches(experts, choices, np.concatenate(origins).astype(np.int32), starts)
-    return result
 
 
 def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:

@@ -60,11 +60,6 @@ class RoutingTrace:
         """How many tokens the trace has."""
         return self.choices.shape[1]
 
-    @property
-    def k(self) -> int:
-        """How many experts a token chooses in a layer."""
-        return self.choices.shape[2]
-
     def order(self, seed: int | None) -> np.ndarray:
         """An epoch's tokens: int64 [token], as they are without a seed, else in random order over all requests."""
         return np.arange(self.tokens) if seed is None else np.random.default_rng([seed, 0]).permutation(self.tokens)
@@ -92,13 +87,6 @@ class RoutingTrace:
         at = [self.layers.index(layer) for layer in layers]
         scores = None if self.scores is None else self.scores[at]
         return RoutingTrace(self.experts, tuple(layers), self.choices[at], self.requests, self.origins, scores)
-
-    def part(self, first: int, stop: int) -> RoutingTrace:
-        """The tokens first .. stop - 1, as for plans from one half and scores on the other."""
-        own = slice(first, stop)
-        origins = None if self.origins is None else self.origins[own]
-        scores = None if self.scores is None else self.scores[:, own]
-        return RoutingTrace(self.experts, self.layers, self.choices[:, own], self.requests[own], origins, scores)
 
     def _origins(self, rows: int, seed: int | None) -> np.ndarray:
         if self.origins is None:

@@ -56,31 +56,6 @@ def coactivation(choices: np.ndarray, experts: int) -> np.ndarray:
     return result
 
 
-def lift(batches: Batches) -> np.ndarray:
-    """Tokens of a pair over those expected of independent experts: float64 [expert, expert].
-
-    coactivation * tokens / (count of one * count of the other); 0 on the diagonal and for experts without tokens.
-    Above 1 they attract each other. Choices of a token being distinct, it is somewhat below 1 between hot experts.
-    """
-    count = batches.load.sum(axis=0).astype(np.float64)
-    expected = np.outer(count, count) / len(batches.choices)
-    return np.divide(
-        coactivation(batches.choices, batches.experts), expected, out=np.zeros_like(expected), where=expected > 0
-    )
-
-
-def top_lift(batches: Batches, top: int = 40, weighted: bool = False) -> float:
-    """The mean lift between two of the `top` experts of most tokens.
-
-    weighted: by the tokens of the pairs, which tells what a choice sees; else every pair counts the same.
-    0 where there is no pair.
-    """
-    hot = np.argsort(-batches.load.sum(axis=0), kind="stable")[:top]
-    pairs = np.ix_(hot, hot)
-    weight = coactivation(batches.choices, batches.experts)[pairs] if weighted else ~np.eye(len(hot), dtype=bool)
-    return float(np.average(lift(batches)[pairs], weights=weight)) if weight.any() else 0.0
-
-
 def frequencies(batches: Batches) -> dict[str, np.ndarray]:
     """A layer's columns of the table: [expert] each.
 
