@@ -1,4 +1,4 @@
-"""Small random plans and batches for the lab's tests."""
+"""Small random tables and batches for the lab's tests."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def random_batches(
     return Batches(experts, choices, rng.integers(rows, size=sum(sizes)).astype(np.int32), starts)
 
 
-def random_plan(seed: int, experts: int = 12, devices: int = 8, slots: int = 3) -> np.ndarray:
-    """A plan in which every expert has a slot, and the rest are random."""
+def random_table(seed: int, experts: int = 12, devices: int = 8, slots: int = 3) -> np.ndarray:
+    """A table in which every expert has a slot, and the rest are random."""
     rng = np.random.default_rng(seed)
     ids = np.concatenate([np.arange(experts), rng.integers(experts // 2, size=devices * slots - experts)])
     return rng.permutation(ids).reshape(devices, slots)

@@ -38,7 +38,7 @@ def test_a_plan_is_made_improved_measured_and_exported(
     plan, better = tmp_path / "plan.npz", tmp_path / "better.npz"
     assert run("plan", trace, "--batch", 100, "--output", plan) == 0
     assert run("search", trace, plan, "--batch", 100, "--swaps", 200, "--output", better) == 0
-    assert load_plan(better).plan.shape == (2, 16, 3)
+    assert load_plan(better).table.shape == (2, 16, 3)
     capsys.readouterr()
     assert run("simulate", trace, better, "--batch", 100, "--output", tmp_path / "measures.csv") == 0
     assert "| layer | mean | p50 | p95 | p99 |" in capsys.readouterr().out

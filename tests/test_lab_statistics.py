@@ -10,7 +10,7 @@ import pytest
 from lab.traces.batches import Batches
 from lab.traces.generators import uniform, zipf
 from lab.traces.routing_trace import RoutingTrace
-from lab.traces.statistics import active_experts, burstiness, coactivation, frequencies, shares, table
+from lab.traces.statistics import active_experts, burstiness, coactivation, frequencies, frequency_frame, shares
 from lab_cases import random_batches
 
 
@@ -76,8 +76,8 @@ def test_coactivation_is_symmetric_with_a_zero_diagonal_and_rows_of_k_minus_one_
 
 
 def test_the_table_has_a_row_for_every_layer_and_expert() -> None:
-    frame = table(zipf(1000, 32, 4, layers=3), 100)
+    frame = frequency_frame(zipf(1000, 32, 4, layers=3), 100)
     assert frame[["layer", "expert"]].values.tolist() == [[layer, expert] for layer in range(3) for expert in range(32)]
     assert frame.groupby("layer")["share"].sum().tolist() == pytest.approx([1, 1, 1])
     assert (frame.groupby("layer")["count"].sum() == 4000).all()
-    assert table(zipf(1000, 32, 4), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]
+    assert frequency_frame(zipf(1000, 32, 4), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]

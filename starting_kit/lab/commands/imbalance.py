@@ -12,7 +12,7 @@ import numpy as np
 from ..experiments.plots import imbalance_curves
 from ..imbalance.presets import MODELS, MoeModel
 from ..imbalance.sweep import closed_form
-from ..imbalance.twin import layer_table, prefill_table
+from ..imbalance.twin import layer_frame, prefill_frame
 from ..planning.plan_file import load_plan
 from ..traces.hotness import read_hotness
 
@@ -79,15 +79,15 @@ def _measured(options: argparse.Namespace, model: MoeModel) -> dict[str, pd.Data
     hotness = read_hotness(options.trace)
     devices, policy = [ep for ep in _eps(options.ep) if model.experts % ep == 0], {}
     if options.plan:
-        plan = load_plan(options.plan).plan
+        table = load_plan(options.plan).table
         # The shared expert is no routed one, and the same on every device.
-        policy[plan.shape[1]] = np.where(plan >= model.experts, -1, plan)
-        devices = sorted({*devices, plan.shape[1]})
+        policy[table.shape[1]] = np.where(table >= model.experts, -1, table)
+        devices = sorted({*devices, table.shape[1]})
     try:
-        layers = layer_table(hotness, model, devices, options.tokens, policy)
+        layers = layer_frame(hotness, model, devices, options.tokens, policy)
     except ValueError as error:
         raise ValueError(f"{options.trace}: {error}") from None
-    return {"layers": layers, "prefill": prefill_table(layers, model)}
+    return {"layers": layers, "prefill": prefill_frame(layers, model)}
 
 
 def _over_layers(frame: pd.DataFrame) -> pd.DataFrame:

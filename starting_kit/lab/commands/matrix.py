@@ -24,7 +24,7 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("matrix", help="compare baseline, nearline and offline methods on traces")
     parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="one data set each, named by its file")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device, with copies (default: 3)")
+    parser.add_argument("--slots", type=int, default=3, help="per device, with replicas (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--layers", type=int, default=1, help="how many layers of each trace (default: 1)")
     parser.add_argument("--swaps", type=int, default=4000, help="tried by the offline method (default: 4000)")
@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
     first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
     if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
-        own = next(iter(first.values()))
-        if own.count > 1:
-            sweep = alpha_sweep(own, torus, options.slots)
+        shown = next(iter(first.values()))
+        if shown.count > 1:
+            sweep = alpha_sweep(shown, torus, options.slots)
             sweep.to_csv(options.output / "alpha.csv", index=False)
             parts += ["## Hedges, planned from the first half, measured on the second", markdown(sweep)]
         if len(first) > 1:
@@ -76,15 +76,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _plots(options: argparse.Namespace, frame: object, first: dict, torus: object) -> None:
-    own = next(iter(first.values()))
+    shown = next(iter(first.values()))
     try:
         latency_breakdown(options.output / "latency.png", frame)
         frequency_curves(options.output / "frequencies.png", first)
-        routed = own.choices[:, :-1]
-        coactivation_map(options.output / "coactivation.png", coactivation(routed, own.experts - 1))
-        if options.slots * torus.devices >= own.experts - 1 + torus.rows:
-            planned = REPLICATED[1].plan(own, Setting(torus, options.slots, True))
-            placed = planned.router(own, planned.copies)
-            placement_grid(options.output / "placement.png", own, planned.copies, placed, torus)
+        routed = shown.choices[:, :-1]
+        coactivation_map(options.output / "coactivation.png", coactivation(routed, shown.experts - 1))
+        if options.slots * torus.devices >= shown.experts - 1 + torus.rows:
+            planned = REPLICATED[1].plan(shown, Setting(torus, options.slots, True))
+            placed = planned.router(shown, planned.replicas)
+            placement_grid(options.output / "placement.png", shown, planned.replicas, placed, torus)
     except PlotsMissing as error:
         print(f"\nno plots: {error}")

@@ -14,12 +14,12 @@ from placement.deployment import initial_deployment
 
 from ..experiments.export import fewest_moves, write_policy
 from ..experiments.matrix import markdown
-from ..planning.even import even_plan
+from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
 from ..serving.cost import PRESETS
 from ..serving.measures import measures
-from ..serving.replicas import Copies, copies_of, order_of
+from ..serving.replicas import Replicas, order_of, replicas_of
 from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin, same_row_first
 from ..serving.torus import Torus
 from ..traces.batches import Batches
@@ -28,11 +28,11 @@ from ..traces.trace_file import load_trace
 COLUMNS = ("layer", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
 
 
-def routers(torus: Torus) -> dict[str, Callable[[Batches, Copies], np.ndarray]]:
+def routers(torus: Torus) -> dict[str, Callable[[Batches, Replicas], np.ndarray]]:
     """The routers by the names of --router."""
-    found = (first_copy, round_robin, first_fit, block_aligned, least_loaded)
-    named = {router.__name__.replace("_", "-"): router for router in found}
-    return named | {"same-row-first": lambda batches, copies: same_row_first(batches, copies, torus)}
+    functions = (first_copy, round_robin, first_fit, block_aligned, least_loaded)
+    named = {router.__name__.replace("_", "-"): router for router in functions}
+    return named | {"same-row-first": lambda batches, replicas: same_row_first(batches, replicas, torus)}
 
 
 def grid_of(text: str, experts: int) -> Torus:
@@ -91,19 +91,19 @@ def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
     trace = load_trace(options.trace)
     torus = grid_of(options.grid, trace.experts)
-    plans = []
+    tables = []
     for layer in range(len(trace.layers)):
         load = trace.batches(layer, options.batch, torus.rows, options.seed).load
-        plans.append(even_plan(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
-    table = np.stack(plans)
-    order = np.broadcast_to(np.arange(table[0].size).reshape(table[0].shape), table.shape)
-    made = PlanFile(table, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols)
+        tables.append(even_table(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
+    stacked = np.stack(tables)
+    order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
+    made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols)
     save_plan(options.output, made)
-    print(f"plan: {len(plans)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
+    print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
     return 0
 
 
-def _pairs(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
+def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
     trace, made = load_trace(options.trace), load_plan(options.plan)
     if (trace.experts, trace.layers) != (made.experts, made.layers):
         raise ValueError(
@@ -112,31 +112,34 @@ def _pairs(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]
         )
     torus = Torus(made.rows, made.cols)
     batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
-    return made, torus, [own.with_shared() if made.shared else own for own in batches]
+    return made, torus, [layer.with_shared() if made.shared else layer for layer in batches]
 
 
 def search(options: argparse.Namespace) -> int:
     """Improve every layer and write."""
-    made, torus, batches = _pairs(options)
+    made, torus, batches = _read_both(options)
     router, preset = routers(torus)[options.router], PRESETS[options.preset]
     better = []
-    for own, table, order in zip(batches, made.plan, made.order, strict=True):
-        copies = copies_of(table, own.experts, order)
-        better.append(two_stage(own, copies, router, torus, preset, options.swaps, options.seed))
-    plans, orders = np.stack([own.plan for own in better]), np.stack([order_of(own) for own in better])
-    save_plan(options.output, replace(made, plan=plans, order=orders))
-    print(f"search: {int((made.plan != plans).sum())} slots changed, written to {options.output}")
+    for layer, table, order in zip(batches, made.table, made.order, strict=True):
+        replicas = replicas_of(table, layer.experts, order)
+        better.append(two_stage(layer, replicas, router, torus, preset, options.swaps, options.seed))
+    tables, orders = (
+        np.stack([replicas.table for replicas in better]),
+        np.stack([order_of(replicas) for replicas in better]),
+    )
+    save_plan(options.output, replace(made, table=tables, order=orders))
+    print(f"search: {int((made.table != tables).sum())} slots changed, written to {options.output}")
     return 0
 
 
 def simulate(options: argparse.Namespace) -> int:
     """Measure every layer and print a table."""
-    made, torus, batches = _pairs(options)
+    made, torus, batches = _read_both(options)
     router, preset = routers(torus)[options.router], PRESETS[options.preset]
     rows = []
-    for layer, own, table, order in zip(made.layers, batches, made.plan, made.order, strict=True):
-        copies = copies_of(table, own.experts, order)
-        rows.append({"layer": layer} | measures(own, copies, router(own, copies), torus, preset))
+    for name, layer, table, order in zip(made.layers, batches, made.table, made.order, strict=True):
+        replicas = replicas_of(table, layer.experts, order)
+        rows.append({"layer": name} | measures(layer, replicas, router(layer, replicas), torus, preset))
     frame = pd.DataFrame(rows)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -148,11 +151,11 @@ def simulate(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     """Write the policy."""
     made = load_plan(options.plan)
-    devices = made.plan.shape[1]
-    plans = made.plan
-    if made.experts % devices == 0 and plans.shape[2] == made.experts // devices + 1 and not made.shared:
+    tables = made.table
+    devices = tables.shape[1]
+    if made.experts % devices == 0 and tables.shape[2] == made.experts // devices + 1 and not made.shared:
         live = initial_deployment(1, made.experts, devices)[0]
-        plans = np.stack([fewest_moves(table, live) for table in plans])
-    path = write_policy(options.output, list(plans), made.experts)
+        tables = np.stack([fewest_moves(table, live) for table in tables])
+    path = write_policy(options.output, list(tables), made.experts)
     print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape")
     return 0

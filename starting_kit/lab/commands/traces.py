@@ -9,7 +9,7 @@ from ..experiments.plots import coactivation_map, frequency_curves
 from ..traces.generators import GENERATORS
 from ..traces.hotness import hotness_of, write_hotness
 from ..traces.sources import read_source
-from ..traces.statistics import coactivation, table
+from ..traces.statistics import coactivation, frequency_frame
 from ..traces.trace_file import load_trace, save_trace
 
 
@@ -25,7 +25,7 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--top-k", type=int, default=8, help="experts per token, for hotness (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="deals hotness out to tokens (default: 0)")
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
-    parser.set_defaults(run=take_in)
+    parser.set_defaults(run=import_trace)
     parser = commands.add_parser("generate", help="make routing up, with a seed")
     parser.add_argument("kind", choices=tuple(GENERATORS))
     parser.add_argument("--tokens", type=int, default=2000)
@@ -40,7 +40,7 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--output", type=Path, help="a file .csv with all experts")
     parser.add_argument("--plots", type=Path, help="a folder for plots")
-    parser.set_defaults(run=tell)
+    parser.set_defaults(run=statistics)
     parser = commands.add_parser("hotness", help="count a trace for kit.py: a batch is an iteration")
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("--batch", type=int, default=256, help="tokens per iteration (default: 256)")
@@ -50,8 +50,8 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=count)
 
 
-def take_in(options: argparse.Namespace) -> int:
-    """Read a source and write the lab's own file."""
+def import_trace(options: argparse.Namespace) -> int:
+    """Read a source and write a trace file."""
     layers = tuple(int(layer) for layer in options.layers.split(",") if layer) or None
     trace = read_source(
         options.source,
@@ -67,7 +67,7 @@ def take_in(options: argparse.Namespace) -> int:
 
 
 def generate(options: argparse.Namespace) -> int:
-    """Generate and write the lab's own file."""
+    """Generate and write a trace file."""
     numbers = {"tokens": options.tokens, "experts": options.experts, "k": options.top_k, "layers": options.layers}
     return _written("generate", options.output, GENERATORS[options.kind](**numbers, seed=options.seed))
 
@@ -79,10 +79,10 @@ def _written(command: str, path: Path, trace: object) -> int:
     return 0
 
 
-def tell(options: argparse.Namespace) -> int:
+def statistics(options: argparse.Namespace) -> int:
     """Print a line per layer, write every expert."""
     trace = load_trace(options.trace)
-    frame = table(trace, options.batch)
+    frame = frequency_frame(trace, options.batch)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)

@@ -22,15 +22,15 @@ def matrix(
     seed: int = 0,
     held_out: bool = False,
 ) -> pd.DataFrame:
-    """Every method on every data set and layer, without copies and with copies and the shared expert.
+    """Every method on every data set and layer, without replicas and with replicas and the shared expert.
 
-    batches: by (data set, layer), without the shared expert; slots: per device with copies; held_out: plan from the
+    batches: by (data set, layer), without the shared expert; slots: per device with replicas; held_out: plan from the
     first half of the batches and measure on the second. One row per data set, layer, setting and method; `plan_seconds`
     and `route_ms` (per batch) are measured, and change nothing else.
     """
     rows = []
-    for (dataset, layer), own in batches.items():
-        for name, methods, setting, used in _settings(own, torus, slots, swaps, seed):
+    for (dataset, layer), layer_batches in batches.items():
+        for name, methods, setting, used in _settings(layer_batches, torus, slots, swaps, seed):
             half = used.count // 2
             learned, scored = (used.select(0, half), used.select(half, used.count)) if held_out else (used, used)
             for method in methods:
@@ -40,19 +40,19 @@ def matrix(
     return pd.DataFrame(rows)
 
 
-def _settings(own: Batches, torus: Torus, slots: int, swaps: int, seed: int) -> list[tuple]:
-    single = own.experts // torus.devices
-    found = []
-    if single * torus.devices == own.experts:
+def _settings(batches: Batches, torus: Torus, slots: int, swaps: int, seed: int) -> list[tuple]:
+    single = batches.experts // torus.devices
+    settings = []
+    if single * torus.devices == batches.experts:
         # Pairs are two experts on a device; with another number there is no such baseline.
         methods = [method for method in PLACEMENT_ONLY if method.name != "pairs" or single == 2]
         setting = Setting(torus, single, False, swaps=swaps, seed=seed)
-        found.append((f"{single * torus.devices} slots", methods, setting, own))
+        settings.append((f"{single * torus.devices} slots", methods, setting, batches))
     total = slots * torus.devices
-    if total >= own.experts + torus.rows:
+    if total >= batches.experts + torus.rows:
         setting = Setting(torus, slots, True, swaps=swaps, seed=seed)
-        found.append((f"{total} slots, shared", list(REPLICATED), setting, own.with_shared()))
-    return found
+        settings.append((f"{total} slots, shared", list(REPLICATED), setting, batches.with_shared()))
+    return settings
 
 
 def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) -> dict[str, object]:
@@ -60,14 +60,14 @@ def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) ->
     planned = method.plan(learned, setting)
     planning = time.perf_counter() - begun
     begun = time.perf_counter()
-    routed = planned.router(scored, planned.copies)
+    routed = planned.router(scored, planned.replicas)
     routing = time.perf_counter() - begun
     return {
         "row": method.row,
         "plan": method.name,
         "router": planned.router.__name__,
         "run": method.run,
-        **measures(scored, planned.copies, routed, setting.torus, setting.preset),
+        **measures(scored, planned.replicas, routed, setting.torus, setting.preset),
         "plan_seconds": planning,
         "route_ms": 1000 * routing / scored.count,
     }

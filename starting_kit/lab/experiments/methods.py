@@ -9,16 +9,16 @@ import numpy as np
 
 from planning.packing import pairs
 
-from ..planning.even import even_plan
-from ..planning.published import initial_placement
+from ..planning.even import even_table
+from ..planning.published import published_table
 from ..search.two_stage import two_stage
 from ..serving.cost import COMPAT, Preset, latency
-from ..serving.replicas import Copies, copies_of
+from ..serving.replicas import Replicas, replicas_of
 from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
-Router = Callable[[Batches, Copies], np.ndarray]
+Router = Callable[[Batches, Replicas], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan's copies and the router that it was made for."""
+    """The replicas of a deployment table and the router that it was made for."""
 
-    copies: Copies
+    replicas: Replicas
     router: Router
 
 
@@ -54,60 +54,60 @@ class Method:
 def _consecutive(batches: Batches, setting: Setting) -> Planned:
     devices, slots = setting.torus.devices, setting.slots
     filled = np.append(np.arange(batches.experts), np.full(devices * slots - batches.experts, -1))
-    return Planned(copies_of(filled.reshape(devices, slots), batches.experts), first_copy)
+    return Planned(replicas_of(filled.reshape(devices, slots), batches.experts), first_copy)
 
 
 def _pairs(batches: Batches, setting: Setting) -> Planned:
-    return Planned(copies_of(pairs(batches.load.sum(axis=0), setting.torus.devices), batches.experts), first_copy)
+    return Planned(replicas_of(pairs(batches.load.sum(axis=0), setting.torus.devices), batches.experts), first_copy)
 
 
 def _published(batches: Batches, setting: Setting) -> Planned:
-    plan, order = initial_placement(batches, setting.torus, setting.slots)
-    return Planned(copies_of(plan, batches.experts, order), first_fit)
+    table, order = published_table(batches, setting.torus, setting.slots)
+    return Planned(replicas_of(table, batches.experts, order), first_fit)
 
 
 def _even(batches: Batches, setting: Setting) -> Planned:
-    plan = even_plan(_routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared)
-    return Planned(copies_of(plan, batches.experts), least_loaded)
+    table = even_table(_routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared)
+    return Planned(replicas_of(table, batches.experts), least_loaded)
 
 
 def _two_stage(batches: Batches, setting: Setting) -> Planned:
-    """Stage A: both replications; stage B: swaps. Never worse on its own batches than the nearline plan."""
-    found = []
+    """Stage A: both replications; stage B: swaps. Never worse than the nearline method where it plans."""
+    candidates = []
     for replicate, router in (("blocks", block_aligned), ("load", round_robin)):
-        plan = even_plan(
+        table = even_table(
             _routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared, replicate=replicate
         )
-        copies = copies_of(plan, batches.experts)
-        best = two_stage(batches, copies, router, setting.torus, setting.preset, setting.swaps, setting.seed)
-        found.append(Planned(best, router))
+        replicas = replicas_of(table, batches.experts)
+        best = two_stage(batches, replicas, router, setting.torus, setting.preset, setting.swaps, setting.seed)
+        candidates.append(Planned(best, router))
     # Where both are equal, the searched one is kept.
-    return _best([*found, _nearline(batches, setting)], batches, setting)
+    return _best([*candidates, _nearline(batches, setting)], batches, setting)
 
 
 def _nearline(batches: Batches, setting: Setting) -> Planned:
-    """The best of the plans and routers that take milliseconds, measured on the batches that they were made from.
+    """The best of the tables and routers that take milliseconds, measured on the batches that they were made from.
 
-    No single one always wins: where batches are small, first-fit leaves copies of cold experts idle, which saves
-    blocks, and any plan may be lucky.
+    No single one always wins: where batches are small, first-fit leaves replicas of cold experts idle, which saves
+    blocks, and any table may be lucky.
     """
     even = _even(batches, setting)
-    found = [even, *(Planned(even.copies, router) for router in (round_robin, first_fit, block_aligned))]
+    candidates = [even, *(Planned(even.replicas, router) for router in (round_robin, first_fit, block_aligned))]
     if setting.shared:
-        found.append(_published(batches, setting))
+        candidates.append(_published(batches, setting))
     else:
-        found.append(_consecutive(batches, setting))
+        candidates.append(_consecutive(batches, setting))
         if setting.slots == 2:
-            found.append(_pairs(batches, setting))
-    return _best(found, batches, setting)
+            candidates.append(_pairs(batches, setting))
+    return _best(candidates, batches, setting)
 
 
-def _best(found: list[Planned], batches: Batches, setting: Setting) -> Planned:
+def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Planned:
     def mean(planned: Planned) -> float:
-        routed = planned.router(batches, planned.copies)
-        return float(latency(batches, planned.copies, routed, setting.torus, setting.preset).total.mean())
+        routed = planned.router(batches, planned.replicas)
+        return float(latency(batches, planned.replicas, routed, setting.torus, setting.preset).total.mean())
 
-    return min(found, key=mean)
+    return min(candidates, key=mean)
 
 
 def _routed_load(batches: Batches, setting: Setting) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..serving.cost import copy_tokens
-from ..serving.replicas import Copies
+from ..serving.cost import replica_tokens
+from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
@@ -29,12 +29,14 @@ def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
     return figure, figure.subplots(1, panels)
 
 
-def placement_grid(path: Path, batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus) -> None:
+def placement_grid(path: Path, batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus) -> None:
     """Mean tokens per batch of each device on the grid, with the experts that it holds."""
-    loads = np.bincount(copies.device, copy_tokens(batches, copies, routed).mean(axis=0), minlength=torus.devices)
+    loads = np.bincount(
+        replicas.device, replica_tokens(batches, replicas, routed).mean(axis=0), minlength=torus.devices
+    )
     figure, axes = _figure(1.2 * torus.cols + 1, 0.5 * torus.rows + 1)
     image = axes.imshow(loads.reshape(torus.rows, torus.cols), cmap="viridis", aspect="auto")
-    for device, experts in enumerate(copies.plan):
+    for device, experts in enumerate(replicas.table):
         text = " ".join(str(expert) for expert in experts if expert >= 0)
         axes.text(device % torus.cols, device // torus.cols, text, ha="center", va="center", fontsize=6, color="white")
     axes.set(xlabel="column", ylabel="row", title="Tokens per batch, and each device's experts")
@@ -54,8 +56,8 @@ def coactivation_map(path: Path, matrix: np.ndarray, hottest: int = 64) -> None:
 def frequency_curves(path: Path, batches: dict[str, Batches]) -> None:
     """Sorted shares of the experts, a curve for each name."""
     figure, axes = _figure(6, 4)
-    for name, own in batches.items():
-        share = np.sort(own.load.sum(axis=0) / own.load.sum())[::-1]
+    for name, counted in batches.items():
+        share = np.sort(counted.load.sum(axis=0) / counted.load.sum())[::-1]
         axes.plot(np.arange(1, len(share) + 1), share, label=name)
     axes.set(xlabel="expert, hottest first", ylabel="share of choices", yscale="log", title="Frequency of experts")
     axes.legend()
@@ -80,19 +82,19 @@ def latency_breakdown(path: Path, frame: pd.DataFrame) -> None:
 def imbalance_curves(path: Path, model: str, frame: pd.DataFrame, layers: pd.DataFrame | None = None) -> None:
     """Draw skew and layer time over ep, a curve for each factor and for each placement of a trace.
 
-    model: its name; frame: of imbalance.sweep.closed_form; layers: of imbalance.twin.layer_table.
+    model: its name; frame: of imbalance.sweep.closed_form; layers: of imbalance.twin.layer_frame.
     """
     figure, axes = _figure(10, 4, panels=2)
     panels = (("skew", "par", "skew of the worst device"), ("prefill_us", "layer_us", "us per layer in prefill"))
-    for own, (closed, measured, label) in zip(axes, panels, strict=True):
+    for panel, (closed, measured, label) in zip(axes, panels, strict=True):
         for factor, part in frame.groupby("factor"):
-            own.plot(part.ep, part[closed], marker=".", label=f"factor {factor:.4g}")
+            panel.plot(part.ep, part[closed], marker=".", label=f"factor {factor:.4g}")
         if layers is not None:
             for name, part in layers.groupby("placement", sort=False):
                 mean = part.groupby("ep")[measured].mean()
-                own.plot(mean.index, mean, linestyle="--", marker="x", label=f"trace, {name}")
-        own.set(xlabel="ep", ylabel=label, title=f"{model}: {label}")
-        own.set_xscale("log", base=2)
-        own.legend()
+                panel.plot(mean.index, mean, linestyle="--", marker="x", label=f"trace, {name}")
+        panel.set(xlabel="ep", ylabel=label, title=f"{model}: {label}")
+        panel.set_xscale("log", base=2)
+        panel.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

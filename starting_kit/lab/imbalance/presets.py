@@ -14,9 +14,9 @@ from .closed_form import LATENCY, WORST, Block, ExpertImbalance, bisection_bandw
 class MoeModel:
     """What of a model the time of its experts depends on.
 
-    d_model, d_ff: width of a token and of a routed expert; layers: those with experts; copies: devices that a token is
-    sent to at most, limited by the model's routing (DeepSeek's limited groups) or else by its active experts. Weights
-    and tokens have a byte per number (FP8).
+    d_model, d_ff: width of a token and of a routed expert; layers: those with experts; devices_per_token: how many a
+    token is sent to at most, limited by the model's routing (DeepSeek's limited groups) or else by its active experts.
+    Weights and tokens have a byte per number (FP8).
     """
 
     name: str
@@ -25,15 +25,15 @@ class MoeModel:
     d_model: int
     d_ff: int
     layers: int
-    copies: int
+    devices_per_token: int
 
     def imbalance(self, devices: int, factor: float | Fraction = WORST, hot: int = 1) -> ExpertImbalance:
         """The model's experts over so many devices. Raises ValueError, see ExpertImbalance."""
         return ExpertImbalance(self.experts, self.active_experts, devices, factor, hot)
 
     def exchange_bytes(self, tokens: int) -> int:
-        """Bytes of all tokens in dispatch, and in combine: tokens, copies, width."""
-        return tokens * self.copies * self.d_model
+        """Bytes of all tokens in dispatch, and in combine: tokens, devices per token, width."""
+        return tokens * self.devices_per_token * self.d_model
 
     @property
     def expert_bytes(self) -> int:
@@ -89,10 +89,10 @@ class LayerTime(NamedTuple):
 MODELS = {
     model.name: model
     for model in (
-        MoeModel("deepseek-v2", 160, 6, 5120, 1536, layers=59, copies=3),
-        MoeModel("deepseek-v3", 256, 8, 7168, 2048, layers=58, copies=4),
-        MoeModel("deepseek-r1", 256, 8, 7168, 2048, layers=58, copies=4),
-        MoeModel("qwen3-235b", 128, 8, 4096, 1536, layers=94, copies=8),
+        MoeModel("deepseek-v2", 160, 6, 5120, 1536, layers=59, devices_per_token=3),
+        MoeModel("deepseek-v3", 256, 8, 7168, 2048, layers=58, devices_per_token=4),
+        MoeModel("deepseek-r1", 256, 8, 7168, 2048, layers=58, devices_per_token=4),
+        MoeModel("qwen3-235b", 128, 8, 4096, 1536, layers=94, devices_per_token=8),
     )
 }
 CHIP = Chip()

@@ -21,15 +21,15 @@ def closed_form(
     """
     import pandas as pd
 
-    factors = sorted({model.imbalance(1, own, hot).factor for own in (1, factor, -1)})
+    factors = sorted({model.imbalance(1, value, hot).factor for value in (1, factor, -1)})
     rows = []
     for ep in devices:
         least = prefill_ns(model, model.imbalance(ep, 1, hot), tokens)
-        for own in factors:
-            imbalance = model.imbalance(ep, own, hot)
+        for value in factors:
+            imbalance = model.imbalance(ep, value, hot)
             time, step = (layer_time(model, imbalance, number) for number in (tokens, batch))
             prefill = prefill_ns(model, imbalance, tokens)
-            row = {"ep": ep, "factor": float(own), "skew": float(imbalance.skew), "compute_us": time.compute / 1e3}
+            row = {"ep": ep, "factor": float(value), "skew": float(imbalance.skew), "compute_us": time.compute / 1e3}
             row |= {"exchange_us": (time.dispatch + time.combine) / 1e3, "prefill_us": time.total / 1e3}
             row |= {"prefill_ms": prefill / 1e6, "added_ms": (prefill - least) / 1e6, "decode_us": step.total / 1e3}
             rows.append(row | {"decode_ms": decode_ns(model, imbalance, batch, 1) / 1e6})

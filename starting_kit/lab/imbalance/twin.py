@@ -2,7 +2,7 @@
 
 Information for who plans capacity, never a score. hotness: numbers [iteration, layer, expert], of which only shares
 count and 0 is 0 (the score counts it as 1); table: integers [layer, device, slot] -> expert, -1 where a slot is empty.
-An expert's copies share its load evenly.
+An expert's replicas share its load evenly.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def measured_skew(hotness: np.ndarray, table: np.ndarray) -> np.ndarray:
 def upper_bound(hotness: np.ndarray, devices: int, slots: int | None = None) -> np.ndarray:
     """What no table's skew exceeds: devices * share of the hottest experts, one per slot: float64 [iteration, layer].
 
-    slots: of each device; by default ceil(experts / devices), where every expert has one copy. Further copies only
+    slots: of each device; by default ceil(experts / devices), where every expert has one replica. Further replicas only
     lower a device's load, so that this bounds any table without more slots. Raises ValueError.
     """
     _check_hotness(hotness)
@@ -104,7 +104,7 @@ def fit(load: np.ndarray, active_experts: int) -> Fit:
 def estimate(hotness: np.ndarray, table: np.ndarray, model: MoeModel, tokens: int, chip: Chip = CHIP) -> Estimate:
     """Time a layer's experts for so many tokens that choose as the hotness says. Raises ValueError.
 
-    The worst device's compute counts every copy that has a token, its tokens rounded up; the exchange is that of the
+    The worst device's compute counts every replica that has a token, its tokens rounded up; the exchange is that of the
     closed form (lab.imbalance.presets.layer_time) with the measured skew.
     """
     skew = measured_skew(hotness, table)
@@ -112,9 +112,9 @@ def estimate(hotness: np.ndarray, table: np.ndarray, model: MoeModel, tokens: in
     operations, reading = float(model.token_flops / chip.flops), float(model.expert_bytes / chip.memory)
     compute = np.empty(skew.shape)
     for layer, rows in enumerate(table):
-        copies = replica_counts(rows[rows >= 0], hotness.shape[2])
-        own = np.ceil(shares[:, layer] / copies * (1 - ROUNDING))
-        times = np.where(own > 0, np.maximum(own * operations, reading), 0)
+        replicas = replica_counts(rows[rows >= 0], hotness.shape[2])
+        tokens_each = np.ceil(shares[:, layer] / replicas * (1 - ROUNDING))
+        times = np.where(tokens_each > 0, np.maximum(tokens_each * operations, reading), 0)
         # As above, an expert more for empty slots.
         times = np.hstack([times, np.zeros((len(times), 1))])
         compute[:, layer] = np.max([times[:, experts].sum(axis=1) for experts in rows], axis=0)
@@ -133,7 +133,7 @@ def ideal(hotness: np.ndarray, devices: int, model: MoeModel, tokens: int, chip:
     return Estimate(skew, np.maximum(operations, reading), exchange, exchange)
 
 
-def layer_table(
+def layer_frame(
     hotness: np.ndarray,
     model: MoeModel,
     devices: Sequence[int],
@@ -184,8 +184,8 @@ def layer_table(
     return pd.concat(rows, ignore_index=True)
 
 
-def prefill_table(frame: pd.DataFrame, model: MoeModel) -> pd.DataFrame:
-    """The experts' part of the time to first token, by ep and placement, from layer_table's frame.
+def prefill_frame(frame: pd.DataFrame, model: MoeModel) -> pd.DataFrame:
+    """The experts' part of the time to first token, by ep and placement, from the frame of layer_frame.
 
     Information, not score. prefill_ms: the mean layer, times the model's layers; added_ms: what the ideal has not;
     times_ideal: by the ideal's.

@@ -1,9 +1,10 @@
-"""Experts that tokens choose together, in one row of the grid: a graph partition, and plans made from it.
+"""Experts that tokens choose together, in one row of the grid: a graph partition, and deployment tables made from it.
 
-What was found: on clustered routing the plan lowers the distinct rows per token by 27 to 35 %, held out too, while the
+Measured: on clustered routing the table lowers the distinct rows per token by 27 to 35 %, held out too, while the
 largest load stays within 5 % on the batches that it was made from; on others it may not (max / mean 1.47 to 1.58 over
 both). Without clusters rows fall by 2 to 5 %. Latency under the cost model takes the largest dispatch of all tokens and
-so shows no gain: within 0.6 % on 16 x 8 devices, but 9 % worse on 8 x 4 with 64 experts, whose copies fill more blocks.
+so shows no gain: within 0.6 % on 16 x 8 devices, but 9 % worse on 8 x 4 with 64 experts, whose replicas fill more
+blocks.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import numpy as np
 
 from planning.packing import heaviest_first
 
-from ..serving.replicas import Copies, copies_of
+from ..serving.replicas import Replicas, replicas_of
 from ..serving.torus import Torus
-from .even import even_plan
+from .even import even_table
 
 # How far row loads may lie above their mean: loose ones cut less, tight ones keep the limit on devices.
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.005)
@@ -77,9 +78,9 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
     carried = load @ inside
     price = weight.sum() / max(load.sum(), 1e-300) * len(weight)
     for _ in range(10 * len(weight)):
-        own = near[np.arange(len(part)), part]
-        gain = near[:, part] + near[:, part].T - own[:, None] - own - 2 * weight
-        # The part of the row's item gets the column's item, and loses its own.
+        inner = near[np.arange(len(part)), part]
+        gain = near[:, part] + near[:, part].T - inner[:, None] - inner - 2 * weight
+        # The part of the row's item gets the column's item, and loses the one that it held.
         after = carried[part][:, None] - load[:, None] + load
         over = np.maximum(0, after - most) - np.maximum(0, carried[part] - most)[:, None]
         gain -= price * (over + over.T)
@@ -97,18 +98,19 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
     return part
 
 
-def copy_weight(coactivation: np.ndarray, copies: Copies) -> np.ndarray:
-    """Tokens expected to meet both of two copies, when an expert's copies serve its tokens in turn.
+def replica_weight(coactivation: np.ndarray, replicas: Replicas) -> np.ndarray:
+    """Tokens expected to meet both of two replicas, when an expert's replicas serve its tokens in turn.
 
-    coactivation: [expert, expert], tokens of each pair. Returns float64 [copy, copy], 0 between copies of one expert.
+    coactivation: [expert, expert], tokens of each pair. Returns float64 [replica, replica], 0 between
+    replicas of one expert.
     """
-    expert, count = copies.expert, copies.count[copies.expert]
+    expert, count = replicas.expert, replicas.count[replicas.expert]
     result = np.asarray(coactivation, np.float64)[expert[:, None], expert] / (count[:, None] * count)
     result[expert[:, None] == expert] = 0
     return result
 
 
-def affinity_plan(
+def affinity_table(
     load: np.ndarray,
     coactivation: np.ndarray,
     torus: Torus,
@@ -117,54 +119,54 @@ def affinity_plan(
     worse: float = 0.05,
     top_k: int = 8,
 ) -> np.ndarray:
-    """Put experts that tokens choose together into one row, with the copies of the load-only plan.
+    """Put experts that tokens choose together into one row, with the replicas of the load-only table.
 
     load: routed experts' tokens [batch, expert] or [expert]; coactivation: tokens of each pair [expert, expert];
-    worse: how much `largest_load` may exceed that of `even_plan`, whose plan is returned where no partition keeps to it
-    or cuts less; top_k: as there. Returns int64 [device, slot].
+    worse: how much `largest_load` may exceed that of `even_table`, whose result is returned where no partition keeps to
+    it or cuts less; top_k: as there. Returns int64 [device, slot].
     """
     load = np.atleast_2d(np.asarray(load))
     experts = load.shape[1]
-    plan = even_plan(load, torus, slots_per_device, shared=shared, top_k=top_k)
+    table = even_table(load, torus, slots_per_device, shared=shared, top_k=top_k)
     if shared:
         load = np.hstack([load, load.sum(axis=1, keepdims=True) / min(top_k, experts)])
-    fixed = np.where(plan == experts, plan, -1)
-    routed = np.where(plan == experts, -1, plan)
-    copies = copies_of(routed, experts)
-    weight, rows = copy_weight(coactivation, copies), torus.row(copies.device)
-    mean = load.mean(axis=0) / np.bincount(plan[plan >= 0], minlength=load.shape[1])
+    fixed = np.where(table == experts, table, -1)
+    routed = np.where(table == experts, -1, table)
+    replicas = replicas_of(routed, experts)
+    weight, rows = replica_weight(coactivation, replicas), torus.row(replicas.device)
+    mean = load.mean(axis=0) / np.bincount(table[table >= 0], minlength=load.shape[1])
     carried = np.where(fixed >= 0, mean[-1], 0.0).sum(axis=1)
-    limit = (1 + worse) * largest_load(plan, load)
-    best, least = plan, cut_weight(weight, rows)
+    limit = (1 + worse) * largest_load(table, load)
+    best, least = table, cut_weight(weight, rows)
     for tolerance in TOLERANCES:
         for start in (None, rows):
-            part = partition(weight, torus.rows, mean[copies.expert], tolerance, start)
+            part = partition(weight, torus.rows, mean[replicas.expert], tolerance, start)
             if (np.bincount(part, minlength=torus.rows) > np.bincount(rows, minlength=torus.rows)).any():
                 continue
-            packed = _in_rows(fixed, copies.expert, mean, part, carried, torus)
+            packed = _in_rows(fixed, replicas.expert, mean, part, carried, torus)
             cut = cut_weight(weight, part)
             if cut < least and largest_load(packed, load) <= limit:
                 best, least = packed, cut
     return best
 
 
-def largest_load(plan: np.ndarray, load: np.ndarray) -> float:
-    """The mean over batches of the largest load of a device, when copies serve an expert's tokens in turn.
+def largest_load(table: np.ndarray, load: np.ndarray) -> float:
+    """The mean over batches of the largest load of a device, when replicas serve an expert's tokens in turn.
 
-    plan: [device, slot], -1 empty; load: tokens [batch, expert], of every expert in the plan.
+    table: [device, slot], -1 empty; load: tokens [batch, expert], of every expert in the table.
     """
-    count = np.bincount(plan[plan >= 0], minlength=load.shape[1])
+    count = np.bincount(table[table >= 0], minlength=load.shape[1])
     share = np.append(load / count, np.zeros((len(load), 1)), axis=1)
-    return float(share[:, plan].sum(axis=2).max(axis=1).mean())
+    return float(share[:, table].sum(axis=2).max(axis=1).mean())
 
 
 def _in_rows(
     fixed: np.ndarray, expert: np.ndarray, share: np.ndarray, part: np.ndarray, carried: np.ndarray, torus: Torus
 ) -> np.ndarray:
-    """Fill each row's empty slots with its copies, heaviest first."""
-    plan = fixed.copy()
+    """Fill each row's empty slots with its replicas, heaviest first."""
+    table = fixed.copy()
     for row in range(torus.rows):
         devices = slice(row * torus.cols, (row + 1) * torus.cols)
-        own = expert[part == row]
-        plan[devices] = heaviest_first(own, share[own], plan[devices], carried[devices])
-    return plan
+        experts = expert[part == row]
+        table[devices] = heaviest_first(experts, share[experts], table[devices], carried[devices])
+    return table

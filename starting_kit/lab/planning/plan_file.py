@@ -1,4 +1,4 @@
-"""A plan in a file: the deployment table of every layer, and the order of its lists of copies; .npz without pickles."""
+"""A plan in a file: every layer's deployment table and the order of its lists of replicas, .npz without pickles."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols"}
 
 @dataclass(frozen=True, eq=False)
 class PlanFile:
-    """plan: int64 [layer, device, slot]; order: the same shape, ranks a layer's copies as routers go through them;
-    experts: routed ones; shared: whether id `experts` is the shared one."""
+    """What a file holds, the table under the key `plan`.
 
-    plan: np.ndarray
+    table: int64 [layer, device, slot]; order: the same shape, ranks a layer's replicas as routers go through them;
+    experts: routed ones; shared: whether id `experts` is the shared one; rows, cols: of the grid.
+    """
+
+    table: np.ndarray
     order: np.ndarray
     layers: tuple[int, ...]
     experts: int
@@ -29,12 +32,13 @@ class PlanFile:
 def save_plan(path: Path, plan: PlanFile) -> None:
     """Write a plan. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **{key: np.asarray(getattr(plan, key)) for key in sorted(PLAN_KEYS)})
+    arrays = {key: np.asarray(plan.table if key == "plan" else getattr(plan, key)) for key in sorted(PLAN_KEYS)}
+    np.savez_compressed(path, **arrays)
 
 
 def load_plan(path: Path) -> PlanFile:
     """Read what save_plan wrote. Raises FileRefused."""
-    found = read_arrays(path, PLAN_KEYS, "a plan that `python -m lab plan` or `search` wrote")
-    numbers = {key: int(found[key]) for key in ("experts", "rows", "cols")}
-    layers = tuple(int(layer) for layer in found["layers"])
-    return PlanFile(found["plan"], found["order"], layers, shared=bool(found["shared"]), **numbers)
+    arrays = read_arrays(path, PLAN_KEYS, "a plan that `python -m lab plan` or `search` wrote")
+    numbers = {key: int(arrays[key]) for key in ("experts", "rows", "cols")}
+    layers = tuple(int(layer) for layer in arrays["layers"])
+    return PlanFile(arrays["plan"], arrays["order"], layers, shared=bool(arrays["shared"]), **numbers)

@@ -1,9 +1,10 @@
-"""The published placement simulator's own plans, with the order of its lists of copies, on which its results depend.
+"""The deployment tables of the published placement simulator, and the order of its lists of replicas.
 
-Source: johanna-rock/moe-balance, commit 700358b, restated from its description. Experts weigh their full count for
-every copy, which over-weights replicated ones: that is part of what is reproduced.
+Its results depend on that order. Source: johanna-rock/moe-balance, commit 700358b, restated from its description.
+Experts weigh their full count for every replica, which over-weights replicated ones: that is part of what is
+reproduced.
 
-What was found: `balance` gives the published digits. `load_coactivation` does not quite: the description leaves
+Measured: `balance` gives the published digits. `load_coactivation` does not quite: the description leaves
 something open, and means are up to 0.62 us off (trace q: 1886.56 for 1886.53 over rows, 2120.44 for 2120.29 over
 columns; mid: 1069.59 for 1069.19 and 1293.86 for 1294.48). Orders, ties, weights and hot sets were varied without a
 match.
@@ -23,7 +24,7 @@ from ..traces.statistics import coactivation
 LOAD_PRICE = 0.1
 
 
-def initial_placement(
+def published_table(
     batches: Batches,
     torus: Torus,
     slots: int = 3,
@@ -31,12 +32,12 @@ def initial_placement(
     strategy: str = "balance",
     top: int = 32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Plan as the published simulator does: +1 copies, balance over rows or columns, then over their devices.
+    """Plan as the published simulator does: one replica more each, balance over rows or columns, then over devices.
 
     batches: with the shared expert as the last id; slots: per device; strategy: "balance" or "load_coactivation", which
-    draws the first copies of all but the `top` hottest experts to where those are that tokens choose with them. Returns
-    (plan, order), both int64 [device, slot]: experts, and each copy's place in its expert's list. Raises ValueError for
-    too few slots, another axis or another strategy.
+    draws the first replicas of all but the `top` hottest experts to where those are that tokens choose with them.
+    Returns (table, order), both int64 [device, slot]: experts, and each replica's place in its expert's list. Raises
+    ValueError for too few slots, another axis or another strategy.
     """
     if axis not in ("row", "col"):
         raise ValueError(f"the axis is row or col, got {axis!r}")
@@ -44,16 +45,16 @@ def initial_placement(
         raise ValueError(f"the strategy is balance or load_coactivation, got {strategy!r}")
     load = batches.load.sum(axis=0).astype(np.float64)
     routed = slots * torus.devices - torus.rows
-    copies = np.append(one_more(load[:-1], routed), torus.rows)
-    experts = sorted(range(len(load)), key=lambda expert: (-copies[expert], -load[expert], expert))
+    replicas = np.append(one_more(load[:-1], routed), torus.rows)
+    experts = sorted(range(len(load)), key=lambda expert: (-replicas[expert], -load[expert], expert))
     together = None if strategy == "balance" else coactivation(batches.choices, batches.experts)
-    units = _over_units(experts, copies, load, torus, slots, axis, together, top)
+    units = _over_units(experts, replicas, load, torus, slots, axis, together, top)
     return _over_devices(experts, units, load, torus, slots, axis)
 
 
 def _over_units(
     experts: list[int],
-    copies: np.ndarray,
+    replicas: np.ndarray,
     load: np.ndarray,
     torus: Torus,
     slots: int,
@@ -61,9 +62,9 @@ def _over_units(
     together: np.ndarray | None,
     top: int,
 ) -> dict[int, list[int]]:
-    """The rows or columns of each expert's copies: the lightest, of equal ones the farthest from its other copies.
+    """The rows or columns of each expert's replicas: the lightest, of equal ones the farthest from its other replicas.
 
-    together: tokens of each pair [expert, expert], by which first copies are drawn, or None.
+    together: tokens of each pair [expert, expert], by which first replicas are drawn, or None.
     """
     count, other = (torus.rows, torus.cols) if axis == "row" else (torus.cols, torus.rows)
     carried, room = np.zeros(count), np.full(count, slots * other)
@@ -86,7 +87,7 @@ def _over_units(
         for rank, expert in enumerate(sorted(experts, key=lambda expert: (-load[expert], expert))):
             put(expert, int((drawn[:, expert] - LOAD_PRICE * carried).argmax()) if rank >= top else None)
     for expert in experts:
-        for _ in range(copies[expert] - len(units[expert])):
+        for _ in range(replicas[expert] - len(units[expert])):
             put(expert)
     return units
 
@@ -94,14 +95,14 @@ def _over_units(
 def _over_devices(
     experts: list[int], units: dict[int, list[int]], load: np.ndarray, torus: Torus, slots: int, axis: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    plan, order = (np.full((torus.devices, slots), empty, np.int64) for empty in (-1, 0))
+    table, order = (np.full((torus.devices, slots), empty, np.int64) for empty in (-1, 0))
     carried, used = np.zeros(torus.devices), np.zeros(torus.devices, np.int64)
     for expert in experts:
         rows: list[int] = []
         cols: list[int] = []
         for place, unit in enumerate(units[expert]):
-            own = np.arange(torus.devices).reshape(torus.rows, torus.cols)
-            candidates = own[unit] if axis == "row" else own[:, unit]
+            devices = np.arange(torus.devices).reshape(torus.rows, torus.cols)
+            candidates = devices[unit] if axis == "row" else devices[:, unit]
 
             def key(device: int, rows: list[int] = rows, cols: list[int] = cols) -> tuple[float, ...]:
                 row, col = divmod(device, torus.cols)
@@ -109,12 +110,12 @@ def _over_devices(
                 return (carried[device], used[device], apart[axis == "col"], *apart, device)
 
             device = min((d for d in candidates.tolist() if used[d] < slots), key=key)
-            plan[device, used[device]], order[device, used[device]] = expert, place
+            table[device, used[device]], order[device, used[device]] = expert, place
             carried[device] += load[expert]
             used[device] += 1
             rows.append(device // torus.cols)
             cols.append(device % torus.cols)
-    return plan, order
+    return table, order
 
 
 def _nearest(place: int, others: list[int], size: int) -> int:

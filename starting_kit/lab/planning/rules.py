@@ -1,38 +1,38 @@
-"""The rules that a plan must keep, and how far its copies are apart."""
+"""The rules that a deployment table must keep, and how many experts have their replicas on distinct rows."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..serving.measures import row_traffic
-from ..serving.replicas import Copies, copies_of
+from ..serving.replicas import replicas_of
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
 
-def check_plan(
-    plan: np.ndarray,
+def check_table(
+    table: np.ndarray,
     experts: int,
     slots: int,
-    copies: int | None = None,
+    replicas: int | None = None,
     batches: Batches | None = None,
     routed: np.ndarray | None = None,
     torus: Torus | None = None,
     row_cap: int | None = None,
 ) -> None:
-    """Raise ValueError, which names the rule, for a plan that breaks one.
+    """Raise ValueError, which names the rule, for a deployment table that breaks one.
 
-    slots: per device; copies: at most so many filled slots; row_cap: at most so many choices of a batch may cross into
-    a row, for which batches, routed and torus are needed.
+    slots: per device; replicas: at most so many filled slots; row_cap: at most so many choices of a batch may cross
+    into a row, for which batches, routed and torus are needed.
     """
-    if plan.shape[1] > slots:
-        raise ValueError(f"slots: a device has {plan.shape[1]}; expected at most {slots}")
+    if table.shape[1] > slots:
+        raise ValueError(f"slots: a device has {table.shape[1]}; expected at most {slots}")
     try:
-        listed = copies_of(plan, experts)
+        listed = replicas_of(table, experts)
     except ValueError as error:
         raise ValueError(f"coverage: {error}") from None
-    if copies is not None and len(listed.slot) > copies:
-        raise ValueError(f"copies: the plan has {len(listed.slot)}; expected at most {copies}")
+    if replicas is not None and len(listed.slot) > replicas:
+        raise ValueError(f"replicas: the table has {len(listed.slot)}; expected at most {replicas}")
     if row_cap is not None:
         traffic = row_traffic(batches, listed, routed, torus)
         if traffic.max() > row_cap:
@@ -43,14 +43,11 @@ def check_plan(
             )
 
 
-def share_on_distinct_rows(plan: np.ndarray, torus: Torus, experts: int) -> float:
-    """The share of the experts with several copies that have them all on distinct rows; 1 where there is none."""
-    copies = copies_of(plan, experts)
-    several = np.flatnonzero(copies.count > 1)
-    rows = torus.row(copies.device)
-    apart = [len(set(own.tolist())) == len(own) for e in several if len(own := _own(rows, copies, e))]
+def share_on_distinct_rows(table: np.ndarray, torus: Torus, experts: int) -> float:
+    """The share of the experts with several replicas that have them all on distinct rows; 1 where there is none."""
+    replicas = replicas_of(table, experts)
+    several = np.flatnonzero(replicas.count > 1)
+    rows = torus.row(replicas.device)
+    rows_of_expert = [rows[replicas.first[expert] : replicas.first[expert + 1]] for expert in several]
+    apart = [len(np.unique(expert_rows)) == len(expert_rows) for expert_rows in rows_of_expert]
     return float(np.mean(apart)) if apart else 1.0
-
-
-def _own(values: np.ndarray, copies: Copies, expert: int) -> np.ndarray:
-    return values[copies.first[expert] : copies.first[expert + 1]]

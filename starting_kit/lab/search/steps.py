@@ -1,7 +1,7 @@
-"""Search over plans by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
+"""Search over tables by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
 
 Every step works on an evaluator with `delta(first, second, limit)`, `apply(first, second)` and `objective`, such as
-Swaps or Blocks beside this module. The best plan so far never gets worse, and the same seed gives the same plan.
+Swaps or Blocks beside this module. The best table so far never gets worse, and the same seed gives the same table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ LEAST = 1e-9
 
 
 class Evaluator(Protocol):
-    """What a search needs of a plan."""
+    """What a search needs of a table."""
 
     slot_of: np.ndarray
-    copy_in: np.ndarray
+    replica_in: np.ndarray
 
     @property
     def objective(self) -> float: ...
@@ -34,8 +34,8 @@ class Evaluator(Protocol):
 class Search:
     """A search under way.
 
-    state: the plan as it stands; rng: decides; moved_budget: at most so many slots may differ from the start, or None;
-    best: copy_in of the best plan; history: the best objective after each improvement; tried: how many moves.
+    state: the table as it stands; rng: decides; moved_budget: at most so many slots may differ from the start, or None;
+    best: replica_in of the best table; history: the best objective after each improvement; tried: how many moves.
     """
 
     state: Evaluator
@@ -45,7 +45,7 @@ class Search:
     history: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.start = self.state.copy_in.copy()
+        self.start = self.state.replica_in.copy()
         self.best = self.start.copy()
         self.objective = self.state.objective
         self.history.append(self.objective)
@@ -54,18 +54,18 @@ class Search:
         """Whether the slots that differ from the start stay within the budget after an exchange."""
         if self.moved_budget is None:
             return True
-        now, start = self.state.copy_in, self.start
+        now, start = self.state.replica_in, self.start
         moved = int(np.count_nonzero(now != start))
         for slot, other in ((first, second), (second, first)):
             moved += int(now[other] != start[slot]) - int(now[slot] != start[slot])
         return moved <= self.moved_budget
 
     def take(self, first: int, second: int) -> None:
-        """Apply a move, and keep the plan when it is the best so far."""
+        """Apply a move, and keep the table when it is the best so far."""
         self.state.apply(first, second)
         if self.state.objective < self.objective - LEAST:
             self.objective = self.state.objective
-            self.best = self.state.copy_in.copy()
+            self.best = self.state.replica_in.copy()
             self.history.append(self.objective)
 
     def pairs(self, tries: int) -> list[list[int]]:
@@ -73,15 +73,15 @@ class Search:
         return self.rng.integers(len(self.start), size=(tries, 2)).tolist()
 
     def return_to_best(self) -> None:
-        """Make the best plan the one that stands."""
+        """Make the best table the one that stands."""
         for slot in range(len(self.best)):
             wanted = self.best[slot]
-            if self.state.copy_in[slot] != wanted:
+            if self.state.replica_in[slot] != wanted:
                 other = self.state.slot_of[wanted] if wanted >= 0 else self._empty_to_fill(slot)
                 self.state.apply(slot, int(other))
 
     def _empty_to_fill(self, slot: int) -> int:
-        later = np.flatnonzero(self.state.copy_in == -1)
+        later = np.flatnonzero(self.state.replica_in == -1)
         return int(later[later > slot][0])
 
 
@@ -111,18 +111,18 @@ def tabu(search: Search, rounds: int, width: int = 20, tenure: int = 10) -> None
     """Take the best of `width` random swaps in every round, worse ones too; moved slots rest for `tenure` rounds."""
     resting: dict[int, int] = {}
     for number in range(rounds):
-        found = []
+        candidates = []
         for first, second in search.pairs(width):
             search.tried += 1
             if first == second or not search.allowed(first, second):
                 continue
             delta = search.state.delta(first, second)
             rests = max(resting.get(first, -1), resting.get(second, -1)) >= number
-            # A swap that leads to the best plan so far may break the rest.
+            # A swap that leads to the best table so far may break the rest.
             if not rests or search.state.objective + delta < search.objective - LEAST:
-                found.append((delta, first, second))
-        if found:
-            _, first, second = min(found)
+                candidates.append((delta, first, second))
+        if candidates:
+            _, first, second = min(candidates)
             search.take(first, second)
             resting[first] = resting[second] = number + tenure
     search.return_to_best()
@@ -151,7 +151,7 @@ def large_neighbourhood(search: Search, rounds: int, slots: int = 6) -> None:
 
 
 def sequence(search: Search, steps: Sequence[Step]) -> None:
-    """One step after another, each from the best plan so far."""
+    """One step after another, each from the best table so far."""
     for step in steps:
         step(search)
         search.return_to_best()
@@ -161,9 +161,9 @@ def restarts(
     make: Callable[[], Evaluator], steps: Sequence[Step], seed: int, times: int, moved_budget: int | None = None
 ) -> Search:
     """The best of several searches with the seeds seed, seed + 1, ... make: a fresh evaluator of the same start."""
-    found = []
+    searches = []
     for number in range(times):
         search = Search(make(), np.random.default_rng(seed + number), moved_budget)
         sequence(search, steps)
-        found.append(search)
-    return min(found, key=lambda search: search.objective)
+        searches.append(search)
+    return min(searches, key=lambda search: search.objective)

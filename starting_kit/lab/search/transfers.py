@@ -1,7 +1,7 @@
-"""Dispatch and combine of every token, and of every batch, when two copies change places.
+"""Dispatch and combine of every token, and of every batch, when two replicas change places.
 
 Of each batch the slowest tokens are kept at hand: one that a swap does not touch stays as slow as it is, so that most
-swaps look at the tokens of the two copies alone.
+swaps look at the tokens of the two replicas alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..serving.cost import Preset
-from ..serving.replicas import Copies
+from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
@@ -21,19 +21,19 @@ SLOW = 4
 
 
 class Transfers:
-    """The times of tokens where their copies lie now. dispatch, combine: us, float64 [batch], of the slowest tokens.
+    """The times of tokens where their replicas lie now. dispatch, combine: us, float64 [batch], of the slowest tokens.
 
-    Where a method takes copies, -1 stands for an empty slot.
+    Where a method takes replicas, -1 stands for an empty slot.
     """
 
-    def __init__(self, batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus, preset: Preset) -> None:
+    def __init__(self, batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset) -> None:
         self._batches, self._torus, self._routed = batches, torus, routed
-        self._list_tokens(len(copies.slot))
+        self._list_tokens(len(replicas.slot))
         self._tabulate(preset)
-        self._measure(np.arange(len(routed)), copies.device)
+        self._measure(np.arange(len(routed)), replicas.device)
 
     def most_gained(self, leaving: int, coming: int) -> float:
-        """An upper bound of what an exchange of two copies can take off both, mean over batches, in us."""
+        """An upper bound of what an exchange of two replicas can take off both, mean over batches, in us."""
         # Where all of them are touched, the least time stands in.
         stays = self._untouched(leaving, coming)
         return float((self._slow_times[:, 0] - self._slow_times[self._slow_rows, stays]).sum() / self._batches.count)
@@ -41,33 +41,33 @@ class Transfers:
     def after(self, leaving: int, coming: int, one: int, other: int) -> Pair:
         """Dispatch and combine of each batch after an exchange: float64 [batch] each.
 
-        leaving: the copy that goes from device `one` to device `other`; coming: the one that goes back.
+        leaving: the replica that goes from device `one` to device `other`; coming: the one that goes back.
         """
         sides = [(r, a, b) for r, a, b in ((leaving, one, other), (coming, other, one)) if r >= 0]
-        values = [self._changed(copy, a, b) for copy, a, b in sides]
+        values = [self._changed(replica, a, b) for replica, a, b in sides]
         if len(sides) == 2:
             self._keep_both(leaving, coming, *values)
         untouched = self._untouched(leaving, coming)
         after = self._slow_times[self._slow_rows, untouched].reshape(2, -1)
-        for (copy, _, _), times in zip(sides, values, strict=True):
-            batches, starts = self._batches_of[copy], self._starts_of[copy]
+        for (replica, _, _), times in zip(sides, values, strict=True):
+            batches, starts = self._batches_of[replica], self._starts_of[replica]
             for result, part in zip(after, times, strict=True):
                 result[batches] = np.maximum(result[batches], np.maximum.reduceat(part, starts))
         for place in np.flatnonzero(untouched == SLOW):
             part, batch = divmod(int(place), self._batches.count)
-            after[part, batch] = max(after[part, batch], self._rest(part, batch, [copy for copy, _, _ in sides]))
+            after[part, batch] = max(after[part, batch], self._rest(part, batch, [replica for replica, _, _ in sides]))
         return after[0], after[1]
 
     def move(self, moved: list[int], device: np.ndarray) -> None:
-        """Measure the tokens of copies that were moved. device: int64 [copy], where every copy lies now."""
-        self._measure(np.unique(np.concatenate([self._tokens[copy] for copy in moved])), device)
+        """Measure the tokens of replicas that were moved. device: int64 [replica], where every replica lies now."""
+        self._measure(np.unique(np.concatenate([self._tokens[replica] for replica in moved])), device)
 
     def _untouched(self, leaving: int, coming: int) -> np.ndarray:
-        """Where each batch's slowest token without either copy stands, SLOW for none: dispatch, then combine."""
-        return ((self._slow_copies == leaving) | (self._slow_copies == coming)).any(axis=2).argmin(axis=1)
+        """Where each batch's slowest token without either replica stands, SLOW for none: dispatch, then combine."""
+        return ((self._slow_replicas == leaving) | (self._slow_replicas == coming)).any(axis=2).argmin(axis=1)
 
     def _keep_both(self, one: int, other: int, values: Pair, other_values: Pair) -> None:
-        """A token that both copies serve has one choice on each device before and after: its times stay."""
+        """A token that both replicas serve has one choice on each device before and after: its times stay."""
         self._mark[self._tokens[one]] = True
         both = np.flatnonzero(self._mark.take(self._tokens[other]))
         self._mark[self._tokens[one]] = False
@@ -77,19 +77,19 @@ class Transfers:
             for part, current in enumerate((self._dispatch, self._combine)):
                 values[part][at] = other_values[part][both] = current[tokens]
 
-    def _rest(self, part: int, batch: int, copies: list[int]) -> float:
-        """The slowest token of a batch that none of the copies serves."""
+    def _rest(self, part: int, batch: int, replicas: list[int]) -> float:
+        """The slowest token of a batch that none of the replicas serves."""
         tokens = slice(self._batches.starts[batch], self._batches.starts[batch + 1])
-        for copy in copies:
-            self._mark[self._tokens[copy]] = True
+        for replica in replicas:
+            self._mark[self._tokens[replica]] = True
         rest = (self._dispatch, self._combine)[part][tokens][~self._mark[tokens]]
-        for copy in copies:
-            self._mark[self._tokens[copy]] = False
+        for replica in replicas:
+            self._mark[self._tokens[replica]] = False
         return float(rest.max(initial=self._least))
 
-    def _changed(self, copy: int, source: int, target: int) -> Pair:
-        """Dispatch and combine of a copy's tokens, one choice of which moves from a device to another."""
-        torus, tokens = self._torus, self._tokens[copy]
+    def _changed(self, replica: int, source: int, target: int) -> Pair:
+        """Dispatch and combine of a replica's tokens, one choice of which moves from a device to another."""
+        torus, tokens = self._torus, self._tokens[replica]
         number = self._in_largest.take(tokens)
         if source % torus.cols != target % torus.cols:
             leaves = self._in_column[source % torus.cols].take(tokens)
@@ -99,8 +99,8 @@ class Transfers:
         devices = devices - (self._on_device[source].take(tokens) == 1) + (self._on_device[target].take(tokens) == 0)
         hops, far = self._hop_sum.take(tokens), self._farthest.take(tokens)
         if source // torus.cols != target // torus.cols:
-            left = self._hops[source // torus.cols].take(self._origins[copy])
-            come = self._hops[target // torus.cols].take(self._origins[copy])
+            left = self._hops[source // torus.cols].take(self._origins[replica])
+            come = self._hops[target // torus.cols].take(self._origins[replica])
             hops = hops - left + come
             lost = np.flatnonzero((left == far) & (self._farthest_count.take(tokens) == 1))
             if len(lost):
@@ -114,11 +114,11 @@ class Transfers:
             devices * self._hop_sizes[0] + place
         )
 
-    def _list_tokens(self, copies: int) -> None:
-        """The tokens of each copy, ascending, and where its batches begin among them."""
+    def _list_tokens(self, replicas: int) -> None:
+        """The tokens of each replica, ascending, and where its batches begin among them."""
         flat = self._routed.ravel()
         order = np.argsort(flat, kind="stable")
-        bounds = np.searchsorted(flat[order], np.arange(copies + 1))
+        bounds = np.searchsorted(flat[order], np.arange(replicas + 1))
         tokens = order // self._routed.shape[1]
         self._tokens = [tokens[a:b] for a, b in pairwise(bounds)]
         batch_of = self._batches.batch_of_token
@@ -145,9 +145,9 @@ class Transfers:
         self._hops = self._torus.hops.astype(np.int32)
         self._dispatch, self._combine = np.zeros((2, tokens))
 
-    def _measure(self, tokens: np.ndarray, device_of_copy: np.ndarray) -> None:
-        """Count and time tokens from where their copies lie."""
-        device = device_of_copy[self._routed[tokens]]
+    def _measure(self, tokens: np.ndarray, device_of_replica: np.ndarray) -> None:
+        """Count and time tokens from where their replicas lie."""
+        device = device_of_replica[self._routed[tokens]]
         hops = self._torus.hops[self._batches.origins[tokens][:, None], device // self._torus.cols]
         for stored, values in (
             (self._on_device, device),
@@ -174,7 +174,7 @@ class Transfers:
         times = np.concatenate([self._dispatch[slow[:count]], self._combine[slow[count:]]])
         self._slow_times = np.hstack([times, np.full((2 * count, 1), self._least)])
         untouched = np.full((2 * count, 1, self._routed.shape[1]), -2)
-        self._slow_copies = np.concatenate([self._routed[slow], untouched], axis=1)
+        self._slow_replicas = np.concatenate([self._routed[slow], untouched], axis=1)
         self._slow_rows = np.arange(2 * count)
 
     def _slowest(self, values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A plan improved in two stages: first the compute of the busiest device by a surrogate, then the whole latency."""
+"""A table improved in two stages: first the compute of the busiest device by a surrogate, then the whole latency."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..serving.cost import COMPAT, Preset
-from ..serving.replicas import Copies
+from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from .steps import Evaluator, Search, local, sequence
@@ -18,38 +18,38 @@ from .swaps import Swaps
 
 def two_stage(
     batches: Batches,
-    copies: Copies,
-    router: Callable[[Batches, Copies], np.ndarray],
+    replicas: Replicas,
+    router: Callable[[Batches, Replicas], np.ndarray],
     torus: Torus,
     preset: Preset = COMPAT,
     tries: int = 20000,
     seed: int = 0,
     moved_budget: int | None = None,
-) -> Copies:
-    """Improve a plan: first the busiest device's compute by a surrogate, then the whole latency. Never worse.
+) -> Replicas:
+    """Improve a table: first the busiest device's compute by a surrogate, then the whole latency. Never worse.
 
-    router: depends on the lists of copies alone; tries: swaps of each stage. Returns the copies of the better plan in
-    the order of their lists, which the router goes by.
+    router: depends on the lists of replicas alone; tries: swaps of each stage. Returns the replicas of the better table
+    in the order of their lists, which the router goes by.
     """
     rng = np.random.default_rng(seed)
-    routed = router(batches, copies)
-    state = Swaps(batches, copies, routed, torus, preset)
-    start = state.copy_in.copy()
-    blocks = Search(Blocks(batches, copies, routed, preset), rng, moved_budget)
+    routed = router(batches, replicas)
+    state = Swaps(batches, replicas, routed, torus, preset)
+    start = state.replica_in.copy()
+    blocks = Search(Blocks(batches, replicas, routed, preset), rng, moved_budget)
     local(blocks, 4 * tries)
     search = Search(state, rng, moved_budget)
     _lead(state, blocks.best)
     if state.objective > search.objective:
         search.return_to_best()
     else:
-        search.objective, search.best = state.objective, state.copy_in.copy()
+        search.objective, search.best = state.objective, state.replica_in.copy()
     search.start = start
     sequence(search, [partial(local, tries=tries)])
     return state.listed()
 
 
 def _lead(state: Evaluator, target: np.ndarray) -> None:
-    """Bring the copies into the slots of another plan."""
+    """Bring the replicas into the slots of another table."""
     other = Search(state, np.random.default_rng(0))
     other.best = target
     other.return_to_best()

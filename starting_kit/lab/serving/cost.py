@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..traces.batches import Batches
-from .replicas import Copies
+from .replicas import Replicas
 from .torus import Torus
 
 # Its table of dispatch times: rows best, average and worst hop, columns 1 .. 8 experts in a column.
-TABLE = np.array(
+PUBLISHED_TIMES = np.array(
     [
         [26.868, 96.183, 33.005, 36.073, 39.141, 42.209, 45.277, 48.345],
         [55.258, 66.713, 78.169, 89.624, 101.079, 112.535, 123.990, 135.445],
@@ -24,8 +24,8 @@ TABLE = np.array(
     ]
 )
 # The second cell repeats one of the worst row; its neighbours lie 3.068 apart.
-CORRECTED = TABLE.copy()
-CORRECTED[0, 1] = 29.936
+CORRECTED_TIMES = PUBLISHED_TIMES.copy()
+CORRECTED_TIMES[0, 1] = 29.936
 BLOCK = 32
 
 
@@ -34,8 +34,8 @@ class Preset:
     """How a batch is timed.
 
     transfer: (experts in a column or devices, mean hop, largest hop, torus) -> us per token;
-    compute: tokens per copy and batch -> us; dense: every copy on a device computes all tokens that come to the device,
-    as a functional implementation does, not only its own.
+    compute: tokens per replica and batch -> us; dense: every replica on a device computes all tokens that come to
+    the device, as a functional implementation does, not only those routed to it.
     """
 
     name: str
@@ -58,19 +58,20 @@ class Latency:
         return self.dispatch + self.compute + self.combine
 
 
-def plane(table: np.ndarray, rows: int) -> np.ndarray:
-    """Coefficients (constant, per expert, per mean hop, per largest hop) fitted to the table for a ring of rows.
+def plane(times: np.ndarray, rows: int) -> np.ndarray:
+    """Coefficients (constant, per expert, per mean hop, per largest hop) fitted to such a table for a ring of rows.
 
-    The table's mean and largest hop are equal, so the two last are too: least squares of the smallest norm.
+    times: as PUBLISHED_TIMES, whose mean and largest hop are equal, so the two last are too: least squares of the
+    smallest norm.
     """
     hop = np.repeat([0.0, (rows - 1) / 2, rows / 2], 8)
     terms = np.column_stack([np.ones(24), np.tile(np.arange(1.0, 9.0), 3), hop, hop])
-    return np.linalg.lstsq(terms, table.ravel(), rcond=None)[0]
+    return np.linalg.lstsq(terms, times.ravel(), rcond=None)[0]
 
 
-def _by_plane(table: np.ndarray) -> Callable[..., np.ndarray]:
+def _by_plane(times: np.ndarray) -> Callable[..., np.ndarray]:
     def transfer(number: np.ndarray, mean_hop: np.ndarray, largest_hop: np.ndarray, torus: Torus) -> np.ndarray:
-        constant, per_expert, per_mean, per_largest = plane(table, torus.rows)
+        constant, per_expert, per_mean, per_largest = plane(times, torus.rows)
         return constant + per_expert * number + per_mean * mean_hop + per_largest * largest_hop
 
     return transfer
@@ -79,7 +80,7 @@ def _by_plane(table: np.ndarray) -> Callable[..., np.ndarray]:
 def _by_table(number: np.ndarray, mean_hop: np.ndarray, largest_hop: np.ndarray, torus: Torus) -> np.ndarray:
     """Look-up in the corrected table, linear between hops 0, rows / 4 (a ring's mean) and rows / 2, and beyond 8."""
     at = np.clip(number.astype(np.int64), 1, 8)
-    columns = CORRECTED[:, at - 1] + (number - at) * (CORRECTED[:, 7] - CORRECTED[:, 6])[:, None]
+    columns = CORRECTED_TIMES[:, at - 1] + (number - at) * (CORRECTED_TIMES[:, 7] - CORRECTED_TIMES[:, 6])[:, None]
     step = np.clip(mean_hop / max(torus.rows / 4, 1e-9), 0, 2)
     return np.where(
         step < 1,
@@ -89,7 +90,7 @@ def _by_table(number: np.ndarray, mean_hop: np.ndarray, largest_hop: np.ndarray,
 
 
 def flat_blocks(tokens: np.ndarray) -> np.ndarray:
-    """118 us for every block of 32 tokens; an idle copy costs nothing."""
+    """118 us for every block of 32 tokens; an idle replica costs nothing."""
     return 118.0 * -(-tokens // BLOCK)
 
 
@@ -99,25 +100,25 @@ def measured_blocks(tokens: np.ndarray) -> np.ndarray:
     return np.where(blocks > 0, 130.0 * blocks - 12.5, 0.0)
 
 
-COMPAT = Preset("compat", _by_plane(TABLE), flat_blocks)
-CORRECTED_PLANE = Preset("corrected", _by_plane(CORRECTED), flat_blocks)
+COMPAT = Preset("compat", _by_plane(PUBLISHED_TIMES), flat_blocks)
+CORRECTED_PLANE = Preset("corrected", _by_plane(CORRECTED_TIMES), flat_blocks)
 MEASURED = Preset("measured", _by_table, measured_blocks)
-FUNCTIONAL = Preset("functional", _by_plane(CORRECTED), flat_blocks, dense=True)
+FUNCTIONAL = Preset("functional", _by_plane(CORRECTED_TIMES), flat_blocks, dense=True)
 PRESETS = {preset.name: preset for preset in (COMPAT, CORRECTED_PLANE, MEASURED, FUNCTIONAL)}
 
 
-def copy_tokens(batches: Batches, copies: Copies, routed: np.ndarray) -> np.ndarray:
-    """Tokens of each copy in each batch: int64 [batch, copy]."""
-    size = len(copies.slot)
+def replica_tokens(batches: Batches, replicas: Replicas, routed: np.ndarray) -> np.ndarray:
+    """Tokens of each replica in each batch: int64 [batch, replica]."""
+    size = len(replicas.slot)
     keys = batches.batch_of_token[:, None] * size + routed
     return np.bincount(keys.ravel(), minlength=batches.count * size).reshape(batches.count, size)
 
 
-def device_sums(values: np.ndarray, copies: Copies) -> np.ndarray:
-    """Sums over the copies of each device: values [batch, copy] -> [batch, device]."""
-    slots = np.zeros((len(values), copies.plan.size), values.dtype)
-    slots[:, copies.slot] = values
-    return slots.reshape(len(values), *copies.plan.shape).sum(axis=2)
+def device_sums(values: np.ndarray, replicas: Replicas) -> np.ndarray:
+    """Sums over the replicas of each device: values [batch, replica] -> [batch, device]."""
+    slots = np.zeros((len(values), replicas.table.size), values.dtype)
+    slots[:, replicas.slot] = values
+    return slots.reshape(len(values), *replicas.table.shape).sum(axis=2)
 
 
 def transfers(batches: Batches, device: np.ndarray, torus: Torus, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
@@ -135,13 +136,13 @@ def transfers(batches: Batches, device: np.ndarray, torus: Torus, preset: Preset
     )
 
 
-def latency(batches: Batches, copies: Copies, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT) -> Latency:
-    """Time every batch. routed: [token, choice] -> copy, from a router."""
-    dispatch, combine = transfers(batches, copies.device[routed], torus, preset)
-    tokens = copy_tokens(batches, copies, routed)
+def latency(batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT) -> Latency:
+    """Time every batch. routed: [token, choice] -> replica, from a router."""
+    dispatch, combine = transfers(batches, replicas.device[routed], torus, preset)
+    tokens = replica_tokens(batches, replicas, routed)
     if preset.dense:
-        tokens = device_sums(tokens, copies)[:, copies.device]
-    compute = device_sums(preset.compute(tokens), copies)
+        tokens = device_sums(tokens, replicas)[:, replicas.device]
+    compute = device_sums(preset.compute(tokens), replicas)
     starts = batches.starts[:-1]
     return Latency(np.maximum.reduceat(dispatch, starts), compute.max(axis=1), np.maximum.reduceat(combine, starts))
 

@@ -38,8 +38,8 @@ def zipf(
     """
 
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        own = _ranked(experts, exponent) * rng.uniform(0.9, 1.1, experts)
-        return lambda _: own
+        weight = _ranked(experts, exponent) * rng.uniform(0.9, 1.1, experts)
+        return lambda _: weight
 
     return _draw(weights, tokens, experts, k, layers, seed, scores)
 
@@ -78,8 +78,8 @@ def clustered(
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
         popular = rng.permutation(_ranked(experts, exponent))
         cluster_of_expert = rng.permutation(np.arange(experts) % clusters)
-        table = popular * np.where(cluster_of_expert == np.arange(clusters)[:, None], boost, 1.0)
-        return lambda token: table[cluster_of_token[token]]
+        weight = popular * np.where(cluster_of_expert == np.arange(clusters)[:, None], boost, 1.0)
+        return lambda token: weight[cluster_of_token[token]]
 
     return _draw(weights, tokens, experts, k, layers, seed, scores)
 
@@ -139,10 +139,10 @@ def bursty(
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
         popular = rng.permutation(_ranked(experts, exponent))
         times = -(-tokens // burst)
-        table = np.tile(popular, (times, 1))
-        own = rng.choice(experts, bursting, replace=False)
-        table[:, own] *= np.where(rng.random((times, bursting)) < chance, factor, 1.0)
-        return lambda token: table[token // burst]
+        weight = np.tile(popular, (times, 1))
+        chosen = rng.choice(experts, bursting, replace=False)
+        weight[:, chosen] *= np.where(rng.random((times, bursting)) < chance, factor, 1.0)
+        return lambda token: weight[token // burst]
 
     return _draw(weights, tokens, experts, k, layers, seed, scores)
 

@@ -16,10 +16,10 @@ ORIGIN = "counted from routing:"
 def read_hotness(path: Path) -> np.ndarray:
     """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises ValueError, OSError."""
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found as archive:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content as archive:
             if len(archive.files) != 1:
                 raise ValueError(f"{len(archive.files)} arrays in the file")
             return archive[archive.files[0]]
@@ -111,9 +111,9 @@ def write_hotness(
         check_array(hotness, name)
         check_values(hotness, 0, name)
         entry = read_manifest(folder)["traces"].get(name)
-        mine = entry is not None and str(entry.get("origin")).startswith(ORIGIN)
+        counted_here = entry is not None and str(entry.get("origin")).startswith(ORIGIN)
         present = [file for suffix in SUFFIXES if (file := folder / f"{name}{suffix}").exists()]
-        if (present or entry is not None) and not (mine and present in ([], [folder / f"{name}.npy"])):
+        if (present or entry is not None) and not (counted_here and present in ([], [folder / f"{name}.npy"])):
             raise ValueError(f"{folder} has another trace {name} already; expected a new name or folder")
         return write_recording(folder, name, hotness, f"{ORIGIN} {' '.join(source.split())}; not a recording", licence)
     except (OrganizerError, TraceError) as error:

@@ -44,16 +44,16 @@ def read_records(
     for name, limit in (("max_records", max_records), ("first_tokens", first_tokens)):
         if limit is not None and limit < 1:
             raise ValueError(f"{name} is {limit}; expected at least 1, or None for all")
-    found = 0
+    taken = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            if found == max_records:
+            if taken == max_records:
                 return
             if not line.strip():
                 continue
             record = _record(line, f"{path}, line {number}", experts, layers, first_tokens)
             if record is not None:
-                found += 1
+                taken += 1
                 yield record
 
 
@@ -70,8 +70,8 @@ def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:
         raise ValueError("no records; expected at least one")
     first = next(iter(grouped.values()))
     form = [(record.batch_id, record.choices.shape) for record in first]
-    for layer, own in grouped.items():
-        if [(record.batch_id, record.choices.shape) for record in own] != form:
+    for layer, batches in grouped.items():
+        if [(record.batch_id, record.choices.shape) for record in batches] != form:
             raise ValueError(
                 f"layer {layer} has other batches than layer {first[0].layer}; expected the same ids and shapes: "
                 "read the layers one at a time"
@@ -100,11 +100,11 @@ def _record(
         chosen, rows = fields["topk_experts"], fields.get("origin_rows")
     else:
         chosen, rows = _legacy(fields, where)
-    choices = _table(chosen, 2, f"{where}: topk_experts")
+    choices = _integers(chosen, 2, f"{where}: topk_experts")
     if not choices.size:
         raise RecordError(f"{where} has no tokens; expected at least one with an expert")
     check_choices(choices, experts, f"{where}: ", RecordError)
-    origins = None if rows is None else _table(rows, 1, f"{where}: origin_rows")
+    origins = None if rows is None else _integers(rows, 1, f"{where}: origin_rows")
     if origins is not None and (len(origins) != len(choices) or origins.min() < 0 or origins.max() >= 2**31):
         raise RecordError(f"{where}: origin_rows must be {len(choices)} rows from 0, one per token; got {len(origins)}")
     request = fields.get("request_id")
@@ -134,7 +134,7 @@ def _number(fields: dict[str, Any], key: str, where: str) -> int:
     return value
 
 
-def _table(value: Any, rank: int, what: str) -> np.ndarray:
+def _integers(value: Any, rank: int, what: str) -> np.ndarray:
     try:
         result = np.array(value)
     except ValueError as error:

@@ -61,10 +61,10 @@ def _one_layer(path: Path, experts: int) -> RoutingTrace:
 
 def _from_hotness(path: Path, layers: tuple[int, ...] | None, top_k: int, seed: int) -> RoutingTrace:
     try:
-        found = np.load(path, allow_pickle=False)
-        hotness = found if isinstance(found, np.ndarray) else found["hotness"]
+        content = np.load(path, allow_pickle=False)
+        hotness = content if isinstance(content, np.ndarray) else content["hotness"]
         dealt = routing_from_hotness(hotness, top_k, seed)
-        choices = np.stack([own.choices for own in dealt])
+        choices = np.stack([batches.choices for batches in dealt])
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: no hotness that can be dealt out: {error}") from None
     trace = RoutingTrace(hotness.shape[2], tuple(range(len(dealt))), choices, dealt[0].batch_of_token)

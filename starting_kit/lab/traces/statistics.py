@@ -57,7 +57,7 @@ def coactivation(choices: np.ndarray, experts: int) -> np.ndarray:
 
 
 def frequencies(batches: Batches) -> dict[str, np.ndarray]:
-    """A layer's columns of the table: [expert] each.
+    """A layer's columns of the frame: [expert] each.
 
     count: tokens; share, variance and p95 (nearest rank) of the expert's share over batches; burstiness, see there;
     active: the part of the batches in which it has a token.
@@ -74,7 +74,7 @@ def frequencies(batches: Batches) -> dict[str, np.ndarray]:
     }
 
 
-def table(trace: RoutingTrace, tokens_per_batch: int = 1024, seed: int | None = None) -> pd.DataFrame:
+def frequency_frame(trace: RoutingTrace, tokens_per_batch: int = 1024, seed: int | None = None) -> pd.DataFrame:
     """Frequencies of every expert in every layer: a row for each (layer, expert), columns as `frequencies` has them.
 
     tokens_per_batch, seed: how the trace is cut, see RoutingTrace.batches. Shares of a layer sum to 1.

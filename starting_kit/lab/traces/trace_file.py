@@ -27,21 +27,21 @@ def save_trace(path: Path, trace: RoutingTrace) -> None:
 
 def load_trace(path: Path) -> RoutingTrace:
     """Read what save_trace wrote. Raises FileRefused."""
-    found = read_arrays(path, TRACE_KEYS, "a trace that `python -m lab import` or `generate` wrote")
-    origins = found["origins"].astype(np.int32) if "origins" in found else None
-    layers = tuple(int(layer) for layer in found["layers"])
-    choices = found["choices"].astype(np.int32)
-    return RoutingTrace(int(found["experts"]), layers, choices, found["requests"].astype(np.int64), origins)
+    arrays = read_arrays(path, TRACE_KEYS, "a trace that `python -m lab import` or `generate` wrote")
+    origins = arrays["origins"].astype(np.int32) if "origins" in arrays else None
+    layers = tuple(int(layer) for layer in arrays["layers"])
+    choices = arrays["choices"].astype(np.int32)
+    return RoutingTrace(int(arrays["experts"]), layers, choices, arrays["requests"].astype(np.int64), origins)
 
 
 def read_arrays(path: Path, keys: set[str], expected: str) -> dict[str, np.ndarray]:
     """All arrays of an .npz. keys: must be there; expected: what the file should be. Raises FileRefused."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = {key: archive[key] for key in archive.files}
-        if missing := sorted(keys - set(found)):
+            arrays = {key: archive[key] for key in archive.files}
+        if missing := sorted(keys - set(arrays)):
             raise ValueError(f"no {', '.join(missing)}")
-        return found
+        return arrays
     # numpy and zipfile raise nearly anything on a damaged file.
     except Exception as error:
         raise FileRefused(f"{path} cannot be read. Got: {error}. Expected: {expected}.") from None
