@@ -1,4 +1,4 @@
-"""Small random plans and batches for the lab's tests."""
+"""Small random tables and batches for the lab's tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.batches import Batches
+from lab.imbalance.closed_form import ExpertImbalance
+from lab.traces.batches import Batches
 
 # The published anchor traces, which no part of the project holds.
 ANCHORS = Path(os.environ.get("LAB_ANCHORS", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -28,8 +29,15 @@ def random_batches(
     return Batches(experts, choices, rng.integers(rows, size=sum(sizes)).astype(np.int32), starts)
 
 
-def random_plan(seed: int, experts: int = 12, devices: int = 8, slots: int = 3) -> np.ndarray:
-    """A plan in which every expert has a slot, and the rest are random."""
+def random_table(seed: int, experts: int = 12, devices: int = 8, slots: int = 3) -> np.ndarray:
+    """A table in which every expert has a slot, and the rest are random."""
     rng = np.random.default_rng(seed)
     ids = np.concatenate([np.arange(experts), rng.integers(experts // 2, size=devices * slots - experts)])
     return rng.permutation(ids).reshape(devices, slots)
+
+
+def expected_load(imbalance: ExpertImbalance, tokens: int) -> np.ndarray:
+    """Tokens of each expert in the imbalance model, the hot ones first: float64 [expert]."""
+    load = np.full(imbalance.experts, float(imbalance.remaining_load(tokens)))
+    load[: imbalance.worst_case_experts] = float(imbalance.hot_load(tokens))
+    return load

@@ -103,7 +103,12 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
             path.chmod(0o755 if number else 0o600)
             os.utime(path, (number * 10**8, number * 10**8))
         output = tmp_path / f"out{number}" / "competition.zip"
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": locale, "PYTHONHASHSEED": str(number), "PYTHONPATH": str(ROOT / "tests")}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "LC_ALL": locale,
+            "PYTHONHASHSEED": str(number),
+            "PYTHONPATH": str(ROOT / "tests"),
+        }
         command = [sys.executable, "-c", program, root, output]
         cwd = [tmp_path, root][number]
         done = subprocess.run(

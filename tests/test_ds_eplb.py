@@ -242,3 +242,19 @@ def test_a_groups_weight_is_rounded_once():
     # One after the other in float32, group 0 would stay at 2^24 and follow group 1; its sum is 2^24 + 4.
     weights = [[2**24, 1, 1, 1, 1, 2**24 + 2, 0, 0, 0, 0]]
     assert experts_of_nodes(np.array(weights, np.float32), 2, 1).tolist() == [list(range(10))]
+
+
+# From the README of deepseek-ai/EPLB: weights of 12 experts in two layers.
+EXAMPLE = np.array(
+    [
+        [90, 132, 40, 61, 104, 165, 39, 4, 73, 56, 183, 86],
+        [20, 107, 104, 64, 19, 197, 187, 157, 172, 86, 16, 27],
+    ]
+)
+
+
+def test_the_published_example_comes_out():
+    assert ds_eplb(EXAMPLE, 8, 4, groups=4, nodes=2).reshape(2, 16).tolist() == [
+        [5, 6, 5, 7, 8, 4, 3, 4, 10, 9, 10, 2, 0, 1, 11, 1],
+        [7, 10, 6, 8, 6, 11, 8, 9, 2, 4, 5, 1, 5, 0, 3, 1],
+    ]

@@ -1,4 +1,4 @@
-"""The graph partition, and plans that bring together what tokens choose together."""
+"""The graph partition, and tables that bring together what tokens choose together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lab.affinity import affinity_plan, copy_weight, cut_weight, largest_load, partition
-from lab.batches import Batches
-from lab.copies import copies_of
-from lab.generators import clustered, zipf
-from lab.measures import measures
-from lab.plan import even_plan
-from lab.routing import round_robin
-from lab.statistics import coactivation
-from lab.torus import Torus
+from lab.planning.affinity import affinity_table, cut_weight, largest_load, partition, replica_weight
+from lab.planning.even import even_table
+from lab.serving.measures import measures
+from lab.serving.replicas import replicas_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
+from lab.traces.batches import Batches
+from lab.traces.generators import clustered, zipf
+from lab.traces.statistics import coactivation
 
 GRID = Torus(8, 4)
 
@@ -67,26 +67,26 @@ def test_a_weight_that_is_not_symmetric_is_refused() -> None:
         partition(np.zeros((2, 2)), 0)
 
 
-def test_copies_share_the_weight_of_their_experts() -> None:
-    copies = copies_of(np.array([[0, 1], [0, 2]]), 3)
-    weight = copy_weight(np.array([[0, 8, 4], [8, 0, 0], [4, 0, 0]]), copies)
-    # Copies: 0, 0, 1, 2.
+def test_replicas_share_the_weight_of_their_experts() -> None:
+    replicas = replicas_of(np.array([[0, 1], [0, 2]]), 3)
+    weight = replica_weight(np.array([[0, 8, 4], [8, 0, 0], [4, 0, 0]]), replicas)
+    # Replicas: 0, 0, 1, 2.
     assert weight.tolist() == [[0, 0, 4, 2], [0, 0, 4, 2], [4, 4, 0, 0], [2, 2, 0, 0]]
 
 
 def planned(batches: Batches, torus: Torus, slots: int, shared: bool) -> tuple[list[np.ndarray], np.ndarray]:
-    """The load-only and the affinity plan, and the loads that they were made from."""
+    """The load-only and the affinity table, and the loads that they were made from."""
     k = batches.choices.shape[1]
     together = coactivation(batches.choices, batches.experts)
-    first = even_plan(batches.load, torus, slots, shared=shared, top_k=k)
-    second = affinity_plan(batches.load, together, torus, slots, shared, top_k=k)
+    first = even_table(batches.load, torus, slots, shared=shared, top_k=k)
+    second = affinity_table(batches.load, together, torus, slots, shared, top_k=k)
     return [first, second], (batches.with_shared() if shared else batches).load
 
 
-def rows_per_token(batches: Batches, plan: np.ndarray, torus: Torus, shared: bool) -> float:
+def rows_per_token(batches: Batches, table: np.ndarray, torus: Torus, shared: bool) -> float:
     used = batches.with_shared() if shared else batches
-    copies = copies_of(plan, used.experts)
-    return measures(used, copies, round_robin(used, copies), torus)["rows_per_token"]
+    replicas = replicas_of(table, used.experts)
+    return measures(used, replicas, round_robin(used, replicas), torus)["rows_per_token"]
 
 
 @pytest.mark.parametrize(
@@ -99,28 +99,28 @@ def test_clustered_tokens_visit_a_fifth_fewer_rows_held_out(
     batches = clustered(4096, experts, k, clusters=torus.rows, seed=1).batches(0, 512, torus.rows, 0)
     learned, scored = batches.select(0, 4), batches.select(4, 8)
     (first, second), load = planned(learned, torus, slots, shared)
-    before, after = (rows_per_token(scored, plan, torus, shared) for plan in (first, second))
+    before, after = (rows_per_token(scored, table, torus, shared) for table in (first, second))
     print(f"rows per token {before:.3f} -> {after:.3f}, load {largest_load(second, load) / largest_load(first, load)}")
     assert after <= 0.8 * before
     assert largest_load(second, load) <= 1.05 * largest_load(first, load)
     assert np.array_equal(np.sort(first, axis=None), np.sort(second, axis=None))
 
 
-def test_the_partition_of_rows_cuts_less_than_the_load_only_plan_and_chance() -> None:
+def test_the_partition_of_rows_cuts_less_than_the_load_only_table_and_chance() -> None:
     batches = clustered(2048, 64, 4, clusters=8, seed=3).batches(0, 512, 8, 0)
     together = coactivation(batches.choices, 64)
     (first, second), _ = planned(batches, GRID, 3, False)
     chance = np.random.default_rng(0).permutation(first.ravel()).reshape(first.shape)
     cuts = []
-    for plan in (second, first, chance):
-        copies = copies_of(plan, 64)
-        cuts.append(cut_weight(copy_weight(together, copies), GRID.row(copies.device)))
+    for table in (second, first, chance):
+        replicas = replicas_of(table, 64)
+        cuts.append(cut_weight(replica_weight(together, replicas), GRID.row(replicas.device)))
     assert cuts[0] <= min(cuts[1:])
 
 
 def test_routing_without_clusters_is_not_hurt() -> None:
     batches = zipf(4096, 64, 4, seed=1).batches(0, 512, 8, 0)
     (first, second), load = planned(batches.select(0, 4), GRID, 3, True)
-    before, after = (rows_per_token(batches.select(4, 8), plan, GRID, True) for plan in (first, second))
+    before, after = (rows_per_token(batches.select(4, 8), table, GRID, True) for table in (first, second))
     assert after <= 1.01 * before and largest_load(second, load) <= 1.05 * largest_load(first, load)
     assert np.array_equal(second, planned(batches.select(0, 4), GRID, 3, True)[0][1])

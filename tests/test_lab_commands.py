@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.__main__ import main
-from lab.requests import Request, write_request
-from lab.store import load_plan, load_trace
+from lab.commands.main import main
+from lab.planning.plan_file import load_plan
+from lab.traces.request_files import Request, write_request
+from lab.traces.trace_file import load_trace
 from lab_cases import ANCHORS
 from submissions import ROOT
 
@@ -37,7 +38,7 @@ def test_a_plan_is_made_improved_measured_and_exported(
     plan, better = tmp_path / "plan.npz", tmp_path / "better.npz"
     assert run("plan", trace, "--batch", 100, "--output", plan) == 0
     assert run("search", trace, plan, "--batch", 100, "--swaps", 200, "--output", better) == 0
-    assert load_plan(better).plan.shape == (2, 16, 3)
+    assert load_plan(better).table.shape == (2, 16, 3)
     capsys.readouterr()
     assert run("simulate", trace, better, "--batch", 100, "--output", tmp_path / "measures.csv") == 0
     assert "| layer | mean | p50 | p95 | p99 |" in capsys.readouterr().out

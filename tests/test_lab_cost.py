@@ -5,38 +5,38 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab import cost
-from lab.batches import Batches
-from lab.copies import copies_of
-from lab.measures import measures, queueing, row_traffic
-from lab.routing import round_robin
-from lab.torus import Torus
-from lab_cases import random_batches, random_plan
+from lab.serving import cost
+from lab.serving.measures import measures, row_traffic
+from lab.serving.replicas import replicas_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
+from lab.traces.batches import Batches
+from lab_cases import random_batches, random_table
 
 
 def test_a_token_with_two_experts_in_one_column_takes_the_time_worked_out_by_hand() -> None:
-    plan = np.full((128, 1), -1)
-    plan[0], plan[8] = 0, 1
+    table = np.full((128, 1), -1)
+    table[0], table[8] = 0, 1
     batches = Batches(2, np.array([[0, 1]], np.int32), np.zeros(1, np.int32), np.array([0, 1]))
-    copies = copies_of(plan, 2)
-    timed = cost.latency(batches, copies, round_robin(batches, copies), Torus(16, 8))
+    replicas = replicas_of(table, 2)
+    timed = cost.latency(batches, replicas, round_robin(batches, replicas), Torus(16, 8))
     assert timed.total[0] == pytest.approx(189.549932, abs=1e-5)
     assert (timed.compute[0], timed.dispatch[0]) == (118, pytest.approx(35.774966, abs=1e-5))
 
 
 @pytest.mark.parametrize(
-    ("table", "rows", "expected"),
+    ("times", "rows", "expected"),
     [
-        (cost.TABLE, 16, (17.557700, 6.175222, 3.911214)),
-        (cost.TABLE, 8, (17.262251, 6.175222, 8.142266)),
-        (cost.TABLE, 4, (17.613659, 6.175222, 17.297111)),
-        (cost.CORRECTED, 16, (3.379309, 7.489627, 4.443794)),
+        (cost.PUBLISHED_TIMES, 16, (17.557700, 6.175222, 3.911214)),
+        (cost.PUBLISHED_TIMES, 8, (17.262251, 6.175222, 8.142266)),
+        (cost.PUBLISHED_TIMES, 4, (17.613659, 6.175222, 17.297111)),
+        (cost.CORRECTED_TIMES, 16, (3.379309, 7.489627, 4.443794)),
     ],
 )
-def test_the_planes_coefficients_are_the_published_ones(table: np.ndarray, rows: int, expected: tuple) -> None:
-    fitted = cost.plane(table, rows)
+def test_the_planes_coefficients_are_the_published_ones(times: np.ndarray, rows: int, expected: tuple) -> None:
+    fitted = cost.plane(times, rows)
     # The corrected ones were published from a cell rounded otherwise.
-    np.testing.assert_allclose(fitted[:3], expected, atol=3e-4 if table is cost.CORRECTED else 1e-6)
+    np.testing.assert_allclose(fitted[:3], expected, atol=3e-4 if times is cost.CORRECTED_TIMES else 1e-6)
     assert fitted[3] == pytest.approx(fitted[2])
 
 
@@ -45,7 +45,7 @@ def test_measured_blocks_give_the_published_measurements(pair: tuple[int, int], 
     assert cost.measured_blocks(np.array(pair)).sum() == us
 
 
-def test_an_idle_copy_costs_nothing_and_a_33rd_token_a_block() -> None:
+def test_an_idle_replica_costs_nothing_and_a_33rd_token_a_block() -> None:
     assert cost.flat_blocks(np.array([0, 1, 32, 33])).tolist() == [0, 118, 118, 236]
     assert cost.measured_blocks(np.array([0, 1, 33])).tolist() == [0, 117.5, 247.5]
 
@@ -53,13 +53,13 @@ def test_an_idle_copy_costs_nothing_and_a_33rd_token_a_block() -> None:
 @pytest.mark.parametrize("preset", cost.PRESETS.values(), ids=cost.PRESETS)
 @pytest.mark.parametrize("shape", [(4, 2), (2, 4), (8, 1)])
 def test_latency_is_that_of_a_loop_over_tokens(preset: cost.Preset, shape: tuple[int, int]) -> None:
-    torus, batches, copies = Torus(*shape), random_batches(1, rows=shape[0]), copies_of(random_plan(1), 12)
-    routed = round_robin(batches, copies)
-    timed = cost.latency(batches, copies, routed, torus, preset)
+    torus, batches, replicas = Torus(*shape), random_batches(1, rows=shape[0]), replicas_of(random_table(1), 12)
+    routed = round_robin(batches, replicas)
+    timed = cost.latency(batches, replicas, routed, torus, preset)
     for batch in range(batches.count):
-        dispatch, combine, tokens = [], [], np.zeros(len(copies.slot), int)
+        dispatch, combine, tokens = [], [], np.zeros(len(replicas.slot), int)
         for token in range(batches.starts[batch], batches.starts[batch + 1]):
-            devices = copies.device[routed[token]]
+            devices = replicas.device[routed[token]]
             tokens[routed[token]] += 1
             apart = [abs(d // torus.cols - batches.origins[token]) for d in devices]
             hops = [min(a, torus.rows - a) for a in apart]
@@ -71,9 +71,9 @@ def test_latency_is_that_of_a_loop_over_tokens(preset: cost.Preset, shape: tuple
                 values = (np.array([number]), np.array([sum(hops) / len(hops)]), np.array([max(hops)]))
                 result.append(preset.transfer(*values, torus)[0])
         compute = np.zeros(torus.devices)
-        for copy, device in enumerate(copies.device):
-            own = tokens[copies.device == device].sum() if preset.dense else tokens[copy]
-            compute[device] += preset.compute(np.array([own]))[0]
+        for replica, device in enumerate(replicas.device):
+            served = tokens[replicas.device == device].sum() if preset.dense else tokens[replica]
+            compute[device] += preset.compute(np.array([served]))[0]
         got = (timed.dispatch[batch], timed.compute[batch], timed.combine[batch])
         assert got == pytest.approx((max(dispatch), compute.max(), max(combine)))
 
@@ -82,7 +82,7 @@ def test_the_look_up_meets_the_corrected_table_at_its_hops() -> None:
     for row, hop in enumerate((0, 4, 8)):
         numbers = np.arange(1, 9)
         got = cost.MEASURED.transfer(numbers, np.full(8, float(hop)), np.full(8, hop), Torus(16, 8))
-        np.testing.assert_allclose(got, cost.CORRECTED[row])
+        np.testing.assert_allclose(got, cost.CORRECTED_TIMES[row])
 
 
 def test_percentiles_are_taken_at_the_published_place() -> None:
@@ -90,18 +90,13 @@ def test_percentiles_are_taken_at_the_published_place() -> None:
     assert [cost.nearest_rank(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [25, 48, 50, 50]
 
 
-def test_batches_that_come_faster_than_they_are_served_wait() -> None:
-    assert queueing(np.array([10.0, 10, 2, 2]), 8).tolist() == [10, 12, 6, 2]
-    assert queueing(np.array([10.0, 10]), 1000).tolist() == [10, 10]
-
-
 def test_measures_of_a_token_are_those_counted_by_hand() -> None:
     # Token 0 comes from row 0; experts 0, 1, 2 lie on devices 0, 1 (row 0) and 2 (row 1).
     batches = Batches(3, np.array([[0, 1, 2]], np.int32), np.zeros(1, np.int32), np.array([0, 1]))
-    copies = copies_of(np.array([[0], [1], [2], [-1]]), 3)
-    routed = round_robin(batches, copies)
-    found = measures(batches, copies, routed, Torus(2, 2), node_rows=2)
+    replicas = replicas_of(np.array([[0], [1], [2], [-1]]), 3)
+    routed = round_robin(batches, replicas)
+    measured = measures(batches, replicas, routed, Torus(2, 2), node_rows=2)
     names = ("rows_per_token", "devices_per_token", "cross_row_share", "cross_node_share", "mean_hop", "par")
-    assert [found[name] for name in names] == pytest.approx([2, 3, 1 / 3, 0, 1 / 3, 4 / 3])
-    assert found["row_imbalance"] == pytest.approx(2 / 1.5)
-    assert row_traffic(batches, copies, routed, Torus(2, 2)).tolist() == [[0, 1]]
+    assert [measured[name] for name in names] == pytest.approx([2, 3, 1 / 3, 0, 1 / 3, 4 / 3])
+    assert measured["row_imbalance"] == pytest.approx(2 / 1.5)
+    assert row_traffic(batches, replicas, routed, Torus(2, 2)).tolist() == [[0, 1]]

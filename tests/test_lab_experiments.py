@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.experiments import alpha_sweep, markdown, matrix, robust
-from lab.generators import bursty, clustered, zipf
-from lab.torus import Torus
+from lab.experiments.hedging import alpha_sweep, robust
+from lab.experiments.matrix import markdown, matrix
+from lab.serving.torus import Torus
+from lab.traces.generators import bursty, clustered, zipf
 
 TORUS = Torus(4, 4)
 TIMES = ["plan_seconds", "route_ms"]
@@ -31,10 +32,10 @@ def test_rows_are_ordered_offline_nearline_baseline(frame: pd.DataFrame) -> None
         assert mean["offline"] <= mean["nearline"] <= mean["baseline"]
 
 
-def test_a_grid_without_room_for_copies_is_compared_on_placement_alone() -> None:
+def test_a_grid_without_room_for_replicas_is_compared_on_placement_alone() -> None:
     batches = {("zipf", 0): zipf(tokens=400, experts=32, k=4, seed=1).batches(0, 100, 4, 0)}
-    found = matrix(batches, Torus(4, 1), swaps=100)
-    assert found[["setting", "row"]].values.tolist() == [
+    frame = matrix(batches, Torus(4, 1), swaps=100)
+    assert frame[["setting", "row"]].values.tolist() == [
         ["32 slots", "baseline"],
         ["32 slots", "nearline"],
         ["32 slots", "offline"],
@@ -55,17 +56,19 @@ def test_the_same_seed_gives_the_same_matrix_but_for_the_times() -> None:
 
 
 def test_held_out_plans_never_see_the_batches_that_they_are_measured_on() -> None:
-    own = zipf(tokens=800, experts=32, k=4, seed=2).batches(0, 100, 4, 0)
+    batches = zipf(tokens=800, experts=32, k=4, seed=2).batches(0, 100, 4, 0)
     other = zipf(tokens=400, experts=32, k=4, seed=3).batches(0, 100, 4, 0)
-    tail = own.select(4, 8)
-    head_of_other = type(own)(32, np.vstack([own.select(0, 4).choices, other.choices]), own.origins, own.starts)
-    kept = matrix({("a", 0): own}, TORUS, swaps=100, held_out=True)
+    tail = batches.select(4, 8)
+    head_of_other = type(batches)(
+        32, np.vstack([batches.select(0, 4).choices, other.choices]), batches.origins, batches.starts
+    )
+    kept = matrix({("a", 0): batches}, TORUS, swaps=100, held_out=True)
     swapped = matrix({("a", 0): head_of_other}, TORUS, swaps=100, held_out=True)
     assert tail.count == 4 and kept["row"].tolist() == swapped["row"].tolist()
     assert kept["mean"].tolist() != swapped["mean"].tolist()
 
 
-def test_the_robust_plan_is_at_worst_as_far_off_as_every_specialist() -> None:
+def test_the_robust_table_is_at_worst_as_far_off_as_every_specialist() -> None:
     batches = {
         kind.__name__: kind(tokens=600, experts=32, k=4, seed=seed).batches(0, 100, 4, 0).with_shared()
         for seed, kind in enumerate((zipf, clustered, bursty))

@@ -1,4 +1,4 @@
-"""Lab plans as policies."""
+"""Lab tables as policies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.export import fewest_moves, write_policy
-from lab.generators import zipf
-from lab.hotness import hotness_of, write_hotness
-from lab.plan import even_plan
-from lab.torus import Torus
+from lab.experiments.export import fewest_moves, write_policy
+from lab.planning.even import even_table
+from lab.serving.torus import Torus
+from lab.traces.generators import zipf
+from lab.traces.hotness import hotness_of, write_hotness
 from placement.deployment import changed_slots, initial_deployment
 from submissions import ROOT
 
@@ -31,26 +31,26 @@ cases:
 """
 
 
-def test_renaming_devices_leaves_the_plan_and_moves_less() -> None:
+def test_renaming_devices_leaves_the_table_and_moves_less() -> None:
     live = initial_deployment(1, 4, 2)[0]
-    plan = np.array([[3, 2, 0], [0, 1, 2]])
-    renamed = fewest_moves(plan, live)
-    assert sorted(map(sorted, renamed.tolist())) == sorted(map(sorted, plan.tolist()))
+    table = np.array([[3, 2, 0], [0, 1, 2]])
+    renamed = fewest_moves(table, live)
+    assert sorted(map(sorted, renamed.tolist())) == sorted(map(sorted, table.tolist()))
     assert renamed.tolist() == [[0, 1, 2], [2, 3, 0]]
-    assert (changed_slots(live, plan), changed_slots(live, renamed)) == (6, 2)
+    assert (changed_slots(live, table), changed_slots(live, renamed)) == (6, 2)
 
 
 @pytest.mark.parametrize(
-    ("plan", "text"),
+    ("table", "text"),
     [
-        (np.zeros((4, 2), int), "plans of 4 devices x 2 slots for 8 experts fit no case"),
-        (np.zeros((4, 3), int), r"layer 0: the plan has experts outside 0 .. 7, or none of \[1, 2, 3, 4, 5, 6, 7\]"),
-        (np.arange(12).reshape(4, 3), "layer 0: the plan has experts outside 0 .. 7"),
+        (np.zeros((4, 2), int), "tables of 4 devices x 2 slots for 8 experts fit no case"),
+        (np.zeros((4, 3), int), r"layer 0: the table has experts outside 0 .. 7, or none of \[1, 2, 3, 4, 5, 6, 7\]"),
+        (np.arange(12).reshape(4, 3), "layer 0: the table has experts outside 0 .. 7"),
     ],
 )
-def test_a_plan_without_a_case_is_refused(tmp_path: Path, plan: np.ndarray, text: str) -> None:
+def test_a_table_without_a_case_is_refused(tmp_path: Path, table: np.ndarray, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        write_policy(tmp_path / "policy", [plan], 8)
+        write_policy(tmp_path / "policy", [table], 8)
     assert not (tmp_path / "policy").exists()
 
 
@@ -61,10 +61,10 @@ def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_pat
     (tmp_path / "grid.yaml").write_text(GRID, encoding="utf-8")
     torus = Torus(4, 2)
     live = initial_deployment(1, 32, 8)[0]
-    plans = [
-        fewest_moves(even_plan(hotness[:, layer], torus, slots_per_device=5, shared=False), live) for layer in (0, 1)
+    tables = [
+        fewest_moves(even_table(hotness[:, layer], torus, slots_per_device=5, shared=False), live) for layer in (0, 1)
     ]
-    write_policy(tmp_path / "exported", plans, 32)
+    write_policy(tmp_path / "exported", tables, 32)
 
     def composite(*command: object) -> float:
         done = subprocess.run(list(map(str, (sys.executable, *command))), capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_pat
         return float(done.stdout.splitlines()[-1].split()[-1]) if "kit.py" in str(command[0]) else 0.0
 
     world = ("--grid", tmp_path / "grid.yaml", "--traces", tmp_path / "traces")
-    composite(ROOT / "tools" / "reference.py", *world, "--output", tmp_path / "reference")
+    composite(ROOT / "starting_kit" / "kit.py", "reference", *world, "--output", tmp_path / "reference")
     run = (ROOT / "starting_kit" / "kit.py", "run")
     rest = (*world, "--reference", tmp_path / "reference", "--output", tmp_path / "output")
     static = composite(*run, ROOT / "starting_kit" / "policies" / "static", *rest)

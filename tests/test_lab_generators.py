@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.generators import GENERATORS, bursty, clustered, drifting, top, uniform, zipf
-from lab.routing_trace import RoutingTrace
-from lab.statistics import burstiness, top_lift
+from lab.traces.batches import Batches
+from lab.traces.generators import GENERATORS, bursty, clustered, drifting, top, uniform, zipf
+from lab.traces.routing_trace import RoutingTrace
+from lab.traces.statistics import burstiness, coactivation
 
 TOKENS = 20 * 1024
+
+
+def top_lift(batches: Batches, weighted: bool = False) -> float:
+    """Mean lift between two of the 40 hottest experts: tokens of a pair over those expected of independent experts."""
+    count = batches.load.sum(axis=0)
+    hot = np.argsort(-count, kind="stable")[:40]
+    pairs = coactivation(batches.choices, batches.experts)[np.ix_(hot, hot)]
+    lift = pairs * len(batches.choices) / np.outer(count[hot], count[hot])
+    return float(np.average(lift, weights=pairs if weighted else ~np.eye(40, dtype=bool)))
 
 
 def _drift(trace: RoutingTrace) -> float:

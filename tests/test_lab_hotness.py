@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from lab.generators import zipf
-from lab.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
-from lab.routing_trace import RoutingTrace
+from lab.traces.generators import zipf
+from lab.traces.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
+from lab.traces.routing_trace import RoutingTrace
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
 

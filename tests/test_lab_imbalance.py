@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lab.imbalance import Block, ExpertImbalance, bisection_bandwidth, torus_dims
-from lab.imbalance_presets import CHIP, MODELS, Chip, decode_ns, layer_time, prefill_ns
+from lab.imbalance.closed_form import Block, ExpertImbalance, bisection_bandwidth, torus_dims
+from lab.imbalance.presets import CHIP, MODELS, Chip, decode_ns, layer_time, prefill_ns
 from placement.balance import par
 
 V2, V3 = MODELS["deepseek-v2"], MODELS["deepseek-v3"]
@@ -137,7 +137,7 @@ def test_the_number_of_others_of_v2_is_exact():
 
 def test_the_float_nearest_to_the_most_is_the_most():
     assert Fraction(160 / 6) > Fraction(160, 6)
-    assert V2.imbalance(8, 160 / 6).effective == V2.imbalance(8).effective
+    assert V2.imbalance(8, 160 / 6).factor == V2.imbalance(8).factor
 
 
 def test_floors_are_in_no_load():
@@ -221,14 +221,6 @@ def test_equal_values_are_equal_whatever_their_types():
     same.append(ExpertImbalance(np.int64(256), np.int8(8), 8, 2))
     assert len(set(same)) == 1
     assert ExpertImbalance(256, 8, 8, 2, 2) not in same
-
-
-def test_equal_effects_are_equal_as_effective():
-    same = [ExpertImbalance(256, 8, devices, factor) for devices in (256, 512) for factor in (-1, 32, Fraction(32))]
-    assert len(set(same)) == 4
-    assert len({imbalance.effective for imbalance in same}) == 1
-    assert same[0].effective.effective == same[0].effective
-    assert V3.imbalance(8, 31).effective != V3.imbalance(8).effective != V3.imbalance(4).effective
 
 
 @pytest.mark.parametrize("tokens", [0, -1, 1.5])

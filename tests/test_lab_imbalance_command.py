@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.imbalance_command import add_imbalance, closed_form, read_hotness
-from lab.imbalance_presets import MODELS
-from lab.imbalance_twin import expected_load
-from lab.plots import PlotsMissing
-from lab.store import PlanFile, save_plan
+from lab.commands.imbalance import add_imbalance
+from lab.experiments.plots import PlotsMissing
+from lab.imbalance.presets import MODELS
+from lab.imbalance.sweep import closed_form
+from lab.planning.plan_file import PlanFile, save_plan
+from lab.traces.hotness import read_hotness
+from lab_cases import expected_load
 
 V3 = MODELS["deepseek-v3"]
 drawing = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib, the extra lab")
@@ -74,12 +76,12 @@ def test_a_trace_is_measured_beside_the_planner_and_the_ideal(trace, tmp_path, c
 
 
 def test_a_plan_is_measured_at_its_devices_without_the_shared_expert(trace, tmp_path):
-    plan = np.full((2, 32, 9), 256)
-    plan[:, :, :8] = np.arange(256).reshape(32, 8)
-    save_plan(tmp_path / "plan.npz", PlanFile(plan, np.zeros_like(plan), (0, 1), 256, shared=True, rows=8, cols=4))
+    table = np.full((2, 32, 9), 256)
+    table[:, :, :8] = np.arange(256).reshape(32, 8)
+    save_plan(tmp_path / "plan.npz", PlanFile(table, np.zeros_like(table), (0, 1), 256, shared=True, rows=8, cols=4))
     assert run("--ep", 2, "--trace", trace, "--plan", tmp_path / "plan.npz", "--output", tmp_path / "out") == 0
     layers = pd.read_csv(tmp_path / "out" / "layers.csv").set_index(["ep", "placement", "layer"]).par
-    # A copy of a device's last expert on the same device changes no load.
+    # A replica of a device's last expert on the same device changes no load.
     assert layers[32, "policy", 0] == pytest.approx(layers[32, "initial", 0])
 
 
@@ -125,7 +127,7 @@ def test_a_factor_that_is_no_number_is_refused(capsys):
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path, capsys):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(PlotsMissing, match=r"the extra lab: .*\[lab\]"):
+    with pytest.raises(PlotsMissing, match=r"which is not installed\. Next: .*pip install matplotlib"):
         run("--ep", 2, "--plot", tmp_path / "plot.png")
     assert "1.1216" in capsys.readouterr().out and not (tmp_path / "plot.png").exists()
 

@@ -8,29 +8,28 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lab.imbalance import ExpertImbalance
-from lab.imbalance_presets import CHIP, MODELS, Chip, MoeModel, layer_time
-from lab.imbalance_twin import (
+from lab.imbalance.closed_form import ExpertImbalance
+from lab.imbalance.presets import CHIP, MODELS, Chip, MoeModel, layer_time
+from lab.imbalance.twin import (
     estimate,
-    expected_load,
     fit,
     ideal,
-    layer_table,
+    layer_frame,
     measured_skew,
-    prefill_table,
+    prefill_frame,
     upper_bound,
 )
-from lab_cases import random_plan
+from lab_cases import expected_load, random_table
 from placement.deployment import initial_deployment
 
 V3 = MODELS["deepseek-v3"]
-TINY = MoeModel("tiny", 12, 3, d_model=8, d_ff=4, layers=10, copies=2)
+TINY = MoeModel("tiny", 12, 3, d_model=8, d_ff=4, layers=10, devices_per_token=2)
 # An expert of TINY takes 2 ns for a token and 5 ns to be read.
 SLOW = Chip(flops=TINY.token_flops // 2, memory=Fraction(TINY.expert_bytes, 5), link=200, latency=7)
 
 
 def contiguous(experts: int, devices: int, layers: int = 1) -> np.ndarray:
-    """One copy each, in order of id: int64 [layer, device, slot]."""
+    """One replica each, in order of id: int64 [layer, device, slot]."""
     return np.tile(np.arange(experts).reshape(devices, -1), (layers, 1, 1))
 
 
@@ -41,17 +40,17 @@ def random_hotness(seed: int, layers: int = 2, experts: int = 12, iterations: in
 
 
 def test_the_skew_of_a_hand_checked_layer():
-    # Expert 0 has two copies, one beside expert 1; a slot is empty: 2 + 3 against 2 + 1.
+    # Expert 0 has two replicas, one beside expert 1; a slot is empty: 2 + 3 against 2 + 1.
     table = np.array([[[0, 1], [0, 2], [3, -1]]])
     assert measured_skew(np.array([[[4, 3, 1, 4]]]), table).tolist() == [[5 / 4]]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_skew_equals_a_plain_sum_over_slots(seed):
-    hotness, table = random_hotness(seed), np.stack([random_plan(seed), random_plan(seed + 1)])
+    hotness, table = random_hotness(seed), np.stack([random_table(seed), random_table(seed + 1)])
     for iteration, layer in np.ndindex(hotness.shape[:2]):
-        copies = np.bincount(table[layer].ravel(), minlength=12)
-        loads = [sum(hotness[iteration, layer, e] / copies[e] for e in row) for row in table[layer]]
+        replicas = np.bincount(table[layer].ravel(), minlength=12)
+        loads = [sum(hotness[iteration, layer, e] / replicas[e] for e in row) for row in table[layer]]
         expected = max(loads) / np.mean(loads)
         assert measured_skew(hotness, table)[iteration, layer] == pytest.approx(expected, rel=1e-12)
 
@@ -69,15 +68,15 @@ def test_fitting_recovers_the_factor_and_the_hot_experts_of_a_generated_load(see
     hot, factor = int(rng.integers(1, 9)), float(rng.uniform(2, 32))
     share = expected_load(V3.imbalance(8, factor, hot), 1) / 8
     load = rng.multinomial(200 * 4096, rng.permutation(share), size=3)
-    found = fit(load, 8)
-    assert found.hot.tolist() == [hot] * 3
-    np.testing.assert_allclose(found.factor, factor, rtol=0.02)
+    fitted = fit(load, 8)
+    assert fitted.hot.tolist() == [hot] * 3
+    np.testing.assert_allclose(fitted.factor, factor, rtol=0.02)
 
 
 @pytest.mark.parametrize("hot", range(1, 7))
 def test_fitting_an_exact_load_finds_its_numbers(hot):
-    found = fit(expected_load(ExpertImbalance(160, 6, 1, 7, hot), 100), 6)
-    assert found.hot == hot and found.factor == pytest.approx(7, rel=1e-12)
+    fitted = fit(expected_load(ExpertImbalance(160, 6, 1, 7, hot), 100), 6)
+    assert fitted.hot == hot and fitted.factor == pytest.approx(7, rel=1e-12)
 
 
 def test_an_even_load_fits_factor_one():
@@ -93,14 +92,14 @@ def test_no_other_pair_describes_a_load_better(seed):
         rest = (12 - hot * factor) / (12 - hot)
         return ((ordered - np.repeat([factor, rest], [hot, 12 - hot])) ** 2).sum()
 
-    found = fit(load, 3)
+    fitted = fit(load, 3)
     least = min(error(factor, hot) for hot in (1, 2, 3) for factor in np.linspace(1, 4, 601))
-    assert error(float(found.factor), int(found.hot)) <= least + 1e-9
+    assert error(float(fitted.factor), int(fitted.hot)) <= least + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("devices", [1, 3, 4, 12])
-def test_no_placement_of_one_copy_each_exceeds_the_bound(seed, devices):
+def test_no_placement_of_one_replica_each_exceeds_the_bound(seed, devices):
     hotness = random_hotness(seed)
     rng = np.random.default_rng(seed)
     table = np.stack([rng.permutation(12).reshape(devices, -1) for _ in range(2)])
@@ -114,8 +113,8 @@ def test_the_bound_is_met_by_the_hottest_experts_on_one_device():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_placement_with_copies_exceeds_the_bound_for_its_slots(seed):
-    hotness, table = random_hotness(seed), np.stack([random_plan(seed), random_plan(seed + 1)])
+def test_no_placement_with_replicas_exceeds_the_bound_for_its_slots(seed):
+    hotness, table = random_hotness(seed), np.stack([random_table(seed), random_table(seed + 1)])
     assert (measured_skew(hotness, table) <= upper_bound(hotness, 8, slots=3) * (1 + 1e-12)).all()
 
 
@@ -137,7 +136,7 @@ def test_the_estimate_of_the_models_own_load_is_the_closed_form(devices, factor,
 
 
 def test_the_estimate_of_a_hand_checked_layer():
-    # 4 tokens, 3 choices each: 6 on expert 0, whose two copies do 3 each, 6 on expert 1; the others are idle.
+    # 4 tokens, 3 choices each: 6 on expert 0, whose two replicas do 3 each, 6 on expert 1; the others are idle.
     hotness = np.array([[[1, 1] + [0] * 10]])
     table = np.array([[[0, 1, 2, 3, 4, 5, 6], [0, 7, 8, 9, 10, 11, -1]]])
     time = estimate(hotness, table, TINY, 4, SLOW)
@@ -151,16 +150,16 @@ def test_the_estimate_of_a_hand_checked_layer():
 @pytest.mark.parametrize("tokens", [1, 4, 50, 3000])
 @pytest.mark.parametrize("seed", range(10))
 def test_no_table_is_faster_than_the_ideal(seed, tokens):
-    hotness, table = random_hotness(seed), np.stack([random_plan(seed), random_plan(seed + 1)])
-    own, best = estimate(hotness, table, TINY, tokens, SLOW), ideal(hotness, 8, TINY, tokens, SLOW)
+    hotness, table = random_hotness(seed), np.stack([random_table(seed), random_table(seed + 1)])
+    estimated, best = estimate(hotness, table, TINY, tokens, SLOW), ideal(hotness, 8, TINY, tokens, SLOW)
     for part in ("skew", "compute", "dispatch", "combine", "total"):
-        assert (getattr(best, part) <= getattr(own, part) * (1 + 1e-9)).all(), part
+        assert (getattr(best, part) <= getattr(estimated, part) * (1 + 1e-9)).all(), part
 
 
 def test_the_table_compares_placements_per_layer_and_ep():
     hotness = random_hotness(1, iterations=40)
     policy = {4: initial_deployment(2, 12, 4)}
-    frame = layer_table(hotness, TINY, [2, 4], 50, policy, SLOW)
+    frame = layer_frame(hotness, TINY, [2, 4], 50, policy, SLOW)
     assert list(frame.columns[:4]) == ["layer", "ep", "placement", "par"]
     assert frame.groupby("ep", sort=False).placement.unique().map(list).to_dict() == {
         2: ["initial", "DS-EPLB", "ideal"],
@@ -177,31 +176,31 @@ def test_the_table_compares_placements_per_layer_and_ep():
     assert named.loc[(4, 1, "initial"), "par"] == measured_skew(coming, policy[4])[:, 1].mean()
 
 
-def test_the_planner_is_told_the_first_half_only():
+def test_the_planner_sees_the_first_half_only():
     hotness = random_hotness(2, iterations=40)
     other = hotness.copy()
     other[20:] = hotness[20:, :, ::-1]
-    first, second = (layer_table(trace, TINY, [4], 50) for trace in (hotness, other))
+    first, second = (layer_frame(trace, TINY, [4], 50) for trace in (hotness, other))
     assert (first.par[first.placement == "DS-EPLB"] != second.par[second.placement == "DS-EPLB"]).all()
     assert (first.par[first.placement == "ideal"] == 1).all()
 
 
 def test_a_planned_table_is_between_the_initial_one_and_the_ideal_on_a_steady_load():
     load = expected_load(V3.imbalance(32, 16, 3), 4096)
-    frame = layer_table(np.tile(load, (4, 1, 1)), V3, [32], 4096).set_index("placement")
+    frame = layer_frame(np.tile(load, (4, 1, 1)), V3, [32], 4096).set_index("placement")
     assert frame.layer_us["ideal"] < frame.layer_us["DS-EPLB"] < 0.7 * frame.layer_us["initial"]
     assert (frame.factor.round(9) == 16).all() and (frame.hot == 3).all()
 
 
 def test_a_single_iteration_is_planned_and_measured():
-    assert len(layer_table(random_hotness(5, iterations=1), TINY, [4], 50)) == 6
+    assert len(layer_frame(random_hotness(5, iterations=1), TINY, [4], 50)) == 6
 
 
 def test_the_time_to_first_token_counts_every_layer_of_the_model():
-    frame = layer_table(random_hotness(1, iterations=40), TINY, [2, 4], 50, chip=SLOW)
-    prefill = prefill_table(frame, TINY).set_index(["ep", "placement"])
-    own = frame[(frame.ep == 4) & (frame.placement == "initial")].layer_us
-    assert prefill.prefill_ms[4, "initial"] == pytest.approx(own.mean() * 10 / 1000)
+    frame = layer_frame(random_hotness(1, iterations=40), TINY, [2, 4], 50, chip=SLOW)
+    prefill = prefill_frame(frame, TINY).set_index(["ep", "placement"])
+    layer_us = frame[(frame.ep == 4) & (frame.placement == "initial")].layer_us
+    assert prefill.prefill_ms[4, "initial"] == pytest.approx(layer_us.mean() * 10 / 1000)
     assert (prefill.added_ms >= 0).all() and (prefill.times_ideal >= 1).all()
     assert prefill.added_ms[4, "ideal"] == 0 and prefill.times_ideal[2, "ideal"] == 1
 
@@ -221,7 +220,7 @@ def test_impossible_hotness_is_refused(hotness, message):
     for call in (
         lambda: measured_skew(hotness, contiguous(12, 4)),
         lambda: upper_bound(hotness, 4),
-        lambda: layer_table(hotness, TINY, [4], 50),
+        lambda: layer_frame(hotness, TINY, [4], 50),
         lambda: ideal(hotness, 4, TINY, 50),
     ):
         with pytest.raises(ValueError, match=message):
@@ -244,9 +243,9 @@ def test_impossible_tables_models_and_numbers_are_refused():
     with pytest.raises(ValueError, match="tokens is 0"):
         estimate(hotness, contiguous(12, 4), TINY, 0)
     with pytest.raises(ValueError, match="expected a divisor of the 12 experts"):
-        layer_table(hotness, TINY, [5], 1)
+        layer_frame(hotness, TINY, [5], 1)
     with pytest.raises(ValueError, match=r"table for ep 4 has the shape \[1, 3, 4\]"):
-        layer_table(hotness, TINY, [4], 1, {4: contiguous(12, 3)})
+        layer_frame(hotness, TINY, [4], 1, {4: contiguous(12, 3)})
     for load, active in ((np.zeros(4), 1), (np.array([1, -1, 3]), 1), (np.ones(4), 5), (np.ones(4), 0)):
         with pytest.raises(ValueError, match="expected"):
             fit(load, active)

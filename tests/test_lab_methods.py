@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from lab.copies import copies_of
-from lab.cost import copy_tokens, device_sums, latency
-from lab.generators import zipf
-from lab.methods import REPLICATED, Setting
-from lab.plan import even_plan
-from lab.routing import least_loaded, same_row_first
-from lab.torus import Torus
+from lab.experiments.methods import REPLICATED, Setting
+from lab.planning.even import even_table
+from lab.serving.cost import device_sums, latency, replica_tokens
+from lab.serving.replicas import replicas_of
+from lab.serving.routing import least_loaded, same_row_first
+from lab.serving.torus import Torus
+from lab.traces.generators import zipf
 
 GRID = Torus(16, 8)
 
@@ -21,16 +21,16 @@ def test_nearline_levels_stationary_routing_and_halves_the_published_latency() -
     means = []
     for method in (baseline, nearline):
         planned = method.plan(batches, Setting(GRID, 3, True))
-        means.append(latency(batches, planned.copies, planned.router(batches, planned.copies), GRID).total.mean())
+        means.append(latency(batches, planned.replicas, planned.router(batches, planned.replicas), GRID).total.mean())
     assert 2 * means[1] <= means[0]
-    copies = copies_of(even_plan(batches.load[:, :256], GRID), 257)
-    loads = device_sums(copy_tokens(batches, copies, least_loaded(batches, copies)), copies)
+    replicas = replicas_of(even_table(batches.load[:, :256], GRID), 257)
+    loads = device_sums(replica_tokens(batches, replicas, least_loaded(batches, replicas)), replicas)
     # Over all batches; batch by batch, with 72 tokens on a device, chance adds some 5 % more.
     assert loads.sum(axis=0).max() / loads.sum(axis=0).mean() <= 1.10
 
 
 def test_every_token_finds_the_shared_expert_in_its_own_row() -> None:
     batches = zipf(tokens=1024, seed=3).batches(0, 1024, 16, 0).with_shared()
-    copies = copies_of(even_plan(batches.load[:, :256], GRID), 257)
-    routed = same_row_first(batches, copies, GRID, np.inf)
-    assert np.array_equal(GRID.row(copies.device[routed[:, 8]]), batches.origins)
+    replicas = replicas_of(even_table(batches.load[:, :256], GRID), 257)
+    routed = same_row_first(batches, replicas, GRID, np.inf)
+    assert np.array_equal(GRID.row(replicas.device[routed[:, 8]]), batches.origins)

@@ -1,4 +1,4 @@
-"""Replication, packing and whole plans against brute force and their rules."""
+"""Replication, packing and whole tables against brute force and their rules."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from lab.copies import copies_of
-from lab.plan import check_plan, eplb_global, eplb_hierarchical, even_plan, share_on_distinct_rows
-from lab.routing import round_robin
-from lab.torus import Torus
+from lab.planning.even import even_table
+from lab.planning.rules import check_table, share_on_distinct_rows
+from lab.serving.replicas import replicas_of
+from lab.serving.routing import round_robin
+from lab.serving.torus import Torus
 from lab_cases import random_batches
-from planning.packing import heaviest_first, hottest_with_coldest, load_bounds, pairs
-from planning.replication import copies_by_blocks, copies_by_load, one_more, robust_load
+from planning.packing import deal_out, heaviest_first, load_bounds, pairs
+from planning.replication import one_more, replicas_by_blocks, replicas_by_load, robust_load
 
 GRID = Torus(16, 8)
-# From the README of deepseek-ai/EPLB: weights of 12 experts in two layers.
-EXAMPLE = np.array(
-    [
-        [90, 132, 40, 61, 104, 165, 39, 4, 73, 56, 183, 86],
-        [20, 107, 104, 64, 19, 197, 187, 157, 172, 86, 16, 27],
-    ]
-)
 
 
 def zipf_load(seed: int = 0, experts: int = 256, batches: int = 4) -> np.ndarray:
@@ -35,20 +29,20 @@ def test_even_split_is_optimal_on_small_cases() -> None:
     for _ in range(200):
         experts, spare = int(rng.integers(2, 5)), int(rng.integers(0, 4))
         load = rng.integers(0, 100, size=experts)
-        found = copies_by_load(load, experts + spare)
+        replicas = replicas_by_load(load, experts + spare)
         best = min(
             max(load / np.array(counts))
             for counts in product(range(1, spare + 2), repeat=experts)
             if sum(counts) == experts + spare
         )
-        assert found.sum() == experts + spare and max(load / found) == best
+        assert replicas.sum() == experts + spare and max(load / replicas) == best
 
 
 def test_blocks_are_split_whole() -> None:
-    # 64 tokens are two blocks: one copy more halves them; 33 to 64 tokens of a second expert are two as well.
-    assert copies_by_blocks(np.array([[64, 32, 10]]), 4).tolist() == [2, 1, 1]
-    # With two copies, 96 tokens take two blocks, and with three one.
-    assert copies_by_blocks(np.array([[96, 32, 10]]), 5).tolist() == [3, 1, 1]
+    # 64 tokens are two blocks: one replica more halves them; 33 to 64 tokens of a second expert are two as well.
+    assert replicas_by_blocks(np.array([[64, 32, 10]]), 4).tolist() == [2, 1, 1]
+    # With two replicas, 96 tokens take two blocks, and with three one.
+    assert replicas_by_blocks(np.array([[96, 32, 10]]), 5).tolist() == [3, 1, 1]
 
 
 def test_one_more_goes_round_the_hottest() -> None:
@@ -57,7 +51,7 @@ def test_one_more_goes_round_the_hottest() -> None:
 
 def test_fewer_slots_than_experts_are_refused() -> None:
     with pytest.raises(ValueError, match="2 slots cannot hold 3 experts"):
-        copies_by_load(np.ones(3), 2)
+        replicas_by_load(np.ones(3), 2)
 
 
 def test_no_hedge_plans_for_the_mean_and_another_word_is_refused() -> None:
@@ -74,10 +68,10 @@ def test_a_hedge_helps_the_held_out_percentile_of_bursts() -> None:
     load[:, :6] += 200.0 * (rng.random((80, 6)) < 0.2)
     curve = {}
     for alpha in (0.0, 0.5, 1.0, 2.0):
-        plan = even_plan(robust_load(load[:40], "mean_std", alpha), Torus(4, 4), 3, shared=False)
-        copies = copies_of(plan, 32)
-        share = (load[40:] / copies.count)[:, copies.expert]
-        devices = np.stack([np.bincount(copies.device, row, minlength=16) for row in share])
+        table = even_table(robust_load(load[:40], "mean_std", alpha), Torus(4, 4), 3, shared=False)
+        replicas = replicas_of(table, 32)
+        share = (load[40:] / replicas.count)[:, replicas.expert]
+        devices = np.stack([np.bincount(replicas.device, row, minlength=16) for row in share])
         curve[alpha] = float(np.sort(devices.max(axis=1))[-1])
     print("largest device load of held-out batches by alpha:", curve)
     assert min(curve[alpha] for alpha in (0.5, 1.0, 2.0)) < curve[0.0]
@@ -94,8 +88,8 @@ def test_pairs_equal_brute_force() -> None:
 
 
 def test_any_number_of_slots_is_dealt_out() -> None:
-    plan = hottest_with_coldest(np.arange(6), np.array([6, 5, 4, 3, 2, 1]), 2, 3)
-    assert plan.tolist() == [[0, 3, 4], [1, 2, 5]]
+    table = deal_out(np.arange(6), np.array([6, 5, 4, 3, 2, 1]), np.full((2, 3), -1), np.zeros(2))
+    assert table.tolist() == [[0, 3, 4], [1, 2, 5]]
     with pytest.raises(ValueError, match="5 experts are no pairs on 3 devices"):
         pairs(np.ones(5), 3)
 
@@ -106,86 +100,61 @@ def test_a_device_gets_an_expert_twice_only_where_there_is_no_other() -> None:
         [0, 1],
         [0, 2],
     ]
-    with pytest.raises(ValueError, match="5 copies do not fit into 4 empty slots"):
+    with pytest.raises(ValueError, match="5 replicas do not fit into 4 empty slots"):
         heaviest_first(np.arange(5), np.ones(5), empty, np.zeros(2))
 
 
-def test_the_default_plan_has_256_routed_16_shared_and_112_more_copies() -> None:
-    plan = even_plan(zipf_load(), GRID)
-    copies = copies_of(plan, 257)
-    assert plan.shape == (128, 3) and (plan >= 0).all()
-    assert copies.count[256] == 16 and copies.count[:256].sum() == 256 + 112 and copies.count.min() == 1
+def test_the_default_table_has_256_routed_16_shared_and_112_more_replicas() -> None:
+    table = even_table(zipf_load(), GRID)
+    replicas = replicas_of(table, 257)
+    assert table.shape == (128, 3) and (table >= 0).all()
+    assert replicas.count[256] == 16 and replicas.count[:256].sum() == 256 + 112 and replicas.count.min() == 1
 
 
 @pytest.mark.parametrize("shape", [(4, 8), (8, 8)])
 def test_other_grids_are_planned_too(shape: tuple[int, int]) -> None:
-    plan = even_plan(zipf_load(experts=32), Torus(*shape), 3)
-    assert copies_of(plan, 33).count[32] == shape[0]
+    table = even_table(zipf_load(experts=32), Torus(*shape), 3)
+    assert replicas_of(table, 33).count[32] == shape[0]
 
 
 def test_the_shared_expert_is_once_in_every_row_and_columns_take_turns() -> None:
-    copies = copies_of(even_plan(zipf_load(), GRID), 257)
-    device = copies.device[copies.expert == 256]
+    replicas = replicas_of(even_table(zipf_load(), GRID), 257)
+    device = replicas.device[replicas.expert == 256]
     assert sorted(GRID.row(device)) == list(range(16))
     assert np.bincount(GRID.col(device)).tolist() == [2] * 8
 
 
-def test_copies_can_be_kept_on_distinct_rows() -> None:
+def test_replicas_can_be_kept_on_distinct_rows() -> None:
     for seed in range(3):
         load = np.sqrt(zipf_load(seed)).astype(int)
-        copies = copies_of(even_plan(load, GRID), 257)
-        spread = even_plan(load, GRID, spread=True)
-        assert copies.count.max() <= 16 and share_on_distinct_rows(spread, GRID, 257) == 1.0
-        assert sorted(spread.ravel()) == sorted(copies.plan.ravel())
+        replicas = replicas_of(even_table(load, GRID), 257)
+        spread = even_table(load, GRID, spread=True)
+        assert replicas.count.max() <= 16 and share_on_distinct_rows(spread, GRID, 257) == 1.0
+        assert sorted(spread.ravel()) == sorted(replicas.table.ravel())
 
 
 def test_the_shared_expert_may_be_an_ordinary_hot_one() -> None:
     load = np.column_stack([zipf_load(), np.full(4, 1024)])
-    copies = copies_of(even_plan(load, GRID, shared=False), 257)
-    assert copies.count.sum() == 384 and copies.count[256] > 1
+    replicas = replicas_of(even_table(load, GRID, shared=False), 257)
+    assert replicas.count.sum() == 384 and replicas.count[256] > 1
 
 
-def test_the_published_example_of_eplb_comes_out() -> None:
-    found = eplb_hierarchical(EXAMPLE, 16, groups=4, nodes=2, devices=8)
-    assert found.reshape(2, 16).tolist() == [
-        [5, 6, 5, 7, 8, 4, 3, 4, 10, 9, 10, 2, 0, 1, 11, 1],
-        [7, 10, 6, 8, 6, 11, 8, 9, 2, 4, 5, 1, 5, 0, 3, 1],
-    ]
-    pars = []
-    for weight, plan in zip(EXAMPLE, found, strict=True):
-        device = (weight / np.bincount(plan.ravel(), minlength=12))[plan].sum(axis=1)
-        pars.append(round(float(device.max() / device.mean()), 4))
-    assert pars == [1.2081, 1.2422]
-
-
-def test_a_groups_copies_stay_in_one_node_and_one_node_is_the_global_mode() -> None:
-    weight = np.random.default_rng(0).integers(1, 1000, size=(58, 256))
-    found = eplb_hierarchical(weight, 288, groups=8, nodes=4, devices=32)
-    node = np.arange(32) // 8
-    for layer in found:
-        nodes = [set(node[(layer // 32 == group).any(axis=1)]) for group in range(8)]
-        assert all(len(own) == 1 for own in nodes) and len(set(layer.ravel())) == 256
-    assert eplb_hierarchical(weight, 288, 1, 1, 32).tolist() == eplb_global(weight, 288, 32).tolist()
-    with pytest.raises(ValueError, match="256 experts cannot be divided by 7"):
-        eplb_hierarchical(weight, 288, 7, 1, 32)
-
-
-def test_a_plan_that_breaks_a_rule_is_refused_by_its_name() -> None:
+def test_a_table_that_breaks_a_rule_is_refused_by_its_name() -> None:
     batches, torus = random_batches(0), Torus(4, 2)
-    plan = np.arange(12).reshape(6, 2)
-    plan = np.vstack([plan, [[0, 1], [2, 3]]])
-    copies = copies_of(plan, 12)
-    routed = round_robin(batches, copies)
-    check_plan(plan, 12, 2, 16, batches, routed, torus, 10**6)
+    table = np.arange(12).reshape(6, 2)
+    table = np.vstack([table, [[0, 1], [2, 3]]])
+    replicas = replicas_of(table, 12)
+    routed = round_robin(batches, replicas)
+    check_table(table, 12, 2, 16, batches, routed, torus, 10**6)
     for wrong, text in (
         ({"slots": 1}, "slots: a device has 2; expected at most 1"),
-        ({"slots": 2, "copies": 15}, "copies: the plan has 16; expected at most 15"),
+        ({"slots": 2, "replicas": 15}, "replicas: the table has 16; expected at most 15"),
         (
             {"slots": 2, "batches": batches, "routed": routed, "torus": torus, "row_cap": 5},
             "row traffic: .* into row 0",
         ),
     ):
         with pytest.raises(ValueError, match=text):
-            check_plan(plan, 12, **wrong)
+            check_table(table, 12, **wrong)
     with pytest.raises(ValueError, match=r"coverage: experts \[12\] have no slot"):
-        check_plan(plan, 13, 2)
+        check_table(table, 13, 2)

@@ -1,16 +1,17 @@
-"""JSONL traces: written, read again, limited, and refused by file and line when malformed."""
+"""JSONL traces: read, limited, and refused by file and line when malformed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lab.generators import zipf
-from lab.records import RecordError, layers_of, read_records, records_of, request_records, trace_of, write_records
-from lab_cases import random_batches
+from lab.traces.records import (
+    RecordError,
+    read_records,
+    trace_of,
+)
 
 
 def _lines(path: Path, *lines: object) -> Path:
@@ -23,28 +24,10 @@ def _record(layer: int = 0, batch_id: int = 0, **fields: object) -> dict:
     return {"layer": layer, "batch_id": batch_id, "topk_experts": [[0, 1], [2, 1], [3, 0]], **fields}
 
 
-def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:
-    batches = random_batches(0)
-    write_records(tmp_path / "t.jsonl", records_of(batches, layer=4))
-    again = layers_of(read_records(tmp_path / "t.jsonl", 12), 12, rows=4)
-    assert list(again) == [4]
-    for field in ("choices", "origins", "starts"):
-        assert (getattr(again[4], field) == getattr(batches, field)).all()
-
-
-def test_a_trace_of_requests_is_read_as_it_was_written(tmp_path: Path) -> None:
-    trace = zipf(150, 16, 4, layers=3)
-    write_records(tmp_path / "t.jsonl", request_records(trace))
-    lines = (tmp_path / "t.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 9 and list(json.loads(lines[0])) == ["layer", "batch_id", "request_id", "topk_experts"]
-    again = trace_of(read_records(tmp_path / "t.jsonl", 16), 16)
-    assert (again.choices == trace.choices).all() and (again.requests == trace.requests).all()
-    assert again.layers == (0, 1, 2) and again.origins is None
-
-
-def test_origins_where_there_are_none_go_round_the_rows(tmp_path: Path) -> None:
+def test_origins_are_kept_where_every_record_has_them(tmp_path: Path) -> None:
+    path = _lines(tmp_path / "t.jsonl", _record(origin_rows=[0, 0, 1]), _record(batch_id=1, origin_rows=[1, 1, 0]))
+    assert trace_of(read_records(path, 4), 4).origins.tolist() == [0, 0, 1, 1, 1, 0]
     path = _lines(tmp_path / "t.jsonl", _record(), _record(batch_id=1, origin_rows=[1, 1, 0]))
-    assert layers_of(read_records(path, 4), 4, rows=2)[0].origins.tolist() == [0, 1, 0, 1, 1, 0]
     assert trace_of(read_records(path, 4), 4).origins is None
 
 
@@ -115,21 +98,8 @@ def test_bytes_that_are_no_text_are_refused_by_file_and_number(tmp_path: Path) -
 
 
 def test_records_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
-    path = _lines(tmp_path / "t.jsonl", _record(), _record(batch_id=1, topk_experts=[[0, 1, 2]]))
-    with pytest.raises(ValueError, match="layer 0, batch 1: 3 experts per token; expected 2, as in batch 0"):
-        layers_of(read_records(path, 4), 4)
-    path = _lines(tmp_path / "t.jsonl", _record(origin_rows=[0, 5, 1]))
-    with pytest.raises(ValueError, match=r"layer 0, batch 0: origin row 5; expected 0 \.\. 3"):
-        layers_of(read_records(path, 4), 4, rows=4)
     path = _lines(tmp_path / "t.jsonl", _record(0), _record(1, 7))
     with pytest.raises(ValueError, match="layer 1 has other batches than layer 0"):
         trace_of(read_records(path, 4), 4)
     with pytest.raises(ValueError, match="no records"):
         trace_of([], 4)
-
-
-def test_layers_keep_their_own_batches(tmp_path: Path) -> None:
-    path = _lines(tmp_path / "t.jsonl", _record(1), _record(0, topk_experts=[[3, 2]]), _record(1, 1))
-    layers = layers_of(read_records(path, 4), 4)
-    assert {layer: batches.starts.tolist() for layer, batches in layers.items()} == {0: [0, 1], 1: [0, 3, 6]}
-    assert np.array_equal(layers[0].choices, [[3, 2]])

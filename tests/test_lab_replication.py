@@ -1,45 +1,45 @@
-"""Copies by load and by blocks against slow references, and the hedge on bursts, held out."""
+"""Replicas by load and by blocks against slow references, and the hedge on bursts, held out."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lab.batches import stacked
-from lab.copies import copies_of
-from lab.cost import latency, nearest_rank
-from lab.plan import even_plan
-from lab.routing import block_aligned
-from lab.torus import Torus
+from lab.planning.even import even_table
+from lab.serving.cost import latency, nearest_rank
+from lab.serving.replicas import replicas_of
+from lab.serving.routing import block_aligned
+from lab.serving.torus import Torus
+from lab.traces.batches import stacked
 from lab_cases import ANCHORS, needs_anchors
 from planning.packing import heaviest_first
-from planning.replication import copies_by_blocks, copies_by_load, robust_load
+from planning.replication import replicas_by_blocks, replicas_by_load, robust_load
 
 ALPHAS = (0.0, 0.5, 1.0, 2.0)
 
 
-def worst_blocks(load: np.ndarray, copies: np.ndarray) -> float:
-    """The mean over batches of the most blocks of a copy."""
-    return float(np.ceil(np.ceil(load / 32) / copies).max(axis=1).mean())
+def worst_blocks(load: np.ndarray, replicas: np.ndarray) -> float:
+    """The mean over batches of the most blocks of a replica."""
+    return float(np.ceil(np.ceil(load / 32) / replicas).max(axis=1).mean())
 
 
-def test_ties_go_to_the_lower_expert_and_the_same_load_gives_the_same_copies() -> None:
-    assert copies_by_load(np.array([4, 4, 4]), 5).tolist() == [2, 2, 1]
-    assert copies_by_load(np.zeros(3), 4).sum() == 4
+def test_ties_go_to_the_lower_expert_and_the_same_load_gives_the_same_replicas() -> None:
+    assert replicas_by_load(np.array([4, 4, 4]), 5).tolist() == [2, 2, 1]
+    assert replicas_by_load(np.zeros(3), 4).sum() == 4
 
 
-def test_another_slot_never_raises_the_largest_load_per_copy() -> None:
+def test_another_slot_never_raises_the_largest_load_per_replica() -> None:
     load = np.random.default_rng(0).zipf(1.5, size=40).clip(max=10**6)
-    worst = [(load / copies_by_load(load, slots)).max() for slots in range(40, 90)]
+    worst = [(load / replicas_by_load(load, slots)).max() for slots in range(40, 90)]
     assert (np.diff(worst) <= 0).all()
 
 
-def test_the_fullest_copies_never_take_more_blocks_than_when_split_by_load() -> None:
+def test_the_fullest_replicas_never_take_more_blocks_than_when_split_by_load() -> None:
     fewer = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
         load = rng.poisson(600 / (1 + np.arange(24)), size=(20, 24))
-        by_blocks = worst_blocks(load, copies_by_blocks(load, 36))
-        by_load = worst_blocks(load, copies_by_load(load.mean(axis=0), 36))
+        by_blocks = worst_blocks(load, replicas_by_blocks(load, 36))
+        by_load = worst_blocks(load, replicas_by_load(load.mean(axis=0), 36))
         assert by_blocks <= by_load
         fewer += by_blocks < by_load
     assert fewer > 0
@@ -48,15 +48,15 @@ def test_the_fullest_copies_never_take_more_blocks_than_when_split_by_load() -> 
 def held_out_curve(load: np.ndarray, torus: Torus, slots: int) -> dict[float, float]:
     """p99 over the second half of the batches of the largest device load, planned from the first: by alpha."""
     half = len(load) // 2
-    found = {}
+    curve = {}
     for alpha in ALPHAS:
         hedged = robust_load(load[:half], "mean_std", alpha)
-        copies = copies_by_load(hedged, torus.devices * slots)
-        ids = np.repeat(np.arange(len(copies)), copies)
+        replicas = replicas_by_load(hedged, torus.devices * slots)
+        ids = np.repeat(np.arange(len(replicas)), replicas)
         empty = np.full((torus.devices, slots), -1)
-        plan = heaviest_first(ids, (hedged / copies)[ids], empty, np.zeros(torus.devices))
-        found[alpha] = nearest_rank((load[half:] / copies)[:, plan].sum(axis=2).max(axis=1), 0.99)
-    return found
+        table = heaviest_first(ids, (hedged / replicas)[ids], empty, np.zeros(torus.devices))
+        curve[alpha] = nearest_rank((load[half:] / replicas)[:, table].sum(axis=2).max(axis=1), 0.99)
+    return curve
 
 
 def test_a_hedge_lowers_the_held_out_p99_of_bursts() -> None:
@@ -73,10 +73,10 @@ def test_a_hedge_lowers_the_held_out_p99_of_bursts() -> None:
 
 @needs_anchors
 def test_a_split_by_blocks_meets_the_prototypes_figure() -> None:
-    with np.load(ANCHORS / "routing_q.npz", allow_pickle=False) as found:
-        batches = stacked(found["topk_experts"], found["origin_rows"], 256).with_shared()
+    with np.load(ANCHORS / "routing_q.npz", allow_pickle=False) as archive:
+        batches = stacked(archive["topk_experts"], archive["origin_rows"], 256).with_shared()
     torus = Torus(16, 8)
-    copies = copies_of(even_plan(batches.load[:, :256], torus, replicate="blocks"), 257)
-    mean = latency(batches, copies, block_aligned(batches, copies), torus).total.mean()
+    replicas = replicas_of(even_table(batches.load[:, :256], torus, replicate="blocks"), 257)
+    mean = latency(batches, replicas, block_aligned(batches, replicas), torus).total.mean()
     print(f"q, split by blocks, block-aligned: {mean:.2f} us")
     assert mean <= 774

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.requests import Request, RequestError, read_domain, read_request, read_requests, read_stacked, write_request
+from lab.traces.request_files import (
+    Request,
+    RequestError,
+    read_domain,
+    read_request,
+    read_requests,
+    read_stacked,
+    write_request,
+)
 from lab_cases import ANCHORS, needs_anchors
 
 EXPERTS = 16

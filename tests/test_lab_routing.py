@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lab import routing
-from lab.copies import copies_of
-from lab.cost import copy_tokens, device_sums
-from lab.torus import Torus
-from lab_cases import random_batches, random_plan
+from lab.serving import routing
+from lab.serving.cost import device_sums, replica_tokens
+from lab.serving.replicas import replicas_of
+from lab.serving.torus import Torus
+from lab_cases import random_batches, random_table
 
 TORUS = Torus(4, 2)
 ROUTERS = {
@@ -26,66 +26,66 @@ ROUTERS = {
 
 
 def setting(seed: int) -> tuple:
-    return random_batches(seed), copies_of(random_plan(seed), 12)
+    return random_batches(seed), replicas_of(random_table(seed), 12)
 
 
 @pytest.mark.parametrize("router", ROUTERS.values(), ids=ROUTERS)
-def test_every_choice_lands_on_a_copy_of_its_expert(router: Callable) -> None:
+def test_every_choice_lands_on_a_replica_of_its_expert(router: Callable) -> None:
     for seed in range(20):
-        batches, copies = setting(seed)
-        assert (copies.expert[router(batches, copies)] == batches.choices).all()
+        batches, replicas = setting(seed)
+        assert (replicas.expert[router(batches, replicas)] == batches.choices).all()
 
 
 @pytest.mark.parametrize("router", ROUTERS.values(), ids=ROUTERS)
-def test_with_one_copy_each_all_routers_agree(router: Callable) -> None:
-    batches, copies = random_batches(3), copies_of(np.arange(12).reshape(6, 2), 12)
-    assert (router(batches, copies) == routing.first_copy(batches, copies)).all()
+def test_with_one_replica_each_all_routers_agree(router: Callable) -> None:
+    batches, replicas = random_batches(3), replicas_of(np.arange(12).reshape(6, 2), 12)
+    assert (router(batches, replicas) == routing.first_copy(batches, replicas)).all()
 
 
 def test_the_closed_form_of_capacity_is_the_sequential_rule() -> None:
     for seed in range(100):
-        batches, copies = setting(seed)
+        batches, replicas = setting(seed)
         capacity = 1 + seed % 7
         expected = np.empty(batches.choices.shape, np.int64)
         for batch in range(batches.count):
-            taken, turns = np.zeros(len(copies.slot), int), np.zeros(12, int)
+            taken, turns = np.zeros(len(replicas.slot), int), np.zeros(12, int)
             for token in range(batches.starts[batch], batches.starts[batch + 1]):
                 for place, expert in enumerate(batches.choices[token]):
-                    own = range(copies.first[expert], copies.first[expert + 1])
-                    free = [copy for copy in own if taken[copy] < capacity]
+                    serving = range(replicas.first[expert], replicas.first[expert + 1])
+                    free = [replica for replica in serving if taken[replica] < capacity]
                     if free:
                         chosen = free[0]
                     else:
-                        chosen = own[turns[expert] % len(own)]
+                        chosen = serving[turns[expert] % len(serving)]
                         turns[expert] += 1
                     taken[chosen] += 1
                     expected[token, place] = chosen
-        assert (routing.capacity_first_fit(batches, copies, capacity) == expected).all()
+        assert (routing.capacity_first_fit(batches, replicas, capacity) == expected).all()
 
 
-def test_round_robin_gives_an_experts_copies_equal_loads_but_for_one() -> None:
-    batches, copies = setting(1)
-    tokens = copy_tokens(batches, copies, routing.round_robin(batches, copies))
+def test_round_robin_gives_an_experts_replicas_equal_loads_but_for_one() -> None:
+    batches, replicas = setting(1)
+    tokens = replica_tokens(batches, replicas, routing.round_robin(batches, replicas))
     for expert in range(12):
-        own = tokens[:, copies.first[expert] : copies.first[expert + 1]]
-        assert (own.max(axis=1) - own.min(axis=1) <= 1).all()
-        assert (own.sum(axis=1) == batches.load[:, expert]).all()
+        served = tokens[:, replicas.first[expert] : replicas.first[expert + 1]]
+        assert (served.max(axis=1) - served.min(axis=1) <= 1).all()
+        assert (served.sum(axis=1) == batches.load[:, expert]).all()
 
 
 def test_blocks_stay_whole() -> None:
-    batches, copies = setting(2)
-    tokens = copy_tokens(batches, copies, routing.block_aligned(batches, copies, 4))
+    batches, replicas = setting(2)
+    tokens = replica_tokens(batches, replicas, routing.block_aligned(batches, replicas, 4))
     for expert in range(12):
-        own = tokens[:, copies.first[expert] : copies.first[expert + 1]]
-        assert (-(-own // 4)).sum(axis=1).tolist() == (-(-batches.load[:, expert] // 4)).tolist()
+        served = tokens[:, replicas.first[expert] : replicas.first[expert + 1]]
+        assert (-(-served // 4)).sum(axis=1).tolist() == (-(-batches.load[:, expert] // 4)).tolist()
 
 
 def test_least_loaded_is_hardly_ever_above_round_robin() -> None:
     better = []
     for seed in range(60):
-        batches, copies = setting(seed)
+        batches, replicas = setting(seed)
         loads = [
-            device_sums(copy_tokens(batches, copies, route(batches, copies)), copies).max(axis=1)
+            device_sums(replica_tokens(batches, replicas, route(batches, replicas)), replicas).max(axis=1)
             for route in (routing.least_loaded, routing.round_robin)
         ]
         better.extend(loads[0] <= loads[1])
@@ -93,32 +93,32 @@ def test_least_loaded_is_hardly_ever_above_round_robin() -> None:
 
 
 def test_same_row_first_without_a_threshold_is_round_robin() -> None:
-    batches, copies = setting(4)
-    assert (routing.same_row_first(batches, copies, TORUS, 0) == routing.round_robin(batches, copies)).all()
+    batches, replicas = setting(4)
+    assert (routing.same_row_first(batches, replicas, TORUS, 0) == routing.round_robin(batches, replicas)).all()
 
 
 def test_same_row_first_that_never_spills_serves_every_choice_that_can_be_in_its_row() -> None:
-    batches, copies = setting(5)
-    row = TORUS.row(copies.device[routing.same_row_first(batches, copies, TORUS, np.inf)])
+    batches, replicas = setting(5)
+    row = TORUS.row(replicas.device[routing.same_row_first(batches, replicas, TORUS, np.inf)])
     for token, experts in enumerate(batches.choices):
         for place, expert in enumerate(experts):
-            rows = TORUS.row(copies.device[copies.first[expert] : copies.first[expert + 1]])
+            rows = TORUS.row(replicas.device[replicas.first[expert] : replicas.first[expert + 1]])
             assert (row[token, place] == batches.origins[token]) == (batches.origins[token] in rows)
 
 
 def test_the_more_may_stay_the_fewer_choices_leave_their_row() -> None:
-    batches, copies = setting(6)
+    batches, replicas = setting(6)
     away = []
     for threshold in (0, 0.5, 1, 2, np.inf):
-        row = TORUS.row(copies.device[routing.same_row_first(batches, copies, TORUS, threshold)])
+        row = TORUS.row(replicas.device[routing.same_row_first(batches, replicas, TORUS, threshold)])
         away.append((row != batches.origins[:, None]).mean())
     assert away[0] > away[-1] and away[1] >= away[-1]
 
 
 def test_hints_that_are_too_old_for_the_first_batch_leave_it_to_round_robin() -> None:
-    batches, copies = setting(7)
+    batches, replicas = setting(7)
     first = slice(0, int(batches.starts[1]))
-    routed = routing.least_loaded(batches, copies, 1)[first]
-    tokens = copy_tokens(batches.select(0, 1), copies, routed)
-    even = copy_tokens(batches.select(0, 1), copies, routing.round_robin(batches.select(0, 1), copies))
+    routed = routing.least_loaded(batches, replicas, 1)[first]
+    tokens = replica_tokens(batches.select(0, 1), replicas, routed)
+    even = replica_tokens(batches.select(0, 1), replicas, routing.round_robin(batches.select(0, 1), replicas))
     assert np.abs(tokens - even).max() <= 1

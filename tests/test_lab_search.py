@@ -1,4 +1,4 @@
-"""Delta evaluation and search over plans."""
+"""Delta evaluation and search over tables."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lab import cost, search
-from lab.copies import Copies, copies_of
-from lab.routing import block_aligned, capacity_first_fit, round_robin
-from lab.surrogate import Blocks, best_by_full_check, compute_lower_bound, rank_correlation
-from lab.swaps import Swaps
-from lab.torus import Torus
-from lab_cases import random_batches, random_plan
+from lab.search import steps as search
+from lab.search.surrogate import Blocks, best_by_full_check, rank_correlation
+from lab.search.swaps import Swaps
+from lab.search.two_stage import two_stage
+from lab.serving import cost
+from lab.serving.replicas import Replicas, replicas_of
+from lab.serving.routing import block_aligned, capacity_first_fit, round_robin
+from lab.serving.torus import Torus
+from lab_cases import random_batches, random_table
 
 TORUS = Torus(4, 2)
 STEPS = {
@@ -25,15 +27,15 @@ STEPS = {
 }
 
 
-def state(seed: int, preset: cost.Preset = cost.COMPAT, empty: int = 0) -> tuple[Swaps, Copies, np.ndarray]:
-    batches, plan = random_batches(seed, sizes=(40, 33, 25)), random_plan(seed)
-    flat = plan.ravel()
+def state(seed: int, preset: cost.Preset = cost.COMPAT, empty: int = 0) -> tuple[Swaps, Replicas, np.ndarray]:
+    batches, table = random_batches(seed, sizes=(40, 33, 25)), random_table(seed)
+    flat = table.ravel()
     for slot in range(flat.size):
         if empty and np.count_nonzero(flat == flat[slot]) > 1:
             flat[slot], empty = -1, empty - 1
-    copies = copies_of(plan, 12)
-    routed = block_aligned(batches, copies, 4)
-    return Swaps(batches, copies, routed, TORUS, preset), copies, routed
+    replicas = replicas_of(table, 12)
+    routed = block_aligned(batches, replicas, 4)
+    return Swaps(batches, replicas, routed, TORUS, preset), replicas, routed
 
 
 @pytest.mark.parametrize("preset", [cost.COMPAT, cost.CORRECTED_PLANE, cost.MEASURED], ids=lambda p: p.name)
@@ -52,13 +54,13 @@ def test_delta_is_full_evaluation_on_random_moves(preset: cost.Preset) -> None:
     assert checked == 1000
 
 
-def test_a_swap_taken_back_leaves_the_plan_as_it_was() -> None:
-    swaps, copies, _ = state(1)
+def test_a_swap_taken_back_leaves_the_table_as_it_was() -> None:
+    swaps, replicas, _ = state(1)
     before = swaps.objective
     for first, second in ((0, 23), (5, 9), (1, 2)):
         swaps.apply(first, second)
         swaps.apply(first, second)
-        assert np.array_equal(swaps.plan, copies.plan) and swaps.objective == pytest.approx(before, abs=1e-9)
+        assert np.array_equal(swaps.table, replicas.table) and swaps.objective == pytest.approx(before, abs=1e-9)
 
 
 def test_a_limit_that_cannot_be_met_is_answered_by_something_above_it() -> None:
@@ -74,93 +76,86 @@ def test_a_preset_that_has_no_delta_is_refused() -> None:
         state(1, cost.FUNCTIONAL)
 
 
-def test_copies_that_were_moved_are_still_in_the_order_of_their_lists() -> None:
-    swaps, _copies, routed = state(3)
+def test_replicas_that_were_moved_are_still_in_the_order_of_their_lists() -> None:
+    swaps, _replicas, routed = state(3)
     search.local(search.Search(swaps, np.random.default_rng(0)), 200)
     listed = swaps.listed()
     assert np.array_equal(block_aligned(swaps.batches, listed, 4), routed)
-    assert np.array_equal(listed.plan.ravel()[listed.slot], listed.expert)
+    assert np.array_equal(listed.table.ravel()[listed.slot], listed.expert)
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
-def test_the_best_so_far_never_rises_and_a_seed_decides_the_plan(step: search.Step) -> None:
-    plans = []
+def test_the_best_so_far_never_rises_and_a_seed_decides_the_table(step: search.Step) -> None:
+    tables = []
     for _ in range(2):
-        found = search.Search(state(4)[0], np.random.default_rng(7))
-        search.sequence(found, [step])
-        assert found.history == sorted(found.history, reverse=True)
-        assert found.state.objective == pytest.approx(found.objective, abs=1e-9) == min(found.history)
-        plans.append(found.state.plan)
-    assert np.array_equal(*plans)
-    assert found.objective < found.history[0]
+        searched = search.Search(state(4)[0], np.random.default_rng(7))
+        search.sequence(searched, [step])
+        assert searched.history == sorted(searched.history, reverse=True)
+        assert searched.state.objective == pytest.approx(searched.objective, abs=1e-9) == min(searched.history)
+        tables.append(searched.state.table)
+    assert np.array_equal(*tables)
+    assert searched.objective < searched.history[0]
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 @pytest.mark.parametrize("budget", [0, 2, 5])
 def test_a_budget_of_moved_slots_is_kept(step: search.Step, budget: int) -> None:
-    swaps, copies, _ = state(5)
+    swaps, replicas, _ = state(5)
     step(search.Search(swaps, np.random.default_rng(0), moved_budget=budget))
-    assert np.count_nonzero(swaps.plan != copies.plan) <= budget
+    assert np.count_nonzero(swaps.table != replicas.table) <= budget
 
 
 def test_search_finds_the_optimum_of_nearly_every_tiny_case() -> None:
     reached = 0
     for seed in range(10):
         batches = random_batches(seed, experts=6, k=2, rows=2, sizes=(70,))
-        copies = copies_of(np.arange(6).reshape(3, 2), 6)
-        torus, routed = Torus(3, 1), round_robin(batches, copies)
+        replicas = replicas_of(np.arange(6).reshape(3, 2), 6)
+        torus, routed = Torus(3, 1), round_robin(batches, replicas)
         values = [
-            cost.latency(batches, copies_of(np.array(order).reshape(3, 2), 6), routed, torus).total.mean()
+            cost.latency(batches, replicas_of(np.array(order).reshape(3, 2), 6), routed, torus).total.mean()
             for order in permutations(range(6))
         ]
-        found = search.restarts(
-            lambda b=batches, c=copies, r=routed, t=torus: Swaps(b, c, r, t), [partial(search.local, tries=60)], 0, 5
+        searched = search.restarts(
+            lambda b=batches, c=replicas, r=routed, t=torus: Swaps(b, c, r, t), [partial(search.local, tries=60)], 0, 5
         )
-        reached += found.objective <= min(values) + 1e-9
+        reached += searched.objective <= min(values) + 1e-9
     assert reached >= 9
 
 
 def test_two_stages_never_raise_the_objective_and_keep_the_budget() -> None:
     for seed in range(5):
-        batches, copies = random_batches(seed), copies_of(random_plan(seed), 12)
-        before = cost.latency(batches, copies, round_robin(batches, copies), TORUS).total.mean()
+        batches, replicas = random_batches(seed), replicas_of(random_table(seed), 12)
+        before = cost.latency(batches, replicas, round_robin(batches, replicas), TORUS).total.mean()
         for budget in (None, 4):
-            found = search.two_stage(batches, copies, round_robin, TORUS, tries=200, moved_budget=budget)
-            assert cost.latency(batches, found, round_robin(batches, found), TORUS).total.mean() <= before + 1e-9
-            assert budget is None or np.count_nonzero(found.plan != copies.plan) <= budget
+            better = two_stage(batches, replicas, round_robin, TORUS, tries=200, moved_budget=budget)
+            assert cost.latency(batches, better, round_robin(batches, better), TORUS).total.mean() <= before + 1e-9
+            assert budget is None or np.count_nonzero(better.table != replicas.table) <= budget
 
 
 def test_the_surrogates_delta_is_its_objectives_change() -> None:
-    batches, copies = random_batches(6), copies_of(random_plan(6), 12)
-    blocks = Blocks(batches, copies, capacity_first_fit(batches, copies, 5))
+    batches, replicas = random_batches(6), replicas_of(random_table(6), 12)
+    blocks = Blocks(batches, replicas, capacity_first_fit(batches, replicas, 5))
     for first, second in np.random.default_rng(0).integers(24, size=(200, 2)).tolist():
         before, delta = blocks.objective, blocks.delta(first, second)
         blocks.apply(first, second)
         assert blocks.objective - before == pytest.approx(delta, abs=1e-9)
 
 
-def test_no_plan_computes_faster_than_the_lower_bound() -> None:
-    for seed in range(5):
-        batches, copies = random_batches(seed), copies_of(random_plan(seed), 12)
-        timed = cost.latency(batches, copies, round_robin(batches, copies), TORUS)
-        assert timed.compute.mean() >= compute_lower_bound(batches, TORUS.devices)
-
-
-def test_the_surrogate_orders_random_plans_as_the_full_simulation_does() -> None:
+def test_the_surrogate_orders_random_tables_as_the_full_simulation_does() -> None:
     batches = random_batches(1, experts=24, k=4, sizes=(300, 300, 300))
-    plans = [copies_of(random_plan(seed, experts=24, slots=4), 24) for seed in range(50)]
+    tables = [replicas_of(random_table(seed, experts=24, slots=4), 24) for seed in range(50)]
 
-    def full(copies: Copies) -> float:
-        return float(cost.latency(batches, copies, round_robin(batches, copies), TORUS).total.mean())
+    def full(replicas: Replicas) -> float:
+        return float(cost.latency(batches, replicas, round_robin(batches, replicas), TORUS).total.mean())
 
-    def cheap(copies: Copies) -> float:
-        return Blocks(batches, copies, round_robin(batches, copies)).objective
+    def cheap(replicas: Replicas) -> float:
+        return Blocks(batches, replicas, round_robin(batches, replicas)).objective
 
-    correlation = rank_correlation(list(map(cheap, plans)), list(map(full, plans)))
-    print(f"rank correlation of 50 random plans: {correlation:.3f}")
+    correlation = rank_correlation(list(map(cheap, tables)), list(map(full, tables)))
+    print(f"rank correlation of 50 random tables: {correlation:.3f}")
     assert correlation >= 0.8
-    chosen = best_by_full_check(plans, cheap, full)
-    assert full(chosen) == min(map(full, sorted(plans, key=cheap)[:5]))
+    chosen = best_by_full_check(tables, cheap, full)
+    assert full(chosen) == min(map(full, sorted(tables, key=cheap)[:5]))
 
 
 def test_rank_correlation_is_one_for_the_same_order_and_minus_one_for_the_reverse() -> None:

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from lab.batches import Batches
-from lab.generators import uniform, zipf
-from lab.routing_trace import RoutingTrace
-from lab.statistics import active_experts, burstiness, coactivation, frequencies, lift, shares, table, top_lift
+from lab.traces.batches import Batches
+from lab.traces.generators import uniform, zipf
+from lab.traces.routing_trace import RoutingTrace
+from lab.traces.statistics import active_experts, burstiness, coactivation, frequencies, frequency_frame, shares
 from lab_cases import random_batches
 
 
@@ -75,25 +75,9 @@ def test_coactivation_is_symmetric_with_a_zero_diagonal_and_rows_of_k_minus_one_
     assert (matrix.sum(axis=1) == (k - 1) * np.bincount(choices.ravel(), minlength=64)).all()
 
 
-def test_lift_is_that_worked_out_by_hand() -> None:
-    # 0 and 1 share 2 of 4 tokens, and have 3 each; 3 has none.
-    result = lift(_hand())
-    assert result[0, 1] == pytest.approx(2 * 4 / 9) and result[0, 2] == pytest.approx(4 / 6)
-    assert not result[3].any() and not result.diagonal().any()
-
-
-def test_experts_that_come_in_pairs_have_lift() -> None:
-    pairs = np.random.default_rng(0).integers(8, size=5000)
-    choices = np.column_stack([2 * pairs, 2 * pairs + 1]).astype(np.int32)
-    batches = Batches(16, choices, np.zeros(5000, np.int32), np.array([0, 5000]))
-    assert lift(batches)[0, 1] == pytest.approx(8, abs=0.5) and lift(batches)[0, 2] == 0
-    assert top_lift(batches, weighted=True) == pytest.approx(8, abs=0.5)
-    assert top_lift(batches, top=1) == 0
-
-
 def test_the_table_has_a_row_for_every_layer_and_expert() -> None:
-    frame = table(zipf(1000, 32, 4, layers=3), 100)
+    frame = frequency_frame(zipf(1000, 32, 4, layers=3), 100)
     assert frame[["layer", "expert"]].values.tolist() == [[layer, expert] for layer in range(3) for expert in range(32)]
     assert frame.groupby("layer")["share"].sum().tolist() == pytest.approx([1, 1, 1])
     assert (frame.groupby("layer")["count"].sum() == 4000).all()
-    assert table(zipf(1000, 32, 4), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]
+    assert frequency_frame(zipf(1000, 32, 4), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]

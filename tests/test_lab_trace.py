@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lab.routing_trace import RoutingTrace, check_choices
+from lab.traces.routing_trace import RoutingTrace, check_choices
 
 
 def _trace(tokens: int = 10, **changes: object) -> RoutingTrace:
@@ -22,7 +22,7 @@ def _trace(tokens: int = 10, **changes: object) -> RoutingTrace:
 
 def test_arrays_of_any_integer_dtype_become_those_of_the_type() -> None:
     trace = _trace(choices=np.arange(40, dtype=np.uint8).reshape(2, 10, 2) % 20)
-    assert (trace.choices.dtype, trace.requests.dtype, trace.tokens, trace.k) == (np.int32, np.int64, 10, 2)
+    assert (trace.choices.dtype, trace.requests.dtype, trace.tokens) == (np.int32, np.int64, 10)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,8 @@ def test_origins_outside_the_grid_are_refused() -> None:
         _trace(origins=np.arange(10)).batches(0, 4, rows=4)
 
 
-def test_layers_and_tokens_can_be_selected() -> None:
+def test_layers_can_be_selected() -> None:
     trace = _trace(origins=np.arange(10))
     assert trace.select((5,)).choices.tolist() == trace.choices[1:].tolist()
-    late = trace.part(6, 10)
-    assert late.origins.tolist() == [6, 7, 8, 9] and late.choices[0, 0].tolist() == [12, 13]
     with pytest.raises(ValueError, match=r"no layers \[4\] in the trace; it has \[3, 5\]"):
         trace.select((4,))

@@ -1,3 +1,1 @@
 """The planner lab: what placement, replication, routing and search could do at best, on routing of single tokens."""
-
-from commands import places

@@ -1,46 +1,15 @@
-"""The planner lab's command line: `python -m lab`, in the folder starting_kit."""
+"""`python -m lab`, in the folder starting_kit: finds the kit's and the programs' packages, runs the command."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
-from .commands_data import add_data
-from .commands_matrix import add_matrix
-from .commands_plan import add_plan
-from .imbalance_command import add_imbalance
-from .plots import PlotsMissing
+# In front, so that no installed package of the same name stands in for one of ours.
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / name) for name in ("starting_kit", "ingestion_program", "scoring_program")]
 
-EXAMPLES = """examples:
-  python -m lab generate clustered --tokens 2000 --output ../output/lab/trace.npz
-  python -m lab statistics ../output/lab/trace.npz
-  python -m lab plan ../output/lab/trace.npz --output ../output/lab/plan.npz
-  python -m lab search ../output/lab/trace.npz ../output/lab/plan.npz --output ../output/lab/better.npz
-  python -m lab simulate ../output/lab/trace.npz ../output/lab/better.npz
-  python -m lab matrix ../output/lab/trace.npz --output ../output/lab/matrix
-  python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
-"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lab",
-        description="Placement, replication, routing and search on a grid of devices, token by token.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_data, add_plan, add_matrix, add_imbalance):
-        add(commands)
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options) or 0
-    except (ValueError, OSError, PlotsMissing) as error:
-        print(f"{options.command}: {error}")
-        return 1
-
+from .commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

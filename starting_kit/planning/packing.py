@@ -1,4 +1,4 @@
-"""Which device each copy goes to."""
+"""Which device each replica goes to."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import numpy as np
 
 
 def heaviest_first(
-    experts: np.ndarray, weights: np.ndarray, plan: np.ndarray, load: np.ndarray, group: np.ndarray | None = None
+    experts: np.ndarray, weights: np.ndarray, table: np.ndarray, load: np.ndarray, group: np.ndarray | None = None
 ) -> np.ndarray:
-    """Put copies, heaviest first, each on the lightest device with an empty slot.
+    """Put replicas, heaviest first, each on the lightest device with an empty slot.
 
-    experts, weights: of each copy; plan: int [device, slot], -1 where a slot is empty; load: what the devices carry
+    experts, weights: of each replica; table: int [device, slot], -1 where a slot is empty; load: what the devices carry
     already, float [device]; group: int [device], its row for example. A device that holds the expert is taken only when
     there is no other, and a group that does only after all others. Returns int64 [device, slot]. Raises ValueError
-    when there are more copies than empty slots.
+    when there are more replicas than empty slots.
     """
-    plan, load = np.array(plan, np.int64), np.array(load, np.float64)
-    free = (plan < 0).sum(axis=1)
+    table, load = np.array(table, np.int64), np.array(load, np.float64)
+    free = (table < 0).sum(axis=1)
     if free.sum() < len(experts):
-        raise ValueError(f"{len(experts)} copies do not fit into {free.sum()} empty slots")
-    group = np.arange(len(plan)) if group is None else np.asarray(group)
-    for copy in np.argsort(-np.asarray(weights, np.float64), kind="stable"):
-        holds = (plan == experts[copy]).any(axis=1)
+        raise ValueError(f"{len(experts)} replicas do not fit into {free.sum()} empty slots")
+    group = np.arange(len(table)) if group is None else np.asarray(group)
+    for replica in np.argsort(-np.asarray(weights, np.float64), kind="stable"):
+        holds = (table == experts[replica]).any(axis=1)
         near = np.isin(group, group[holds])
         order = np.lexsort((load, near, holds, free == 0))
         device = order[0]
-        plan[device, np.flatnonzero(plan[device] < 0)[0]] = experts[copy]
-        load[device] += weights[copy]
+        table[device, np.flatnonzero(table[device] < 0)[0]] = experts[replica]
+        load[device] += weights[replica]
         free[device] -= 1
-    return plan
+    return table
 
 
 def pairs(load: np.ndarray, devices: int) -> np.ndarray:
@@ -43,38 +43,29 @@ def pairs(load: np.ndarray, devices: int) -> np.ndarray:
     return np.column_stack([order[:devices], order[devices:][::-1]]).astype(np.int64)
 
 
-def hottest_with_coldest(experts: np.ndarray, weights: np.ndarray, devices: int, slots: int) -> np.ndarray:
-    """Deal copies out on empty devices: pairs for any number of slots.
+def deal_out(experts: np.ndarray, weights: np.ndarray, table: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """Deal replicas out in rounds, hottest first; in each, the heaviest device gets the coldest: pairs for more slots.
 
-    experts, weights: of each copy, at most devices * slots of them. Returns int64 [device, slot]. Raises ValueError for
-    more.
+    experts, weights: of each replica; table: int [device, slot], -1 where a slot is empty; load: what the devices carry
+    already, float [device]. Returns int64 [device, slot]. Raises ValueError for more replicas than empty slots.
     """
-    return deal_out(experts, weights, np.full((devices, slots), -1), np.zeros(devices))
-
-
-def deal_out(experts: np.ndarray, weights: np.ndarray, plan: np.ndarray, load: np.ndarray) -> np.ndarray:
-    """Deal copies out in rounds, hottest first; in each, the heaviest device gets the coldest: pairs for more slots.
-
-    experts, weights: of each copy; plan: int [device, slot], -1 where a slot is empty; load: what the devices carry
-    already, float [device]. Returns int64 [device, slot]. Raises ValueError for more copies than empty slots.
-    """
-    plan, load = np.array(plan, np.int64), np.array(load, np.float64)
-    free = (plan < 0).sum(axis=1)
+    table, load = np.array(table, np.int64), np.array(load, np.float64)
+    free = (table < 0).sum(axis=1)
     if free.sum() < len(experts):
-        raise ValueError(f"{len(experts)} copies do not fit into {free.sum()} empty slots")
+        raise ValueError(f"{len(experts)} replicas do not fit into {free.sum()} empty slots")
     order = np.argsort(-np.asarray(weights, np.float64), kind="stable")
     while len(order):
         # Devices with the most empty slots first, so that all are full at the same time.
         open_devices = np.flatnonzero(free == free.max())
         lightest = open_devices[np.argsort(load[open_devices], kind="stable")][: len(order)]
-        for device, copy in zip(lightest, order, strict=False):
-            plan[device, np.flatnonzero(plan[device] < 0)[0]] = experts[copy]
-            load[device] += weights[copy]
+        for device, replica in zip(lightest, order, strict=False):
+            table[device, np.flatnonzero(table[device] < 0)[0]] = experts[replica]
+            load[device] += weights[replica]
         free[lightest] -= 1
         order = order[len(lightest) :]
-    return plan
+    return table
 
 
-def load_bounds(weights: np.ndarray, plan_load: np.ndarray) -> tuple[float, float]:
-    """The least possible mean load of a device, and the largest that was achieved. plan_load: [device]."""
-    return float(np.sum(weights) / len(plan_load)), float(np.max(plan_load))
+def load_bounds(weights: np.ndarray, device_load: np.ndarray) -> tuple[float, float]:
+    """The least possible mean load of a device, and the largest that was achieved. device_load: [device]."""
+    return float(np.sum(weights) / len(device_load)), float(np.max(device_load))

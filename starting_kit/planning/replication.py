@@ -1,4 +1,4 @@
-"""How many copies each expert gets."""
+"""How many replicas each expert gets."""
 
 from __future__ import annotations
 
@@ -7,46 +7,47 @@ import numpy as np
 BLOCK = 32
 
 
-def copies_by_load(load: np.ndarray, slots: int) -> np.ndarray:
-    """Give the slots beyond one per expert, one by one, to the expert with the largest load per copy.
+def replicas_by_load(load: np.ndarray, slots: int) -> np.ndarray:
+    """Give the redundant experts one by one to the expert with the largest load per replica.
 
-    load: [expert]. Returns int64 [expert], summing to slots; the largest load per copy is the least possible. Ties go
-    to the lower id. Raises ValueError for fewer slots than experts.
+    load: [expert]; slots: one for each expert, and those of the redundant ones. Returns int64 [expert], summing to
+    slots; the largest load per replica is the least possible. Ties go to the lower id. Raises ValueError for fewer
+    slots than experts.
     """
     load = np.asarray(load, np.float64)
-    spare = _spare(len(load), slots)
-    copies = np.ones(len(load), np.int64)
+    redundant = _redundant(len(load), slots)
+    replicas = np.ones(len(load), np.int64)
     share = load.copy()
-    for _ in range(spare):
+    for _ in range(redundant):
         heaviest = int(share.argmax())
-        copies[heaviest] += 1
-        share[heaviest] = load[heaviest] / copies[heaviest]
-    return copies
+        replicas[heaviest] += 1
+        share[heaviest] = load[heaviest] / replicas[heaviest]
+    return replicas
 
 
-def copies_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK, share: float = 0.95) -> np.ndarray:
-    """The same by blocks of tokens, of batches that are near the worst: the most blocks per copy are split first.
+def replicas_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK, share: float = 0.95) -> np.ndarray:
+    """The same by blocks of tokens, of batches that are near the worst: the most blocks per replica are split first.
 
     load: tokens [batch, expert]; share: which quantile over batches of an expert's blocks is planned for, as the
-    fullest copy of all decides a batch's time, and some expert is always above its mean. Ties go to the larger mean
-    load. The split by load is returned where its fullest copies take fewer whole blocks, in the mean of the batches.
+    fullest replica of all decides a batch's time, and some expert is always above its mean. Ties go to the larger mean
+    load. The split by load is returned where its fullest replicas take fewer whole blocks, in the mean of the batches.
     Returns int64 [expert]. Raises ValueError for fewer slots than experts.
     """
     load = np.atleast_2d(np.asarray(load))
     blocks, mean = np.ceil(load / block), load.mean(axis=0)
     tie = 1e-6 / max(mean.max(), 1e-300)
-    found = copies_by_load(np.quantile(blocks, share, axis=0) + tie * mean, slots), copies_by_load(mean, slots)
-    return min(found, key=lambda copies: np.ceil(blocks / copies).max(axis=1).mean())
+    splits = replicas_by_load(np.quantile(blocks, share, axis=0) + tie * mean, slots), replicas_by_load(mean, slots)
+    return min(splits, key=lambda replicas: np.ceil(blocks / replicas).max(axis=1).mean())
 
 
 def one_more(load: np.ndarray, slots: int) -> np.ndarray:
-    """One copy more for each of the hottest experts, in turn: what the published simulator does.
+    """One replica more for each of the hottest experts, in turn: what the published simulator does.
 
     load: [expert]. Returns int64 [expert]. Raises ValueError for fewer slots than experts.
     """
-    spare = _spare(len(load), slots)
+    redundant = _redundant(len(load), slots)
     order = np.argsort(-np.asarray(load), kind="stable")
-    return 1 + np.bincount(order[np.arange(spare) % len(load)], minlength=len(load))
+    return 1 + np.bincount(order[np.arange(redundant) % len(load)], minlength=len(load))
 
 
 def robust_load(load: np.ndarray, how: str = "mean", alpha: float = 0.0) -> np.ndarray:
@@ -65,7 +66,7 @@ def robust_load(load: np.ndarray, how: str = "mean", alpha: float = 0.0) -> np.n
     raise ValueError(f"load is taken as mean, mean_std or p95, got {how!r}")
 
 
-def _spare(experts: int, slots: int) -> int:
+def _redundant(experts: int, slots: int) -> int:
     if slots < experts:
         raise ValueError(f"{slots} slots cannot hold {experts} experts; expected at least one slot for each")
     return slots - experts

@@ -1,0 +1,41 @@
+"""The parser of `python -m lab`, and how a command ends."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ..experiments.plots import PlotsMissing
+from .imbalance import add_imbalance
+from .matrix import add_matrix
+from .plans import add_plans
+from .traces import add_traces
+
+EXAMPLES = """examples:
+  python -m lab generate clustered --tokens 2000 --output ../output/lab/trace.npz
+  python -m lab statistics ../output/lab/trace.npz
+  python -m lab plan ../output/lab/trace.npz --output ../output/lab/plan.npz
+  python -m lab search ../output/lab/trace.npz ../output/lab/plan.npz --output ../output/lab/better.npz
+  python -m lab simulate ../output/lab/trace.npz ../output/lab/better.npz
+  python -m lab matrix ../output/lab/trace.npz --output ../output/lab/matrix
+  python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lab",
+        description="Placement, replication, routing and search on a grid of devices, token by token.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for add in (add_traces, add_plans, add_matrix, add_imbalance):
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except (ValueError, OSError, PlotsMissing) as error:
+        print(f"{options.command}: {error}")
+        return 1

@@ -1,0 +1,90 @@
+"""`matrix`: the experiments of one or several traces, as CSV, Markdown and plots."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..experiments.hedging import alpha_sweep, robust
+from ..experiments.matrix import markdown, matrix
+from ..experiments.methods import REPLICATED, Setting
+from ..experiments.plots import PlotsMissing, coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..traces.statistics import coactivation
+from ..traces.trace_file import load_trace
+from .plans import grid_of
+
+COLUMNS = (
+    *("data_set", "layer", "setting", "row", "plan", "router", "run", "mean", "p50", "p95", "p99"),
+    *("par", "rows_per_token", "plan_seconds", "route_ms"),
+)
+
+
+def add_matrix(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("matrix", help="compare baseline, nearline and offline methods on traces")
+    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="one data set each, named by its file")
+    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
+    parser.add_argument("--slots", type=int, default=3, help="per device, with replicas (default: 3)")
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--layers", type=int, default=1, help="how many layers of each trace (default: 1)")
+    parser.add_argument("--swaps", type=int, default=4000, help="tried by the offline method (default: 4000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
+    parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print the table, write CSV, Markdown and plots."""
+    traces = {path.stem: load_trace(path) for path in options.traces}
+    if len(traces) != len(options.traces):
+        raise ValueError("two traces have the same file name, which names the data set. Next: rename one")
+    if len({trace.experts for trace in traces.values()}) > 1:
+        raise ValueError(f"the traces have {sorted({t.experts for t in traces.values()})} experts; expected one number")
+    torus = grid_of(options.grid, next(iter(traces.values())).experts)
+    batches = {
+        (name, layer): trace.batches(at, options.batch, torus.rows, options.seed)
+        for name, trace in traces.items()
+        for at, layer in list(enumerate(trace.layers))[: options.layers]
+    }
+    frame = matrix(batches, torus, options.slots, options.swaps, options.seed, options.held_out)
+    if frame.empty:
+        raise ValueError("no setting fits the grid. Next: another --grid or --slots, and --layers of at least 1")
+    options.output.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(options.output / "matrix.csv", index=False)
+    parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
+    first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
+    if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
+        shown = next(iter(first.values()))
+        if shown.count > 1:
+            sweep = alpha_sweep(shown, torus, options.slots)
+            sweep.to_csv(options.output / "alpha.csv", index=False)
+            parts += ["## Hedges, planned from the first half, measured on the second", markdown(sweep)]
+        if len(first) > 1:
+            ratios, best = robust(first, torus, options.slots)
+            ratios.to_csv(options.output / "robust.csv")
+            parts += ["## Plans across data sets: ratio to the own plan", markdown(ratios.reset_index(names="plan"), 4)]
+            parts.append(f"The robust plan: {best}.")
+    text = "\n\n".join(parts)
+    (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    if not options.no_plots:
+        _plots(options, frame, first, torus)
+    print(f"\nwritten: {options.output}")
+    return 0
+
+
+def _plots(options: argparse.Namespace, frame: object, first: dict, torus: object) -> None:
+    shown = next(iter(first.values()))
+    try:
+        latency_breakdown(options.output / "latency.png", frame)
+        frequency_curves(options.output / "frequencies.png", first)
+        routed = shown.choices[:, :-1]
+        coactivation_map(options.output / "coactivation.png", coactivation(routed, shown.experts - 1))
+        if options.slots * torus.devices >= shown.experts - 1 + torus.rows:
+            planned = REPLICATED[1].plan(shown, Setting(torus, options.slots, True))
+            placed = planned.router(shown, planned.replicas)
+            placement_grid(options.output / "placement.png", shown, planned.replicas, placed, torus)
+    except PlotsMissing as error:
+        print(f"\nno plots: {error}")

@@ -1,0 +1,161 @@
+"""`plan`, `search`, `simulate` and `export-policy`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from placement.deployment import initial_deployment
+
+from ..experiments.export import fewest_moves, write_policy
+from ..experiments.matrix import markdown
+from ..planning.even import even_table
+from ..planning.plan_file import PlanFile, load_plan, save_plan
+from ..search.two_stage import two_stage
+from ..serving.cost import PRESETS
+from ..serving.measures import measures
+from ..serving.replicas import Replicas, order_of, replicas_of
+from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin, same_row_first
+from ..serving.torus import Torus
+from ..traces.batches import Batches
+from ..traces.trace_file import load_trace
+
+COLUMNS = ("layer", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
+
+
+def routers(torus: Torus) -> dict[str, Callable[[Batches, Replicas], np.ndarray]]:
+    """The routers by the names of --router."""
+    functions = (first_copy, round_robin, first_fit, block_aligned, least_loaded)
+    named = {router.__name__.replace("_", "-"): router for router in functions}
+    return named | {"same-row-first": lambda batches, replicas: same_row_first(batches, replicas, torus)}
+
+
+def grid_of(text: str, experts: int) -> Torus:
+    """A grid from ROWSxCOLS, or 8 columns and a device for every two experts. Raises ValueError."""
+    if not text:
+        cols = min(8, max(1, experts // 2))
+        return Torus(max(1, experts // 2 // cols), cols)
+    rows, _, cols = text.partition("x")
+    if not (rows.isdecimal() and cols.isdecimal()):
+        raise ValueError(f"--grid is ROWSxCOLS, for example 16x8, got {text!r}")
+    return Torus(int(rows), int(cols))
+
+
+def add_plans(commands: argparse._SubParsersAction) -> None:
+    """Declare the four commands."""
+    parser = commands.add_parser("plan", help="plan every layer of a trace: even split, heaviest first")
+    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
+    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
+    parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
+    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    _add_batches(parser)
+    parser.set_defaults(run=plan)
+    parser = commands.add_parser("search", help="improve a plan by swaps of slots")
+    _add_both(parser)
+    parser.add_argument("--router", choices=["block-aligned", "round-robin", "first-fit"], default="block-aligned")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    parser.add_argument("--swaps", type=int, default=20000, help="tried per layer (default: 20000)")
+    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.set_defaults(run=search)
+    parser = commands.add_parser("simulate", help="measure a plan on a trace")
+    _add_both(parser)
+    parser.add_argument("--router", choices=sorted(routers(Torus(1, 1))), default="least-loaded")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    parser.add_argument("--output", type=Path, help="a file .csv with all columns")
+    parser.set_defaults(run=simulate)
+    parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--output", type=Path, required=True, help="a folder")
+    parser.set_defaults(run=export)
+
+
+def _add_batches(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--seed", type=int, default=0, help="shuffles requests into batches (default: 0)")
+
+
+def _add_both(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    _add_batches(parser)
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Plan and write."""
+    trace = load_trace(options.trace)
+    torus = grid_of(options.grid, trace.experts)
+    tables = []
+    for layer in range(len(trace.layers)):
+        load = trace.batches(layer, options.batch, torus.rows, options.seed).load
+        tables.append(even_table(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
+    stacked = np.stack(tables)
+    order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
+    made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols)
+    save_plan(options.output, made)
+    print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
+    return 0
+
+
+def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
+    trace, made = load_trace(options.trace), load_plan(options.plan)
+    if (trace.experts, trace.layers) != (made.experts, made.layers):
+        raise ValueError(
+            f"{options.plan} is for {made.experts} experts and layers {made.layers}, {options.trace} has "
+            f"{trace.experts} and {trace.layers}"
+        )
+    torus = Torus(made.rows, made.cols)
+    batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
+    return made, torus, [layer.with_shared() if made.shared else layer for layer in batches]
+
+
+def search(options: argparse.Namespace) -> int:
+    """Improve every layer and write."""
+    made, torus, batches = _read_both(options)
+    router, preset = routers(torus)[options.router], PRESETS[options.preset]
+    better = []
+    for layer, table, order in zip(batches, made.table, made.order, strict=True):
+        replicas = replicas_of(table, layer.experts, order)
+        better.append(two_stage(layer, replicas, router, torus, preset, options.swaps, options.seed))
+    tables, orders = (
+        np.stack([replicas.table for replicas in better]),
+        np.stack([order_of(replicas) for replicas in better]),
+    )
+    save_plan(options.output, replace(made, table=tables, order=orders))
+    print(f"search: {int((made.table != tables).sum())} slots changed, written to {options.output}")
+    return 0
+
+
+def simulate(options: argparse.Namespace) -> int:
+    """Measure every layer and print a table."""
+    made, torus, batches = _read_both(options)
+    router, preset = routers(torus)[options.router], PRESETS[options.preset]
+    rows = []
+    for name, layer, table, order in zip(made.layers, batches, made.table, made.order, strict=True):
+        replicas = replicas_of(table, layer.experts, order)
+        rows.append({"layer": name} | measures(layer, replicas, router(layer, replicas), torus, preset))
+    frame = pd.DataFrame(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(options.output, index=False)
+    print(markdown(frame[list(COLUMNS)]))
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the policy."""
+    made = load_plan(options.plan)
+    tables = made.table
+    devices = tables.shape[1]
+    if made.experts % devices == 0 and tables.shape[2] == made.experts // devices + 1 and not made.shared:
+        live = initial_deployment(1, made.experts, devices)[0]
+        tables = np.stack([fewest_moves(table, live) for table in tables])
+    path = write_policy(options.output, list(tables), made.experts)
+    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape")
+    return 0

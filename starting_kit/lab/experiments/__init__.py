@@ -1,0 +1,1 @@
+"""Methods compared on traces, and what comes out of the lab: tables, plots, policies."""

@@ -1,0 +1,1 @@
+"""Whole deployment tables of a layer, made from the loads of its experts."""

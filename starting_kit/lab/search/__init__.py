@@ -1,0 +1,1 @@
+"""Better deployment tables, by swaps of slots."""

@@ -1,0 +1,81 @@
+"""A cheap stand-in for latency: compute alone, with the devices below the busiest one as a tie-breaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..serving.cost import COMPAT, Preset, replica_tokens
+from ..serving.replicas import Replicas
+from ..traces.batches import Batches
+
+# Weight of the mean square of the devices' time, relative to the mean of the largest one.
+SMOOTH = 1e-2
+
+
+class Blocks:
+    """An evaluator of swaps whose objective is mean over batches of the largest compute, in us, plus a smooth term.
+
+    The smooth term, the spread of the devices' compute, leads over the plateaus that whole blocks make.
+    """
+
+    def __init__(self, batches: Batches, replicas: Replicas, routed: np.ndarray, preset: Preset = COMPAT) -> None:
+        self.slots = replicas.table.shape[1]
+        self.slot_of = replicas.slot.copy()
+        self.replica_in = np.full(replicas.table.size, -1)
+        self.replica_in[replicas.slot] = np.arange(len(replicas.slot))
+        time = preset.compute(replica_tokens(batches, replicas, routed)).T
+        # The last row stands for an empty slot, whose replica is -1.
+        self._time = np.vstack([time, np.zeros((1, batches.count))])
+        self._device = np.zeros((len(replicas.table), batches.count))
+        np.add.at(self._device, replicas.device, time)
+        self._scale = SMOOTH / max(float(self._device.mean()), 1e-300) / self._device.size
+        self.objective = self._objective()
+
+    def _objective(self) -> float:
+        return float(self._device.max(axis=0).mean() + self._scale * (self._device**2).sum())
+
+    def delta(self, first: int, second: int, limit: float = np.inf) -> float:
+        """Change of the objective when two flat slots exchange their contents."""
+        one, other = first // self.slots, second // self.slots
+        if one == other:
+            return 0.0
+        change = self._time[self.replica_in[second]] - self._time[self.replica_in[first]]
+        smooth = 2 * self._scale * float(change @ (self._device[one] - self._device[other] + change))
+        kept = self._device[[one, other]]
+        before = self._device.max(axis=0).sum()
+        self._device[one] += change
+        self._device[other] -= change
+        after = self._device.max(axis=0).sum()
+        self._device[[one, other]] = kept
+        return float((after - before) / self._device.shape[1] + smooth)
+
+    def apply(self, first: int, second: int) -> None:
+        """Exchange the contents of two flat slots."""
+        change = self._time[self.replica_in[second]] - self._time[self.replica_in[first]]
+        self._device[first // self.slots] += change
+        self._device[second // self.slots] -= change
+        self.replica_in[[first, second]] = self.replica_in[[second, first]]
+        for slot in (first, second):
+            if self.replica_in[slot] >= 0:
+                self.slot_of[self.replica_in[slot]] = slot
+        self.objective = self._objective()
+
+
+def rank_correlation(cheap: Sequence[float], full: Sequence[float]) -> float:
+    """Spearman's: how well the surrogate orders tables as the full simulation does; 1 is the same order."""
+
+    def ranks(values: Sequence[float]) -> np.ndarray:
+        _, place, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+        return (np.cumsum(count) - (count - 1) / 2)[place]
+
+    return float(np.corrcoef(ranks(cheap), ranks(full))[0, 1])
+
+
+def best_by_full_check(
+    candidates: Sequence[Replicas], cheap: Callable[[Replicas], float], full: Callable[[Replicas], float], top: int = 5
+) -> Replicas:
+    """The best of the `top` candidates by the surrogate, chosen by the full simulation; the first one of equals."""
+    order = sorted(range(len(candidates)), key=lambda at: cheap(candidates[at]))[:top]
+    return candidates[min(order, key=lambda at: full(candidates[at]))]

@@ -1,0 +1,1 @@
+"""Routing of single tokens: reading, drawing, counting and cutting into batches."""

@@ -1,0 +1,135 @@
+"""Between routing and hotness [iteration, layer, expert], which the competition's traces hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .batches import Batches
+from .routing_trace import RoutingTrace
+
+ORIGIN = "counted from routing:"
+
+
+def read_hotness(path: Path) -> np.ndarray:
+    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises ValueError, OSError."""
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content as archive:
+            if len(archive.files) != 1:
+                raise ValueError(f"{len(archive.files)} arrays in the file")
+            return archive[archive.files[0]]
+    except OSError:
+        raise
+    # numpy and zipfile raise nearly anything on a damaged file.
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read. Got: {error}. Expected: hotness, .npy or .npz with one array, without pickles."
+        ) from None
+
+
+def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = None) -> np.ndarray:
+    """Count a trace's tokens, every batch an iteration: int32 [iteration, layer, expert].
+
+    tokens_per_batch, seed: how it is cut, see RoutingTrace.batches; the last iteration may have fewer tokens.
+    """
+    # Origins do not count, and may be those of any grid.
+    bare = RoutingTrace(trace.experts, trace.layers, trace.choices, trace.requests)
+    return hotness_of_layers([bare.batches(layer, tokens_per_batch, 1, seed) for layer in range(len(trace.layers))])
+
+
+def hotness_of_layers(layers: Sequence[Batches]) -> np.ndarray:
+    """Count the batches of several layers: int32 [iteration, layer, expert].
+
+    Raises ValueError when layers differ in batches or experts.
+    """
+    shapes = {layer.load.shape for layer in layers}
+    if len(shapes) != 1:
+        raise ValueError(f"layers have the shapes {sorted(shapes)} [batch, expert]; expected one shape")
+    return np.stack([layer.load for layer in layers], axis=1).astype(np.int32)
+
+
+def routing_from_hotness(hotness: np.ndarray, k: int, seed: int, rows: int = 16) -> tuple[Batches, ...]:
+    """Routing that counts to a given hotness: the Batches of each layer, every iteration a batch.
+
+    hotness: integers [iteration, layer, expert]; k: experts per token. A batch has total / k tokens; its experts are
+    dealt round the tokens one expert after another, in random order, so that no token gets one twice, and the tokens
+    are shuffled. Counts are exact; which experts meet in a token is an artefact of dealing and says nothing. origins:
+    uniform over `rows`. Raises ValueError when a total is 0 or no multiple of k, or a count above the number of tokens,
+    since no routing counts to that.
+    """
+    if hotness.ndim != 3 or 0 in hotness.shape or hotness.dtype.kind not in "iu":
+        raise ValueError(
+            f"the hotness has the shape {list(hotness.shape)} of {hotness.dtype}; expected integers [iteration, layer, "
+            "expert]"
+        )
+    if hotness.min() < 0 or k < 1:
+        raise ValueError(f"the least count is {hotness.min()} and k is {k}; expected counts from 0 and k from 1")
+    totals = hotness.sum(axis=2, dtype=np.int64)
+    _refuse((totals % k != 0) | (totals == 0), f"expected a multiple of k = {k} above 0", "the total is", totals)
+    tokens, most = totals // k, hotness.max(axis=2)
+    _refuse(most > tokens, "expected at most one choice per token", "more choices of an expert than tokens:", most)
+    layers = []
+    for layer in range(hotness.shape[1]):
+        rng = np.random.default_rng([seed, layer])
+        sizes = tokens[:, layer]
+        dealt = [_deal(counts, int(size), k, rng) for counts, size in zip(hotness[:, layer], sizes, strict=True)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        origins = rng.integers(rows, size=starts[-1], dtype=np.int32)
+        layers.append(Batches(hotness.shape[2], np.concatenate(dealt), origins, starts))
+    return tuple(layers)
+
+
+def write_hotness(
+    folder: Path,
+    model: str,
+    dataset: str,
+    hotness: np.ndarray,
+    source: str = "a trace of the planner lab",
+    licence: str = "not stated",
+) -> Path:
+    """Write `<folder>/<model>/<dataset>.npy` and its entry in the folder's manifest.yaml, as the kit's --traces reads.
+
+    hotness: int32 [iteration, layer, expert]; source: which routing was counted, one line for the entry's origin;
+    licence: of that routing. An entry of this name that was counted here is replaced, another is not: ValueError, as
+    for names that are no file names and a malformed manifest. Raises OSError.
+    """
+    from placement.errors import OrganizerError
+    from placement.trace import check_array, check_values
+    from placement.traces.files import SUFFIXES
+    from traces.conversion.destination import write_recording
+    from traces.manifest import TraceError, read_manifest
+
+    for name in (model, dataset):
+        if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0"):
+            raise ValueError(f"{name!r} cannot be part of a trace's name; expected a file name without / \\ :")
+    name = f"{model}/{dataset}"
+    try:
+        check_array(hotness, name)
+        check_values(hotness, 0, name)
+        entry = read_manifest(folder)["traces"].get(name)
+        counted_here = entry is not None and str(entry.get("origin")).startswith(ORIGIN)
+        present = [file for suffix in SUFFIXES if (file := folder / f"{name}{suffix}").exists()]
+        if (present or entry is not None) and not (counted_here and present in ([], [folder / f"{name}.npy"])):
+            raise ValueError(f"{folder} has another trace {name} already; expected a new name or folder")
+        return write_recording(folder, name, hotness, f"{ORIGIN} {' '.join(source.split())}; not a recording", licence)
+    except (OrganizerError, TraceError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _deal(counts: np.ndarray, tokens: int, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Experts for the tokens of one batch: int32 [token, k]."""
+    experts = rng.permutation(len(counts))
+    # The p-th choice goes to token p mod T; an expert's choices follow each other and are T at most.
+    dealt = np.repeat(experts.astype(np.int32), counts[experts]).reshape(k, tokens).T
+    return rng.permutation(dealt)
+
+
+def _refuse(wrong: np.ndarray, expected: str, what: str, values: np.ndarray) -> None:
+    if wrong.any():
+        iteration, layer = np.argwhere(wrong)[0]
+        raise ValueError(f"iteration {iteration}, layer {layer}: {what} {values[iteration, layer]}; {expected}")

@@ -1,0 +1,147 @@
+"""JSONL traces: a record per line, each the tokens of one batch in one layer, as moe-balance writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .routing_trace import RoutingTrace, check_choices
+
+
+class RecordError(ValueError):
+    """A line of a trace does not hold what it should; the message names file and line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A batch of one layer. choices: int32 [token, k]; origins: int32 [token], or None where the record has none."""
+
+    layer: int
+    batch_id: int
+    choices: np.ndarray
+    origins: np.ndarray | None = None
+    request_id: int | str | None = None
+
+
+def read_records(
+    path: Path,
+    experts: int,
+    layers: Collection[int] | None = None,
+    max_records: int | None = None,
+    first_tokens: int | None = None,
+) -> Iterator[Record]:
+    """Read a trace line by line; empty lines are passed over.
+
+    experts: how many there are; layers: only records of these; max_records: at most so many of them; first_tokens: only
+    so many tokens of each record. The legacy form, `tokens: [{origin_row, topk_experts}]`, is read too. Raises
+    RecordError for what is not JSON, a missing or malformed field, experts out of range or twice in a token; OSError.
+    """
+    for name, limit in (("max_records", max_records), ("first_tokens", first_tokens)):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{name} is {limit}; expected at least 1, or None for all")
+    taken = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if taken == max_records:
+                return
+            if not line.strip():
+                continue
+            record = _record(line, f"{path}, line {number}", experts, layers, first_tokens)
+            if record is not None:
+                taken += 1
+                yield record
+
+
+def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:
+    """One trace of all layers, to be cut into other batches: each batch id counts as a request.
+
+    Raises ValueError unless every layer has the same batch ids in the same order, with as many tokens and origins, as
+    the first.
+    """
+    grouped: dict[int, list[Record]] = {}
+    for record in records:
+        grouped.setdefault(record.layer, []).append(record)
+    if not grouped:
+        raise ValueError("no records; expected at least one")
+    first = next(iter(grouped.values()))
+    form = [(record.batch_id, record.choices.shape) for record in first]
+    for layer, batches in grouped.items():
+        if [(record.batch_id, record.choices.shape) for record in batches] != form:
+            raise ValueError(
+                f"layer {layer} has other batches than layer {first[0].layer}; expected the same ids and shapes: "
+                "read the layers one at a time"
+            )
+    layers = tuple(sorted(grouped))
+    choices = np.stack([np.concatenate([record.choices for record in grouped[layer]]) for layer in layers])
+    requests = np.concatenate([np.full(len(record.choices), record.batch_id) for record in first])
+    known = [record.origins for record in first if record.origins is not None]
+    origins = np.concatenate(known) if len(known) == len(first) else None
+    return RoutingTrace(experts, layers, choices, requests, origins)
+
+
+def _record(
+    line: bytes, where: str, experts: int, layers: Collection[int] | None, first_tokens: int | None
+) -> Record | None:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{where} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise RecordError(f"{where} holds a {type(fields).__name__}; expected an object")
+    layer, batch_id = (_number(fields, key, where) for key in ("layer", "batch_id"))
+    if layers is not None and layer not in layers:
+        return None
+    if "topk_experts" in fields:
+        chosen, rows = fields["topk_experts"], fields.get("origin_rows")
+    else:
+        chosen, rows = _legacy(fields, where)
+    choices = _integers(chosen, 2, f"{where}: topk_experts")
+    if not choices.size:
+        raise RecordError(f"{where} has no tokens; expected at least one with an expert")
+    check_choices(choices, experts, f"{where}: ", RecordError)
+    origins = None if rows is None else _integers(rows, 1, f"{where}: origin_rows")
+    if origins is not None and (len(origins) != len(choices) or origins.min() < 0 or origins.max() >= 2**31):
+        raise RecordError(f"{where}: origin_rows must be {len(choices)} rows from 0, one per token; got {len(origins)}")
+    request = fields.get("request_id")
+    if not isinstance(request, (int, str, type(None))):
+        raise RecordError(f"{where}: request_id is a {type(request).__name__}; expected a number or a text")
+    return Record(
+        layer,
+        batch_id,
+        choices[:first_tokens].astype(np.int32),
+        None if origins is None else origins[:first_tokens].astype(np.int32),
+        request,
+    )
+
+
+def _legacy(fields: dict[str, Any], where: str) -> tuple[list[Any], list[Any] | None]:
+    tokens = fields.get("tokens")
+    if not isinstance(tokens, list) or not all(isinstance(t, dict) and "topk_experts" in t for t in tokens):
+        raise RecordError(f"{where} has no topk_experts, and no list `tokens` of objects with topk_experts")
+    rows = [token.get("origin_row") for token in tokens]
+    return [token["topk_experts"] for token in tokens], None if all(row is None for row in rows) else rows
+
+
+def _number(fields: dict[str, Any], key: str, where: str) -> int:
+    value = fields.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise RecordError(f"{where}: {key} is {value!r:.60}; expected an integer from 0")
+    return value
+
+
+def _integers(value: Any, rank: int, what: str) -> np.ndarray:
+    try:
+        result = np.array(value)
+    except ValueError as error:
+        raise RecordError(f"{what} is ragged; expected as many experts in every token") from error
+    if result.ndim != rank or (result.dtype.kind not in "iu" and result.size):
+        raise RecordError(
+            f"{what} has the shape {list(result.shape)} of dtype {result.dtype}; expected integers in {rank} "
+            f"dimension{'s' * (rank > 1)}"
+        )
+    return result
