@@ -328,15 +328,14 @@ os.write(pipe, b"started")
 signal.pause()
 """
     caller = f"""
-import sys
-sys.path.insert(0, {str(Path(container.__file__).parent)!r})
 from pathlib import Path
-from container import Mount, run
+from rehearsal.container import Mount, run
 run([{PYTHON!r}, "-c", {source!r}], [Mount(Path({str(tmp_path)!r}), "/app/output", writable=True)], timeout={PATIENCE})
 """
     os.mkfifo(tmp_path / "pipe")
+    environment = os.environ | {"PYTHONPATH": str(Path(container.__file__).parents[1])}
     with open(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
-        with subprocess.Popen([sys.executable, "-c", caller]) as process:
+        with subprocess.Popen([sys.executable, "-c", caller], env=environment) as process:
             started = select.select([pipe], [], [], PATIENCE)[0] and pipe.read()
             process.kill()
         assert started == b"started"
