@@ -25,13 +25,6 @@ LEADERBOARD: dict[str, Any] = COMPETITION["leaderboards"][0]
 Table = list[dict[str, str]]
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the simulator and the plain oracle importable."""
-    monkeypatch.syspath_prepend(str(ROOT / "ingestion_program"))
-    monkeypatch.syspath_prepend(str(ROOT / "tests"))
-
-
 def page(name: str) -> str:
     """Text of a page."""
     return (ROOT / "pages" / f"{name}.md").read_text(encoding="utf-8")
