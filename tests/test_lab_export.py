@@ -66,14 +66,17 @@ def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_pat
     ]
     write_policy(tmp_path / "exported", tables, 32)
 
-    def composite(*command: object) -> float:
-        done = subprocess.run(list(map(str, (sys.executable, *command))), capture_output=True, text=True, check=False)
+    def last_line(*arguments: object) -> str:
+        command = [sys.executable, ROOT / "starting_kit" / "kit.py", *arguments]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        return float(done.stdout.splitlines()[-1].split()[-1]) if "kit.py" in str(command[0]) else 0.0
+        return done.stdout.splitlines()[-1]
+
+    def composite(policy: Path) -> float:
+        return float(last_line("run", policy, *rest).removeprefix("composite_score: "))
 
     world = ("--grid", tmp_path / "grid.yaml", "--traces", tmp_path / "traces")
-    composite(ROOT / "starting_kit" / "kit.py", "reference", *world, "--output", tmp_path / "reference")
-    run = (ROOT / "starting_kit" / "kit.py", "run")
     rest = (*world, "--reference", tmp_path / "reference", "--output", tmp_path / "output")
-    static = composite(*run, ROOT / "starting_kit" / "policies" / "static", *rest)
-    assert composite(*run, tmp_path / "exported", *rest) > static + 5
+    last_line("reference", *world, "--output", tmp_path / "reference")
+    static = composite(ROOT / "starting_kit" / "policies" / "static")
+    assert composite(tmp_path / "exported") > static + 5

@@ -574,7 +574,7 @@ def drop_vendor(content: dict[str, Any], files: Files) -> None:
         (drop_column, "development", "scores.json lacks columns. Got: more."),
         (drop_command, "development", "ingestion_development.zip has no command"),
         (drop_reference, "development", "phase 'Development' cannot be run. Got: no zip for reference_data"),
-        (drop_vendor, "final", "sealed traces: the library that opens sealed traces is missing"),
+        (drop_vendor, "final", "sealed traces: the library for sealed traces is missing"),
     ],
 )
 def test_a_faulty_bundle_is_told(tiny: World, tmp_path: Path, change: Any, phase: str, text: str) -> None:

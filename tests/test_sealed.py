@@ -377,7 +377,7 @@ def test_without_the_library_the_organizer_is_told(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module, None)
     text = refusal(path)
-    assert text.startswith("sealed traces: the library that opens sealed traces is missing. Got: ModuleNotFoundError")
+    assert text.startswith("sealed traces: the library for sealed traces is missing. Got: ModuleNotFoundError")
     assert text.endswith(
         "Expected: pycryptodome, installed or in the ingestion program's folder vendor. "
         "Next: pip install 'pycryptodome>=3.20,<4' (the extra `seal`), or build the bundle, which carries it."
@@ -411,7 +411,7 @@ def test_the_library_is_taken_from_the_vendor_folder(tmp_path: Path) -> None:
         command = [sys.executable, "-c", OPEN_WITHOUT_PACKAGES, str(ingestion), str(vendor), str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    assert opened() == ["the library that opens sealed traces is missing"]
+    assert opened() == ["the library for sealed traces is missing"]
     vendor.mkdir()
     (vendor / "Crypto").symlink_to(Path(Crypto.__file__).parent)
     assert opened() == [str(HOTNESS.sum()), str(vendor / "Crypto" / "__init__.py")]

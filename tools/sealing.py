@@ -1,19 +1,16 @@
-"""Seals traces: writes what placement.traces.sealed opens, chunk by chunk.
-
-With another library than the one that opens them: it is four times faster, and does not run from a folder.
-"""
+"""Seals traces: writes what placement.traces.sealed opens, chunk by chunk."""
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from placement.errors import OrganizerError
 from placement.trace import check_values, start_hash
-from placement.traces.sealed import LARGEST_CHUNK, NONCE_BYTES, Header, bound, file_key
+from placement.traces.sealed import LARGEST_CHUNK, NONCE_BYTES, TAG_BYTES, Header, ciphers
 from traces.manifest import write_whole
 from traces.plain_trace import PlainTrace
 
@@ -43,18 +40,23 @@ def seal_trace(
             next_step="use the trace of a smaller model",
             where=source.name,
         ) from None
-    aes = _library()(file_key(header, key))
+    cipher = ciphers(header, key, name)
     digest = start_hash(header.shape)
 
     def write(file: IO[bytes]) -> None:
         file.write(header.encode())
+        # Used for every chunk: pages of new memory would cost as much again as the cipher.
+        record = memoryview(bytearray(NONCE_BYTES + chunk_iterations * header.iteration_bytes + TAG_BYTES))
         for chunk, block in enumerate(source.blocks(chunk_iterations)):
             check_values(block, chunk * chunk_iterations, source.name)
             values = np.ascontiguousarray(block, "<i4")
             digest.update(values)
-            nonce = secrets.token_bytes(NONCE_BYTES)
-            file.write(nonce)
-            file.write(aes.encrypt(nonce, memoryview(values).cast("B"), bound(header, name, chunk)))
+            end = NONCE_BYTES + values.nbytes
+            record[:NONCE_BYTES] = secrets.token_bytes(NONCE_BYTES)
+            aes = cipher(chunk, bytes(record[:NONCE_BYTES]))
+            aes.encrypt(memoryview(values).cast("B"), output=record[NONCE_BYTES:end])
+            record[end : end + TAG_BYTES] = aes.digest()
+            file.write(record[: end + TAG_BYTES])
         if sha256 not in (None, digest.hexdigest()):
             raise OrganizerError(
                 "the trace's sha256 is not the manifest's",
@@ -66,18 +68,3 @@ def seal_trace(
 
     write_whole(path, write)
     return header, digest.hexdigest()
-
-
-def _library() -> Any:
-    """The constructor of AES-GCM. Raises OrganizerError when the library is missing."""
-    try:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ImportError as error:
-        raise OrganizerError(
-            "the library that seals traces is missing",
-            got=f"{type(error).__name__}: {error}",
-            expected="cryptography",
-            next_step="pip install 'cryptography>=42' (the extra `seal`)",
-            where="sealed traces",
-        ) from None
-    return AESGCM

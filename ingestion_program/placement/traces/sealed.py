@@ -187,7 +187,7 @@ def _library() -> tuple[Any, int]:
     # OSError: its compiled parts do not fit the machine.
     except (ImportError, OSError) as error:
         raise OrganizerError(
-            "the library that opens sealed traces is missing",
+            "the library for sealed traces is missing",
             got=f"{type(error).__name__}: {error}",
             expected="pycryptodome, installed or in the ingestion program's folder vendor",
             next_step="pip install 'pycryptodome>=3.20,<4' (the extra `seal`), or build the bundle, which carries it",

@@ -1,7 +1,7 @@
 """Adds claims to its honest answers: another iteration, a PAR of one, nothing transmitted."""
 
 from honest import rebalance
-from placement import protocol
+from placement.isolation import protocol
 
 __all__ = ["rebalance"]
 

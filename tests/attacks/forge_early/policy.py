@@ -3,7 +3,7 @@
 import os
 
 from honest import answer_pipe, rebalance
-from placement import protocol
+from placement.isolation import protocol
 
 __all__ = ["rebalance"]
 

@@ -4,7 +4,7 @@ import os
 import struct
 
 import honest
-from placement import protocol
+from placement.isolation import protocol
 
 
 def rebalance(*arguments):

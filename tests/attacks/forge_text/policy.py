@@ -3,7 +3,7 @@
 import os
 
 import honest
-from placement import protocol
+from placement.isolation import protocol
 
 
 def rebalance(*arguments):

@@ -7,7 +7,7 @@ import sys
 import honest
 from honest import attempt
 
-host = sys.modules["placement.policy_host"]
+host = sys.modules["placement.isolation.host"]
 original, kept = host.receive, []
 
 
