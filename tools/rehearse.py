@@ -46,20 +46,20 @@ PROBE_PATIENCE = 60
 # Run inside, to say what a program finds there.
 PROBE = """
 import json, platform, sys
-found = {"Python": platform.python_version(), "machine": platform.machine()}
+versions = {"Python": platform.python_version(), "machine": platform.machine()}
 for name in ("numpy", "yaml"):
     try:
-        found[name] = __import__(name).__version__
+        versions[name] = __import__(name).__version__
     except ImportError as error:
-        found[name] = f"missing ({error})"
+        versions[name] = f"missing ({error})"
 sys.path.append("/app/program/vendor")
 try:
     import Crypto
     from Crypto.Cipher import AES
-    found["pycryptodome"] = f"{'.'.join(map(str, Crypto.version_info))} from {AES.__file__}"
+    versions["pycryptodome"] = f"{'.'.join(map(str, Crypto.version_info))} from {AES.__file__}"
 except (ImportError, OSError) as error:
-    found["pycryptodome"] = f"none ({error})"
-print(json.dumps(found))
+    versions["pycryptodome"] = f"none ({error})"
+print(json.dumps(versions))
 """
 
 

@@ -108,8 +108,8 @@ def _variation(hotness: np.ndarray, window: int) -> dict[str, Any]:
     block = min(max(window // 8, 1), len(hotness) // 2)
     counts = block_sums(hotness, block)
     lags = _doublings(max(len(counts) // 2, 1))
-    found = total_variation(counts, lags)
-    means = {part: getattr(found, part).mean(axis=1) for part in ("raw", "noise", "excess")}
+    variation = total_variation(counts, lags)
+    means = {part: getattr(variation, part).mean(axis=1) for part in ("raw", "noise", "excess")}
     return {"block": block, "lags": [lag * block for lag in lags], **means}
 
 
