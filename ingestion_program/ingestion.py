@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options, clock = parse(arguments), Clock()
     try:
-        return run(options, clock)
+        return ingest(options, clock)
     except OSError as error:
         problem = OrganizerError(
             "the output cannot be written",
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def run(options: argparse.Namespace, clock: Clock) -> int:
+def ingest(options: argparse.Namespace, clock: Clock) -> int:
     """Run the grid, write what there is to say of it, and return the exit code."""
     key, trace_key, no_key = PUBLISHED_KEY, None, None
     try:

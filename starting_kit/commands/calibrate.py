@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from traces.calibration.cells import cell_table, compare, measure_cells, summary
+from traces.calibration.cells import average, cell_table, measure_cells, summary
 from traces.calibration.fit import Step, fit, fittable
 from traces.calibration.published import Cell, read_published
 from traces.generation.profile import Profile, read_profile, write_profile
@@ -75,7 +75,7 @@ def run_calibrate(options: argparse.Namespace) -> int:
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)
-        comparisons = compare(cells, list(pool.map(partial(_measure, profile, cells), options.seeds)))
+        comparisons = average(cells, list(pool.map(partial(_measure, profile, cells), options.seeds)))
     seeds = ", ".join(map(str, options.seeds))
     errors = summary(comparisons)
     head = (

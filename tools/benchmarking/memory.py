@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.05
 CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
-def peak_memory(command: list[str]) -> int | None:
+def command_peak(command: list[str]) -> int | None:
     """Run a command and return the largest sum of its processes' proportional sizes in bytes, seen every 50 ms.
 
     Two looks in a row must have seen it: for the moment between its start and its program's, a process has all of its

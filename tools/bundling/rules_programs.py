@@ -95,7 +95,7 @@ def references(bundle: Bundle) -> Iterator[Fault]:
         grid = grid_of(phase.name, phase.ingestion, "grid.yaml")
         if isinstance(grid, Grid) and phase.reference:
             where = phase.parts["reference_data"]
-            yield from difference(where, grid, phase.reference.get("ds_eplb.json", b""))
+            yield from reference_difference(where, grid, phase.reference.get("ds_eplb.json", b""))
 
 
 def kit_reference(bundle: Bundle) -> Iterator[Fault]:
@@ -105,7 +105,7 @@ def kit_reference(bundle: Bundle) -> Iterator[Fault]:
         if isinstance(grid, Fault):
             yield grid
         else:
-            yield from difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
+            yield from reference_difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
 
 
 def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
@@ -117,7 +117,7 @@ def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
         return Fault(where, error.what, error.got, error.expected, error.next_step)
 
 
-def difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
+def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
     """In what a reference's rows differ from a grid: the scorer would refuse every submission."""
     rows = json_of(data).get("cases")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

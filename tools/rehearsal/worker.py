@@ -15,7 +15,7 @@ import yaml
 from bundling.errors import BundleError
 from rehearsal.container import Mount
 from rehearsal.engines import Ended, Engine
-from rehearsal.stage import BUILD, open_to_all, pack, unpack_into
+from rehearsal.stage import BUILD, open_to_all, unpack_into, zip_output
 
 METADATA = ("metadata.yaml", "metadata")
 # What the platform replaces in a command, in this order and as plain text: at prediction, and at scoring.
@@ -156,7 +156,7 @@ class Worker:
 
     def _pack(self, job: Job) -> None:
         try:
-            left_out = pack(job.output, job.result)
+            left_out = zip_output(job.output, job.result)
         # A name that is no text, or a tree that is too deep.
         except (ValueError, OSError, RecursionError) as error:
             raise FailedSubmission(f"the output cannot be zipped: {type(error).__name__}: {error}") from None

@@ -39,7 +39,7 @@ def measure_cells(profile: Profile, cells: Sequence[Cell], seed: int) -> list[Me
     return [by_cell[cell] for cell in cells]
 
 
-def compare(cells: Sequence[Cell], by_seed: Sequence[Sequence[Measured]]) -> list[Comparison]:
+def average(cells: Sequence[Cell], by_seed: Sequence[Sequence[Measured]]) -> list[Comparison]:
     """Average what was measured on several seeds, cell by cell."""
     means = np.mean(np.array(by_seed, dtype=float), axis=0)
     return [Comparison(cell, Measured(*map(float, mean))) for cell, mean in zip(cells, means, strict=True)]
