@@ -20,15 +20,16 @@ sys.path[:0] = [str(PROGRAM), str(PROGRAM / "vendor")]
 
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.evaluation.case_run import active_layers
+from placement.evaluation.clock import Clock
 from placement.evaluation.findings import Findings, report, write
 from placement.evaluation.grid_run import cores, run_grid
 from placement.evaluation.interruption import end_when_interrupted, temporary_folder
 from placement.evaluation.progress import Progress
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY, signing_key
+from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
 from placement.isolation.sandbox import hide_process
-from placement.results import Clock, versions
 from placement.submission.folder import find_policy
 from placement.submission.receipt import receipt, receipt_line
 from placement.traces.files import manifest_beside

@@ -29,8 +29,8 @@ from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCA
 from benchmarking.whole_grid import grid_costs
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
+from placement.evaluation.versions import versions
 from placement.grid import Case, Grid, grid_from_mapping
-from placement.results import versions
 from placement.traces.files import find_trace
 from placement.traces.yaml_file import read_yaml
 

@@ -16,10 +16,11 @@ from placement.clairvoyant import clairvoyant_par
 from placement.ds_eplb import ds_eplb
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_json, write_series
+from placement.evaluation.versions import versions
 from placement.explain import heat_map
 from placement.grid import Case, Grid
 from placement.replay import Rebalance, Replay, replay
-from placement.results import identity, mean_par, measures, series, versions
+from placement.results import identity, mean_par, measures, series
 from placement.trace import Trace
 from placement.traces.files import find_trace
 

@@ -19,9 +19,9 @@ import numpy as np
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_series
 from placement.evaluation.trace_process import METHOD
+from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.isolation.sandbox import die_with_parent
-from placement.results import versions
 from placement.submission.receipt import simulator_sha256
 from placement.trace import Trace, check_fits
 from placement.traces.files import open_trace

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.results import versions
+from placement.evaluation.versions import versions
 from placement.trace import Trace
 
 from .balance_summary import EpBalance, ep_balance
