@@ -20,15 +20,16 @@ sys.path[:0] = [str(PROGRAM), str(PROGRAM / "vendor")]
 
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.evaluation.case_run import active_layers
+from placement.evaluation.clock import Clock
 from placement.evaluation.findings import Findings, report, write
 from placement.evaluation.grid_run import cores, run_grid
 from placement.evaluation.interruption import end_when_interrupted, temporary_folder
 from placement.evaluation.progress import Progress
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY, signing_key
+from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
 from placement.isolation.sandbox import hide_process
-from placement.results import Clock, versions
 from placement.submission.folder import find_policy
 from placement.submission.receipt import receipt, receipt_line
 from placement.traces.files import manifest_beside
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options, clock = parse(arguments), Clock()
     try:
-        return run(options, clock)
+        return ingest(options, clock)
     except OSError as error:
         problem = OrganizerError(
             "the output cannot be written",
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def run(options: argparse.Namespace, clock: Clock) -> int:
+def ingest(options: argparse.Namespace, clock: Clock) -> int:
     """Run the grid, write what there is to say of it, and return the exit code."""
     key, trace_key, no_key = PUBLISHED_KEY, None, None
     try:

@@ -100,8 +100,8 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: li
     status = "failed" if failures else results["status"]
     message = message_of(results, f"{len(failures)} of {len(pairs)} cases failed" if failures else "no message")
     # The page may be open to everyone; why the data is missing is for the organizers, in the log.
-    told = UNAVAILABLE if status == "data_unavailable" else message
-    write(output / "detailed_results.html", failed_page(status, told, pairs, failures, results))
+    shown_message = UNAVAILABLE if status == "data_unavailable" else message
+    write(output / "detailed_results.html", failed_page(status, shown_message, pairs, failures, results))
     print_table(pairs)
     for row in failures:
         say(f"{row['status']}: {message_of(row)}")

@@ -36,14 +36,13 @@ from commands.run import add_run, run
 from commands.statistics import add_statistics
 from commands.verify import add_verify
 from placement.errors import OrganizerError, Problem
-from placement.evaluation.interruption import end_when_interrupted
+from placement.evaluation.interruption import INTERRUPTED, end_when_interrupted
 from placement.isolation.sandbox import hide_process
 from scores.comparison import FileError
 from traces.manifest import TraceError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 
-INTERRUPTED = 130
 POLICY_COMMANDS = (add_check, add_run, add_compare, add_pack, add_replay)
 TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.

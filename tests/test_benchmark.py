@@ -84,7 +84,7 @@ def test_the_largest_size_counts_that_two_looks_in_a_row_saw(monkeypatch, tmp_pa
 
     monkeypatch.setattr(memory, "family_bytes", look)
     command = [sys.executable, "-c", f"open({str(tmp_path / 'end')!r}).read()"]
-    assert memory.peak_memory(command) == 7
+    assert memory.command_peak(command) == 7
 
 
 @needs_proc
@@ -97,19 +97,19 @@ def test_peak_memory_is_unknown_when_a_living_process_cannot_be_read(monkeypatch
         return read_text(path, *arguments, **keywords)
 
     monkeypatch.setattr(Path, "read_text", refused)
-    assert memory.peak_memory([sys.executable, "-c", ""]) is None
+    assert memory.command_peak([sys.executable, "-c", ""]) is None
 
 
 def test_peak_memory_is_unknown_where_the_kernel_does_not_tell_of_children(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "CHILDREN", tmp_path / "children")
-    assert memory.peak_memory([sys.executable, "-c", ""]) is None
+    assert memory.command_peak([sys.executable, "-c", ""]) is None
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_command_that_fails_has_no_peak(monkeypatch, tmp_path, told):
     monkeypatch.setattr(memory, "CHILDREN", tmp_path if told else tmp_path / "children")
     with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
-        memory.peak_memory([sys.executable, "-c", "raise SystemExit(3)"])
+        memory.command_peak([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a thread cannot be kept on a core")

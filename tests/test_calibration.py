@@ -12,7 +12,7 @@ import pytest
 
 import kit
 from commands.calibrate import DEFAULT_FIT
-from traces.calibration.cells import Comparison, cell_table, compare, measure_cells, summary
+from traces.calibration.cells import Comparison, average, cell_table, measure_cells, summary
 from traces.calibration.fit import Step, fit, fittable, log_errors
 from traces.calibration.published import Cell, read_published
 from traces.calibration.sweep import Measured
@@ -160,7 +160,7 @@ def test_errors_are_relative_and_averaged_over_seeds() -> None:
     nan = float("nan")
     first = [Measured(2.0, 0.0, nan), Measured(1.5, 800.0, 1.4)]
     second = [Measured(2.4, 0.0, nan), Measured(1.5, 1000.0, 1.2)]
-    static, moved = compare(cells, [first, second])
+    static, moved = average(cells, [first, second])
     assert static.cell == cells[0] and static.measured.mean_par == pytest.approx(2.2)
     assert moved.cell == cells[1] and moved.measured == pytest.approx((1.5, 900.0, 1.3))
     assert (static.par_error, static.transmit_error) == pytest.approx((0.1, 0.0))
@@ -188,7 +188,7 @@ def test_a_profile_has_no_errors_against_its_own_trace() -> None:
     cells = published_by(PROFILE, seed=5)
     assert np.array_equal(log_errors(PROFILE, cells, 5, PROFILE.layers), np.zeros(len(cells)))
     assert abs(log_errors(PROFILE, cells, 6, PROFILE.layers)).max() > 0
-    own = compare(cells, [measure_cells(PROFILE, cells, 5)])
+    own = average(cells, [measure_cells(PROFILE, cells, 5)])
     assert summary(own) == {"par_rms": 0.0, "par_largest": 0.0, "transmit_largest": 0.0}
 
 
@@ -283,7 +283,7 @@ def test_without_steps_the_command_only_measures(
     options = ["--steps", 0, "--seeds", "1,2"]
     assert calibrate(*files, *options, "--table", tmp_path / "cells.md", "--output", tmp_path / "new.yaml") == 0
     cells = read_published(tmp_path / "published.csv", "M", "d")
-    comparisons = compare(cells, [measure_cells(PROFILE, cells, seed) for seed in (1, 2)])
+    comparisons = average(cells, [measure_cells(PROFILE, cells, seed) for seed in (1, 2)])
     found = summary(comparisons)
     head = (
         f"M/d, seeds 1, 2: PAR root mean square error {100 * found['par_rms']:.2f} %, "
@@ -305,7 +305,7 @@ def test_the_command_writes_the_fitted_profile_and_measures_it(
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("rms ")]) == 3 and lines[0].endswith(": layer_sigma 0.5")
     cells = read_published(tmp_path / "published.csv", "M", "d")
-    assert cell_table(compare(cells, [measure_cells(fitted, cells, 1)])) in "\n".join(lines)
+    assert cell_table(average(cells, [measure_cells(fitted, cells, 1)])) in "\n".join(lines)
 
 
 def test_names_that_cannot_be_fitted_are_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,10 +16,11 @@ from benchmarking.plain_replay import plain_replay
 from cases import EXAMPLE_HOTNESS, grid_mapping, make_case, steady_trace
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_series
+from placement.evaluation.versions import versions
 from placement.explain import heat_map
 from placement.grid import grid_from_mapping
 from placement.replay import replay
-from placement.results import MEASURES, identity, mean_par, measures, series, versions
+from placement.results import MEASURES, identity, mean_par, measures, series
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
 from plain_clairvoyant import plain_clairvoyant

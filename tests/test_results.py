@@ -9,9 +9,10 @@ import pytest
 from cases import Answers, B, P, make_case, redeploy, steady_trace
 from placement import SIMULATOR_VERSION
 from placement.evaluation.result_files import write_json, write_series
+from placement.evaluation.versions import versions
 from placement.grid import Cost
 from placement.replay import Replay, replay
-from placement.results import MEASURES, identity, mean_par, measures, series, versions
+from placement.results import MEASURES, identity, mean_par, measures, series
 
 
 def measured(values, shape=None):

@@ -21,7 +21,7 @@ from placement.replay import replay
 from placement.trace import Trace, trace_sha256
 from placement.traces import sealed
 from placement.traces.files import find_trace, open_trace
-from placement.traces.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, open_sealed, read_header
+from placement.traces.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, open_sealed, read_sealed_header
 from sealing import seal_trace
 from traces.plain_trace import PlainTrace
 
@@ -76,7 +76,7 @@ def parts(path: Path) -> tuple[bytes, list[bytes]]:
     """A sealed file's header and chunks."""
     data = path.read_bytes()
     with open(path, "rb") as file:
-        header = read_header(file)
+        header = read_sealed_header(file)
     chunks, first = [], len(header.encode())
     for chunk in range(header.chunks):
         iterations = min(header.chunk_iterations, header.shape[0] - chunk * header.chunk_iterations)

@@ -210,8 +210,8 @@ def test_start_and_duration_are_told_and_change_nothing_else(world: Path, monkey
     assert before - 0.001 <= first["started_seconds"] <= time.time()
     assert 0 <= first["duration_seconds"] <= time.time() - before + 0.001
     clock = iter([100.25, 107.7504])
-    monkeypatch.setattr("placement.results.time.time", lambda: 1234.56789)
-    monkeypatch.setattr("placement.results.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("placement.evaluation.clock.time.time", lambda: 1234.56789)
+    monkeypatch.setattr("placement.evaluation.clock.time.monotonic", lambda: next(clock))
     _, second = run(world)
     assert (second["started_seconds"], second["duration_seconds"]) == (1234.568, 7.5)
     assert first | second == second and first.keys() == second.keys()

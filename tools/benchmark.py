@@ -29,8 +29,8 @@ from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCA
 from benchmarking.whole_grid import grid_costs
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
+from placement.evaluation.versions import versions
 from placement.grid import Case, Grid, grid_from_mapping
-from placement.results import versions
 from placement.traces.files import find_trace
 from placement.traces.yaml_file import read_yaml
 
@@ -69,13 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
         grid = grid_from_mapping(read_yaml(grid_path, "grid"))
         if options.traces is None and not options.quick:
             make_traces(grid, traces)
-        found = measure(grid, grid_path, traces, options.output, jobs, times)
+        numbers = measure(grid, grid_path, traces, options.output, jobs, times)
     except (OrganizerError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "benchmark.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    same = len({run["measured_sha256"] for run in found["grid"]}) == 1
+    (options.output / "benchmark.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    same = len({run["measured_sha256"] for run in numbers["grid"]}) == 1
     print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, jobs))}.")
     return 0 if same else 1
 
@@ -96,31 +96,31 @@ def measure(
 
     Raises OrganizerError, and CalledProcessError when the grid cannot be run.
     """
-    found: dict[str, Any] = {"machine": machine(), "grid_name": grid.name}
+    numbers: dict[str, Any] = {"machine": machine(), "grid_name": grid.name}
     print(
-        f"{found['machine']['text']}; grid {grid.name}, medians of {times}, traces and replays on one core\n",
+        f"{numbers['machine']['text']}; grid {grid.name}, medians of {times}, traces and replays on one core\n",
         flush=True,
     )
-    found["cases"], found["boundary"] = [], []
+    numbers["cases"], numbers["boundary"] = [], []
     # One trace of each model: all traces of a model have one size.
     one_trace: dict[str, list[Case]] = {}
     for cases in grid.by_trace():
         one_trace.setdefault(cases[0].model, cases)
     for cases in one_trace.values():
         rows, trace = trace_costs(traces, cases, times)
-        found["cases"] += rows
+        numbers["cases"] += rows
         policy = ROOT / "starting_kit" / "policies" / "static"
-        found["boundary"].append(boundary_costs(policy, cases[0], trace, grid, times))
+        numbers["boundary"].append(boundary_costs(policy, cases[0], trace, grid, times))
         del trace
-    show(found["cases"], CASE_COLUMNS)
+    show(numbers["cases"], CASE_COLUMNS)
     if any(find_trace(traces, cases[0].model, cases[0].dataset).suffix == ".npz" for cases in one_trace.values()):
         print("Opening includes unpacking: a trace in an .npz file is compressed.\n")
-    show(found["boundary"], BOUNDARY_COLUMNS)
-    found["scaling"] = scaling_costs(times)
-    show(found["scaling"], SCALING_COLUMNS)
-    found["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in jobs]
-    show(found["grid"], GRID_COLUMNS)
-    return found
+    show(numbers["boundary"], BOUNDARY_COLUMNS)
+    numbers["scaling"] = scaling_costs(times)
+    show(numbers["scaling"], SCALING_COLUMNS)
+    numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in jobs]
+    show(numbers["grid"], GRID_COLUMNS)
+    return numbers
 
 
 def machine() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from bundling.secrets import make_keys, read_keys
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
+from commands.places import short
 
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")
@@ -126,12 +127,6 @@ def print_table(files: dict[str, bytes]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, count, size in rows:
         print(f"{name.ljust(widths[0])}  {count.rjust(widths[1])}  {size.rjust(widths[2])}")
-
-
-def short(path: Path) -> Path:
-    """The path as seen from here, when it lies below."""
-    path, here = path.resolve(), Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
 
-from bundle import short
 from bundling.errors import BundleError
 from bundling.reader import Bundle, Phase
 from bundling.rules_leaderboard import board_columns, written_primary
+from commands.places import short
 from placement.errors import OrganizerError
 from placement.grid import Grid, grid_from_mapping
 from rehearsal.board import read_scores, row
@@ -46,20 +46,20 @@ PROBE_PATIENCE = 60
 # Run inside, to say what a program finds there.
 PROBE = """
 import json, platform, sys
-found = {"Python": platform.python_version(), "machine": platform.machine()}
+versions = {"Python": platform.python_version(), "machine": platform.machine()}
 for name in ("numpy", "yaml"):
     try:
-        found[name] = __import__(name).__version__
+        versions[name] = __import__(name).__version__
     except ImportError as error:
-        found[name] = f"missing ({error})"
+        versions[name] = f"missing ({error})"
 sys.path.append("/app/program/vendor")
 try:
     import Crypto
     from Crypto.Cipher import AES
-    found["pycryptodome"] = f"{'.'.join(map(str, Crypto.version_info))} from {AES.__file__}"
+    versions["pycryptodome"] = f"{'.'.join(map(str, Crypto.version_info))} from {AES.__file__}"
 except (ImportError, OSError) as error:
-    found["pycryptodome"] = f"none ({error})"
-print(json.dumps(found))
+    versions["pycryptodome"] = f"none ({error})"
+print(json.dumps(versions))
 """
 
 
@@ -150,7 +150,7 @@ def rehearse_phase(options: argparse.Namespace, work: Work, phase: Phase) -> int
     kept.mkdir(parents=True)
     jobs: list[Job] = []
     try:
-        scores = run(worker, work, phase, jobs)
+        scores = run_jobs(worker, work, phase, jobs)
     except FailedSubmission as failure:
         scores, reason, code = None, str(failure), FAILED
     except BundleError as error:
@@ -193,7 +193,7 @@ def look_inside(engine: Engine, program: Path) -> str:
     return ", ".join(f"{name} {text}" for name, text in json.loads(probed.stdout).items())
 
 
-def run(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[str, float]:
+def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[str, float]:
     """Both jobs, added to `jobs`, and the scores. Raises FailedSubmission and BundleError."""
     if len(work.submission.name) > LONGEST_NAME:
         raise FailedSubmission(f"file_name: Ensure this field has no more than {LONGEST_NAME} characters")

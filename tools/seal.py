@@ -98,17 +98,17 @@ def _plain(folder: Path, name: str) -> PlainTrace:
 
 def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """New name by old name. Raises OrganizerError for a rename of no trace, to no name, or to a name in use."""
-    found = {name: name for name in names}
+    new_names = {name: name for name in names}
     for text in renames:
         old, _, new = text.partition("=")
-        if old not in found or not NAME.fullmatch(new):
+        if old not in new_names or not NAME.fullmatch(new):
             expected = f"OLD=NEW with OLD one of {', '.join(names)} and NEW <model>/<dataset>"
             raise OrganizerError("a trace cannot be renamed", repr(text), expected, "correct --rename", "seal")
-        found[old] = new
-    if len(set(found.values())) < len(found):
-        got = ", ".join(found.values())
+        new_names[old] = new
+    if len(set(new_names.values())) < len(new_names):
+        got = ", ".join(new_names.values())
         raise OrganizerError("two traces would have one name", got, "a name for each", "correct --rename", "seal")
-    return found
+    return new_names
 
 
 def _refuse_plain_beside(folder: Path, name: str) -> None:

@@ -1,16 +1,13 @@
-"""What is written for the scorer: rows of numbers, series, and the files that carry them."""
+"""What is written of a replay for the scorer: its row of numbers and its curves."""
 
 from __future__ import annotations
 
 import math
-import platform
-import time
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from . import SIMULATOR_VERSION
 from .grid import Case, Cost
 from .replay import Replay
 
@@ -53,27 +50,3 @@ def series(replay: Replay) -> dict[str, np.ndarray]:
         "transmit": replay.transmit(),
         "layer_par": replay.par.mean(axis=0),
     }
-
-
-def versions() -> dict[str, str]:
-    """The versions that measured."""
-    return {
-        "simulator": SIMULATOR_VERSION,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-    }
-
-
-class Clock:
-    """Tells when a run began and how long it has taken; nothing else in the results depends on a clock."""
-
-    def __init__(self) -> None:
-        self._unix, self._monotonic = time.time(), time.monotonic()
-
-    def times(self) -> dict[str, float]:
-        """The fields of results.json: Unix time at the start, and seconds from then until now."""
-        return {
-            "started_seconds": round(self._unix, 3),
-            "duration_seconds": round(time.monotonic() - self._monotonic, 3),
-        }

@@ -50,12 +50,12 @@ def check_companions(folder: Path, results: dict[str, Any]) -> None:
     for name in ("series.npz", "explain.json"):
         signed = companions.get(name) if isinstance(companions, dict) else None
         try:
-            found = _sha256(folder / name)
+            digest = _sha256(folder / name)
         except OSError as error:
             raise ForgedResults(name, "cannot be read", reason(error), f"sha256 {shown(signed)}", NEXT_STEP) from None
-        if found != signed:
+        if digest != signed:
             what = "is not the file that results.json was signed with"
-            raise ForgedResults(name, what, f'sha256 "{found}"', f"sha256 {shown(signed)}", NEXT_STEP)
+            raise ForgedResults(name, what, f'sha256 "{digest}"', f"sha256 {shown(signed)}", NEXT_STEP)
 
 
 def check_record(folder: Path, results: dict[str, Any]) -> None:
@@ -66,14 +66,14 @@ def check_record(folder: Path, results: dict[str, Any]) -> None:
     record = _read_record(folder / "metadata")
     if record is None:
         return
-    elapsed, own = record.get("ingestionElapsedTime"), record.get("elapsedTime")
+    elapsed, submission_elapsed = record.get("ingestionElapsedTime"), record.get("elapsedTime")
     # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
-    repeated = is_number(own) and is_number(elapsed) and own == elapsed
-    if own is not None and not repeated:
+    repeated = is_number(submission_elapsed) and is_number(elapsed) and submission_elapsed == elapsed
+    if submission_elapsed is not None and not repeated:
         raise ForgedResults(
             "metadata",
             "a program of the submission's own ran beside the ingestion program",
-            f"elapsedTime {_in_short(own)}",
+            f"elapsedTime {_in_short(submission_elapsed)}",
             "elapsedTime null",
             "remove the command from the zip (metadata.yaml or metadata)",
         )

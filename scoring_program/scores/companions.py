@@ -19,7 +19,7 @@ from .comparison import Row, reason
 
 # Bytes per file: several times what 25 cases of full size take.
 LARGEST = 32 * 1024**2
-OWN = ("par", "transmit", "layer_par")
+RUN = ("par", "transmit", "layer_par")
 REFERENCE = (
     *("ds_eplb/par", "ds_eplb/transmit", "ds_eplb/layer_par", "ds_eplb/heat_map"),
     *("static/par", "static/transmit", "clairvoyant/par", "clairvoyant/transmit"),
@@ -45,11 +45,11 @@ def read_companions(results: Path, reference: Path, rows: Sequence[Row]) -> Comp
     """Read what there is of the rows' cases in the folders of the results and of the reference."""
     notes: list[str] = []
     cases = [case_key(row) for row in rows]
-    own, theirs = ([f"{case}/{name}" for case in cases for name in names] for names in (OWN, REFERENCE))
+    run_names, reference_names = ([f"{case}/{name}" for case in cases for name in names] for names in (RUN, REFERENCE))
     return Companions(
-        _read_series(results / "series.npz", "the run's series.npz", own, notes),
+        _read_series(results / "series.npz", "the run's series.npz", run_names, notes),
         _read_explanations(results / "explain.json", notes),
-        _read_series(reference / "series.npz", "the reference's series.npz", theirs, notes),
+        _read_series(reference / "series.npz", "the reference's series.npz", reference_names, notes),
         notes,
     )
 

@@ -100,7 +100,7 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     Raises OtherGrid when a case is foreign, or missing although none failed, and when one was measured on another
     trace, with another window or latency, or under other cost constants.
     """
-    found = {case_name(row): row for row in results["cases"]}
+    measured = {case_name(row): row for row in results["cases"]}
     wanted = {case_name(row): row for row in reference["cases"]}
 
     def wrong(what: str, got: Any, expected: str) -> OtherGrid:
@@ -110,21 +110,21 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
         )
         return OtherGrid("results.json", what, got, expected, next_step)
 
-    missing = [name for name in wanted if name not in found]
-    if any(row["status"] != "ok" for row in found.values()):
+    missing = [name for name in wanted if name not in measured]
+    if any(row["status"] != "ok" for row in measured.values()):
         # A run on hidden traces ends at its first failed case; without a score nothing is compared.
         missing = []
-    foreign = [name for name in found if name not in wanted]
+    foreign = [name for name in measured if name not in wanted]
     if missing:
-        raise wrong("cases are missing", f"{len(found)} cases", f"also {', '.join(missing)}")
+        raise wrong("cases are missing", f"{len(measured)} cases", f"also {', '.join(missing)}")
     if foreign:
         raise wrong("cases are not in the reference", ", ".join(foreign), f"only the {len(wanted)} of the reference")
-    for name, row in found.items():
+    for name, row in measured.items():
         for field in ("trace_sha256", "window", "latency", "cost"):
             if row["status"] == "ok" and row.get(field) != wanted[name][field]:
                 got, expected = shown(row.get(field)), shown(wanted[name][field])
                 raise wrong(f"{name} was measured with another {field}", got, expected)
-    return [(found[name], row) for name, row in wanted.items() if name in found]
+    return [(measured[name], row) for name, row in wanted.items() if name in measured]
 
 
 def case_name(row: Row) -> str:

@@ -41,5 +41,5 @@ class Bar:
 def bar_text(done: int, cases: int, seconds: float) -> str:
     """`[######------------------] 2 of 7 cases, 3 s`; without the number of cases as long as it is not known."""
     filled = CELLS * done // cases if cases else 0
-    told = f"{done} of {cases} cases" if cases else "running"
-    return f"[{'#' * filled}{'-' * (CELLS - filled)}] {told}, {seconds:.0f} s"
+    progress = f"{done} of {cases} cases" if cases else "running"
+    return f"[{'#' * filled}{'-' * (CELLS - filled)}] {progress}, {seconds:.0f} s"

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from traces.calibration.cells import cell_table, compare, measure_cells, summary
+from traces.calibration.cells import average, cell_table, measure_cells, summary
 from traces.calibration.fit import Step, fit, fittable
 from traces.calibration.published import Cell, read_published
 from traces.generation.profile import Profile, read_profile, write_profile
@@ -69,18 +69,18 @@ def run_calibrate(options: argparse.Namespace) -> int:
         raise TraceError(f"--fit-layers must lie in 1 .. {profile.layers}, got {options.fit_layers}")
     with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
         if options.steps > 0:
-            told = partial(_tell, names)
-            best = fit(profile, cells, names, options.fit_seeds, options.fit_layers, options.steps, pool, told)
+            show_step = partial(_show_step, names)
+            best = fit(profile, cells, names, options.fit_seeds, options.fit_layers, options.steps, pool, show_step)
             profile = best.profile
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)
-        comparisons = compare(cells, list(pool.map(partial(_measure, profile, cells), options.seeds)))
+        comparisons = average(cells, list(pool.map(partial(_measure, profile, cells), options.seeds)))
     seeds = ", ".join(map(str, options.seeds))
-    found = summary(comparisons)
+    errors = summary(comparisons)
     head = (
-        f"{profile.name}, seeds {seeds}: PAR root mean square error {100 * found['par_rms']:.2f} %, largest "
-        f"{100 * found['par_largest']:.2f} %; transmit largest {100 * found['transmit_largest']:.2f} %"
+        f"{profile.name}, seeds {seeds}: PAR root mean square error {100 * errors['par_rms']:.2f} %, largest "
+        f"{100 * errors['par_largest']:.2f} %; transmit largest {100 * errors['transmit_largest']:.2f} %"
     )
     print(f"\n{cell_table(comparisons)}\n\n{head}")
     if options.table:
@@ -92,7 +92,7 @@ def _measure(profile: Profile, cells: list[Cell], seed: int) -> Any:
     return measure_cells(profile, cells, seed)
 
 
-def _tell(names: list[str], step: Step) -> None:
+def _show_step(names: list[str], step: Step) -> None:
     values = ", ".join(f"{name} {getattr(step.profile.parameters, name):.4g}" for name in names)
     print(f"rms {100 * step.rms:.2f} %, largest {100 * abs(step.errors).max():.2f} %: {values}", flush=True)
 

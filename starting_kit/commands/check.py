@@ -80,11 +80,11 @@ def check(folder: Path, grid_path: Path) -> list[str]:
     Returns the modules it imports that the platform lacks. Raises Problem when it is not accepted.
     """
     grid = read_grid(grid_path)
-    found, note = find_policy(folder)
+    holder, note = find_policy(folder)
     if note:
         print(f"note: {note}")
-    imported = imported_modules(submission_files(found)[0])
-    with staged(found) as submission:
+    imported = imported_modules(submission_files(holder)[0])
+    with staged(holder) as submission:
         trials = _try(submission, grid)
     for trial in trials:
         print("\n".join(trial.lines))

@@ -60,7 +60,7 @@ def compare_command(options: argparse.Namespace) -> int:
     shared.check_least("--jobs", options.jobs, 1)
     keys = ("grid", "traces", "reference", "seeds", "iterations", "cases", "jobs", "output")
     try:
-        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, tell=_tell)
+        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=_show)
     except RunFailed as error:
         print(error)
         print("No comparison. Next: mend the policy and try again with kit.py check.")
@@ -83,7 +83,7 @@ def compare(
     cases: Sequence[str] | None = None,
     jobs: int | None = None,
     output: str | Path = OUTPUT / "compare",
-    tell: Callable[[str], None] = lambda line: None,
+    show: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Case scores of policies A, B, ... and their differences, one row per case and the mean of the cases last.
 
@@ -107,20 +107,20 @@ def compare(
     # Each policy's scores, by seed: the cases', and their mean.
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
-    announce(kept, drawn, numbers, tell)
+    announce(kept, drawn, numbers, show)
     for seed in numbers or [None]:
         world, named = World(Path(grid), Path(traces), Path(reference)), cases
         if seed is not None:
-            world, named = make_world(kept, Path(grid), chosen, drawn, seed, jobs or shared.JOBS, tell), None
+            world, named = make_world(kept, Path(grid), chosen, drawn, seed, jobs or shared.JOBS, show), None
         for letter, folder in folders.items():
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
             except RunFailed as error:
                 raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows) from None
-            found = [float(score) for score in frame["case_score"]]
-            scores[letter].append([*found, math.fsum(found) / len(found)])
+            case_scores = [float(score) for score in frame["case_score"]]
+            scores[letter].append([*case_scores, math.fsum(case_scores) / len(case_scores)])
         means = ", ".join(f"{letter} {scores[letter][-1][-1]:.4f}" for letter in folders)
-        tell(f"{'these traces' if seed is None else f'seed {seed}'}: {means}")
+        show(f"{'these traces' if seed is None else f'seed {seed}'}: {means}")
     table = side_by_side([*rows, last], scores)
     table.attrs["policies"] = {letter: str(short(folder)) for letter, folder in folders.items()}
     table.attrs["verdicts"] = [_line(table, *pair, last, seeds) for pair in combinations(folders, 2)]
@@ -130,16 +130,16 @@ def compare(
 def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> pd.DataFrame:
     """The table of `compare`; scores: by policy, [seed][row]."""
     columns: dict[str, list[Any]] = {}
-    by_row = {letter: list(zip(*found, strict=True)) for letter, found in scores.items()}
+    by_row = {letter: list(zip(*by_seed, strict=True)) for letter, by_seed in scores.items()}
     for letter, values in by_row.items():
         columns[letter] = [math.fsum(seeds) / len(seeds) for seeds in values]
     for first, second in combinations(by_row, 2):
-        found = [difference(*pair) for pair in zip(by_row[first], by_row[second], strict=True)]
+        differences = [difference(*pair) for pair in zip(by_row[first], by_row[second], strict=True)]
         name = f"{second} - {first}"
-        columns[name] = [each.mean for each in found]
-        columns[f"{name} low"] = [each.low for each in found]
-        columns[f"{name} high"] = [each.high for each in found]
-        columns[f"{name} verdict"] = [*("" for _ in found[:-1]), found[-1].verdict(first, second)]
+        columns[name] = [each.mean for each in differences]
+        columns[f"{name} low"] = [each.low for each in differences]
+        columns[f"{name} high"] = [each.high for each in differences]
+        columns[f"{name} verdict"] = [*("" for _ in differences[:-1]), differences[-1].verdict(first, second)]
     return pd.DataFrame(columns, index=list(rows))
 
 
@@ -166,5 +166,5 @@ def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) ->
     return f"{row}: {name} = {mean:+.4f} (95 %: {low:+.4f} .. {high:+.4f}) over {seeds} seeds: {word}"
 
 
-def _tell(line: str) -> None:
+def _show(line: str) -> None:
     print(line, flush=True)

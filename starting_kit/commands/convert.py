@@ -15,11 +15,11 @@ from traces.conversion.plain_array import read_array
 from traces.conversion.recording import Recording, counted
 from traces.conversion.sglang import read_sglang
 from traces.conversion.vllm import read_vllm
+from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, plain_name
 
 IN_FLIGHT = 32
-SMALLEST_TRACE = 3  # window + 2, with the smallest window
 
 
 class Format(NamedTuple):

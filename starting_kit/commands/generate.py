@@ -15,16 +15,15 @@ from placement.trace import trace_sha256
 from traces.generation.generator import generate
 from traces.generation.profile import FOLDER, Profile, read_profile
 from traces.manifest import MANIFEST, TraceError, read_manifest, write_manifest
-from traces.trace_file import write_trace
+from traces.trace_file import SMALLEST_TRACE, write_trace
 
 from .argument_types import integer_from, plain_name
 
 LICENCE = "Apache-2.0"
 GENERATED = "generated:"
-SMALLEST_TRACE = 3  # window + 2, with the smallest window
 # The profiles of the traces that ship. Short, so that a clone stays small.
 SAMPLES = ("DS-R1/LmSys", "Qwen3/LmSys")
-FIRST_SEED = 1
+SAMPLE_SEED = 1
 SAMPLE_DATASET = "generated"
 SAMPLE_ITERATIONS = 512
 
@@ -76,7 +75,7 @@ def add_generate(commands: Any) -> None:
     parser.add_argument(
         "--seed",
         type=integer_from(0),
-        default=FIRST_SEED,
+        default=SAMPLE_SEED,
         metavar="N",
         help="of the first trace, each further one gets the next: traces of one seed have much in common, whatever "
         "their profiles (default: %(default)s)",

@@ -8,7 +8,7 @@ from typing import Any
 
 from placement.errors import OrganizerError
 from placement.traces.files import unreadable
-from placement.traces.sealed import MAGIC, read_header
+from placement.traces.sealed import MAGIC, read_sealed_header
 from traces.plain_trace import PlainTrace
 
 
@@ -43,7 +43,7 @@ def _describe(path: Path) -> str:
             plain = PlainTrace(path, str(path))
             return f"plain .{plain.form}, {list(plain.shape)}, {plain.dtype}"
         try:
-            header = read_header(file)
+            header = read_sealed_header(file)
         except ValueError as error:
             expected, next_step = "a complete .sealed file of format 1", "copy it again"
             raise OrganizerError(

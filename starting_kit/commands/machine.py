@@ -38,14 +38,14 @@ def packages_line(imported: Iterable[str]) -> str:
 
 def missing_there(imported: Iterable[str]) -> list[str]:
     """Imported modules that neither Python nor the platform has."""
-    there = {MODULES.get(package, package) for package in PACKAGES} | sys.stdlib_module_names | {"placement"}
-    return sorted(set(imported) - there)
+    present = {MODULES.get(package, package) for package in PACKAGES} | sys.stdlib_module_names | {"placement"}
+    return sorted(set(imported) - present)
 
 
 def imported_modules(files: dict[str, Path]) -> list[str]:
     """Top-level modules that a submission's Python files import from elsewhere; files: paths by name in the zip."""
-    own = {name.split("/")[0].partition(".")[0] for name in files}
-    found: set[str] = set()
+    submitted = {name.split("/")[0].partition(".")[0] for name in files}
+    imported: set[str] = set()
     for name, path in files.items():
         if not name.endswith(".py"):
             continue
@@ -56,10 +56,10 @@ def imported_modules(files: dict[str, Path]) -> list[str]:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                found.add(node.module.partition(".")[0])
-    return sorted(found - own)
+                imported.add(node.module.partition(".")[0])
+    return sorted(imported - submitted)
 
 
 def machine_line(layers: Sequence[str]) -> str:

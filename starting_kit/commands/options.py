@@ -15,14 +15,14 @@ class UsageError(Exception):
     """The command was given something that it cannot work with; the text says what and the next step."""
 
 
-def add_command(commands: Any, name: str, says: str, examples: str) -> argparse.ArgumentParser:
+def add_command(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     """Declare a command; examples: lines of what follows kit.py, two blanks, and what that does."""
     rows = [line.split("  ", 1) for line in examples.strip().splitlines()]
     lines = [line for row in rows for line in (f"  python starting_kit/kit.py {row[0]}", f"      {row[1].strip()}")]
     return commands.add_parser(
         name,
-        help=says,
-        description=f"{says[0].upper()}{says[1:]}.",
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
         epilog="\n".join(["examples:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -73,12 +73,12 @@ def staged(policy: str | Path) -> Iterator[Path]:
     """
     folder = policy_folder(policy)
     try:
-        found, _ = find_policy(folder)
-        files, left_out = submission_files(found)
+        holder, _ = find_policy(folder)
+        files, left_out = submission_files(holder)
     except SubmissionRefused:
         yield folder
         return
-    if folder.resolve() != KIT and not any(map(_is_seen, left_out)) and not _has_linked_folder(found, files.values()):
+    if folder.resolve() != KIT and not any(map(_is_seen, left_out)) and not _has_linked_folder(holder, files.values()):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="submission-") as temporary:

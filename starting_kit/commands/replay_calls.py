@@ -77,7 +77,11 @@ def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
         try:
             policy = _policy_at(folder, seen)
             if options.again:
-                print(_told(policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration), moment, case))
+                print(
+                    _answer_line(
+                        policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration), moment, case
+                    )
+                )
             else:
                 _prompt(place, moment, policy)
         except PolicyError as error:
@@ -105,11 +109,11 @@ def replay(
 
 def _one_case(grid: Path, name: str | None) -> Case:
     whole = read_grid(grid)
-    found = select(whole, [name]) if name else [whole.cases[0]]
-    if len(found) > 1:
-        names = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in found)
-        raise shared.UsageError(f"--case {name} is {len(found)} cases. Next: name one of {names}")
-    return found[0]
+    cases = select(whole, [name]) if name else [whole.cases[0]]
+    if len(cases) > 1:
+        names = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in cases)
+        raise shared.UsageError(f"--case {name} is {len(cases)} cases. Next: name one of {names}")
+    return cases[0]
 
 
 def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Moment]:
@@ -145,10 +149,10 @@ def _policy_at(folder: Path, seen: list[Moment]) -> Policy:
 def _same(one: Redeployment | None, other: Redeployment | None) -> bool:
     if one is None or other is None:
         return one is other
-    return all(np.array_equal(mine, yours) for mine, yours in zip(one, other, strict=True))
+    return all(np.array_equal(first, second) for first, second in zip(one, other, strict=True))
 
 
-def _told(answer: Redeployment | None, moment: Moment, case: Case) -> str:
+def _answer_line(answer: Redeployment | None, moment: Moment, case: Case) -> str:
     """A valid answer in words. Raises PolicyError for another."""
     if answer is None or not len(answer[0]):
         return "answer: keep the deployment"

@@ -96,11 +96,11 @@ def run(
             grid = output / "grid.yaml"
         arguments = ["--submission", submission, "--traces", traces, "--grid", grid, "--output", output]
         arguments += ["--jobs", jobs or shared.JOBS]
-        _, told = run_quiet(INGESTION / "ingestion.py", *arguments)
+        _, log = run_quiet(INGESTION / "ingestion.py", *arguments)
         if verbose:
-            print(told, end="")
+            print(log, end="")
         if not (output / "results.json").is_file():
-            raise RunFailed(told or NO_RESULTS, pd.DataFrame())
+            raise RunFailed(log or NO_RESULTS, pd.DataFrame())
         return read_frame(output, Path(reference), some)
 
 

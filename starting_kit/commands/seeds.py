@@ -65,7 +65,7 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
     manifest = manifest_beside(traces, []) or {}
     samples = {name.split("/")[0]: name for name in reversed(SAMPLES)}
     names = list(dict.fromkeys(f"{case.model}/{case.dataset}" for case in grid.cases))
-    found: dict[str, Recipe] = {}
+    by_name: dict[str, Recipe] = {}
     for case in cases:
         name = f"{case.model}/{case.dataset}"
         shipped = (FOLDER / f"{name}.yaml").is_file()
@@ -77,28 +77,28 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
         length = iterations or shape[0]
         if length < case.window + 2:
             raise UsageError(f"--iterations must be at least window + 2 = {case.window + 2}, got {length}")
-        found[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile, names.index(name))
-    return list(found.values())
+        by_name[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile, names.index(name))
+    return list(by_name.values())
 
 
 def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe]) -> Path:
     """Where the seeds of a grid are kept: another place for whatever would change a value."""
-    told = [asdict(replace(recipe, profile=recipe.profile.parameters)) for recipe in drawn]
+    parameters = [asdict(replace(recipe, profile=recipe.profile.parameters)) for recipe in drawn]
     sources = [*GENERATION.glob("*.py"), *(FOLDER / f"{recipe.profile.name}.yaml" for recipe in drawn)]
     # A checkout on Windows has CRLF.
     texts = sorted({path.as_posix(): path.read_bytes().replace(b"\r\n", b"\n") for path in sources}.items())
     hashes = [hashlib.sha256(text).hexdigest() for _, text in texts]
-    content = [grid_of(grid, cases), told, np.__version__, SIMULATOR_VERSION, simulator_sha256(), hashes]
+    content = [grid_of(grid, cases), parameters, np.__version__, SIMULATOR_VERSION, simulator_sha256(), hashes]
     digits = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return output / f"{content[0]['name']}-{digits}"
 
 
-def announce(kept: Path, drawn: Sequence[Recipe], seeds: Sequence[int], tell: Callable[[str], None]) -> None:
+def announce(kept: Path, drawn: Sequence[Recipe], seeds: Sequence[int], show: Callable[[str], None]) -> None:
     """Tell how many traces are going to be drawn, and how large they are; nothing where all are kept already."""
     if missing := [seed for seed in seeds if not _is_made(_world(kept, seed))]:
         values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in drawn) * len(missing)
         size = values * np.dtype(np.int32).itemsize / MB
-        tell(f"draws {len(drawn) * len(missing)} traces, {size:.1f} MB, into {short(kept)}")
+        show(f"draws {len(drawn) * len(missing)} traces, {size:.1f} MB, into {short(kept)}")
 
 
 def make_world(
@@ -108,7 +108,7 @@ def make_world(
     drawn: Sequence[Recipe],
     seed: int,
     jobs: int,
-    tell: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> World:
     """The traces of one seed and their reference, made or found.
 
@@ -118,16 +118,16 @@ def make_world(
     world = _world(kept, seed)
     if _is_made(world):
         return world
-    tell(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
+    show(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
     write_grid(world.grid, grid_of(grid, cases))
     for recipe in drawn:
         parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
         values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
         write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
     paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference, "--jobs", jobs)
-    code, told = run_quiet(KIT / "kit.py", "reference", *paths)
+    code, log = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:
-        lines = [line for line in told.splitlines() if not line.startswith("note: ")]
+        lines = [line for line in log.splitlines() if not line.startswith("note: ")]
         raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")
     return world
 

@@ -27,15 +27,15 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
     chosen = set()
     for name in names or ():
         form = FORM.fullmatch(name.strip())
-        found = [
+        matches = [
             case
             for case in grid.cases
             if form and form["trace"] == f"{case.model}/{case.dataset}" and form["ep"] in (None, str(case.ep))
         ]
-        if not found:
+        if not matches:
             cases = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
             raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
-        chosen.update(found)
+        chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
 
 

@@ -17,7 +17,7 @@ from traces.manifest import MANIFEST, read_manifest, write_whole
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
 from traces.statistics.plots import draw
-from traces.statistics.summary import FAST_BLOCK, SMALLEST_TRACE, summarise
+from traces.statistics.summary import FAST_BLOCK, LEAST_ITERATIONS, summarise
 from traces.statistics.tables import layers_csv, terminal
 
 EPS = (32, 64, 128, 256)
@@ -124,8 +124,8 @@ def _check_lengths(trace: Trace, name: str, window: int) -> None:
         next_step = "choose a longer --window"
         raise OrganizerError("the window is too short", str(window), f"at least {FAST_BLOCK}", next_step, where)
     check_fits(trace, where, trace.layers, trace.experts, window)
-    if trace.iterations < SMALLEST_TRACE:
-        expected = f"at least {SMALLEST_TRACE}"
+    if trace.iterations < LEAST_ITERATIONS:
+        expected = f"at least {LEAST_ITERATIONS}"
         raise OrganizerError(
             "the trace is too short for its statistics",
             f"{trace.iterations} iterations",

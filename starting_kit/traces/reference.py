@@ -16,10 +16,11 @@ from placement.clairvoyant import clairvoyant_par
 from placement.ds_eplb import ds_eplb
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_json, write_series
+from placement.evaluation.versions import versions
 from placement.explain import heat_map
 from placement.grid import Case, Grid
 from placement.replay import Rebalance, Replay, replay
-from placement.results import identity, mean_par, measures, series, versions
+from placement.results import identity, mean_par, measures, series
 from placement.trace import Trace
 from placement.traces.files import find_trace
 
@@ -33,11 +34,11 @@ def build(
     key: bytes | None = None,
     jobs: int = 1,
     parts: Path | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    show: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The content of ds_eplb.json and of series.npz, the same whatever `jobs` is; key opens sealed traces.
 
-    parts: folder for what is finished, which a later call uses; tell: called with a line per finished trace.
+    parts: folder for what is finished, which a later call uses; show: called with a line per finished trace.
     Raises OrganizerError.
     """
     groups: dict[str, list[Case]] = {}
@@ -46,7 +47,7 @@ def build(
     for cases in groups.values():
         find_trace(traces, cases[0].model, cases[0].dataset)
     work = [Job(grid, name, cases, traces, manifest, key, parts) for name, cases in groups.items()]
-    made = make_parts(work, measure, jobs, tell)
+    made = make_parts(work, measure, jobs, show)
     rows = {(row["model"], row["dataset"], row["ep"]): row for part in made for row in part.rows}
     provenance = {}
     for name in groups:

@@ -19,9 +19,9 @@ import numpy as np
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_series
 from placement.evaluation.trace_process import METHOD
+from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.isolation.sandbox import die_with_parent
-from placement.results import versions
 from placement.submission.receipt import simulator_sha256
 from placement.trace import Trace, check_fits
 from placement.traces.files import open_trace
@@ -58,8 +58,8 @@ class Job:
 Measure = Callable[[Job, Trace], Part]
 
 
-def make_parts(work: Sequence[Job], measure: Measure, jobs: int, tell: Callable[[str], None]) -> list[Part]:
-    """The parts in the order of `work`, made or found, at most `jobs` at a time; `tell` is called with a line for each.
+def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
+    """The parts in the order of `work`, made or found, at most `jobs` at a time; `show` is called with a line for each.
 
     After an error no further trace is begun, and those that were are finished. Raises OrganizerError, the first one
     in the order of `work`.
@@ -76,7 +76,7 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, tell: Callable[
                 pool.shutdown(cancel_futures=True)
                 break
             job = futures[future]
-            tell(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
+            show(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
     try:
         # Traces are begun in order, so the cancelled ones come after the error.
         return [future.result()[0] for future in futures]

@@ -12,6 +12,8 @@ import numpy as np
 from .manifest import write_whole
 
 BLOCK_BYTES = 2**21
+# Iterations: window + 2, with the smallest window.
+SMALLEST_TRACE = 3
 
 
 def write_trace(path: Path, values: np.ndarray) -> None:

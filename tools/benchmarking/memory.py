@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.05
 CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
 
 
-def peak_memory(command: list[str]) -> int | None:
+def command_peak(command: list[str]) -> int | None:
     """Run a command and return the largest sum of its processes' proportional sizes in bytes, seen every 50 ms.
 
     Two looks in a row must have seen it: for the moment between its start and its program's, a process has all of its
@@ -20,19 +20,19 @@ def peak_memory(command: list[str]) -> int | None:
     processes to anybody but root.
     Raises CalledProcessError when the command's exit code is not 0.
     """
-    peak, before, told = 0, 0, CHILDREN.exists()
+    peak, before, readable = 0, 0, CHILDREN.exists()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while process.returncode is None:
             try:
                 now = family_bytes(process.pid)
                 peak, before = max(peak, min(before, now)), now
             except PermissionError:
-                told = False
+                readable = False
             with suppress(subprocess.TimeoutExpired):
                 process.wait(LOOK_SECONDS)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return peak if told and peak else None
+    return peak if readable and peak else None
 
 
 def family_bytes(pid: int) -> int:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarking.memory import peak_memory
+from benchmarking.memory import command_peak
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a case says of clocks.
@@ -34,7 +34,7 @@ def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, A
         "jobs": jobs,
         "wall_seconds": wall,
         "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "peak_bytes": peak_memory(command),
+        "peak_bytes": command_peak(command),
         "measured_sha256": measured,
     }
 

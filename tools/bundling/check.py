@@ -38,10 +38,10 @@ def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:
     if faults := list(form_faults(competition)):
         return faults
     bundle = Bundle(files, competition)
-    structure = found(STRUCTURE, bundle)
-    return found(INDEPENDENT, bundle) + (structure or found(WHOLE, bundle))
+    structure = faults_by(STRUCTURE, bundle)
+    return faults_by(INDEPENDENT, bundle) + (structure or faults_by(WHOLE, bundle))
 
 
-def found(rules: Iterable[Rule], bundle: Bundle) -> list[Fault]:
+def faults_by(rules: Iterable[Rule], bundle: Bundle) -> list[Fault]:
     """The faults that rules find."""
     return [fault for rule in rules for fault in rule(bundle)]

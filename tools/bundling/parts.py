@@ -33,7 +33,7 @@ REFERENCE_FILES = ("ds_eplb.json", "series.npz")
 Files = dict[str, bytes]
 
 
-class Phase(NamedTuple):
+class PhaseSource(NamedTuple):
     """What a phase is built from."""
 
     name: str
@@ -41,7 +41,7 @@ class Phase(NamedTuple):
     reference: Path
 
 
-def read_phases(path: Path, root: Path) -> list[Phase]:
+def read_phases(path: Path, root: Path) -> list[PhaseSource]:
     """The phases of a phases.yaml. Raises BundleError."""
     next_step = f"correct {path}"
     content = _yaml(path, next_step)
@@ -55,11 +55,11 @@ def read_phases(path: Path, root: Path) -> list[Phase]:
             raise BundleError(f"{path}: phase {name}", value, "exactly the keys grid and reference", next_step)
         if not all(isinstance(entry, str) for entry in value.values()):
             raise BundleError(f"{path}: phase {name}", value, "a path for each key", next_step)
-        phases.append(Phase(name, root / value["grid"], root / value["reference"]))
+        phases.append(PhaseSource(name, root / value["grid"], root / value["reference"]))
     return phases
 
 
-def bundle_files(tree: Tree, phases: list[Phase], keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
+def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
     """The bundle's files; `vendor` is called when a phase with sealed traces needs it. Raises BundleError."""
     files = tree.files(*ROOT_FILES)
     files["scoring_program.zip"] = archive(below("scoring_program", tree.files("scoring_program")))
@@ -80,7 +80,7 @@ def kit_files(tree: Tree) -> Files:
     }
 
 
-def ingestion_files(tree: Tree, phase: Phase, keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
+def ingestion_files(tree: Tree, phase: PhaseSource, keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
     """A phase's ingestion program: its own grid alone, and what its traces need to be opened."""
     files = below("ingestion_program", tree.files("ingestion_program"))
     files = {name: content for name, content in files.items() if not fnmatch(name, "grid*.yaml")}
@@ -112,7 +112,7 @@ def _yaml(path: Path, next_step: str) -> Any:
         raise BundleError(f"{path} cannot be read", got, "a YAML file", next_step) from None
 
 
-def _read(path: Path, phase: Phase) -> bytes:
+def _read(path: Path, phase: PhaseSource) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

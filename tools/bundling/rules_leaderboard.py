@@ -43,9 +43,9 @@ def columns(bundle: Bundle) -> Iterator[Fault]:
     """Columns have titles, and keys and indexes of their own; none is computed by the platform."""
     entries = board_columns(bundle)
     for key in ("index", "key"):
-        found = [shown(entry.get(key)) for entry in entries]
-        if len(set(found)) != len(found):
-            yield Fault(f"{BOARD}, columns", f"{key} is not unique", ", ".join(found), "each once", "correct it")
+        values = [shown(entry.get(key)) for entry in entries]
+        if len(set(values)) != len(values):
+            yield Fault(f"{BOARD}, columns", f"{key} is not unique", ", ".join(values), "each once", "correct it")
     for entry in entries:
         where = f"{BOARD}, column {entry.get('key')!r}"
         yield from text(entry, where, "title", 36)

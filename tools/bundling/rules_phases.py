@@ -24,9 +24,9 @@ def indexes(bundle: Bundle) -> Iterator[Fault]:
         entries = bundle.entries(kind)
         if not entries:
             yield Fault(WHERE, f"has no {kind}", shown(bundle.competition.get(kind)), "at least one", "add it")
-        found = [entry.get("index") for entry in entries]
-        if not all(type(index) is int for index in found) or len(set(found)) != len(found):
-            got = ", ".join(map(shown, found))
+        values = [entry.get("index") for entry in entries]
+        if not all(type(index) is int for index in values) or len(set(values)) != len(values):
+            got = ", ".join(map(shown, values))
             yield Fault(
                 f"{WHERE}, {kind}", "indexes are missing or not unique", got, "integers, each once", "correct it"
             )

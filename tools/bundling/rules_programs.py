@@ -55,9 +55,9 @@ def command(where: str, files: Files) -> Iterator[Fault]:
     if not isinstance(value, str):
         yield Fault(where, "command is no text", shown(value), f"command: python3 {MOUNT}NAME.py", "correct it")
         return
-    if found := sorted(SHELL & set(value)):
+    if specials := sorted(SHELL & set(value)):
         expected = "words only: no shell runs it, and the platform replaces words that begin with $"
-        yield Fault(where, "command needs a shell", " ".join(found), expected, "correct it")
+        yield Fault(where, "command needs a shell", " ".join(specials), expected, "correct it")
     try:
         scripts = [word for word in shlex.split(value) if word.endswith(".py") or "/" in word]
     except ValueError as error:
@@ -95,7 +95,7 @@ def references(bundle: Bundle) -> Iterator[Fault]:
         grid = grid_of(phase.name, phase.ingestion, "grid.yaml")
         if isinstance(grid, Grid) and phase.reference:
             where = phase.parts["reference_data"]
-            yield from difference(where, grid, phase.reference.get("ds_eplb.json", b""))
+            yield from reference_difference(where, grid, phase.reference.get("ds_eplb.json", b""))
 
 
 def kit_reference(bundle: Bundle) -> Iterator[Fault]:
@@ -105,7 +105,7 @@ def kit_reference(bundle: Bundle) -> Iterator[Fault]:
         if isinstance(grid, Fault):
             yield grid
         else:
-            yield from difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
+            yield from reference_difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
 
 
 def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
@@ -117,17 +117,17 @@ def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
         return Fault(where, error.what, error.got, error.expected, error.next_step)
 
 
-def difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
+def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
     """In what a reference's rows differ from a grid: the scorer would refuse every submission."""
     rows = json_of(data).get("cases")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", WRITE_REFERENCE)
         return
-    found = [f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}" for row in rows]
+    names = [f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}" for row in rows]
     wanted = [case.name for case in grid.cases]
-    if found != wanted:
-        odd = sorted(set(found) ^ set(wanted)) or ["their order"]
-        got = f"{len(found)} cases, different: {', '.join(odd)}"
+    if names != wanted:
+        odd = sorted(set(names) ^ set(wanted)) or ["their order"]
+        got = f"{len(names)} cases, different: {', '.join(odd)}"
         expected = f"the {len(wanted)} cases of grid {grid.name}, in its order"
         yield Fault(where, "the reference's cases are not the grid's", got, expected, WRITE_REFERENCE)
         return
@@ -145,12 +145,12 @@ def hidden_parts(bundle: Bundle) -> Iterator[Fault]:
         if not phase.ingestion:
             continue
         where, names = phase.parts["ingestion_program"], set(phase.ingestion)
-        for what, found in (
+        for what, present in (
             ("keys/trace.key", "keys/trace.key" in names),
             ("vendor/Crypto", any(name.startswith("vendor/Crypto/") for name in names)),
         ):
-            if found != phase.hidden:
-                got = f"{what} is {'there' if found else 'missing'}, hidden: {str(is_hidden(phase.grid)).lower()}"
+            if present != phase.hidden:
+                got = f"{what} is {'there' if present else 'missing'}, hidden: {str(is_hidden(phase.grid)).lower()}"
                 expected = "both, or neither"
                 yield Fault(where, f"{what} and the grid do not fit", got, expected, "correct the grid and build again")
 

@@ -126,9 +126,9 @@ def hidden_names(bundle: Bundle) -> Iterator[Fault]:
                 )
         secrets = [text for text in hashes(phase) if text not in sample]
         for name, content in public.items():
-            if found := next((secret for secret in secrets if secret.encode() in content), None):
+            if leaked := next((secret for secret in secrets if secret.encode() in content), None):
                 expected = "nothing that tells which traces are hidden"
-                yield Fault(name, "has the hash of a hidden trace", found, expected, "remove it")
+                yield Fault(name, "has the hash of a hidden trace", leaked, expected, "remove it")
 
 
 def sample_traces(bundle: Bundle) -> dict[str, Any]:
@@ -147,8 +147,8 @@ def datasets(grid: dict[str, Any]) -> set[str]:
 def hashes(phase: Phase) -> set[str]:
     """Hashes of a phase's traces."""
     rows = json_of(phase.reference.get("ds_eplb.json", b"")).get("cases")
-    found = [row.get("trace_sha256") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return {text for text in found if isinstance(text, str) and text}
+    values = [row.get("trace_sha256") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return {text for text in values if isinstance(text, str) and text}
 
 
 def kit_links(bundle: Bundle) -> Iterator[Fault]:

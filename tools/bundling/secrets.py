@@ -19,11 +19,11 @@ def make_keys(folder: Path) -> None:
     Raises BundleError, before anything is written, when one of the files exists: what was sealed or signed with a
     lost key stays closed.
     """
-    found = [name for name in NAMES if (folder / name).exists()]
-    if found:
+    present = [name for name in NAMES if (folder / name).exists()]
+    if present:
         raise BundleError(
             "keys are never overwritten",
-            f"{folder} holds {', '.join(found)}",
+            f"{folder} holds {', '.join(present)}",
             "a folder without keys",
             "go on with these keys; to start anew, move the folder away and seal the traces again",
         )

@@ -24,7 +24,7 @@ class Tree:
 
         Raises BundleError for a place without files, a file that is missing, and a link.
         """
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         for place in places:
             names = self._names(place)
             if not names:
@@ -33,8 +33,8 @@ class Tree:
                     ("files that git does not track", "git add them") if untracked else ("none", "restore it")
                 )
                 raise BundleError(f"{place} is missing", got, "files of the repository", next_step)
-            found |= {name: _read(self.root / name, name) for name in names}
-        return found
+            contents |= {name: _read(self.root / name, name) for name in names}
+        return contents
 
     def _names(self, place: str) -> list[str]:
         path = self.root / place

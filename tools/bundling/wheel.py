@@ -61,18 +61,18 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, "--requirement", requirements]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
-            said = (done.stderr or done.stdout).strip().splitlines() or [f"pip's exit code {done.returncode}"]
+            messages = (done.stderr or done.stdout).strip().splitlines() or [f"pip's exit code {done.returncode}"]
         except subprocess.TimeoutExpired:
-            said = [f"no answer of the package registry in {PATIENCE} s"]
-        found = Path(folder, wheel.file)
-        if not found.is_file() or not _fits(data := found.read_bytes(), wheel):
+            messages = [f"no answer of the package registry in {PATIENCE} s"]
+        download = Path(folder, wheel.file)
+        if not download.is_file() or not _fits(data := download.read_bytes(), wheel):
             raise BundleError(
                 f"{wheel.requirement}, which opens sealed traces, cannot be downloaded",
-                said[-1],
+                messages[-1],
                 f"{path} with sha256 {wheel.sha256}",
                 "connect to a package registry and build again, or copy that file there from elsewhere",
             )
-        os.replace(found, path)
+        os.replace(download, path)
     return data
 
 

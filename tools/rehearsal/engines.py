@@ -85,8 +85,8 @@ class Namespaces:
         code = (
             "from importlib.util import find_spec as f; print(*getattr(f('Crypto'), 'submodule_search_locations', ()))"
         )
-        found = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-        self._masks = [Mount(empty, found)] if found else []
+        place = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+        self._masks = [Mount(empty, place)] if place else []
         self.description = f"plain namespaces (rehearsal.container) and {python}, for want of the platform's image"
 
     def run(self, command: Sequence[str], mounts: Sequence[Mount], patience: float) -> Ended:

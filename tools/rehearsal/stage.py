@@ -135,7 +135,7 @@ def _trace_key(phase: Phase) -> bytes:
         raise BundleError(f"{part} holds no key for sealed traces", "no keys/trace.key", "a key", BUILD) from None
 
 
-def pack(folder: Path, target: Path) -> list[str]:
+def zip_output(folder: Path, target: Path) -> list[str]:
     """Zip a job's output as the worker does; returns names that were left out because they are no plain files.
 
     The worker would follow links, into its own files; here they would lead into this machine's.

@@ -15,7 +15,7 @@ import yaml
 from bundling.errors import BundleError
 from rehearsal.container import Mount
 from rehearsal.engines import Ended, Engine
-from rehearsal.stage import BUILD, open_to_all, pack, unpack_into
+from rehearsal.stage import BUILD, open_to_all, unpack_into, zip_output
 
 METADATA = ("metadata.yaml", "metadata")
 # What the platform replaces in a command, in this order and as plain text: at prediction, and at scoring.
@@ -75,33 +75,37 @@ class Worker:
             raise FailedSubmission(reason) from None
         ingestion_program = unpack_into(folder / "ingestion_program", ingestion)
         job = Job(self.folder / "prediction_result.zip", folder / "output")
-        own = self._own_command(program, job)
-        if own is None:
+        submission_command = self._own_command(program, job)
+        if submission_command is None:
             # Whatever a submission calls its files, they lie in the output first.
             shutil.copytree(program, job.output)
         else:
             job.output.mkdir()
         open_to_all([job.output])
         shared = [Mount(job.output, "/app/output", True), Mount(self.data, "/app/data")]
-        own_mounts = [Mount(program, "/app/program", True), *shared]
+        submission_mounts = [Mount(program, "/app/program", True), *shared]
         mounts = [Mount(ingestion_program, "/app/program", True), Mount(program, "/app/ingested_program", True)]
-        command = own_words(ingestion_program, ingestion.name, scoring=False)
+        command = program_words(ingestion_program, ingestion.name, scoring=False)
         with ThreadPoolExecutor(1) as pool:
-            other = pool.submit(self.engine.run, own, own_mounts, self.patience) if own else None
+            other = (
+                pool.submit(self.engine.run, submission_command, submission_mounts, self.patience)
+                if submission_command
+                else None
+            )
             if other and not self.beside:
                 other.result()
             ended = self.engine.run(command, [*mounts, *shared], self.patience)
-            own_ended = other.result() if other else None
+            submission_ended = other.result() if other else None
         seconds = ended.seconds
-        if own_ended:
-            self._log(job, "prediction", own_ended)
-            seconds = max(seconds, own_ended.seconds) if self.beside else seconds + own_ended.seconds
+        if submission_ended:
+            self._log(job, "prediction", submission_ended)
+            seconds = max(seconds, submission_ended.seconds) if self.beside else seconds + submission_ended.seconds
         self._log(job, "prediction_ingestion", ended)
         self._time(job, "prediction", seconds)
         job.exit_code = ended.exit_code
         if ended.exit_code:
             job.notes.append(f"ingestion ended with exit code {ended.exit_code}, which the platform ignores")
-        record(job.output / "metadata", ended, own_ended)
+        record(job.output / "metadata", ended, submission_ended)
         self._pack(job)
         return job
 
@@ -119,7 +123,7 @@ class Worker:
             place.mkdir()
         open_to_all([job.output, folder / "shared"])
         mounts = [Mount(folder / name, f"/app/{name}", True) for name in ("program", "input", "output", "shared")]
-        command = own_words(program, scoring.name, scoring=True)
+        command = program_words(program, scoring.name, scoring=True)
         ended = self.engine.run(command, [*mounts, Mount(self.data, "/app/data")], self.patience)
         self._log(job, "scoring", ended)
         self._time(job, "scoring", ended.seconds)
@@ -152,7 +156,7 @@ class Worker:
 
     def _pack(self, job: Job) -> None:
         try:
-            left_out = pack(job.output, job.result)
+            left_out = zip_output(job.output, job.result)
         # A name that is no text, or a tree that is too deep.
         except (ValueError, OSError, RecursionError) as error:
             raise FailedSubmission(f"the output cannot be zipped: {type(error).__name__}: {error}") from None
@@ -183,25 +187,25 @@ def words(command: object, scoring: bool) -> list[str]:
     return shlex.split(command)
 
 
-def own_words(folder: Path, name: str, scoring: bool) -> list[str]:
+def program_words(folder: Path, name: str, scoring: bool) -> list[str]:
     """The words of the command of a program of the bundle. Raises BundleError when there is none."""
     try:
-        found = words(command_of(folder), scoring)
+        split = words(command_of(folder), scoring)
     except (ValueError, AttributeError):
-        found = []
-    if not found:
+        split = []
+    if not split:
         raise BundleError(f"{name} has no command", "none in its metadata.yaml", "command: python3 ...", BUILD)
-    return found
+    return split
 
 
-def record(path: Path, ingestion: Ended, own: Ended | None) -> None:
+def record(path: Path, ingestion: Ended, submission: Ended | None) -> None:
     """Write the worker's record of a prediction. Raises FailedSubmission when something of that name is there."""
     if path.exists() or path.is_symlink():
         raise FailedSubmission("Error, the output directory already contains a metadata file")
     content = {
-        "exitCode": own.exit_code if own else None,
+        "exitCode": submission.exit_code if submission else None,
         # As the worker has it, for the sake of the platform's first version.
-        "elapsedTime": (own.seconds if own else None) or ingestion.seconds,
+        "elapsedTime": (submission.seconds if submission else None) or ingestion.seconds,
         "ingestionExitCode": ingestion.exit_code,
         "ingestionElapsedTime": ingestion.seconds,
     }

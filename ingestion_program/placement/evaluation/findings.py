@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..grid import Grid
-from ..results import Clock, versions
 from .case_run import Outcome, active_layers
+from .clock import Clock
 from .result_files import write_results
+from .versions import versions
 
 
 @dataclass

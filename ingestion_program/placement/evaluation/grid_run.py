@@ -45,7 +45,7 @@ def run_grid(
         process.wait_until_hidden()
     stop = threading.Event()
 
-    def told(outcome: Outcome) -> None:
+    def end_of_case(outcome: Outcome) -> None:
         finished(outcome)
         if grid.hidden and outcome.row["status"] != "ok":
             stop.set()
@@ -53,7 +53,7 @@ def run_grid(
     def run(process: TraceProcess) -> list[Outcome] | OrganizerError:
         # Closed at once: it holds a whole trace.
         with closing(process):
-            return process.run(told, stop)
+            return process.run(end_of_case, stop)
 
     with ThreadPoolExecutor(jobs) as pool:
         answers = list(pool.map(run, processes))

@@ -44,10 +44,10 @@ def environment(scratch: Path) -> dict[str, str]:
 
 def libraries() -> list[str]:
     """The folders from which a policy imports: this process's, without those of the kit and the programs."""
-    own, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
+    checkout, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
     # A virtual environment may lie inside the kit.
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
-    return [str(p) for p in paths if not p.is_relative_to(own) or any(p.is_relative_to(i) for i in installed)]
+    return [str(p) for p in paths if not p.is_relative_to(checkout) or any(p.is_relative_to(i) for i in installed)]
 
 
 def die_with_parent() -> None:

@@ -128,8 +128,8 @@ def instructions(machine: str, process: int) -> bytes:
             program += _if(EQUAL, numbers[column], ERROR | errno.EPERM)
     program += _call(CLONE[column], _argument(0), [(ANY_BIT, CLONE_THREAD)])
     for name, numbers in OWN_PROCESS.items():
-        own = [process, 0] if name == "prlimit64" else [process]
-        program += _call(numbers[column], _argument(0), [(EQUAL, value) for value in own])
+        targets = [process, 0] if name == "prlimit64" else [process]
+        program += _call(numbers[column], _argument(0), [(EQUAL, value) for value in targets])
     for numbers, flags in OPENS.values():
         if numbers[column] is not None:
             program += _open(numbers[column], _argument(flags))

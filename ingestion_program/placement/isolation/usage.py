@@ -19,6 +19,6 @@ def seconds_and_threads(process: int) -> tuple[float, int]:
 def peak_memory(process: int) -> int:
     """The most bytes of address space that a process had, which is what its memory limit counts."""
     with suppress(OSError):
-        if found := re.search(r"^VmPeak:\s*(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE):
-            return int(found[1]) * 1024
+        if peak := re.search(r"^VmPeak:\s*(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE):
+            return int(peak[1]) * 1024
     return 0

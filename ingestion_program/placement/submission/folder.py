@@ -36,10 +36,10 @@ def find_policy(submission: Path) -> tuple[Path, str]:
     folder, note = submission, ""
     if not os.path.isfile(submission / "policy.py"):
         folders = [path for path in sorted(submission.iterdir()) if path.name != "__MACOSX"]
-        found = [path for path in folders if os.path.isfile(path / "policy.py")]
-        if len(found) != 1:
-            raise _no_policy(submission, found)
-        folder = found[0]
+        policies = [path for path in folders if os.path.isfile(path / "policy.py")]
+        if len(policies) != 1:
+            raise _no_policy(submission, policies)
+        folder = policies[0]
         note = f"policy.py was found in the folder {shown(folder.name)}/; put it at the top of the zip next time"
         _check_commands(folder, submission)
     _check_modules(folder)
@@ -78,17 +78,17 @@ def _check_modules(folder: Path) -> None:
             )
 
 
-def _no_policy(submission: Path, found: list[Path]) -> SubmissionRefused:
+def _no_policy(submission: Path, policies: list[Path]) -> SubmissionRefused:
     if not os.path.isdir(submission):
         got, next_step = f"no folder {shown(str(submission))}", "name the folder that holds policy.py"
-    elif found:
-        got, next_step = ", ".join(f"{shown(path.name)}/policy.py" for path in found), "keep one of them"
+    elif policies:
+        got, next_step = ", ".join(f"{shown(path.name)}/policy.py" for path in policies), "keep one of them"
     else:
         names = sorted(shown(path.name) + "/" * path.is_dir() for path in submission.iterdir())
         got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
         next_step = _step_to_a_policy(names)
     return refused(
-        "the submission has no policy.py" if not found else "the submission has several policy.py",
+        "the submission has no policy.py" if not policies else "the submission has several policy.py",
         got=got,
         expected="policy.py at the top of the submission",
         next_step=next_step,

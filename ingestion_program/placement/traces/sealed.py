@@ -91,7 +91,7 @@ def open_sealed(path: Path, key: bytes, name: str) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            header = read_header(file)
+            header = read_sealed_header(file)
             cipher = ciphers(header, key, name)
             values = np.empty(header.shape, "<i4")
             target = memoryview(values).cast("B")
@@ -114,7 +114,7 @@ def open_sealed(path: Path, key: bytes, name: str) -> np.ndarray:
     return values.astype(np.int32, copy=False)
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_sealed_header(file: IO[bytes]) -> Header:
     """Read an opened file's header, which no tag has vouched for yet, and stop behind it.
 
     Raises ValueError when it is malformed, or describes a file of another size.

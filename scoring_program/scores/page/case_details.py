@@ -76,8 +76,8 @@ def _maps(key: str, explanation: Explanation, curves: Curves | None, companions:
 
 
 def _baseline_map(key: str, explanation: Explanation, companions: Companions) -> np.ndarray | None:
-    found = companions.reference.get(f"{key}/ds_eplb/heat_map")
-    return found if found is not None and found.shape == explanation.heat_map.shape else None
+    heat = companions.reference.get(f"{key}/ds_eplb/heat_map")
+    return heat if heat is not None and heat.shape == explanation.heat_map.shape else None
 
 
 def _layers_table(key: str, explanation: Explanation, baseline: np.ndarray | None, companions: Companions) -> Markup:
@@ -85,14 +85,14 @@ def _layers_table(key: str, explanation: Explanation, baseline: np.ndarray | Non
     layer_par = companions.series.get(f"{key}/layer_par")
     if layer_par is None or layer_par.shape != heat.shape[:1]:
         layer_par = heat.mean(axis=1)
-    theirs = companions.reference.get(f"{key}/ds_eplb/layer_par")
-    if theirs is None or theirs.shape != layer_par.shape:
-        theirs = None if baseline is None else baseline.mean(axis=1)
+    baseline_par = companions.reference.get(f"{key}/ds_eplb/layer_par")
+    if baseline_par is None or baseline_par.shape != layer_par.shape:
+        baseline_par = None if baseline is None else baseline.mean(axis=1)
     rows = []
     for layer in np.argsort(-layer_par, kind="stable")[:LISTED_LAYERS]:
         worst = int(heat[layer].argmax())
-        there = "-" if baseline is None else f"{baseline[layer, worst]:.3f}"
-        mean = "-" if theirs is None else f"{theirs[layer]:.3f}"
+        baseline_worst = "-" if baseline is None else f"{baseline[layer, worst]:.3f}"
+        mean = "-" if baseline_par is None else f"{baseline_par[layer]:.3f}"
         cells = (
             f"layer {layer}",
             f"{layer_par[layer]:.3f}",
@@ -100,7 +100,7 @@ def _layers_table(key: str, explanation: Explanation, baseline: np.ndarray | Non
             f"from {starts[worst]}",
             f"{heat[layer, worst]:.3f}",
         )
-        rows.append((*cells, there))
+        rows.append((*cells, baseline_worst))
     headings = ("layer", "mean PAR", "DS-EPLB", "worst bin", "PAR there", "DS-EPLB there")
     return table(f"The {len(rows)} layers with the highest mean PAR", headings, rows)
 

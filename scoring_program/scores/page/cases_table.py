@@ -56,10 +56,10 @@ def _cells(row: Row, reference: Row, limit: Any, link: str | None) -> tuple[obje
     status = element("span", row["status"], class_="ok" if ok else "bad")
     share = share_of_the_way(row, reference) if ok else None
     measured = [_measures(row, reference), _measures(reference, reference)] if ok else [None, _measures(reference)]
-    own, baseline = measured[0] or ("-",) * len(measured[1]), measured[1]
+    submission, baseline = measured[0] or ("-",) * len(measured[1]), measured[1]
     compared = [
         content(value, " ", element("small", other, title="DS-EPLB"))
-        for value, other in zip(own, baseline, strict=True)
+        for value, other in zip(submission, baseline, strict=True)
     ]
     return (name, status, *compared, "-" if share is None else f"{100 * share:.1f} %", _policy_seconds(row, limit))
 

@@ -45,16 +45,16 @@ def case_curves(key: str, companions: Companions) -> Curves | None:
     """The curves of a case, or None without the policy's own; of the others those that are as long."""
     places = {"policy": (companions.series, key)}
     places |= {name: (companions.reference, f"{key}/{name}") for name in ("ds_eplb", "static", "clairvoyant")}
-    found: dict[str, dict[str, np.ndarray]] = {"par": {}, "transmit": {}}
-    own = companions.series.get(f"{key}/par")
-    if own is None or own.ndim != 1:
+    by_kind: dict[str, dict[str, np.ndarray]] = {"par": {}, "transmit": {}}
+    policy_par = companions.series.get(f"{key}/par")
+    if policy_par is None or policy_par.ndim != 1:
         return None
-    for kind, curves in found.items():
+    for kind, curves in by_kind.items():
         for name, (series, place) in places.items():
             values = series.get(f"{place}/{kind}")
-            if values is not None and values.shape == own.shape:
+            if values is not None and values.shape == policy_par.shape:
                 curves[name] = values
-    return Curves(len(own), found["par"], found["transmit"])
+    return Curves(len(policy_par), by_kind["par"], by_kind["transmit"])
 
 
 def curve_figures(curves: Curves) -> Markup:

@@ -46,8 +46,8 @@ def costliest_windows(explanation: Explanation, baseline: np.ndarray | None, cur
     parts = []
     for window in explanation.windows:
         first, last = window["first_iteration"], window["last_iteration"]
-        there = "" if curve is None or last > len(curve) else f" (DS-EPLB {curve[first - 1 : last].mean():.3f})"
-        caption = f"Iterations {first} to {last}: mean PAR {window['mean_par']:.3f}{there}"
+        baseline_mean = "" if curve is None or last > len(curve) else f" (DS-EPLB {curve[first - 1 : last].mean():.3f})"
+        caption = f"Iterations {first} to {last}: mean PAR {window['mean_par']:.3f}{baseline_mean}"
         rows = [
             _layer_cells(layer, _in_bins(explanation.starts, baseline, window, layer)) for layer in window["layers"]
         ]
@@ -57,14 +57,15 @@ def costliest_windows(explanation: Explanation, baseline: np.ndarray | None, cur
 
 def redeployment_figure(explanation: Explanation) -> Markup:
     """Device loads before and after the largest redeployment, as bars on one scale."""
-    told = explanation.redeployment
-    if told is None:
+    largest = explanation.redeployment
+    if largest is None:
         return element("p", "This policy never redeployed a layer, so every iteration ran on the initial deployment.")
-    loads = {"before": told["loads_before"], "after": told["loads_after"]}
+    loads = {"before": largest["loads_before"], "after": largest["loads_after"]}
     high = max(1.0, *loads["before"], *loads["after"])
     about = (
-        f"call {told['call']}, iterations {told['first_iteration']} to {told['last_iteration']}, {told['changed']} "
-        f"entries changed; shown: layer {told['layer']}, mean over a window; the dashed line, 1, is the mean device"
+        f"call {largest['call']}, iterations {largest['first_iteration']} to {largest['last_iteration']}, "
+        f"{largest['changed']} entries changed; shown: layer {largest['layer']}, mean over a window; "
+        "the dashed line, 1, is the mean device"
     )
     bars = (_bars(name, values, high) for name, values in loads.items())
     return figure("Device loads around the largest redeployment", about, *bars, kind="loads")
@@ -106,19 +107,19 @@ def _bars(name: str, loads: list[float], high: float) -> Markup:
     tops = [height * (1 - load / high) for load in loads]
     bars = "".join(f"M{device + 0.1:g} 100V{top:.1f}h.8V100z" for device, top in enumerate(tops))
     hottest = int(np.argmax(loads))
-    said = f"{name}: from {min(loads):.2f} to {max(loads):.2f}, hottest device {hottest}"
+    summary = f"{name}: from {min(loads):.2f} to {max(loads):.2f}, hottest device {hottest}"
     mean = height * (1 - 1 / high)
     svg = element(
         "svg",
-        element("title", f"Device loads {said}"),
+        element("title", f"Device loads {summary}"),
         element("path", d=bars, class_="bars"),
         element("path", d=f"M0 {mean:.1f}H{width}", class_="mean"),
         viewBox=f"0 0 {width} 100",
         preserveAspectRatio="none",
         role="img",
-        aria_label=f"Device loads {said}",
+        aria_label=f"Device loads {summary}",
     )
-    return content(element("p", said, class_="muted"), svg)
+    return content(element("p", summary, class_="muted"), svg)
 
 
 def _window(window: Any) -> dict[str, Any]:
@@ -133,15 +134,15 @@ def _window(window: Any) -> dict[str, Any]:
     return window | {"layers": layers}
 
 
-def _redeployment(told: Any) -> dict[str, Any] | None:
-    if told is None:
+def _redeployment(entry: Any) -> dict[str, Any] | None:
+    if entry is None:
         return None
-    told = _numbers(told, call=1, first_iteration=1, last_iteration=1, changed=0, layer=0)
+    entry = _numbers(entry, call=1, first_iteration=1, last_iteration=1, changed=0, layer=0)
     for name in ("loads_before", "loads_after"):
-        loads = told.get(name)
+        loads = entry.get(name)
         if not isinstance(loads, list) or len(loads) > MOST_DEVICES or not all(is_number(load) for load in loads):
             raise ValueError(f"{name} are no loads")
-    return told
+    return entry
 
 
 def _numbers(entry: Any, *fields: str, **integers: int) -> dict[str, Any]:

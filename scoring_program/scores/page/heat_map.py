@@ -56,11 +56,11 @@ def _picture(label: str, values: np.ndarray, low: float, high: float, iterations
     shares = np.clip((values - low) / (high - low), 0, 1)
     image = _uri(png((shares * (STEPS - 1)).round().astype(np.uint8), colours()))
     hottest = int(values.mean(axis=1).argmax())
-    told = (
+    description = (
         f"Heat map of PAR, {label}: {layers} layers from top to bottom, {values.shape[1]} stretches of time from left "
         f"to right, values from {values.min():.2f} to {values.max():.2f}; layer {hottest} has the highest mean."
     )
-    picture = element("img", src=image, alt=told, width=str(values.shape[1]), height=str(layers))
+    picture = element("img", src=image, alt=description, width=str(values.shape[1]), height=str(layers))
     down = element("div", element("span", "layer 0"), element("span", str(layers - 1)), class_="down")
     along = element("div", element("span", "iteration 1"), element("span", str(iterations)), class_="along")
     return figure("PAR by layer and time", label, element("div", down, picture, along, class_="map"), kind="heat")

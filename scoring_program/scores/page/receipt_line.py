@@ -15,10 +15,10 @@ def receipt_lines(results: dict[str, Any]) -> Markup:
     """The receipt and the versions, as far as the results have them."""
     receipt, versions = texts(results.get("receipt")), texts(results.get("versions"))
     try:
-        told = RECEIPT.format_map(receipt)
+        receipt_text = RECEIPT.format_map(receipt)
     except KeyError:
-        told = _listed(receipt)
-    return content(_line("Receipt: ", told), _line("Measured with: ", _listed(versions)))
+        receipt_text = _listed(receipt)
+    return content(_line("Receipt: ", receipt_text), _line("Measured with: ", _listed(versions)))
 
 
 def texts(entries: Any) -> dict[str, str]:
@@ -32,5 +32,5 @@ def _listed(entries: dict[str, str]) -> str:
     return ", ".join(f"{name} {text}" for name, text in entries.items())
 
 
-def _line(name: str, told: str) -> Markup | None:
-    return element("p", element("span", name, class_="muted"), element("code", told)) if told else None
+def _line(name: str, text: str) -> Markup | None:
+    return element("p", element("span", name, class_="muted"), element("code", text)) if text else None

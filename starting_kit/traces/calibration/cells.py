@@ -35,11 +35,11 @@ class Comparison(NamedTuple):
 def measure_cells(profile: Profile, cells: Sequence[Cell], seed: int) -> list[Measured]:
     """Measure every cell on one generated trace of full size, all layers."""
     shape = profile.iterations, profile.layers, profile.experts
-    found = sweep(Trace(generate(profile.parameters, *shape, seed), profile.name), profile.layers, list(cells))
-    return [found[cell] for cell in cells]
+    by_cell = sweep(Trace(generate(profile.parameters, *shape, seed), profile.name), profile.layers, list(cells))
+    return [by_cell[cell] for cell in cells]
 
 
-def compare(cells: Sequence[Cell], by_seed: Sequence[Sequence[Measured]]) -> list[Comparison]:
+def average(cells: Sequence[Cell], by_seed: Sequence[Sequence[Measured]]) -> list[Comparison]:
     """Average what was measured on several seeds, cell by cell."""
     means = np.mean(np.array(by_seed, dtype=float), axis=0)
     return [Comparison(cell, Measured(*map(float, mean))) for cell, mean in zip(cells, means, strict=True)]

@@ -47,20 +47,20 @@ def fit(
     layers: int,
     steps: int,
     pool: Executor,
-    told: Callable[[Step], None],
+    show: Callable[[Step], None],
 ) -> Step:
     """Move the named parameters so that the cells' mean PAR, averaged over seeds, comes near the published.
 
-    layers: how many of the model's layers are generated; `told` hears of every step. Returns the best one.
+    layers: how many of the model's layers are generated; `show` is called with every step. Returns the best one.
     """
 
     def errors(profiles: Sequence[Profile]) -> list[np.ndarray]:
         jobs = [pool.submit(log_errors, one, cells, seed, layers) for one in profiles for seed in seeds]
-        found = [job.result() for job in jobs]
-        return [np.mean(found[first : first + len(seeds)], axis=0) for first in range(0, len(found), len(seeds))]
+        parts = [job.result() for job in jobs]
+        return [np.mean(parts[first : first + len(seeds)], axis=0) for first in range(0, len(parts), len(seeds))]
 
     best = current = Step(profile, errors([profile])[0])
-    told(current)
+    show(current)
     for _ in range(steps):
         moved = [_moved(current.profile, {name: 1.0}) for name in names]
         slopes = np.array([after - current.errors for after in errors(moved)]).T
@@ -69,7 +69,7 @@ def fit(
         wanted = np.clip(wanted, -LONGEST_STEP, LONGEST_STEP)
         profile = _moved(current.profile, dict(zip(names, wanted, strict=True)))
         current = Step(profile, errors([profile])[0])
-        told(current)
+        show(current)
         best = min(best, current, key=lambda step: step.rms)
     return best
 
@@ -78,8 +78,8 @@ def log_errors(profile: Profile, cells: Sequence[Cell], seed: int, layers: int) 
     """Log of generated over published mean PAR, float64 [cell], on a sample of the model's layers."""
     shape = profile.iterations, len(sampled_layers(profile.layers, layers)), profile.experts
     trace = Trace(generate(profile.parameters, *shape, seed), profile.name)
-    found = sweep(trace, profile.layers, list(cells))
-    return np.log([found[cell].mean_par / cell.mean_par for cell in cells])
+    by_cell = sweep(trace, profile.layers, list(cells))
+    return np.log([by_cell[cell].mean_par / cell.mean_par for cell in cells])
 
 
 def _moved(profile: Profile, amounts: dict[str, float]) -> Profile:

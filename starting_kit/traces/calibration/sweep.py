@@ -35,17 +35,17 @@ def sweep(trace: Trace, layers: int, cells: list[Cell]) -> dict[Cell, Measured]:
     when it would have had it among all. With all layers it is the simulator's replay.
     """
     position = sampled_layers(layers, trace.layers)
-    found: dict[Cell, Measured] = {}
+    measured: dict[Cell, Measured] = {}
     static: dict[int, np.ndarray] = {}
     for cell in cells:
         if cell.ep not in static:
             rows = initial_deployment(1, trace.experts, cell.ep)[0]
             static[cell.ep] = np.stack([_par(trace, layer, rows, 0, trace.iterations) for layer in range(trace.layers)])
         if cell.window:
-            found[cell] = _redeployed(trace, layers, position, cell, static[cell.ep])
+            measured[cell] = _redeployed(trace, layers, position, cell, static[cell.ep])
         else:
-            found[cell] = Measured(float(static[cell.ep].mean()), 0.0, float("nan"))
-    return found
+            measured[cell] = Measured(float(static[cell.ep].mean()), 0.0, float("nan"))
+    return measured
 
 
 def _redeployed(trace: Trace, layers: int, position: np.ndarray, cell: Cell, static: np.ndarray) -> Measured:

@@ -45,11 +45,11 @@ def one_file(paths: Sequence[Path], suffixes: Sequence[str]) -> Path:
 
 
 def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()]
-    if not found:
+    files = [path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()]
+    if not files:
         expected = f"files of the form {', '.join(suffixes)}"
         raise _wrong(f"there is nothing to convert in {folder}", "no such file", expected, "correct the path")
-    return sorted(found, key=lambda path: (natural(path.stem), path.suffix))
+    return sorted(files, key=lambda path: (natural(path.stem), path.suffix))
 
 
 def _refuse_twice(files: list[Path]) -> None:

@@ -25,5 +25,5 @@ def dense_layers(hotness: np.ndarray) -> np.ndarray:
 
 def dropped(dense: np.ndarray) -> str:
     """The note for layers, bool [layer], that were left out."""
-    found = ranges(np.flatnonzero(dense).tolist())
-    return f"dense layers left out: {found} of 0 .. {len(dense) - 1}; {len(dense) - int(dense.sum())} layers remain"
+    left_out = ranges(np.flatnonzero(dense).tolist())
+    return f"dense layers left out: {left_out} of 0 .. {len(dense) - 1}; {len(dense) - int(dense.sum())} layers remain"

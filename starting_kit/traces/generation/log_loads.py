@@ -52,8 +52,8 @@ def log_loads(
     common = _neighbourly(p, correlation, experts, popular)
     lasting = []
     for part in p.regime_common:
-        own = _neighbourly(p, correlation, experts, popular)
-        lasting.append(sigma * _popularity(p, np.sqrt(part) * common + np.sqrt(1 - part) * own))
+        layer_part = _neighbourly(p, correlation, experts, popular)
+        lasting.append(sigma * _popularity(p, np.sqrt(part) * common + np.sqrt(1 - part) * layer_part))
     volatility = np.exp(p.volatility_spread * moving.standard_normal((layers, experts)) - p.volatility_spread**2)
     periods, phases = _periods(p, _stratified(p.topics, moving)), p.topic_phase_spread * _stratified(p.topics, moving)
     groups = volatility * moving.standard_normal((p.topics, layers, experts)) / np.sqrt(p.topics)

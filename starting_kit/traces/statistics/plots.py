@@ -61,10 +61,10 @@ def draw(summary: Mapping[str, Any]) -> list[Plot] | None:
 
 
 def _ranks(axes: Any, summary: Mapping[str, Any]) -> None:
-    found = summary["ranks"]
-    ranks = range(1, len(found["median"]) + 1)
-    axes.fill_between(ranks, found["least"], found["greatest"], alpha=0.25, linewidth=0, label="all layers")
-    axes.loglog(ranks, found["median"], label="median of the layers")
+    by_rank = summary["ranks"]
+    ranks = range(1, len(by_rank["median"]) + 1)
+    axes.fill_between(ranks, by_rank["least"], by_rank["greatest"], alpha=0.25, linewidth=0, label="all layers")
+    axes.loglog(ranks, by_rank["median"], label="median of the layers")
     axes.set(xlabel="rank of the expert", ylabel="load / mean load")
 
 
@@ -75,32 +75,32 @@ def _layers(axes: Any, summary: Mapping[str, Any]) -> None:
 
 
 def _neighbours(axes: Any, summary: Mapping[str, Any]) -> None:
-    found = summary["neighbours"]
-    axes.semilogx(found["distances"], _numbers(found["correlation"]), marker="o", base=2)
+    neighbours = summary["neighbours"]
+    axes.semilogx(neighbours["distances"], _numbers(neighbours["correlation"]), marker="o", base=2)
     axes.axhline(-1 / (summary["shape"][2] - 1), color=TEXT, linestyle=":", label="independent")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="ids apart", ylabel="correlation of log load")
 
 
 def _variation(axes: Any, summary: Mapping[str, Any]) -> None:
-    found = summary["total_variation"]
+    variation = summary["total_variation"]
     for part, label in (("raw", "as counted"), ("excess", "without noise"), ("noise", "independent draws")):
-        axes.semilogx(found["lags"], found[part], marker="o", base=2, label=label)
+        axes.semilogx(variation["lags"], variation[part], marker="o", base=2, label=label)
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlabel=f"lag in iterations, blocks of {found['block']}", ylabel="total variation", ylim=(0, None))
+    axes.set(xlabel=f"lag in iterations, blocks of {variation['block']}", ylabel="total variation", ylim=(0, None))
 
 
 def _autocorrelation(axes: Any, summary: Mapping[str, Any]) -> None:
-    found = summary["autocorrelation"]
-    axes.plot(found["slow_lags"], _numbers(found["slow_correlation"]), label="slow part, noise removed")
-    axes.plot(found["lags"], _numbers(found["correlation"]), "o", label="single iterations")
+    figures = summary["autocorrelation"]
+    axes.plot(figures["slow_lags"], _numbers(figures["slow_correlation"]), label="slow part, noise removed")
+    axes.plot(figures["lags"], _numbers(figures["correlation"]), "o", label="single iterations")
     axes.set(xlabel="lag in iterations", ylabel="autocorrelation")
 
 
 def _spectrum(axes: Any, summary: Mapping[str, Any]) -> None:
-    found = summary["spectrum"]
+    spectrum = summary["spectrum"]
     for part, label in (("shares", "as they move"), ("shifted_shares", "experts shifted in time")):
-        axes.plot(found["components"], _numbers(found[part]), marker="o", label=label)
+        axes.plot(spectrum["components"], _numbers(spectrum[part]), marker="o", label=label)
     axes.set(xlabel="components", ylabel="part of the slow variance", ylim=(0, 1.05))
 
 

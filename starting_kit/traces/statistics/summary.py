@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from placement.results import versions
+from placement.evaluation.versions import versions
 from placement.trace import Trace
 
 from .balance_summary import EpBalance, ep_balance
@@ -22,15 +22,15 @@ SLOW_BLOCK = 64
 FAST_BLOCK = 16
 CURVE_POINTS = 256
 # Two slow blocks.
-SMALLEST_TRACE = 2 * SLOW_BLOCK
+LEAST_ITERATIONS = 2 * SLOW_BLOCK
 
 
 def summarise(trace: Trace, name: str, window: int, eps: Sequence[int], origin: str = "not stated") -> dict[str, Any]:
     """Measure a trace. name: <model>/<dataset>; every ep divides the experts.
 
-    The trace has at least SMALLEST_TRACE and window + 2 iterations; the window is at least FAST_BLOCK. Counts are those
-    that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists and mappings;
-    what has no value is None. Works on a layer or a block at a time.
+    The trace has at least LEAST_ITERATIONS and window + 2 iterations; the window is at least FAST_BLOCK. Counts
+    are those that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists
+    and mappings; what has no value is None. Works on a layer or a block at a time.
     """
     # A view: the blocks and layers that the functions take are contiguous in it.
     hotness = trace.expert_major.transpose(2, 0, 1)
@@ -108,8 +108,8 @@ def _variation(hotness: np.ndarray, window: int) -> dict[str, Any]:
     block = min(max(window // 8, 1), len(hotness) // 2)
     counts = block_sums(hotness, block)
     lags = _doublings(max(len(counts) // 2, 1))
-    found = total_variation(counts, lags)
-    means = {part: getattr(found, part).mean(axis=1) for part in ("raw", "noise", "excess")}
+    variation = total_variation(counts, lags)
+    means = {part: getattr(variation, part).mean(axis=1) for part in ("raw", "noise", "excess")}
     return {"block": block, "lags": [lag * block for lag in lags], **means}
 
 

@@ -43,27 +43,27 @@ def neighbour_table(summary: Mapping[str, Any]) -> Table:
 
 def variation_table(summary: Mapping[str, Any]) -> Table:
     """Total variation by lag."""
-    found = summary["total_variation"]
-    heading = (f"lag of blocks of {found['block']}", "total variation", "noise", "excess")
-    columns = [map(number, found[part]) for part in ("lags", "raw", "noise", "excess")]
+    variation = summary["total_variation"]
+    heading = (f"lag of blocks of {variation['block']}", "total variation", "noise", "excess")
+    columns = [map(number, variation[part]) for part in ("lags", "raw", "noise", "excess")]
     return heading, list(zip(*columns, strict=True))
 
 
 def autocorrelation_table(summary: Mapping[str, Any]) -> Table:
     """Autocorrelation by lag; the slow one where its lags meet those of single iterations."""
-    found = summary["autocorrelation"]
-    slow = dict(zip(found["slow_lags"], found["slow_correlation"], strict=True))
+    figures = summary["autocorrelation"]
+    slow = dict(zip(figures["slow_lags"], figures["slow_correlation"], strict=True))
     rows = [
         (number(lag), number(value), number(slow.get(lag)))
-        for lag, value in zip(found["lags"], found["correlation"], strict=True)
+        for lag, value in zip(figures["lags"], figures["correlation"], strict=True)
     ]
     return ("lag", "single iterations", "slow part"), rows
 
 
 def spectrum_table(summary: Mapping[str, Any]) -> Table:
     """Parts of the slow variance by number of components."""
-    found = summary["spectrum"]
-    columns = [map(number, found[part]) for part in ("components", "shares", "shifted_shares")]
+    spectrum = summary["spectrum"]
+    columns = [map(number, spectrum[part]) for part in ("components", "shares", "shifted_shares")]
     return ("components", "part of the slow variance", "experts shifted in time"), list(zip(*columns, strict=True))
 
 
@@ -95,8 +95,8 @@ def layers_csv(summary: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def _pairs(first: str, second: str, found: Mapping[str, Any], keys: tuple[str, str]) -> Table:
-    return (first, second), list(zip(*(map(number, found[key]) for key in keys), strict=True))
+def _pairs(first: str, second: str, figures: Mapping[str, Any], keys: tuple[str, str]) -> Table:
+    return (first, second), list(zip(*(map(number, figures[key]) for key in keys), strict=True))
 
 
 def _float(value: float | None) -> float | None:
