@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from pathlib import Path
 
 import pytest
 
@@ -32,17 +30,6 @@ ROOMS = (
     *("tools", "tools/bundling", "tools/rehearsal", "tools/benchmarking", "tests"),
 )
 WORDS = re.compile(r"^\| here \|.*\n(?:\|.*\n)+", re.MULTILINE)
-# What ARCHITECTURE.md's table of rooms says: by the files of a room, the files that they may import.
-MAY_KNOW = {
-    "ingestion_program/placement/[^/]+": "ingestion_program/placement/[^/]+",
-    "ingestion_program/placement/(isolation|traces|submission)/.+": "ingestion_program/placement/([^/]+|\\1/.+)",
-    "ingestion_program/placement/evaluation/.+": "ingestion_program/placement/.+",
-    "ingestion_program/.+": "ingestion_program/.+",
-    "scoring_program/.+": "scoring_program/.+",
-    "starting_kit/.+": "(starting_kit|ingestion_program|scoring_program)/.+",
-    "tools/.+": "(tools|starting_kit|ingestion_program|scoring_program)/.+",
-}
-IMPORTED_FROM = ("ingestion_program", "scoring_program", "starting_kit", "tools", "tests", "tests/attacks")
 PATH_SECTION = "## The only places that touch `sys.path`"
 
 
@@ -128,32 +115,6 @@ def test_only_the_places_that_the_architecture_names_touch_the_path() -> None:
     touching = {path for path in modules if re.search(r"\bsys\.path", path.read_text(encoding="utf-8"))}
     assert touching <= named
     assert {path for path in named - touching if not path.match("tests/test_*.py")} == set()
-
-
-def imports_of(path: Path) -> set[str]:
-    """The tree's modules that a module imports, by their paths."""
-    wanted: set[Path] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            places = [path.parents[node.level - 1]] if node.level else [ROOT / place for place in IMPORTED_FROM]
-            module = (node.module or "").replace(".", "/")
-            wanted |= {place / module / f"{name.name}.py" for place in places for name in node.names}
-            wanted |= {place / f"{module}.py" for place in places if module}
-        elif isinstance(node, ast.Import):
-            names = [name.name.replace(".", "/") for name in node.names]
-            wanted |= {ROOT / place / f"{name}.py" for place in IMPORTED_FROM for name in names}
-    return {module.relative_to(ROOT).as_posix() for module in wanted if module.is_file()}
-
-
-@pytest.mark.parametrize("room", MAY_KNOW)
-def test_a_room_imports_only_what_the_architecture_allows(room: str) -> None:
-    modules = [path for folder in FOLDERS for path in folder.rglob("*.py")]
-    rooms = [(path, re.fullmatch(room, path.relative_to(ROOT).as_posix())) for path in modules]
-    pairs = [(match, module) for path, match in rooms if match for module in imports_of(path)]
-    assert pairs
-    assert [
-        f"{m[0]} imports {module}" for m, module in pairs if not re.fullmatch(m.expand(MAY_KNOW[room]), module)
-    ] == []
 
 
 def test_the_architecture_is_short() -> None:

@@ -44,10 +44,11 @@ def environment(scratch: Path) -> dict[str, str]:
 
 def libraries() -> list[str]:
     """The folders from which a policy imports: this process's, without those of the kit and the programs."""
-    checkout, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
-    # A virtual environment may lie inside the kit.
+    bundle, paths = PACKAGE.parent.parent, [Path(path).resolve() for path in sys.path if path]
+    # An environment may lie inside the kit, and refer to another one there.
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")]
-    return [str(p) for p in paths if not p.is_relative_to(checkout) or any(p.is_relative_to(i) for i in installed)]
+    installed += [path for path in paths if path.name in ("site-packages", "dist-packages")]
+    return [str(p) for p in paths if not p.is_relative_to(bundle) or any(p.is_relative_to(i) for i in installed)]
 
 
 def die_with_parent() -> None:
