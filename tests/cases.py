@@ -14,8 +14,11 @@ P = [[1, 0, 1], [2, 3, 3]]
 NONSENSE = [[99, -7, 99], [99, 99, 99]]
 
 
-def make_case(layers=2, experts=4, devices=2, window=3, latency=0, model="M", dataset="d"):
-    return Case(model, dataset, devices, layers, experts, window, latency)
+def make_case(
+    layers=2, experts=4, devices=2, window=3, latency=0, model="M", dataset="d", redundant=None, groups=1, nodes=1
+):
+    redundant = devices if redundant is None else redundant
+    return Case(model, dataset, devices, redundant, layers, experts, window, latency, groups, nodes)
 
 
 def make_trace(hotness):
@@ -46,10 +49,18 @@ class Answers:
         return self._answers.pop(0)
 
 
-def random_rows(rng, experts, devices):
+def random_rows(rng, experts, devices, redundant=None):
     """Rows [device, slot] in which every expert has a slot and chance fills the others."""
-    held = np.concatenate([np.arange(experts), rng.integers(0, experts, devices)])
+    redundant = devices if redundant is None else redundant
+    held = np.concatenate([np.arange(experts), rng.integers(0, experts, redundant)])
     return rng.permutation(held).reshape(devices, -1)
+
+
+def random_sizes(rng, most_devices=5, most_slots=4):
+    """Experts, redundant experts and devices of any kind: also more devices than experts, and one slot a device."""
+    devices, slots = int(rng.integers(1, most_devices + 1)), int(rng.integers(1, most_slots + 1))
+    experts = int(rng.integers(1, devices * slots + 1))
+    return experts, devices * slots - experts, devices
 
 
 def grid_mapping(**changes):

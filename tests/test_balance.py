@@ -5,7 +5,7 @@ import pytest
 
 from benchmarking.plain_replay import initial_deployment as plain_initial_deployment
 from benchmarking.plain_replay import plain_par
-from cases import random_rows
+from cases import random_rows, random_sizes
 from placement.balance import BLOCK, device_loads, par
 from placement.deployment import changed_slots, initial_deployment, replica_counts
 
@@ -69,10 +69,46 @@ def test_par_does_not_depend_on_how_the_iterations_are_cut():
 
 
 @pytest.mark.parametrize(("experts", "devices"), [(4, 1), (4, 2), (4, 4), (6, 3), (256, 32), (128, 128)])
-def test_initial_deployment_is_the_designs(experts, devices):
+def test_by_default_the_last_slot_of_a_device_repeats_the_one_before_it(experts, devices):
     table = initial_deployment(2, experts, devices)
     assert table.dtype == np.int64
-    assert table.tolist() == plain_initial_deployment(2, experts, devices)
+    per_device = experts // devices
+    rows = [[d * per_device + min(s, per_device - 1) for s in range(per_device + 1)] for d in range(devices)]
+    assert table.tolist() == [rows, rows] == plain_initial_deployment(2, experts, devices, devices)
+
+
+def test_devices_that_do_not_divide_the_experts_begin_where_their_share_begins():
+    # 5 experts on 3 devices: shares begin at 0, 5/3 and 10/3, so at experts 0, 1 and 3.
+    assert initial_deployment(1, 5, 3, 4).tolist() == [[[0, 0, 0], [1, 2, 2], [3, 4, 4]]]
+    # 2 experts on 5 devices: neighbours share one.
+    assert initial_deployment(1, 2, 5, 3).tolist() == [[[0], [0], [0], [1], [1]]]
+
+
+SIZES = [
+    (256, 32, 72),
+    (256, 0, 64),
+    (256, 64, 320),
+    (8, 8, 16),
+    (384, 96, 96),
+    (160, 0, 40),
+    (512, 512, 1024),
+    (8, 0, 8),
+]
+
+
+@pytest.mark.parametrize(("experts", "redundant", "devices"), SIZES)
+def test_deployed_sizes_begin_as_the_plain_loop_says_and_cover_every_expert(experts, redundant, devices):
+    table = initial_deployment(1, experts, devices, redundant)
+    assert table.tolist() == plain_initial_deployment(1, experts, devices, redundant)
+    assert np.array_equal(np.unique(table), np.arange(experts))
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_sizes_begin_as_the_plain_loop_says_and_cover_every_expert(seed):
+    experts, redundant, devices = random_sizes(np.random.default_rng(seed), most_devices=40, most_slots=9)
+    table = initial_deployment(1, experts, devices, redundant)
+    assert table.tolist() == plain_initial_deployment(1, experts, devices, redundant)
+    assert np.array_equal(np.unique(table), np.arange(experts))
 
 
 def test_replicas_and_changed_slots_are_counted_slot_by_slot():

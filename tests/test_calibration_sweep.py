@@ -20,7 +20,7 @@ def drifting_trace(seed):
 
 
 def replayed(hotness, cell):
-    trace, case = Trace(hotness), Case("M", "d", cell.ep, LAYERS, EXPERTS, cell.window, cell.latency)
+    trace, case = Trace(hotness), Case("M", "d", cell.ep, cell.ep, LAYERS, EXPERTS, cell.window, cell.latency)
 
     def rebalance(start, stop, deployment, iteration):
         return np.arange(LAYERS), ds_eplb(trace.window(start, stop).sum(axis=0), cell.ep, cell.ep)
@@ -60,6 +60,6 @@ def test_the_later_part_begins_with_each_layers_first_redeployment():
 def test_window_zero_is_the_static_deployment():
     hotness, cell = drifting_trace(3), Cell(4, 0, 0, 0.0, 0)
     found = sweep(Trace(hotness), LAYERS, [cell])[cell]
-    static = replay(Trace(hotness), Case("M", "d", 4, LAYERS, EXPERTS, 10, 0), lambda *call: None)
+    static = replay(Trace(hotness), Case("M", "d", 4, 4, LAYERS, EXPERTS, 10, 0), lambda *call: None)
     assert found.mean_par == pytest.approx(static.par.mean(), rel=1e-12)
     assert found.transmit_amount == 0 and np.isnan(found.later_par)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cases import make_case, make_trace, steady_trace
+from cases import make_case, make_trace, random_sizes, steady_trace
 from placement.clairvoyant import clairvoyant_par, ds_eplb_calls
 from placement.replay import replay
 from plain_clairvoyant import plain_clairvoyant
@@ -22,15 +22,15 @@ def test_each_cycle_is_measured_with_the_plan_of_its_own_hotness():
     assert par[:, 0].tolist() == pytest.approx([1.5, 1.5, 7 / 6, 1, 13 / 12, 1, 1, 1, 1])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(24))
 def test_random_cases_measure_what_the_slow_loop_measures(seed):
     rng = np.random.default_rng(seed)
-    devices, layers, window = int(rng.integers(1, 5)), int(rng.integers(1, 4)), int(rng.integers(1, 5))
-    experts, latency = devices * int(rng.integers(1, 4)), int(rng.integers(0, 3))
+    experts, redundant, devices = random_sizes(rng, most_devices=4)
+    layers, window, latency = int(rng.integers(1, 4)), int(rng.integers(1, 5)), int(rng.integers(0, 3))
     iterations = window + 2 + int(rng.integers(0, 25))
     hotness = rng.integers(0, 40, (iterations, layers, experts)).astype(np.int32)
-    case = make_case(layers, experts, devices, window, latency)
-    expected = plain_clairvoyant(hotness, devices, window, latency)
+    case = make_case(layers, experts, devices, window, latency, redundant=redundant)
+    expected = plain_clairvoyant(hotness, devices, window, latency, redundant)
     np.testing.assert_allclose(clairvoyant_par(make_trace(hotness), case), expected, rtol=1e-12)
 
 

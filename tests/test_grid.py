@@ -33,7 +33,7 @@ SAMPLE = [("DS-R1", "generated", *DS_R1), ("Qwen3", "generated", *QWEN3)]
 def test_the_shipped_grids_are_the_designs(file, name, window, count, traces):
     grid = grid_from_mapping(yaml.safe_load((PROGRAM / file).read_text(encoding="utf-8")))
     expected = [
-        (model, dataset, ep, layers, experts, window, 0)
+        (model, dataset, ep, ep, layers, experts, window, 0, 1, 1)
         for model, dataset, layers, experts, eps in traces
         for ep in eps
     ]
@@ -49,6 +49,23 @@ def test_a_case_has_the_sizes_that_follow_from_it():
     first, second = grid_from_mapping(grid_mapping()).cases
     assert (first.devices, first.redundant_experts, first.slots, first.name) == (2, 2, 3, "M/d ep 2")
     assert (second.devices, second.redundant_experts, second.slots, second.name) == (4, 4, 2, "M/d ep 4")
+
+
+def test_each_ep_is_a_case_with_each_number_of_redundant_experts():
+    row = {"model": "M", "dataset": "d", "ep": [2, 4], "redundant_experts": [4, 0]}
+    cases = grid_from_mapping(grid_mapping(cases=[row])).cases
+    assert [case.name for case in cases] == ["M/d ep 2 +4", "M/d ep 2 +0", "M/d ep 4", "M/d ep 4 +0"]
+    assert [case.slots for case in cases] == [4, 2, 2, 1]
+    (case,) = grid_from_mapping(grid_mapping(cases=[row | {"ep": [3], "redundant_experts": 2}])).cases
+    assert (case.name, case.devices, case.redundant_experts, case.slots) == ("M/d ep 3 +2", 3, 2, 2)
+
+
+def test_a_model_may_have_groups_and_nodes():
+    assert {(case.groups, case.nodes) for case in grid_from_mapping(grid_mapping()).cases} == {(1, 1)}
+    sizes = {"layers": 2, "experts": 4, "groups": 4, "nodes": 2}
+    assert {(case.groups, case.nodes) for case in grid_from_mapping(grid_mapping(models={"M": sizes})).cases} == {
+        (4, 2)
+    }
 
 
 def test_latency_may_be_left_out_and_is_then_0():
@@ -78,8 +95,21 @@ def nested(key, **changes):
     return {key: grid_mapping()[key] | changes}
 
 
+def model(**changes):
+    """The grid's model with groups or nodes."""
+    return {"models": {"M": {"layers": 2, "experts": 4} | changes}}
+
+
+def divisor(redundant):
+    return f"a divisor of the 4 experts of M and {redundant} redundant ones together"
+
+
 AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
-A_NAME, A_DIVISOR = "a name without slashes or a leading dot", "a divisor of the 4 experts of M"
+A_NAME = "a name without slashes or a leading dot"
+CASE_KEYS, MODEL_KEYS = (
+    "model, dataset, ep, and optionally redundant_experts",
+    "layers, experts, and optionally groups, nodes",
+)
 COST_KEYS = "exactly the keys balanced_compute_seconds, expert_bytes, bandwidth_bytes_per_second"
 
 MALFORMED = [
@@ -108,21 +138,37 @@ MALFORMED = [
     # Models
     ({"models": {}}, "models", "{}", "a mapping of model name to {layers, experts}"),
     ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),
-    ({"models": {"M": 2}}, "models.M", "2", "a mapping with the keys layers, experts"),
-    ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", "exactly the keys layers, experts"),
+    ({"models": {"M": 2}}, "models.M", "2", f"a mapping with the keys {MODEL_KEYS}"),
+    ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", f"exactly the keys {MODEL_KEYS}"),
     ({"models": {"M": {"layers": 0, "experts": 4}}}, "models.M.layers", "0", AN_INTEGER),
     ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", AN_INTEGER),
     # Cases
     ({"cases": []}, "cases", "[]", "a list of {model, dataset, ep: [..]}"),
     ({"cases": {"M": [2]}}, "cases", "{'M': [2]}", "a list of {model, dataset, ep: [..]}"),
-    ({"cases": ["M/d"]}, "cases[0]", "'M/d'", "a mapping with the keys model, dataset, ep"),
-    (case_row(eps=[2]), "cases[0]", "['dataset', 'ep', 'eps', 'model']", "exactly the keys model, dataset, ep"),
+    ({"cases": ["M/d"]}, "cases[0]", "'M/d'", f"a mapping with the keys {CASE_KEYS}"),
+    (case_row(eps=[2]), "cases[0]", "['dataset', 'ep', 'eps', 'model']", f"exactly the keys {CASE_KEYS}"),
     (case_row(model="GPT"), "cases[0].model", "'GPT'", "one of models: M"),
     (case_row(model=["M"]), "cases[0].model", "['M']", A_NAME),
     (case_row(ep=[]), "cases[0].ep", "[]", "a list of device counts"),
     (case_row(ep=2), "cases[0].ep", "2", "a list of device counts"),
-    (case_row(ep=[2, 3]), "cases[0].ep", "3", A_DIVISOR),
-    (case_row(ep=[8]), "cases[0].ep", "8", A_DIVISOR),
+    (case_row(ep=[2, 3]), "cases[0].ep", "3", divisor(3)),
+    (case_row(ep=[8]), "cases[0].ep", "8", divisor(8)),
+    (case_row(ep=[2], redundant_experts=[2, 1]), "cases[0].ep", "2", divisor(1)),
+    (
+        case_row(redundant_experts=[]),
+        "cases[0].redundant_experts",
+        "[]",
+        "a number of redundant experts, or a list of them",
+    ),
+    (case_row(redundant_experts=-2), "cases[0].redundant_experts", "-2", "an integer of at least 0 and below 2^63"),
+    (case_row(redundant_experts="2"), "cases[0].redundant_experts", "'2'", "an integer of at least 0 and below 2^63"),
+    (case_row(redundant_experts=[4, 4]), "cases[0]", "'M/d ep 2 +4'", "every case listed once"),
+    (case_row(redundant_experts=[2, 2]), "cases[0]", "'M/d ep 2'", "every case listed once"),
+    # Groups and nodes
+    (model(groups=3), "models.M.groups", "3", "a divisor of the 4 experts of M"),
+    (model(groups=2, nodes=4), "models.M.nodes", "4", "a divisor of the 2 groups of M"),
+    (model(groups=4, nodes=4), "models.M.nodes", "4", "a divisor of the 2 devices of cases[0]"),
+    (model(nodes=0), "models.M.nodes", "0", AN_INTEGER),
     (case_row(ep=[0]), "cases[0].ep", "0", AN_INTEGER),
     (case_row(ep=[True]), "cases[0].ep", "True", AN_INTEGER),
     (case_row(ep=[2.0]), "cases[0].ep", "2.0", AN_INTEGER),
@@ -156,7 +202,7 @@ def test_a_malformed_value_is_named_with_its_place(changes, place, got, expected
     assert refusal(grid_mapping(**changes)) == text(place, got, expected)
 
 
-KEYS = "name, window, latency, cost, limits, sandbox, hidden, models, cases"
+KEYS = "name, window, cost, limits, models, cases, and optionally latency, sandbox, hidden"
 
 
 @pytest.mark.parametrize("missing", ["name", "window", "cost", "limits", "models", "cases"])

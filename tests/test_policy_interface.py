@@ -77,7 +77,7 @@ def test_the_class_is_given_the_case_but_not_the_name_of_its_dataset(tmp_path: P
         def rebalance(self, hotness, deployment, iteration): pass
     """
     sizes, table = shown(tmp_path, source)
-    expected = {"layers": 2, "experts": 4, "devices": 2, "redundant_experts": 2, "slots": 3}
+    expected = {"layers": 2, "experts": 4, "devices": 2, "redundant_experts": 2, "slots": 3, "groups": 1, "nodes": 1}
     expected |= {"window": WINDOW, "iterations": ITERATIONS, "latency": 0}
     expected |= {"balanced_compute_seconds": 60.0, "expert_bytes": 1000, "bandwidth_bytes_per_second": 1e6}
     assert sizes == expected

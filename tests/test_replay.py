@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 
 from benchmarking.plain_replay import plain_replay
-from cases import Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
+from cases import Answers, B, C, P, make_case, make_trace, random_rows, random_sizes, redeploy, steady_trace
 from placement.replay import replay
 from placement.results import mean_par
 
+REACHED = (
+    *("shortest", "window 1", "latency", "cut off", "idle layer", "one device", "one slot a device", "no redundancy"),
+    *("more devices than experts", "devices that do not divide the experts"),
+)
 KINDS = ("none", "nothing", "all", "some", "same", "nonsense")
 
 
 class RandomPolicy:
     """Answers of every kind, drawn from a seed: the same ones in each run. Notes what it saw."""
 
-    def __init__(self, seed, devices):
-        self.rng, self.devices = np.random.default_rng(seed), devices
+    def __init__(self, seed, devices, redundant):
+        self.rng, self.devices, self.redundant = np.random.default_rng(seed), devices, redundant
         self.seen, self.kinds, self.listed = [], [], []
 
     def __call__(self, window, deployment, iteration):
@@ -26,7 +30,7 @@ class RandomPolicy:
         order = self.rng.permutation(layers)
         if kind not in ("all", "same"):
             order = order[: self.rng.integers(1, layers + 1)]
-        table = np.stack([random_rows(self.rng, experts, self.devices) for _ in range(layers)])
+        table = np.stack([random_rows(self.rng, experts, self.devices, self.redundant) for _ in range(layers)])
         if kind == "none":
             return None
         if kind == "nothing":
@@ -45,8 +49,7 @@ class Scenario:
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.seed = seed
-        self.devices = int(rng.integers(1, 6))
-        self.experts = self.devices * int(rng.integers(1, 4))
+        self.experts, self.redundant, self.devices = random_sizes(rng)
         self.layers, self.window = int(rng.integers(1, 5)), int(rng.choice([1, 1, 2, 3, 7]))
         self.latency = int(rng.integers(0, 6))
         self.iterations = self.window + 2 + int(rng.choice([0, rng.integers(0, 60)]))
@@ -57,10 +60,12 @@ class Scenario:
     def run_both(self):
         """(replay, its policy), (plain_replay, its policy)."""
         trace = make_trace(self.hotness)
-        case = make_case(self.layers, self.experts, self.devices, self.window, self.latency)
-        policy, plain_policy = (RandomPolicy(self.seed, self.devices) for _ in range(2))
+        sizes = (self.layers, self.experts, self.devices, self.window, self.latency)
+        case = make_case(*sizes, redundant=self.redundant)
+        policy, plain_policy = (RandomPolicy(self.seed, self.devices, self.redundant) for _ in range(2))
         fast = replay(trace, case, lambda start, stop, table, i: policy(trace.window(start, stop), table, i))
-        plain = plain_replay(self.hotness, self.devices, self.window, self.latency, plain_policy)
+        sizes = (self.devices, self.window, self.latency)
+        plain = plain_replay(self.hotness, *sizes, plain_policy, self.redundant)
         return (fast, policy), (plain, plain_policy)
 
 
@@ -79,7 +84,7 @@ def test_replay_equals_the_slow_oracle(seed):
 
 
 def test_the_random_scenarios_reach_what_they_are_meant_to_test():
-    reached, kinds = dict.fromkeys(("shortest", "window 1", "latency", "cut off", "idle layer", "one device"), 0), set()
+    reached, kinds = dict.fromkeys(REACHED, 0), set()
     for seed in range(250):
         scenario = Scenario(seed)
         (fast, policy), _ = scenario.run_both()
@@ -91,6 +96,10 @@ def test_the_random_scenarios_reach_what_they_are_meant_to_test():
         reached["cut off"] += bool(ends) and ends[-1] > scenario.iterations
         reached["idle layer"] += any(part.changed == 0 for part in fast.applications)
         reached["one device"] += scenario.devices == 1
+        reached["one slot a device"] += scenario.devices == scenario.experts + scenario.redundant
+        reached["no redundancy"] += scenario.redundant == 0
+        reached["more devices than experts"] += scenario.devices > scenario.experts
+        reached["devices that do not divide the experts"] += scenario.experts % scenario.devices > 0
     assert kinds == set(KINDS)
     assert min(reached.values()) >= 20, reached
 

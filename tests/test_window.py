@@ -15,9 +15,9 @@ from placement.isolation import protocol
 from placement.trace import LARGEST_HOTNESS, Trace
 
 # 60 bytes of window, padded to 64.
-ODD = Case("m", "d", 3, 1, 3, 5, 0)
+ODD = Case("m", "d", 3, 3, 1, 3, 5, 0)
 # Several blocks and a part of one.
-LONG = Case("m", "d", 2, 2, 6, 2 * window.BLOCK + 5, 0)
+LONG = Case("m", "d", 2, 2, 2, 6, 2 * window.BLOCK + 5, 0)
 START = 3
 GET_SEALS = 1034
 STORED = {

@@ -20,11 +20,11 @@ def clairvoyant_par(trace: Trace, case: Case) -> np.ndarray:
     the trace's end, and all the new rows count from the next iteration on. Before that: the initial deployment.
     """
     measured = np.empty((trace.iterations, case.layers))
-    table = initial_deployment(case.layers, case.experts, case.devices)
+    table = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
     for start, stop in pairwise([0, *ds_eplb_calls(case, trace.iterations - 1), trace.iterations]):
         if start:
             coming = trace.expert_major[:, :, start:stop].sum(axis=2, dtype=np.int64)
-            table = ds_eplb(coming, case.devices, case.redundant_experts)
+            table = ds_eplb(coming, case.devices, case.redundant_experts, case.groups, case.nodes)
         for layer, rows in enumerate(table):
             hotness, totals = trace.expert_major[layer, :, start:stop], trace.totals[layer, start:stop]
             measured[start:stop, layer] = par(hotness, totals, rows)

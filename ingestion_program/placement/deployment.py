@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 
-def initial_deployment(layers: int, experts: int, devices: int) -> np.ndarray:
-    """The deployment every case starts with: contiguous experts, the last slot repeats the one before it.
+def initial_deployment(layers: int, experts: int, devices: int, redundant: int | None = None) -> np.ndarray:
+    """The deployment every case starts with: contiguous experts, of which a device's last one fills its further slots.
 
-    Returns int64 [layers, devices, experts // devices + 1]. Devices must divide experts.
+    redundant: slots of a layer beyond one per expert, by default one on each device. Returns int64
+    [layers, devices, (experts + redundant) // devices]. Devices must divide experts + redundant. Where devices do not
+    divide the experts, some get one more than others; where there are more devices than experts, neighbours share one.
     """
-    contiguous = np.arange(experts, dtype=np.int64).reshape(devices, experts // devices)
-    rows = np.concatenate([contiguous, contiguous[:, -1:]], axis=1)
+    slots = (experts + (devices if redundant is None else redundant)) // devices
+    first = np.arange(devices + 1, dtype=np.int64) * experts // devices
+    count = np.maximum(np.diff(first), 1)
+    rows = first[:-1, None] + np.minimum(np.arange(slots), count[:, None] - 1)
     return np.tile(rows, (layers, 1, 1))
 
 

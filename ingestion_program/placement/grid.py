@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
@@ -36,31 +36,34 @@ class Limits:
 
 @dataclass(frozen=True)
 class Case:
-    """One (model, dataset, ep) with the sizes that follow from it."""
+    """One (model, dataset, ep) with its redundant experts, and the sizes that follow from them.
+
+    groups, nodes: which mode of DS-EPLB the case is compared with; one of each is the global mode.
+    """
 
     model: str
     dataset: str
     ep: int
+    redundant_experts: int
     layers: int
     experts: int
     window: int
     latency: int
+    groups: int = 1
+    nodes: int = 1
 
     @property
     def devices(self) -> int:
         return self.ep
 
     @property
-    def redundant_experts(self) -> int:
-        return self.ep
-
-    @property
     def slots(self) -> int:
-        return self.experts // self.ep + 1
+        return (self.experts + self.redundant_experts) // self.ep
 
     @property
     def name(self) -> str:
-        return f"{self.model}/{self.dataset} ep {self.ep}"
+        redundancy = "" if self.redundant_experts == self.ep else f" +{self.redundant_experts}"
+        return f"{self.model}/{self.dataset} ep {self.ep}{redundancy}"
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ class Grid:
 def grid_from_mapping(mapping: Any) -> Grid:
     """Build a grid from the content of a grid.yaml.
 
-    Raises OrganizerError for a missing or unknown key, a value of the wrong type or range, an ep that does
-    not divide the model's experts, and a case that is listed twice.
+    Raises OrganizerError for a missing or unknown key, a value of the wrong type or range, sizes that do not divide,
+    and a case that is listed twice.
     """
     keys = ("name", "window", "latency", "cost", "limits", "sandbox", "hidden", "models", "cases")
     top = _keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort", "hidden": False})
@@ -101,35 +104,66 @@ def grid_from_mapping(mapping: Any) -> Grid:
         raise _wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
     if not isinstance(top["hidden"], bool):
         raise _wrong("hidden", top["hidden"], "true or false")
-    models = top["models"]
-    if not isinstance(models, Mapping) or not models:
-        raise _wrong("models", models, "a mapping of model name to {layers, experts}")
-    shapes = {}
-    for model, value in models.items():
-        shape = _keys(value, ("layers", "experts"), f"models.{model}")
-        shapes[model] = tuple(_number(shape[key], f"models.{model}.{key}", int, least=1) for key in shape)
+    models = _models(top["models"])
     if not isinstance(top["cases"], list) or not top["cases"]:
         raise _wrong("cases", top["cases"], "a list of {model, dataset, ep: [..]}")
     cases: list[Case] = []
     for row_number, row in enumerate(top["cases"]):
         place = f"cases[{row_number}]"
-        row = _keys(row, ("model", "dataset", "ep"), place)
-        model = _name(row["model"], f"{place}.model")
-        if model not in shapes:
-            raise _wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, shapes))}")
-        dataset = _name(row["dataset"], f"{place}.dataset")
-        if not isinstance(row["ep"], list) or not row["ep"]:
-            raise _wrong(f"{place}.ep", row["ep"], "a list of device counts")
-        layers, experts = shapes[model]
-        for ep in row["ep"]:
-            _number(ep, f"{place}.ep", int, least=1)
-            if experts % ep:
-                raise _wrong(f"{place}.ep", ep, f"a divisor of the {experts} experts of {model}")
-            case = Case(model, dataset, ep, layers, experts, window, latency)
+        for case in _cases(row, place, models, window, latency):
             if case in cases:
                 raise _wrong(place, case.name, "every case listed once")
             cases.append(case)
     return Grid(_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], top["hidden"], tuple(cases))
+
+
+def _models(models: Any) -> dict[str, dict[str, int]]:
+    """Layers, experts, groups and nodes of each model."""
+    if not isinstance(models, Mapping) or not models:
+        raise _wrong("models", models, "a mapping of model name to {layers, experts}")
+    sizes = {}
+    for model, value in models.items():
+        place = f"models.{model}"
+        given = _keys(value, ("layers", "experts", "groups", "nodes"), place, optional={"groups": 1, "nodes": 1})
+        sizes[model] = size = {key: _number(given[key], f"{place}.{key}", int, least=1) for key in given}
+        _check_divides(size["groups"], size["experts"], f"{place}.groups", f"experts of {model}")
+        _check_divides(size["nodes"], size["groups"], f"{place}.nodes", f"groups of {model}")
+    return sizes
+
+
+def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: int, latency: int) -> Iterator[Case]:
+    """The cases of one line: each ep with each number of redundant experts, by default the ep's own."""
+    row = _keys(row, ("model", "dataset", "ep", "redundant_experts"), place, optional={"redundant_experts": None})
+    model = _name(row["model"], f"{place}.model")
+    if model not in models:
+        raise _wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, models))}")
+    dataset, sizes = _name(row["dataset"], f"{place}.dataset"), models[model]
+    if not isinstance(row["ep"], list) or not row["ep"]:
+        raise _wrong(f"{place}.ep", row["ep"], "a list of device counts")
+    for ep in row["ep"]:
+        _number(ep, f"{place}.ep", int, least=1)
+        _check_divides(sizes["nodes"], ep, f"models.{model}.nodes", f"devices of {place}")
+        for redundant in _redundant(row["redundant_experts"], ep, f"{place}.redundant_experts"):
+            if (sizes["experts"] + redundant) % ep:
+                words = (
+                    f"a divisor of the {sizes['experts']} experts of {model} and {redundant} redundant ones together"
+                )
+                raise _wrong(f"{place}.ep", ep, words)
+            yield Case(model, dataset, ep, redundant, window=window, latency=latency, **sizes)
+
+
+def _redundant(value: Any, ep: int, place: str) -> list[int]:
+    if value is None:
+        return [ep]
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise _wrong(place, value, "a number of redundant experts, or a list of them")
+    return [_number(number, place, int, least=0) for number in values]
+
+
+def _check_divides(part: int, whole: int, place: str, words: str) -> None:
+    if whole % part:
+        raise _wrong(place, part, f"a divisor of the {whole} {words}")
 
 
 def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
@@ -139,11 +173,15 @@ def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
 
 
 def _keys(value: Any, names: tuple[str, ...], place: str, optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The values of a mapping's keys in the order of `names`; optional: what those stand for that may be left out."""
+    optional = optional or {}
+    words = ", ".join(name for name in names if name not in optional)
+    words += f", and optionally {', '.join(optional)}" if optional else ""
     if not isinstance(value, Mapping):
-        raise _wrong(place, value, f"a mapping with the keys {', '.join(names)}")
-    complete = {**(optional or {}), **value}
+        raise _wrong(place, value, f"a mapping with the keys {words}")
+    complete = {**optional, **value}
     if set(complete) != set(names):
-        raise _wrong(place, sorted(map(str, value)), f"exactly the keys {', '.join(names)}")
+        raise _wrong(place, sorted(map(str, value)), f"exactly the keys {words}")
     return {name: complete[name] for name in names}
 
 

@@ -54,7 +54,8 @@ class Replay:
 
     def rows_at(self, layer: int, iteration: int) -> np.ndarray:
         """The rows [device, slot] with which a layer was measured in an iteration (from 1)."""
-        rows = deployment.initial_deployment(1, self.case.experts, self.case.devices)[0]
+        case = self.case
+        rows = deployment.initial_deployment(1, case.experts, case.devices, case.redundant_experts)[0]
         for application in self.applications:
             if application.layer == layer and application.iteration < iteration:
                 rows = application.rows
@@ -67,7 +68,8 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
     The trace must fit the case. Raises PolicyError, with call and iteration, for an answer that breaks a rule,
     and passes on what `rebalance` raises.
     """
-    live = deployment.initial_deployment(case.layers, case.experts, case.devices)
+    initial = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
+    live = initial.copy()
     calls: list[int] = []
     applications: list[Application] = []
     finish = 0
@@ -94,15 +96,15 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
             changed = deployment.changed_slots(live[layer], rows)
             applications.append(Application(len(calls), finish, layer, changed, rows))
             live[layer] = rows
-    return Replay(case, _measure(trace, case, applications), calls, applications)
+    return Replay(case, _measure(trace, initial, applications), calls, applications)
 
 
-def _measure(trace: Trace, case: Case, applications: list[Application]) -> np.ndarray:
+def _measure(trace: Trace, initial: np.ndarray, applications: list[Application]) -> np.ndarray:
     """PAR [iteration, layer] of the piecewise constant deployment."""
-    segments = [[(0, rows)] for rows in deployment.initial_deployment(case.layers, case.experts, case.devices)]
+    segments = [[(0, rows)] for rows in initial]
     for application in applications:
         segments[application.layer].append((application.iteration, application.rows))
-    par = np.empty((trace.iterations, case.layers))
+    par = np.empty((trace.iterations, len(initial)))
     for layer, pieces in enumerate(segments):
         stops = [start for start, _ in pieces[1:]] + [trace.iterations]
         for (start, rows), stop in zip(pieces, stops, strict=True):

@@ -48,14 +48,16 @@ def build(
         find_trace(traces, cases[0].model, cases[0].dataset)
     work = [Job(grid, name, cases, traces, manifest, key, parts) for name, cases in groups.items()]
     made = make_parts(work, measure, jobs, show)
-    rows = {(row["model"], row["dataset"], row["ep"]): row for part in made for row in part.rows}
+    rows = {
+        (row["model"], row["dataset"], row["ep"], row["redundant_experts"]): row for part in made for row in part.rows
+    }
     provenance = {}
     for name in groups:
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
     written_by = "kit.py reference: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
     head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
-    in_order = [rows[case.model, case.dataset, case.ep] for case in grid.cases]
+    in_order = [rows[tuple(getattr(case, key) for key in keys)] for case in grid.cases]
     return head | {"cases": in_order}, {name: curve for part in made for name, curve in part.curves.items()}
 
 
@@ -110,7 +112,7 @@ def ds_eplb_policy(trace: Trace, case: Case) -> Rebalance:
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray]:
         weights = trace.window(start, stop).sum(axis=0, dtype=np.int64)
-        return layers, ds_eplb(weights, case.devices, case.redundant_experts)
+        return layers, ds_eplb(weights, case.devices, case.redundant_experts, case.groups, case.nodes)
 
     return rebalance
 

@@ -73,7 +73,7 @@ def scaling_costs(times: int) -> list[dict[str, Any]]:
     ):
         for iterations, layers, devices in sizes:
             trace = Trace(rng.integers(0, 100, (iterations, layers, 256), np.int32))
-            case = Case("made-up", "uniform", devices, layers, 256, 256, 0)
+            case = Case("made-up", "uniform", devices, devices, layers, 256, 256, 0)
             answers = _ds_eplb_answers(trace, case)
             seconds = median_seconds(lambda t=trace, c=case, a=answers: _replay(t, c, a), times)
             slots = case.devices * case.slots

@@ -30,19 +30,19 @@ class PlainResult:
     final_table: list[Rows]
 
 
-def initial_deployment(layers: int, experts: int, devices: int) -> list[Rows]:
+def initial_deployment(layers: int, experts: int, devices: int, redundant: int) -> list[Rows]:
     """Build the table that every replay starts from.
 
-    Returns [L][D][S] with S = E / D + 1.
+    Returns [L][D][S] with S = (E + R) / D.
     """
-    slots = experts // devices + 1
+    slots = (experts + redundant) // devices
     table = []
     for _ in range(layers):
         rows = []
         for d in range(devices):
-            row = [(d * (slots - 1) + s) % experts for s in range(slots - 1)]
-            row.append(row[-1])
-            rows.append(row)
+            first = d * experts // devices
+            count = max(1, (d + 1) * experts // devices - first)
+            rows.append([first + min(s, count - 1) for s in range(slots)])
         table.append(rows)
     return table
 
@@ -61,8 +61,10 @@ def plain_par(expert_hotness: Sequence[int], rows: Rows) -> float:
     return max(loads) * len(rows) / sum(expert_hotness)
 
 
-def plain_replay(hotness: np.ndarray, devices: int, window: int, latency: int, policy: Policy) -> PlainResult:
-    """Replay one case.
+def plain_replay(
+    hotness: np.ndarray, devices: int, window: int, latency: int, policy: Policy, redundant: int | None = None
+) -> PlainResult:
+    """Replay one case; redundant: by default one for each device.
 
     hotness: integers [T, L, E] as stored; policy(window_hotness [window, L, E],
     deployment [L, D, S], iteration) -> None or (layers_priority, table [L, D, S]).
@@ -70,11 +72,12 @@ def plain_replay(hotness: np.ndarray, devices: int, window: int, latency: int, p
     if hotness.dtype.kind not in "iu":
         raise ValueError(f"hotness must hold integers, not {hotness.dtype}")
     iterations, layers, experts = hotness.shape
-    if experts % devices != 0 or window < 1 or iterations < window + 2:
-        raise ValueError("need: devices divide experts, window >= 1, iterations >= window + 2")
+    redundant = devices if redundant is None else redundant
+    if (experts + redundant) % devices != 0 or window < 1 or iterations < window + 2:
+        raise ValueError("need: devices divide experts + redundant, window >= 1, iterations >= window + 2")
     tokens = [[[max(int(v), 1) for v in layer] for layer in step] for step in hotness]
 
-    table = initial_deployment(layers, experts, devices)
+    table = initial_deployment(layers, experts, devices, redundant)
     par: list[list[float]] = []
     transmits: list[int] = []
     calls: list[tuple[int, int, int]] = []

@@ -38,6 +38,8 @@ class PolicyCase:
     devices: int
     redundant_experts: int
     slots: int
+    groups: int
+    nodes: int
     window: int
     iterations: int
     latency: int
@@ -55,10 +57,12 @@ def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
         devices=case.devices,
         redundant_experts=case.redundant_experts,
         slots=case.slots,
+        groups=case.groups,
+        nodes=case.nodes,
         window=case.window,
         iterations=iterations,
         latency=case.latency,
-        initial_deployment=initial_deployment(case.layers, case.experts, case.devices),
+        initial_deployment=initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts),
         **asdict(cost),
     )
 

@@ -48,7 +48,7 @@ def ep_balance(trace: Trace, name: str, ep: int, window: int) -> EpBalance:
     name: <model>/<dataset>; ep divides the experts, and the trace has at least window + 2 iterations.
     """
     model, dataset = name.split("/")
-    case = Case(model, dataset, ep, trace.layers, trace.experts, window, latency=0)
+    case = Case(model, dataset, ep, ep, trace.layers, trace.experts, window, latency=0)
     static, planned = replay(trace, case, decline), replay(trace, case, ds_eplb_policy(trace, case))
     return EpBalance(
         ep,
