@@ -63,9 +63,8 @@ def test_each_ep_is_a_case_with_each_number_of_redundant_experts():
 def test_a_model_may_have_groups_and_nodes():
     assert {(case.groups, case.nodes) for case in grid_from_mapping(grid_mapping()).cases} == {(1, 1)}
     sizes = {"layers": 2, "experts": 4, "groups": 4, "nodes": 2}
-    assert {(case.groups, case.nodes) for case in grid_from_mapping(grid_mapping(models={"M": sizes})).cases} == {
-        (4, 2)
-    }
+    cases = grid_from_mapping(grid_mapping(models={"M": sizes})).cases
+    assert {(case.groups, case.nodes) for case in cases} == {(4, 2)}
 
 
 def test_latency_may_be_left_out_and_is_then_0():

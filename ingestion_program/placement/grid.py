@@ -62,8 +62,16 @@ class Case:
 
     @property
     def name(self) -> str:
-        redundancy = "" if self.redundant_experts == self.ep else f" +{self.redundant_experts}"
-        return f"{self.model}/{self.dataset} ep {self.ep}{redundancy}"
+        """How the case is called everywhere."""
+        return f"{self.model}/{self.dataset} ep {self.ep}{self._redundancy(' ')}"
+
+    @property
+    def key(self) -> str:
+        """How files call the case."""
+        return f"{self.model}/{self.dataset}/{self.ep}{self._redundancy()}"
+
+    def _redundancy(self, before: str = "") -> str:
+        return "" if self.redundant_experts == self.ep else f"{before}+{self.redundant_experts}"
 
 
 @dataclass(frozen=True)
@@ -145,10 +153,8 @@ def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: i
         _check_divides(sizes["nodes"], ep, f"models.{model}.nodes", f"devices of {place}")
         for redundant in _redundant(row["redundant_experts"], ep, f"{place}.redundant_experts"):
             if (sizes["experts"] + redundant) % ep:
-                words = (
-                    f"a divisor of the {sizes['experts']} experts of {model} and {redundant} redundant ones together"
-                )
-                raise _wrong(f"{place}.ep", ep, words)
+                both = f"{sizes['experts']} experts of {model} and {redundant} redundant ones together"
+                raise _wrong(f"{place}.ep", ep, f"a divisor of the {both}")
             yield Case(model, dataset, ep, redundant, window=window, latency=latency, **sizes)
 
 

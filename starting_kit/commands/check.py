@@ -115,7 +115,7 @@ def _try_cases(submission: Path, cases: Iterable[Case], grid: Grid) -> Trial:
             iterations = 2 * case.window + case.layers + case.latency + 2
             shape = (iterations, case.layers, case.experts)
             trace = Trace(np.random.default_rng(0).integers(0, 100, shape, np.int32))
-        name = f"{case.model} ep {case.ep}"
+        name = case.name.replace(f"/{case.dataset} ", " ", 1)
         process = PolicyProcess(submission, case, trace, grid, time.monotonic() + limits.grid_seconds)
         try:
             with process:

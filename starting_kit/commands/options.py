@@ -62,7 +62,8 @@ def add_cases(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="cases",
         metavar="CASE",
-        help="only this case, MODEL/DATASET:EP or 'MODEL/DATASET ep EP'; MODEL/DATASET for each of its ep; repeatable",
+        help="only this case, by its name or as MODEL/DATASET:EP, with +N for N redundant experts; MODEL/DATASET for "
+        "each of its ep; repeatable",
     )
 
 

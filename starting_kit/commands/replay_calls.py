@@ -24,7 +24,7 @@ from . import options as shared
 from .moment import Moment, moments
 from .places import GRID, TRACES, short
 from .policy_folder import staged
-from .selection import read_grid, select
+from .selection import read_grid, select, short_name
 
 EXAMPLES = """
 replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
@@ -111,7 +111,7 @@ def _one_case(grid: Path, name: str | None) -> Case:
     whole = read_grid(grid)
     cases = select(whole, [name]) if name else [whole.cases[0]]
     if len(cases) > 1:
-        names = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in cases)
+        names = ", ".join(map(short_name, cases))
         raise shared.UsageError(f"--case {name} is {len(cases)} cases. Next: name one of {names}")
     return cases[0]
 

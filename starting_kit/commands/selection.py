@@ -14,7 +14,7 @@ from placement.traces.yaml_file import read_yaml
 
 from .options import UsageError
 
-FORM = re.compile(r"(?P<trace>[^:\s]+/[^:\s]+)(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+))?")
+FORM = re.compile(r"(?P<trace>[^:\s]+/[^:\s]+)(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?")
 
 
 def read_grid(path: Path) -> Grid:
@@ -30,18 +30,27 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
         matches = [
             case
             for case in grid.cases
-            if form and form["trace"] == f"{case.model}/{case.dataset}" and form["ep"] in (None, str(case.ep))
+            if form
+            and form["trace"] == f"{case.model}/{case.dataset}"
+            and form["ep"] in (None, str(case.ep))
+            and form["redundant"] in (None, str(case.redundant_experts))
         ]
         if not matches:
-            cases = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
+            cases = ", ".join(map(short_name, grid.cases))
             raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
         chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
 
 
+def short_name(case: Case) -> str:
+    """A case as --case takes it: MODEL/DATASET:EP, and +N where it has another number of redundant experts."""
+    return ":".join(case.key.rsplit("/", 1))
+
+
 def grid_of(path: Path, cases: Sequence[Case]) -> dict[str, Any]:
     """The content of a grid file with these of its cases alone."""
-    rows = [{"model": case.model, "dataset": case.dataset, "ep": [case.ep]} for case in cases]
+    keys = ("model", "dataset", "redundant_experts")
+    rows = [{key: getattr(case, key) for key in keys} | {"ep": [case.ep]} for case in cases]
     return {**read_yaml(path, "grid"), "cases": rows}
 
 

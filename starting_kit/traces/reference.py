@@ -26,6 +26,9 @@ from placement.traces.files import find_trace
 
 from .reference_parts import Job, Part, make_parts, not_written
 
+# What a case is known by, in a row and in the grid.
+NAMED = ("model", "dataset", "ep", "redundant_experts")
+
 
 def build(
     grid: Grid,
@@ -48,16 +51,14 @@ def build(
         find_trace(traces, cases[0].model, cases[0].dataset)
     work = [Job(grid, name, cases, traces, manifest, key, parts) for name, cases in groups.items()]
     made = make_parts(work, measure, jobs, show)
-    rows = {
-        (row["model"], row["dataset"], row["ep"], row["redundant_experts"]): row for part in made for row in part.rows
-    }
+    rows = {tuple(row[key] for key in NAMED): row for part in made for row in part.rows}
     provenance = {}
     for name in groups:
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
     written_by = "kit.py reference: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
     head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
-    in_order = [rows[tuple(getattr(case, key) for key in keys)] for case in grid.cases]
+    in_order = [rows[tuple(getattr(case, key) for key in NAMED)] for case in grid.cases]
     return head | {"cases": in_order}, {name: curve for part in made for name, curve in part.curves.items()}
 
 
@@ -78,7 +79,7 @@ def measure(job: Job, trace: Trace) -> Part:
         baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
         clairvoyant = clairvoyant_par(trace, case)
         part.rows.append(row(case, job.grid, trace, baseline, static.par, clairvoyant))
-        place = f"{job.name}/{case.ep}"
+        place = case.key
         part.curves.update({f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()})
         part.curves[f"{place}/ds_eplb/heat_map"] = heat_map(baseline.par).astype(np.float32)
         part.curves[f"{place}/static/par"] = static.par.mean(axis=1)
