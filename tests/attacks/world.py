@@ -82,8 +82,9 @@ def world(mode: str) -> Iterator[Path]:
         ignored = shutil.ignore_patterns("__pycache__", "keys")
         shutil.copytree(ROOT / "ingestion_program", folder / "program", ignore=ignored)
         if mode == "old-landlock":
-            with (folder / "program" / "placement" / "landlock.py").open("a") as file:
-                file.write("\n\n_version = version\n\n\ndef version():\n    return min(1, _version())\n")
+            module = folder / "program" / "placement" / "isolation" / "landlock.py"
+            first = "\n\n_version = version\n\n\ndef version():\n    return min(1, _version())\n"
+            module.write_text(module.read_text() + first)
         # So that Python need not compile the program again for every attack.
         subprocess.run([sys.executable, "-m", "compileall", "-q", folder / "program"], check=True)
         (folder / "program" / "keys").mkdir()
