@@ -48,7 +48,7 @@ def run_with(folder: Path, mode: str) -> str:
     """Status of a case under a grid whose machine lacks a layer that nobody has."""
     grid = grid_from_mapping(grid_mapping() | {"sandbox": mode})
     trace = Trace(stored_hotness("Small"))
-    return run_case(write_policy(folder, DECLINES), grid.cases[0], trace, grid, time.monotonic() + 60).row["status"]
+    return run_case(write_policy(folder, DECLINES), grid.cases[0], trace, grid, time.monotonic() + 300).row["status"]
 
 
 def test_a_missing_layer_is_the_organizer_s_error_where_the_grid_requires_it(
@@ -222,7 +222,7 @@ def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.Monke
 
 def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it(tmp_path: Path) -> None:
     folder = write_policy(tmp_path, "import os, threading\nprint(os.environ['TMPDIR'], flush=True)\n" + DECLINES)
-    grid, deadline = tiny_grid(), time.monotonic() + 60
+    grid, deadline = tiny_grid(), time.monotonic() + 300
     with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline) as process:
         process.start()
         stat = Path(f"/proc/{process._process.pid}/stat")
@@ -269,7 +269,12 @@ def test_processor_time_of_all_threads_counts() -> None:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_threads_that_burn_processors_are_stopped(tmp_path: Path, ignored: bool) -> None:
+def test_threads_that_burn_processors_are_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignored: bool
+) -> None:
+    # This side's clock is slow: the case's second is over for the processor long before it is here.
+    monotonic = time.monotonic
+    monkeypatch.setattr(policy_process, "time", SimpleNamespace(monotonic=lambda: monotonic() / 1000))
     source = """
         import hashlib, signal, threading
         data = bytes(2**24)
@@ -281,10 +286,9 @@ def test_threads_that_burn_processors_are_stopped(tmp_path: Path, ignored: bool)
     row = run_policy(
         write_policy(tmp_path, source + "threading.Thread(target=burn, daemon=True).start()\nburn()\n"),
         case_seconds=1,
-        start_seconds=30,
     ).row
-    # Two threads use up the second of processor time first, where there are two processors.
     assert row["status"] == "timeout"
+    assert "start: the policy took too long. Got: more than 1 s of processor time in all threads" in row["message"]
 
 
 def test_a_policy_cannot_raise_its_limit_of_processor_time(tmp_path: Path) -> None:

@@ -393,7 +393,7 @@ def test_an_interrupted_run_says_in_one_line_what_is_kept_and_goes_on_from_there
     assert process.stdout.readline().startswith("note: no manifest.yaml")
     assert process.stdout.readline() == "[1/2] M/d: 2 cases measured\n"
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert output == (
         f"reference: interrupted; the traces that were finished are kept in {waits.parent.parent},"

@@ -133,7 +133,7 @@ def run_alone(program, folder, **environment):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
         [sys.executable, str(program / "scoring.py"), *options, f"--output={folder / 'output'}"],
-        **{"cwd": folder, "env": clean | environment, "capture_output": True, "timeout": 60, "check": False},
+        **{"cwd": folder, "env": clean | environment, "capture_output": True, "timeout": 600, "check": False},
     )
 
 

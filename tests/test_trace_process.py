@@ -8,6 +8,7 @@ import signal
 import struct
 import time
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,7 @@ from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
 from placement.evaluation.trace_process import Job, TraceProcess
 from placement.grid import grid_from_mapping
-from submissions import DECLINES, grid_mapping, tiny_grid, write_policy, write_world
+from submissions import DECLINES, grid_mapping, slow_calls, tiny_grid, write_policy, write_world
 
 SERVE = trace_process._serve
 LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
@@ -78,11 +79,24 @@ def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monke
     assert outcomes[0].row["message"].startswith(f"Small/one ep 2: {LOST.format(-9)}")
 
 
+@pytest.mark.skipif(trace_process.METHOD != "fork", reason="the process is to inherit another clock")
+def test_a_case_that_hangs_does_not_keep_its_trace_s_next_case_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_calls(monkeypatch, 100, devices=2)
+    world = write_world(tmp_path)
+    hangs = DECLINES.replace("    return", "    import signal\n    while n_device == 2: signal.pause()\n    return")
+    outcomes = run_grid(write_policy(world, hangs), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["timeout", "ok", "ok", "ok"]
+
+
 def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", stop)
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
-    process = TraceProcess(job(write_world(tmp_path), grid_seconds=3))
+    process = TraceProcess(job(write_world(tmp_path)))
     process.wait_until_hidden()
+    # The grid's time is over.
+    process._job = replace(process._job, deadline=0.0)
     with closing(process):
         outcomes = process.run(lambda outcome: None, Event())
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]

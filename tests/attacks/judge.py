@@ -20,7 +20,7 @@ from placement.grid import grid_from_mapping
 from placement.replay import replay
 from placement.results import measures
 from placement.trace import Trace
-from world import ATTACKS, KEY, Run, grid_mapping, hotness
+from world import ATTACKS, KEY, PATIENCE, Run, grid_mapping, hotness
 
 FILES = ("results.json", "series.npz", "explain.json", "results.sig")
 LONGEST_LOG = 300_000
@@ -30,7 +30,7 @@ STATUSES = {"SAME": "scored", "FAIL": "failed", "REFUSED": "refused"}
 @dataclass(frozen=True)
 class Verdict:
     """What is expected of an attack, from verdicts.yaml; `leaks` where what it tries is open without Landlock,
-    `residual` why it may be open everywhere."""
+    `residual` why it may be open everywhere; `call_seconds` the limit of one that hangs."""
 
     name: str
     does: str
@@ -42,6 +42,7 @@ class Verdict:
     message: str = ""
     leaks: bool = False
     residual: str = ""
+    call_seconds: float = PATIENCE
 
 
 def load_verdicts(lacks_landlock: bool) -> dict[str, Verdict]:
