@@ -3,7 +3,14 @@
 from placement.ds_eplb import ds_eplb
 
 
-def rebalance(hotness, n_device, n_red_expert):
-    """Plan every layer from the window's sums."""
-    table = ds_eplb(hotness.sum(axis=0), n_device, n_red_expert)
-    return True, range(len(table)), table, None
+class Policy:
+    """Plans in the mode that the grid asks for: with one group on one node, which is usual, in the global one."""
+
+    def __init__(self, case):
+        self.case = case
+
+    def rebalance(self, hotness, deployment, iteration):
+        """Plan every layer from the window's sums."""
+        case = self.case
+        weights = hotness.sum(axis=0)
+        return range(case.layers), ds_eplb(weights, case.devices, case.redundant_experts, case.groups, case.nodes)

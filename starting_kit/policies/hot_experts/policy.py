@@ -12,6 +12,8 @@ class Policy:
     def rebalance(self, hotness, deployment, iteration):
         """Put the hottest experts' second replicas on the devices that are lightest without them."""
         case = self.case
+        if case.redundant_experts != case.devices:
+            return None  # no device's last slot can be told to be a spare one
         weights = hotness.sum(axis=0, dtype=np.float64)
         table = deployment.copy()
         for layer, weight in enumerate(weights):
