@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from scores.authenticity import check_companions, check_record, check_signature
 from scores.companions import NOTHING, Companions, read_companions
 from scores.comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
-from scores.modeled_runtime import COLUMNS, leaderboard
+from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
 
@@ -84,7 +84,7 @@ def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
     """The leaderboard's columns. Raises BrokenResults when the platform could not store one of them."""
     try:
-        return leaderboard([row for row, _ in pairs], [row for _, row in pairs])
+        return leaderboard(case_table(pairs))
     except (ValueError, ArithmeticError) as error:
         raise BrokenResults(
             "results.json",
