@@ -20,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from scores.authenticity import check_companions, check_record, check_signature
 from scores.companions import NOTHING, Companions, read_companions
-from scores.comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
+from scores.comparison import Row, broken_results, match, message_of, read_reference, read_results
 from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
+from scores.problems import EXIT_CODES, FileError
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
@@ -82,12 +83,11 @@ def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
 
 
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
-    """The leaderboard's columns. Raises BrokenResults when the platform could not store one of them."""
+    """The leaderboard's columns. Raises FileError when the platform could not store one of them."""
     try:
         return leaderboard(case_table(pairs))
     except (ValueError, ArithmeticError) as error:
-        raise BrokenResults(
-            "results.json",
+        raise broken_results(
             "gives a column that the platform cannot store",
             error,
             "finite columns from 0 to below 1e10",
@@ -107,7 +107,7 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: li
         say(f"{row['status']}: {message_of(row)}")
     say(f"No score: {status}: {message}")
     say(NEXT_STEP[status] if failures or status in ("refused", "data_unavailable") else NO_CASE_FAILED)
-    return 2 if status == "data_unavailable" else 1
+    return EXIT_CODES[status]
 
 
 def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from score_files import COMPANIONS, SECONDS, failed_results, reference, results, run_scoring, sign, write, write_results
-from scores import authenticity, comparison
+from scores import authenticity
 
 KEY, FOREIGN = bytes(range(32)), bytes(range(1, 33))
 NEXT = (
@@ -358,15 +358,3 @@ def test_a_run_without_a_score_shows_its_own_message(folder, run, content, last)
     (folder / "res" / "series.npz").unlink()
     worker_record(folder, elapsedTime=5, ingestionElapsedTime=10_000)
     assert run().lines[-2] == last
-
-
-def test_every_error_has_a_status_and_an_exit_code():
-    kinds = {comparison.FileError, *comparison.FileError.__subclasses__()}
-    assert {(kind.__name__, kind.status, kind.exit_code) for kind in kinds} == {
-        ("FileError", "data_unavailable", 2),
-        ("BrokenResults", "failed", 1),
-        ("ForgedResults", "refused", 1),
-        ("BrokenReference", "data_unavailable", 2),
-        ("BrokenRecord", "data_unavailable", 2),
-        ("OtherGrid", "data_unavailable", 2),
-    }

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .comparison import Row, reason
+from .comparison import Row
+from .problems import reason
 
 # Bytes per file: several times what 25 cases of full size take.
 LARGEST = 32 * 1024**2

@@ -29,7 +29,7 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
     """The table of a run; cases: those that were run, None for the whole grid.
 
     `.attrs` has the leaderboard's columns for the whole grid, and `mean_case_score` for some cases of it. Raises
-    RunFailed, and comparison.FileError when the results and the reference do not belong together.
+    RunFailed, and problems.FileError when the results and the reference do not belong together.
     """
     content = read_results((results / "results.json").read_bytes())
     stored = read_reference(reference / "ds_eplb.json")
