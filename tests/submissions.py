@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from placement.errors import sentence
 from placement.evaluation.case_run import Outcome, run_case
 from placement.grid import Grid, grid_from_mapping
 from placement.trace import Trace
@@ -84,6 +85,11 @@ def run_policy(folder: Path, seconds_left: float = 300, **limits: float) -> Outc
     grid = tiny_grid(**limits)
     deadline = time.monotonic() + seconds_left
     return run_case(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline)
+
+
+def sentence_of(row: dict[str, Any]) -> str:
+    """What is printed of a case's failure; nothing of a case that is ok."""
+    return sentence(row["failure"], f"{row['model']}/{row['dataset']} ep {row['ep']}") if row["failure"] else ""
 
 
 def run_ingestion(world: Path, submission: Path, *options: str) -> subprocess.CompletedProcess[str]:

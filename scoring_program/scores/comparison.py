@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .problems import FileError, Wrong, reason, shown
+from .formats import REFERENCE_FORMAT, RESULTS_FORMAT, RUN_AGAIN, check_format
+from .problems import FIELDS, FileError, Wrong, reason, shown
 
 Row = dict[str, Any]
 STATUSES = ("scored", "failed", "refused", "data_unavailable")
@@ -14,6 +15,7 @@ CASE_STATUSES = ("ok", "crashed", "timeout", "out_of_memory", "invalid_answer")
 COST = ("balanced_compute_seconds", "expert_bytes", "bandwidth_bytes_per_second")
 # Numbers from here on are refused: the platform stores none of 1e10 or more, and no real cost reaches 1e15.
 LARGEST, LARGEST_COST = 1e10, 1e15
+LONGEST_TEXT = 100_000
 REBUILD = "nothing for participants to do; organizers write the reference again with kit.py reference"
 FIND = "find the reason in the ingestion log, then run again"
 
@@ -29,6 +31,7 @@ def read_reference(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise wrong("cannot be read", reason(error), "strict JSON") from None
     reference = _parse(data, wrong)
+    check_format(reference, REFERENCE_FORMAT, wrong, REBUILD)
     for row in _rows(reference, wrong):
         _check_numbers(row, wrong)
         if row["transmit_amount"] == 0:
@@ -44,12 +47,11 @@ def broken_results(what: str, got: Any, expected: str, next_step: str = FIND) ->
 def read_results(data: bytes) -> dict[str, Any]:
     """Parse the bytes of results.json. Raises FileError unless its form is right; failed cases are allowed."""
     results = _parse(data, broken_results)
+    check_format(results, RESULTS_FORMAT, broken_results, RUN_AGAIN)
     if results.get("status") not in STATUSES:
         raise broken_results("unknown status", shown(results.get("status")), f"one of {', '.join(STATUSES)}")
-    # A failure of the ingestion program itself leaves no cases, but a message.
-    if results["status"] in ("refused", "data_unavailable") or (
-        results["status"] == "failed" and results.get("cases") == []
-    ):
+    if results["status"] in ("refused", "data_unavailable"):
+        _check_failure("the run", results.get("failure"))
         return results | {"cases": []}
     for row in _rows(results, broken_results):
         if row.get("status") not in CASE_STATUSES:
@@ -57,6 +59,10 @@ def read_results(data: bytes) -> dict[str, Any]:
             raise broken_results(f"{case_name(row)} has an unknown status", shown(row.get("status")), expected)
         if row["status"] == "ok":
             _check_numbers(row, broken_results)
+        else:
+            _check_failure(case_name(row), row.get("failure"))
+    if results["status"] == "failed" and all(row["status"] == "ok" for row in results["cases"]):
+        raise broken_results("says failed, and no case did", f"{len(results['cases'])} cases ok", "one that is not")
     return results
 
 
@@ -97,12 +103,6 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
 def case_name(row: Row) -> str:
     """How a case is called everywhere: model/dataset ep N."""
     return f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}"
-
-
-def message_of(content: Row, otherwise: str = "no message") -> str:
-    """The message of a row or of the results; `otherwise` where there is no text."""
-    message = content.get("message")
-    return message if isinstance(message, str) and message.strip() else otherwise
 
 
 def is_number(
@@ -163,3 +163,10 @@ def _check_numbers(row: Row, wrong: Wrong) -> None:
         if not is_number(cost[field], below=LARGEST_COST) or cost[field] == 0:
             expected = f"a number above 0 and below {LARGEST_COST:g}"
             raise wrong(f"{name} has no valid cost.{field}", shown(cost[field]), expected)
+
+
+def _check_failure(name: str, failure: Any) -> None:
+    texts = failure.values() if isinstance(failure, dict) and set(failure) == set(FIELDS) else [None]
+    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
+        expected = f"{', '.join(FIELDS)}, each a text of at most {LONGEST_TEXT} characters"
+        raise broken_results(f"{name} has no valid failure", shown(failure), expected)

@@ -10,8 +10,9 @@ import pandas as pd
 
 from placement.grid import Case
 from placement.results import MEASURES
-from scores.comparison import case_name, match, message_of, read_reference, read_results
+from scores.comparison import case_name, match, read_reference, read_results
 from scores.modeled_runtime import case_table, leaderboard
+from scores.problems import sentence
 
 # Beside the table of the scoring program, which ends with the first two measures.
 ADDED = [*MEASURES[2:], "policy_seconds", "slowest_call_seconds"]
@@ -37,9 +38,9 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
         names = [case.name for case in cases]
         stored["cases"] = [row for row in stored["cases"] if case_name(row) in names]
     pairs = match(content, stored) if content["cases"] else []
-    failed = [message_of(row) for row in content["cases"] if row["status"] != "ok"]
+    failed = [sentence(row["failure"], case_name(row)) for row in content["cases"] if row["status"] != "ok"]
     if failed or content["status"] != "scored":
-        said = "\n".join(failed) or message_of(content)
+        said = "\n".join(failed) or sentence(content["failure"])
         raise RunFailed(said, pd.DataFrame(content["cases"]), content["status"])
     frame = case_table(pairs).join(pd.DataFrame([row for row, _ in pairs], columns=ADDED))
     if cases is None:
