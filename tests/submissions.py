@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from placement.errors import sentence
 from placement.evaluation.case_run import Outcome, run_case
 from placement.grid import Grid, grid_from_mapping
 from placement.isolation import process as policy_process
@@ -102,6 +103,11 @@ def slow_calls(patch: pytest.MonkeyPatch, seconds: float, devices: int = 0) -> N
 
     patch.setattr(PolicyProcess, "_ask", slow)
     patch.setattr(policy_process, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+
+
+def sentence_of(row: dict[str, Any]) -> str:
+    """What is printed of a case's failure; nothing of a case that is ok."""
+    return sentence(row["failure"], f"{row['model']}/{row['dataset']} ep {row['ep']}") if row["failure"] else ""
 
 
 def run_ingestion(world: Path, submission: Path, *options: str) -> subprocess.CompletedProcess[str]:

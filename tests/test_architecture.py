@@ -40,7 +40,7 @@ ARROWS = {
     **{room: (*PLACEMENT, *TRACES, f"{KIT}/planning", *LAB_ROOMS[n + 1 :]) for n, room in enumerate(LAB_ROOMS)},
     LAB_ROOMS[0]: (*PLACEMENT, f"{LAB}/imbalance", *LAB_ROOMS[1:]),
     f"{LAB}/imbalance": (RULES,),
-    "tools/bundling": (*PLACEMENT, COMMANDS, *TRACES),
+    "tools/bundling": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     "tools/benchmarking": PLACEMENT,
     "tools/rehearsal": (*PLACEMENT, COMMANDS, *TRACES, "tools", "tools/bundling"),
     "tools": (*PLACEMENT, COMMANDS, *TRACES, "tools/bundling", "tools/benchmarking", "tools/rehearsal"),

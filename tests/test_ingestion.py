@@ -16,7 +16,16 @@ import pytest
 
 from placement.results import MEASURES
 from placement.submission.receipt import receipt, receipt_line
-from submissions import CASES, ITERATIONS, SHAPES, run_ingestion, tiny_grid, write_policy, write_world
+from submissions import (
+    CASES,
+    ITERATIONS,
+    SHAPES,
+    run_ingestion,
+    sentence_of,
+    tiny_grid,
+    write_policy,
+    write_world,
+)
 from traces import reference
 
 # DS-EPLB through a module of its own, so that Python would like to write bytecode.
@@ -90,16 +99,16 @@ def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: 
     assert len(expected) == len(CASES)
     assert [{key: row[key] for key in want} for row, want in zip(content["cases"], expected, strict=True)] == expected
     for row, want in zip(content["cases"], expected, strict=True):
-        assert list(row.keys() - want.keys()) and (row["status"], row["message"]) == ("ok", "")
-        assert row.keys() - want.keys() == {"status", "message", "policy_seconds", "slowest_call_seconds"}
+        assert list(row.keys() - want.keys()) and (row["status"], row["failure"]) == ("ok", None)
+        assert row.keys() - want.keys() == {"status", "failure", "policy_seconds", "slowest_call_seconds"}
         assert 0 <= row["slowest_call_seconds"] <= row["policy_seconds"]
 
 
 def test_the_results_say_what_was_run_and_with_what(world: Path, scored: CompletedProcess[str]) -> None:
     content = results(world)
-    head = ["status", "message", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
+    head = ["format", "status", "failure", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
     assert list(content) == [*head, "companions", "started_seconds", "duration_seconds"]
-    assert (content["status"], content["message"]) == ("scored", "")
+    assert (content["format"], content["status"], content["failure"]) == (2, "scored", None)
     assert content["grid"] == {"name": "tiny", "window": 3, "latency": 0, "case_seconds": 60.0, "hidden": False}
     assert list(content["versions"]) == ["simulator", "python", "numpy", "machine"]
     (note,) = content["notes"]
@@ -147,14 +156,14 @@ def test_the_reference_s_heat_map_has_the_bins_and_values_of_the_explanation(
     world: Path, scored: CompletedProcess[str]
 ) -> None:
     _, curves = reference.build(tiny_grid(), world / "traces", None)
-    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     for case, explanation in explanations.items():
         heat = curves[f"{case}/ds_eplb/heat_map"]
         assert np.array_equal(heat, np.array(explanation["heat_map"], np.float32))
 
 
 def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> None:
-    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     assert list(explanations) == [case.replace(" ep ", "/") for case in CASES]
     for case, explanation in explanations.items():
         assert list(explanation) == ["bin_starts", "heat_map", "costliest_windows", "largest_redeployment"]
@@ -237,7 +246,7 @@ def test_cases_that_fail_do_not_keep_the_others_from_running(failing: tuple[Path
     assert [row[name] is None for row in rows for name in MEASURES] == [
         row["status"] != "ok" for row in rows for _ in MEASURES
     ]
-    assert json.loads((world / "output" / "explain.json").read_bytes()).keys() == {"Large/two/4"}
+    assert json.loads((world / "output" / "explain.json").read_bytes())["cases"].keys() == {"Large/two/4"}
     with np.load(world / "output" / "series.npz") as series:
         assert {key.rpartition("/")[0] for key in series} == {"Large/two/4"}
 
@@ -247,8 +256,8 @@ def test_each_failure_is_told_in_the_results_and_at_the_end_of_the_log(
 ) -> None:
     world, run = failing
     content = results(world)
-    assert (content["status"], content["message"]) == ("failed", "3 of 4 cases failed")
-    lines = [f"{row['status']}: {row['message']}" for row in content["cases"] if row["status"] != "ok"]
+    assert (content["status"], content["failure"]) == ("failed", None)
+    lines = [f"{row['status']}: {sentence_of(row)}" for row in content["cases"] if row["status"] != "ok"]
     call = "call 1 (iteration 4)"
     got = "Got: ValueError: two (policy.py, line 7, in rebalance)."
     assert lines[0].startswith(f"crashed: {CASES[0]}, {call}: the policy raised an exception. {got}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from submissions import DECLINES, INGESTION, run_policy, slow_calls, write_policy
+from submissions import DECLINES, INGESTION, run_policy, sentence_of, slow_calls, write_policy
 
 START, CALL = "Small/one ep 2, start", "Small/one ep 2, call 1 (iteration 4)"
 SLOW = "Next: make it faster; kit.py check shows how many seconds a call takes."
@@ -28,7 +28,7 @@ def in_call(*lines: str) -> str:
 def run(folder: Path, source: str, **limits: float) -> tuple[str, str]:
     """Status and message of a policy's case."""
     row = run_policy(write_policy(folder, source), **limits).row
-    return row["status"], row["message"]
+    return row["status"], sentence_of(row)
 
 
 STUBBORN = """
@@ -66,7 +66,7 @@ def test_a_policy_that_hangs_is_stopped(tmp_path: Path, source: str, limit: str,
 def test_a_case_that_begins_after_the_grid_s_time_is_not_waited_for(tmp_path: Path) -> None:
     row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0).row
     text = "Got: no answer within 300 s (grid_seconds). Expected: all cases of the grid."
-    assert (row["status"], row["message"]) == ("timeout", f"{START}: the policy took too long. {text} {SLOW}")
+    assert (row["status"], sentence_of(row)) == ("timeout", f"{START}: the policy took too long. {text} {SLOW}")
 
 
 @linux
@@ -135,7 +135,7 @@ def test_calls_of_a_case_add_up_to_its_limit(tmp_path: Path, monkeypatch: pytest
     policy = write_policy(tmp_path, DECLINES)
     row = run_policy(policy, seconds_left=10**6, call_seconds=5000, case_seconds=7000).row
     text = "call 2 (iteration 8): the policy took too long. Got: no answer within 7000 s (case_seconds)."
-    assert (row["status"], text in row["message"]) == ("timeout", True)
+    assert (row["status"], text in sentence_of(row)) == ("timeout", True)
 
 
 def test_the_environment_is_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -314,6 +314,7 @@ def test_a_part_of_another_trace_is_measured_again(tmp_path, two, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "other"),
     [
+        ("format", 1, "format"),
         ("trace", "M/x", "trace"),
         ("simulator version", "0", "simulator version"),
         ("numpy version", "0", "numpy version"),

@@ -199,7 +199,8 @@ def test_with_a_bad_key_no_policy_is_run(world: Path, monkeypatch: pytest.Monkey
     monkeypatch.delattr(ingestion, "find_policy")
     code, results = run(world)
     assert (code, results["status"], results["cases"]) == (2, "data_unavailable", [])
-    assert results["message"].startswith("signature: keys/signing.key ")
+    assert results["failure"]["where"] == "signature"
+    assert results["failure"]["what"].startswith("keys/signing.key ")
     assert is_signed(world, PUBLISHED_KEY)
 
 

@@ -27,7 +27,7 @@ run my_policy --jobs 1  score my_policy/policy.py
 run my_policy --case DS-R1/generated:64  one case of the grid
 run --grid ingestion_program/grid_official.yaml --traces traces --reference reference  traces of your own
 """
-SHOWN = ("model", "dataset", "ep", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
+SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
 NO_RESULTS = "The ingestion program left no results. Next: read its messages above."
 
 
@@ -86,7 +86,7 @@ def run(
     policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
     ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
     verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
-    policy or a case that is not there, and comparison.FileError for a reference of another grid.
+    policy or a case that is not there, and problems.FileError for a reference of another grid.
     """
     some = _some_cases(Path(grid), cases)
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
@@ -123,6 +123,7 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
             return 2 if error.status == "data_unavailable" else 1
         print("No score. Next: mend the cases above and try again with kit.py check.")
         return 1
+    frame["case"] = [case.name for case in cases]
     print(frame[list(SHOWN)].to_string(index=False, float_format="{:.4f}".format))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0

@@ -28,6 +28,8 @@ from .reference_parts import Job, Part, make_parts, not_written
 
 # What a case is known by, in a row and in the grid.
 NAMED = ("model", "dataset", "ep", "redundant_experts")
+# One more whenever readers of ds_eplb.json must change; 1 had no number.
+REFERENCE_FORMAT = 2
 
 
 def build(
@@ -57,7 +59,8 @@ def build(
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
     written_by = "kit.py reference: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
-    head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
+    head = {"format": REFERENCE_FORMAT, "grid": grid.name, "written_by": written_by}
+    head |= {"versions": versions(), "traces": provenance}
     in_order = [rows[tuple(getattr(case, key) for key in NAMED)] for case in grid.cases]
     return head | {"cases": in_order}, {name: curve for part in made for name, curve in part.curves.items()}
 

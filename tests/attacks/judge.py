@@ -110,7 +110,7 @@ def judge(run: Run, verdict: Verdict, control: Run) -> None:
     problems, results = run.problems, run.results
     status = STATUSES[verdict.verdict]
     if results.get("status") != status:
-        problems.append(f"expected {status}, got {run.got}: {results.get('message')}")
+        problems.append(f"expected {status}, got {run.got}: {results.get('failure')}")
     if run.exit_code != (0 if status == "scored" else 1):
         problems.append(f"exit code {run.exit_code}")
     check_log(run, verdict)
@@ -127,7 +127,7 @@ def judge(run: Run, verdict: Verdict, control: Run) -> None:
         failed = [row for row in rows if row["status"] != "ok"]
         if not failed or any(row["status"] not in allowed for row in failed):
             problems.append(
-                f"expected cases {' or '.join(map(str, allowed))}, got {run.got}: {rows and rows[0]['message']}"
+                f"expected cases {' or '.join(map(str, allowed))}, got {run.got}: {rows and rows[0]['failure']}"
             )
         if any(row["mean_par"] is not None or row["transmit_amount"] is not None for row in failed):
             problems.append("a failed case has numbers")

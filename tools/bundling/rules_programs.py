@@ -12,7 +12,8 @@ from bundling.reader import Bundle, Fault, json_of, mapping_of
 from bundling.rules_archive import REBUILD
 from bundling.rules_form import shown
 from placement.errors import OrganizerError
-from placement.grid import Grid, grid_from_mapping
+from placement.grid import Case, Grid, grid_from_mapping
+from scores.comparison import case_name
 
 # What the platform reads at the root of each part, and what a kit is unpacked for.
 ROOT_FILE = {
@@ -123,7 +124,7 @@ def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", WRITE_REFERENCE)
         return
-    names = [f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}" for row in rows]
+    names = list(map(case_name, rows))
     wanted = [case.name for case in grid.cases]
     if names != wanted:
         odd = sorted(set(names) ^ set(wanted)) or ["their order"]
@@ -131,12 +132,18 @@ def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]
         expected = f"the {len(wanted)} cases of grid {grid.name}, in its order"
         yield Fault(where, "the reference's cases are not the grid's", got, expected, WRITE_REFERENCE)
         return
-    same: dict[str, Any] = {"window": grid.window, "latency": grid.latency, "cost": asdict(grid.cost)}
-    for field, value in same.items():
-        other = [row.get(field) for row in rows if row.get(field) != value]
-        if other:
+    for field in ("window", "latency", "groups", "nodes", "cost"):
+        pairs = [
+            (row.get(field), _measured_with(grid, case, field)) for row, case in zip(rows, grid.cases, strict=True)
+        ]
+        if different := [pair for pair in pairs if pair[0] != pair[1]]:
+            got, expected = map(shown, different[0])
             what = f"the reference was made with another {field}"
-            yield Fault(where, what, shown(other[0]), f"{shown(value)}, as in grid {grid.name}", WRITE_REFERENCE)
+            yield Fault(where, what, got, f"{expected}, as in grid {grid.name}", WRITE_REFERENCE)
+
+
+def _measured_with(grid: Grid, case: Case, field: str) -> Any:
+    return asdict(grid.cost) if field == "cost" else getattr(case, field)
 
 
 def hidden_parts(bundle: Bundle) -> Iterator[Fault]:
