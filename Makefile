@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 # A command of this name may be there and not work, where pyenv keeps several.
-PLATFORM_PYTHON := $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12.*/bin/python3.12 $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)
+first_python = $(shell for p in $(foreach v,$(1),python$(v) $$HOME/.pyenv/versions/$(v).*/bin/python$(v)) $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
+NEWEST_VENV := $(VENV)-newest
+NEWEST := $(NEWEST_VENV)/ready
 
-.PHONY: run test test-platform lint reference benchmark screenshot bundle rehearse clean
+.PHONY: run test test-platform test-newest lint reference benchmark screenshot bundle rehearse clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -16,10 +18,13 @@ run: $(READY)
 test: $(READY)
 	$(VENV)/bin/python -m pytest
 
-# The packages of the platform's image, and its Python where the machine has it. The attacks are the kernel's matter, and
-# the organizers' guides are not followed on the platform.
+# What runs on the platform, with its image's packages, and its Python where the machine has it.
 test-platform: $(PLATFORM)
-	$(PLATFORM_VENV)/bin/python -m pytest --ignore tests/test_attacks.py --ignore tests/test_docs_guides.py
+	$(PLATFORM_VENV)/bin/python -m pytest -m platform
+
+# The same with the newest numpy and pandas. Only generated traces need an older numpy, and none is generated here.
+test-newest: $(NEWEST)
+	$(NEWEST_VENV)/bin/python -m pytest -m platform
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .
@@ -53,7 +58,7 @@ keys/signing.key: | $(READY)
 	$(VENV)/bin/python tools/bundle.py keys
 
 clean:
-	rm -rf $(VENV) $(PLATFORM_VENV) output build dist *.egg-info
+	rm -rf $(VENV) $(PLATFORM_VENV) $(NEWEST_VENV) output build dist *.egg-info
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.version.split()[0]} was found. Next: make run PYTHON=python3.12")'
@@ -63,6 +68,12 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(PLATFORM): pyproject.toml
-	$(PLATFORM_PYTHON) -m venv $(PLATFORM_VENV)
+	$(call first_python,3.12) -m venv $(PLATFORM_VENV)
 	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' numpy==1.26.4 pandas==2.2.3 pyyaml==6.0.2
+	@touch $@
+
+$(NEWEST): pyproject.toml
+	$(call first_python,3.14 3.13 3.12) -m venv $(NEWEST_VENV)
+	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
+	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade numpy pandas
 	@touch $@

@@ -20,7 +20,7 @@ def blocks(document: str) -> list[str]:
 
 def copy_tree(folder: Path) -> Path:
     """Copy the tree without what is made in it, and without an organizer's keys."""
-    made = (".venv", ".git", "output", "build", "dist", "keys", "*.egg-info", "__pycache__", ".*_cache")
+    made = (".venv*", ".git", "output", "build", "dist", "keys", "*.egg-info", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*made))
     return folder
 

@@ -19,8 +19,7 @@ import pytest
 from placement.errors import OrganizerError
 from placement.evaluation.case_run import run_case
 from placement.grid import grid_from_mapping
-from placement.isolation import failures as policy_failure
-from placement.isolation import landlock, sandbox
+from placement.isolation import failures, landlock, sandbox
 from placement.isolation import process as policy_process
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
@@ -214,6 +213,10 @@ def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.Monke
     root = sandbox.PACKAGE.parent.parent
     monkeypatch.setattr(sys, "path", ["", "/somewhere/else", str(root / "tests"), str(root), f"{root}/a/../tools"])
     assert sandbox.libraries() == ["/somewhere/else"]
+    # An environment inside the kit may refer to another one there.
+    other = str(root / "other" / "lib" / "site-packages")
+    monkeypatch.setattr(sys, "path", [other, str(root / "starting_kit")])
+    assert sandbox.libraries() == [other]
     # Also not when the clone itself is the virtual environment.
     monkeypatch.setattr(sandbox.sysconfig, "get_path", lambda name: str(root / "lib" / "site-packages"))
     monkeypatch.setattr(sys, "path", [str(root / "lib" / "site-packages"), str(root / "starting_kit")])
@@ -259,7 +262,7 @@ def test_a_file_cannot_grow_without_end(tmp_path: Path) -> None:
 
 
 def test_processor_time_of_all_threads_counts() -> None:
-    error = policy_failure.ended(-signal.SIGXCPU, 0.0, tiny_grid(case_seconds=7).limits)
+    error = failures.ended(-signal.SIGXCPU, 0.0, tiny_grid(case_seconds=7).limits)
     assert error.status == "timeout"
     assert str(error) == (
         "the policy took too long. Got: more than 7 s of processor time in all threads (case_seconds). Expected: "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,26 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_kit_world(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="module")
+def compared(world: Path) -> list[str]:
+    """What `kit.py compare` prints of two policies on two seeds, which it draws."""
+    with redirect_stdout(StringIO()) as printed:
+        assert kit.main(["compare", str(STATIC), str(DS_EPLB), *on(world), "--seeds", "2"]) == 0
+    return printed.getvalue().splitlines()
+
+
+def on(world: Path) -> list[str]:
+    """The options that name the tiny grid and what belongs to it."""
+    paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference")
+    return [str(text) for text in (*paths, "--output", world / "compare", "--iterations", 30)]
+
+
 @pytest.fixture
-def compare(world: Path, capsys: pytest.CaptureFixture[str]):
-    """`kit.py compare` on the tiny grid: the exit code and the lines printed."""
+def compare(world: Path, compared: list[str], capsys: pytest.CaptureFixture[str]):
+    """`kit.py compare` on the tiny grid, where two seeds are drawn already: the exit code and the lines printed."""
 
     def run(*arguments: object) -> tuple[int, list[str]]:
-        paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference")
-        options = (*paths, "--output", world / "compare", "--iterations", 30)
-        code = kit.main(["compare", *map(str, (*arguments, *options))])
+        code = kit.main(["compare", *map(str, arguments), *on(world)])
         return code, capsys.readouterr().out.splitlines()
 
     return run
@@ -44,9 +57,9 @@ def compare(world: Path, capsys: pytest.CaptureFixture[str]):
 def test_two_copies_of_a_policy_are_a_tie(compare, tmp_path: Path) -> None:
     source = (DS_EPLB / "policy.py").read_text(encoding="utf-8")
     first, second = (write_policy(tmp_path / name, source) for name in ("first", "second"))
-    code, lines = compare(first, second, "--seeds", 3)
+    code, lines = compare(first, second, "--seeds", 2)
     assert code == 0
-    assert lines[-1] == "composite_score: B - A = +0.0000 (95 %: +0.0000 .. +0.0000) over 3 seeds: tie"
+    assert lines[-1] == "composite_score: B - A = +0.0000 (95 %: +0.0000 .. +0.0000) over 2 seeds: tie"
     assert f"A: {first}" in lines and f"B: {second}" in lines
     assert f"seed {FIRST_SEED}: A 100.0000, B 100.0000" in lines
     (row,) = [line for line in lines if line.startswith("Large/two ep 8")]
@@ -55,20 +68,32 @@ def test_two_copies_of_a_policy_are_a_tie(compare, tmp_path: Path) -> None:
     assert row.split()[-1] == "tie"
 
 
-def test_the_baseline_scores_100_on_every_seed_and_seeds_are_kept(compare, world: Path) -> None:
-    code, lines = compare(STATIC, DS_EPLB, "--seeds", 2)
-    assert code == 0 and all(line.endswith("B 100.0000") for line in lines if re.match(r"seed \d+: A ", line))
-    kept = {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")}
-    _, again = compare(STATIC, DS_EPLB, "--seeds", 2)
-    assert [line for line in lines if "draws" not in line] == again
-    assert {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")} == kept
+def test_the_baseline_scores_100_on_every_seed(compared: list[str]) -> None:
+    assert [line.split(": A ")[0] for line in compared if line.endswith(", B 100.0000")] == [
+        f"seed {FIRST_SEED + n}" for n in (0, 1)
+    ]
 
 
-def test_seeds_differ_and_have_the_grid_s_shapes(compare, world: Path) -> None:
-    compare(STATIC, DS_EPLB, "--seeds", 2)
+@pytest.mark.usefixtures("compared")
+def test_seeds_differ_and_have_the_grid_s_shapes(world: Path) -> None:
     first, second = (sorted((world / "compare").glob(f"*/seed-{FIRST_SEED + n}/traces/*/*.npy")) for n in (0, 1))
     assert {tuple(np.load(path).shape) for path in first} == {(30, 2, 4), (30, 3, 8)}
     assert all((np.load(a) != np.load(b)).any() for a, b in zip(first, second, strict=True))
+
+
+def test_python_gets_a_table_and_seeds_are_kept(compared: list[str], world: Path) -> None:
+    kept = {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")}
+    paths = {name: world / name for name in ("traces", "reference")} | {"output": world / "compare"}
+    shown: list[str] = []
+    options = {"grid": world / "grid.yaml", "seeds": 2, "iterations": 30, "show": shown.append}
+    table = kit.compare(STATIC, DS_EPLB, **options, **paths)
+    assert shown == [line for line in compared if ": A " in line and line.startswith("seed ")]
+    assert {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")} == kept
+    assert list(table.index) == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
+    assert list(table.columns) == ["A", "B", "B - A", "B - A low", "B - A high", "B - A verdict"]
+    assert table.loc["composite_score", "B"] == 100
+    assert table.loc["composite_score", "A"] == pytest.approx(table["A"].iloc[:2].mean())
+    assert table.attrs["verdicts"] == compared[-1:]
 
 
 def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
@@ -84,14 +109,13 @@ def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
     assert (drawn[0] == drawn[1]).all(), "a trace of some cases is the one of all cases"
 
 
-def test_what_is_drawn_is_announced_with_its_size(compare, world: Path, tmp_path: Path) -> None:
+def test_what_is_drawn_is_announced_with_its_size(compared: list[str], world: Path, tmp_path: Path) -> None:
     grid, told = read_grid(world / "grid.yaml"), []
     drawn = recipes(grid, grid.cases, world / "traces", 20_000)
     announce(tmp_path, drawn, range(3), told.append)
     # 20 000 iterations, 2 * 4 and 3 * 8 experts, three seeds, four bytes each.
     assert told == [f"draws 6 traces, 7.7 MB, into {tmp_path}"]
-    _, (first, *_) = compare(STATIC, STATIC, "--seeds", 2, "--case", "Small/one:4")
-    assert first.startswith(f"draws 2 traces, 0.0 MB, into {world / 'compare'}")
+    assert compared[0].startswith(f"draws 4 traces, 0.0 MB, into {world / 'compare'}")
 
 
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
@@ -178,13 +202,3 @@ def test_what_is_drawn_has_the_length_of_the_traces_that_are_there(world: Path, 
     small, large = recipes(grid, grid.cases, tmp_path, None)
     assert small.iterations == 77 and large.iterations == large.profile.iterations
     assert (small.profile.parameters.top_k, large.profile.parameters.top_k) == (1, 2)
-
-
-def test_python_gets_a_table(world: Path) -> None:
-    paths = {name: world / name for name in ("traces", "reference")} | {"output": world / "compare"}
-    table = kit.compare(STATIC, DS_EPLB, grid=world / "grid.yaml", seeds=2, iterations=30, **paths)
-    assert list(table.index) == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
-    assert list(table.columns) == ["A", "B", "B - A", "B - A low", "B - A high", "B - A verdict"]
-    assert table.loc["composite_score", "B"] == 100
-    assert table.loc["composite_score", "A"] == pytest.approx(table["A"].iloc[:2].mean())
-    assert len(table.attrs["verdicts"]) == 1

@@ -95,6 +95,14 @@ def test_again_gives_the_policy_the_state_it_had(world: Path, tmp_path: Path) ->
     assert "note: " not in second.stdout
 
 
+def test_again_gives_the_policy_its_modules_where_the_kit_has_the_same_names(world: Path, tmp_path: Path) -> None:
+    files = {f"{name}.py": f"NAME = 'its {name}'\n" for name in ("traces", "scores", "commands")}
+    source = "import commands, scores, traces\nprint(commands.NAME, scores.NAME, traces.NAME)\n" + DECLINES
+    done = replay(world, write_policy(tmp_path, source, files), "--again")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "its commands its scores its traces" in done.stdout.splitlines()
+
+
 def test_again_shows_an_exception_as_python_does(world: Path, tmp_path: Path) -> None:
     policy = write_policy(tmp_path, RECORDS)
     done = replay(world, policy, "--again", "--call", 3)

@@ -48,20 +48,22 @@ def test_the_log_shows_it_in_one_line():
 # The simulator
 
 
-def test_the_simulators_hash_is_that_of_names_and_contents_in_order_of_name(tmp_path):
-    for name, content in (("b.py", b"two\n"), ("a.py", b"one\n"), ("__init__.py", b"")):
+def test_the_simulators_hash_is_that_of_names_and_contents_in_order_of_path(tmp_path):
+    (tmp_path / "room").mkdir()
+    for name, content in (("room/b.py", b"two\n"), ("a.py", b"one\n"), ("__init__.py", b""), ("room/.c.py", b"hidden")):
         (tmp_path / name).write_bytes(content)
-    assert simulator_sha256(tmp_path) == hashlib.sha256(b"__init__.py\na.py\none\nb.py\ntwo\n").hexdigest()[:12]
+    assert simulator_sha256(tmp_path) == hashlib.sha256(b"__init__.py\na.py\none\nroom/b.py\ntwo\n").hexdigest()[:12]
 
 
 def test_a_copy_with_other_line_ends_and_compiled_files_is_the_same_simulator(tmp_path):
     copy = shutil.copytree(PACKAGE, tmp_path / "placement")
-    for path in copy.glob("*.py"):
+    for path in copy.rglob("*.py"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     (copy / "._replay.py").write_bytes(b"left by an archiver")
     (copy / "notes.txt").write_bytes(b"no source")
     assert simulator_sha256(copy) == simulator_sha256()
-    (copy / "replay.py").write_bytes((copy / "replay.py").read_bytes() + b"#")
+    module = copy / "evaluation" / "grid_run.py"
+    module.write_bytes(module.read_bytes() + b"#")
     assert simulator_sha256(copy) != simulator_sha256()
 
 

@@ -52,7 +52,7 @@ for name in ("numpy", "yaml"):
         versions[name] = __import__(name).__version__
     except ImportError as error:
         versions[name] = f"missing ({error})"
-sys.path.append("/app/program/vendor")
+sys.path.insert(0, "/app/program/vendor")
 try:
     import Crypto
     from Crypto.Cipher import AES

@@ -6,6 +6,7 @@ import argparse
 import code
 import os
 import signal
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -138,12 +139,20 @@ def _policy_at(folder: Path, seen: list[Moment]) -> Policy:
     folder = folder.resolve()
     # As in a process of its own: its data files are found from there.
     os.chdir(folder)
+    _forget_modules_named_in(folder)
     _, policy = load_policy(folder, seen[0].case)
     for number, moment in enumerate(seen[:-1], 1):
         answer = policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration)
         if not _same(answer, moment.answer):
             print(f"note: the policy's answer at call {number} is another one here than in its own process")
     return policy
+
+
+def _forget_modules_named_in(folder: Path) -> None:
+    """Make room for the policy's modules: the kit, which runs in this process, has some of the same names."""
+    names = {path.stem for path in folder.iterdir()}
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        del sys.modules[name]
 
 
 def _same(one: Redeployment | None, other: Redeployment | None) -> bool:

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..answer import Redeployment, check_shapes
 from ..grid import Case, Limits
-from . import failures as policy_failure
-from . import protocol
+from . import failures, protocol
 
 Read = Callable[[int], bytes]
 
@@ -19,7 +18,7 @@ def read_header(read: Read, limits: Limits) -> dict[str, Any]:
     """The next message's header. Raises PolicyError for a reported problem, MalformedMessage."""
     header = protocol.decode(read)
     if header.get("kind") == "problem":
-        raise policy_failure.problem(header, limits)
+        raise failures.problem(header, limits)
     return header
 
 

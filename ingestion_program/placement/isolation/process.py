@@ -21,8 +21,7 @@ from ..answer import Redeployment
 from ..errors import PolicyError
 from ..grid import Case, Grid
 from ..trace import Trace
-from . import failures as policy_failure
-from . import protocol, sandbox
+from . import failures, protocol, sandbox
 from .handover import share
 from .messages import read_answer, read_header
 from .scratch import ALLOWED, Scratch
@@ -156,9 +155,9 @@ class PolicyProcess:
             yield
             self._check_usage()
         except TimeoutError:
-            raise policy_failure.late(first, self._limits) from None
+            raise failures.late(first, self._limits) from None
         except protocol.MalformedMessage as error:
-            raise policy_failure.malformed(error) from None
+            raise failures.malformed(error) from None
         except PolicyError as error:
             self._trace_lines = error.trace
             raise
@@ -181,22 +180,22 @@ class PolicyProcess:
             return protocol.texts(read_header(self._read, self._limits), "layers")
         except (PolicyError, protocol.MalformedMessage, TimeoutError) as error:
             if isinstance(error, TimeoutError) and self._deadline == self._grid_deadline:
-                raise policy_failure.late("grid_seconds", self._limits) from None
+                raise failures.late("grid_seconds", self._limits) from None
             self._read_output()
-            raise policy_failure.cannot_start(error, self.log, ISOLATED_SECONDS) from None
+            raise failures.cannot_start(error, self.log, ISOLATED_SECONDS) from None
 
     def _check_layers(self) -> None:
         missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
         if self._required and missing:
-            raise policy_failure.not_isolated(missing)
+            raise failures.not_isolated(missing)
 
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess := self._scratch.excess():
-            raise policy_failure.too_much(f"{excess} in its temporary folder", ALLOWED)
+            raise failures.too_much(f"{excess} in its temporary folder", ALLOWED)
         if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
-            raise policy_failure.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+            raise failures.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
 
     def _ask(self, message: dict, descriptors: list[int]) -> None:
         """Send a request, with descriptors beside it; nothing may have been answered before it."""
@@ -246,6 +245,6 @@ class PolicyProcess:
         # Before it is reaped, a process that has ended still tells.
         seconds = seconds_and_threads(self._process.pid)[0]
         try:
-            return policy_failure.ended(self._process.wait(timeout=1), seconds, self._limits)
+            return failures.ended(self._process.wait(timeout=1), seconds, self._limits)
         except subprocess.TimeoutExpired:
-            return policy_failure.ended(None, seconds, self._limits)
+            return failures.ended(None, seconds, self._limits)

@@ -28,6 +28,8 @@ MAGIC = b"expert-placement sealed trace, format 1\n"
 LONGEST_HEADER = 512
 NONCE_BYTES = 12
 TAG_BYTES = 16
+MISSING_LIBRARY = "pip install 'pycryptodome>=3.20,<4' (the extra `seal`), or build the bundle, which carries it"
+UNFIT_LIBRARY = "build the bundle for this machine, or remove the folder vendor and install pycryptodome"
 # Bounds what is in memory beside the trace itself.
 LARGEST_CHUNK = 2**24
 
@@ -190,7 +192,7 @@ def _library() -> tuple[Any, int]:
             "the library for sealed traces is missing",
             got=f"{type(error).__name__}: {error}",
             expected="pycryptodome, installed or in the ingestion program's folder vendor",
-            next_step="pip install 'pycryptodome>=3.20,<4' (the extra `seal`), or build the bundle, which carries it",
+            next_step=MISSING_LIBRARY if isinstance(error, ImportError) else UNFIT_LIBRARY,
             where="sealed traces",
         ) from None
     return new, MODE_GCM
