@@ -22,7 +22,7 @@ def row(mean_par, transmit_amount, cost=SIMPLE):
 
 def leaderboard(rows, references):
     """The columns of rows and references in the same order."""
-    named = {"model": "M", "dataset": "d", "ep": 2, "status": "ok"}
+    named = {"model": "M", "dataset": "d", "ep": 2, "redundant_experts": 2, "status": "ok"}
     return columns_of(case_table([(named | case, other) for case, other in zip(rows, references, strict=True)]))
 
 
