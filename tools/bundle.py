@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
 from commands.places import short
+from placement.traces.whole_file import write_whole
 
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")
@@ -90,7 +90,8 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
         report(faults, output)
         print("Nothing was written.")
         return 1
-    write(output, data)
+    # It holds the keys: for its owner alone.
+    write_whole(output, data, 0o600)
     print_table(files)
     print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     print("It holds the keys: keep it private, as you keep them.")
@@ -107,16 +108,6 @@ def report(faults: list[Fault], path: Path) -> int:
         return 1
     print(f"{short(path)}: no faults. Next: rehearse it as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-    os.replace(partial, path)
 
 
 def print_table(files: dict[str, bytes]) -> None:

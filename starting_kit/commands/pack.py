@@ -10,9 +10,9 @@ from typing import Any
 
 from placement.errors import Problem
 from placement.evaluation.interruption import temporary_folder
-from placement.evaluation.result_files import write_whole
 from placement.submission.folder import find_policy
 from placement.submission.receipt import policy_sha256
+from placement.traces.whole_file import write_whole
 
 from . import options as shared
 from .archive import archive, unpack
@@ -57,7 +57,6 @@ def pack_command(options: argparse.Namespace) -> int:
     except Problem as error:
         print(f"not packed: {error}")
         return 1
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     write_whole(options.output, data)
     width = max(map(len, files))
     for name, path in files.items():

@@ -12,8 +12,9 @@ from placement.evaluation.result_files import write_json
 from placement.trace import Trace, check_fits
 from placement.traces.files import SUFFIXES, open_trace
 from placement.traces.keys import read_key
+from placement.traces.whole_file import write_whole
 from traces.folder import FORM, NAME, no_trace, traces_in
-from traces.manifest import MANIFEST, read_manifest, write_whole
+from traces.manifest import MANIFEST, read_manifest
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
 from traces.statistics.plots import draw
@@ -92,11 +93,9 @@ def _write(folder: Path, summary: dict[str, Any]) -> None:
     plots = draw(summary)
     if plots is None:
         print(NO_PLOTS, file=sys.stderr)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{stem}.json", summary)
     for suffix, text in (("csv", layers_csv(summary)), ("html", page(summary, plots))):
-        data = text.encode("utf-8")
-        write_whole(folder / f"{stem}.{suffix}", lambda file, data=data: file.write(data))
+        write_whole(folder / f"{stem}.{suffix}", text.encode("utf-8"))
     print(f"{folder / stem}.html, .json, .csv", flush=True)
 
 

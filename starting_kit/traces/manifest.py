@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
+
+from placement.traces.whole_file import write_whole
 
 MANIFEST = "manifest.yaml"
 
@@ -34,17 +34,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replace the folder's manifest.yaml; the order of the keys is kept. Raises OSError."""
     text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
-    write_whole(folder / MANIFEST, lambda file: file.write(text.encode("utf-8")))
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file that is either complete or absent; what `write` raises leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "wb") as file:
-            write(file)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    write_whole(folder / MANIFEST, text.encode("utf-8"))

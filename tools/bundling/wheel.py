@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from bundling.errors import BundleError
 from commands.archive import unpack
+from placement.traces.whole_file import write_whole
 
 
 class Wheel(NamedTuple):
@@ -54,7 +54,7 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
     if path.is_file() and _fits(data := path.read_bytes(), wheel):
         return data
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder, "requirements.txt")
         requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         options = ("--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *PLATFORM)
@@ -72,8 +72,7 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
                 f"{path} with sha256 {wheel.sha256}",
                 "connect to a package registry and build again, or copy that file there from elsewhere",
             )
-        os.replace(download, path)
-    return data
+    return write_whole(path, data)
 
 
 def _fits(data: bytes, wheel: Wheel) -> bool:
