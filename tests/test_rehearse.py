@@ -23,11 +23,11 @@ import yaml
 import kit
 import rehearse
 from bundles import KEYS
-from bundling.errors import BundleError
 from bundling.parts import Files, bundle_files, read_phases
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, vendored
 from commands.archive import archive, unpack
+from placement.errors import OrganizerError
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY
 from placement.isolation import landlock
@@ -89,7 +89,7 @@ def build(phases: Path) -> Files:
     wheels = ROOT / "build" / "wheels"
     try:
         return bundle_files(Tree(ROOT), read_phases(phases, ROOT), KEYS, lambda: vendored(PYCRYPTODOME, wheels))
-    except BundleError as error:
+    except OrganizerError as error:
         if PYCRYPTODOME.requirement in str(error):
             pytest.skip(str(error))
         raise
@@ -616,7 +616,7 @@ def test_a_wrong_option_is_told(tiny: World, options: list[str], text: str) -> N
 def test_scores_that_the_platform_would_not_keep_are_refused(tmp_path: Path, content: str | None, text: str) -> None:
     if content is not None:
         (tmp_path / "scores.json").write_text(content)
-    with pytest.raises(BundleError, match="scores") as raised:
+    with pytest.raises(OrganizerError, match="scores") as raised:
         board.read_scores(tmp_path / "scores.json", [{"key": "a"}, {"key": "b"}])
     assert text in str(raised.value)
 

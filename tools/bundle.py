@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program")]
 
 from bundling.check import check
-from bundling.errors import BundleError
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.secrets import make_keys, read_keys
@@ -26,6 +25,7 @@ from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
 from commands.places import short
+from placement.errors import OrganizerError
 from placement.traces.whole_file import write_whole
 
 PHASES = Path("tools", "phases.yaml")
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "check":
             return report(check(options.bundle.read_bytes(), options.bundle.name), options.bundle)
         return build(ROOT, options.output, options.keys, options.phases)
-    except (BundleError, OSError) as error:
+    except (OrganizerError, OSError) as error:
         print(f"bundle.py {options.command}: {error}", file=sys.stderr)
         return 2
 
@@ -66,7 +66,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def keys(folder: Path) -> int:
-    """Make the keys, and say what they are for. Raises BundleError when there are some."""
+    """Make the keys, and say what they are for. Raises OrganizerError when there are some."""
     make_keys(folder)
     print(f"{folder / 'signing.key'}: signs results; both programs of a phase get it")
     print(f"{folder / 'trace.key'}: seals hidden traces; only their ingestion program gets it")
@@ -76,7 +76,7 @@ def keys(folder: Path) -> int:
 
 
 def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
-    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code; raises BundleError, OSError."""
+    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code. Raises OrganizerError."""
     # An older bundle must not be taken for this one when this one fails.
     output.unlink(missing_ok=True)
     tree = Tree(root)

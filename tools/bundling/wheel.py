@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bundling.errors import BundleError
 from commands.archive import unpack
+from placement.errors import OrganizerError
 from placement.traces.whole_file import write_whole
 
 
@@ -35,7 +35,7 @@ PATIENCE = 300
 def vendored(wheel: Wheel, cache: Path) -> dict[str, bytes]:
     """The wheel's files below vendor/: the package without its tests and type stubs, and its licence.
 
-    Raises BundleError when the wheel is neither in the cache nor to be had.
+    Raises OrganizerError when the wheel is neither in the cache nor to be had.
     """
     kept = {}
     for name, content in unpack(_fetch(wheel, cache)).items():
@@ -66,7 +66,7 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
             messages = [f"no answer of the package registry in {PATIENCE} s"]
         download = Path(folder, wheel.file)
         if not download.is_file() or not _fits(data := download.read_bytes(), wheel):
-            raise BundleError(
+            raise OrganizerError(
                 f"{wheel.requirement}, which opens sealed traces, cannot be downloaded",
                 messages[-1],
                 f"{path} with sha256 {wheel.sha256}",

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from bundling.errors import BundleError
+from placement.errors import OrganizerError
 
 # What the platform's DecimalField(20, 10) cannot hold.
 LARGEST = 1e10
@@ -15,7 +15,7 @@ NEXT_STEP = "correct the scoring program"
 
 
 def read_scores(path: Path, columns: list[dict[str, Any]]) -> dict[str, float]:
-    """The scores of all columns. Raises BundleError for what the platform drops or puts first in silence."""
+    """The scores of all columns. Raises OrganizerError for what the platform drops or puts first in silence."""
     try:
         scores = json.loads(path.read_bytes())
     except OSError:
@@ -46,5 +46,5 @@ def row(scores: dict[str, float], columns: list[dict[str, Any]], primary: object
     return lines
 
 
-def _wrong(what: str, got: object, expected: str) -> BundleError:
-    return BundleError(what, got, expected, NEXT_STEP)
+def _wrong(what: str, got: object, expected: str) -> OrganizerError:
+    return OrganizerError(what, str(got), expected, NEXT_STEP)
