@@ -97,7 +97,7 @@ def test_what_is_drawn_is_announced_with_its_size(compare, world: Path, tmp_path
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
     called = []
     monkeypatch.setattr(seeds, "run_quiet", lambda *arguments: called.append(arguments) or (2, "none"))
-    with pytest.raises(kit.UsageError, match=r"^no reference for seed 1001: none$"):
+    with pytest.raises(kit.UsageError, match=r"^there is no reference for seed 1001\. Got: none\. "):
         kit.compare(STATIC, STATIC, grid=world / "grid.yaml", iterations=30, jobs=3, output=tmp_path)
     assert called[0][-2:] == ("--jobs", 3)
 
@@ -152,13 +152,18 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
     assert lines[-1] == "No comparison. Next: mend the policy and try again with kit.py check."
 
 
+FEW = "compare needs several policies"
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([STATIC], "compare takes 2 to 26 policies, got 1. Next: name another folder"),
-        ([STATIC, DS_EPLB, "--seeds", -1], "--seeds must be at least 0, got -1"),
-        ([STATIC, DS_EPLB, "--jobs", 0], "--jobs must be at least 1, got 0"),
-        ([STATIC, "nowhere"], "nowhere is no folder and no policy.py. Next: name the folder that holds policy.py"),
+        ([STATIC], f"{FEW}. Got: 1. Expected: 2 to 26 folders with policy.py. Next: name another folder."),
+        (
+            [STATIC, DS_EPLB, "--seeds", -1],
+            "--seeds is too small. Got: -1. Expected: at least 0. Next: correct --seeds.",
+        ),
+        ([STATIC, DS_EPLB, "--jobs", 0], "--jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs."),
     ],
 )
 def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text: str) -> None:
@@ -168,7 +173,9 @@ def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text
 
 
 def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
-    with pytest.raises(kit.UsageError, match=r"^--iterations must be at least window \+ 2 = 5, got 4$"):
+    with pytest.raises(
+        kit.UsageError, match=r"^the traces are too short\. Got: 4\. Expected: at least window \+ 2 = 5\. "
+    ):
         kit.compare(STATIC, DS_EPLB, grid=world / "grid.yaml", iterations=4)
 
 

@@ -11,6 +11,7 @@ import yaml
 from lab.traces.generators import zipf
 from lab.traces.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
 from lab.traces.routing_trace import RoutingTrace
+from placement.errors import OrganizerError
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
 
@@ -85,7 +86,7 @@ def test_layers_with_different_batches_are_refused() -> None:
 
 def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path: Path) -> None:
     hotness = hotness_of(zipf(1000, 32, 4, layers=3), 100)
-    path = write_hotness(tmp_path, "M", "zipf", hotness, "zipf, seed 0")
+    path = write_hotness(tmp_path, "M/zipf", hotness, "zipf, seed 0")
     assert path == tmp_path / "M" / "zipf.npy" and (np.load(path) == hotness).all()
     manifest = yaml.safe_load((tmp_path / "manifest.yaml").read_text(encoding="utf-8"))
     trace = open_trace(tmp_path, "M", "zipf", manifest)
@@ -96,9 +97,9 @@ def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path
 
 def test_other_entries_of_the_manifest_stay_and_counted_ones_are_replaced(tmp_path: Path) -> None:
     hotness = hotness_of(zipf(100, 8, 2), 50)
-    write_hotness(tmp_path, "M", "first", hotness)
-    write_hotness(tmp_path, "M", "second", hotness)
-    write_hotness(tmp_path, "M", "first", hotness + 1)
+    write_hotness(tmp_path, "M/first", hotness)
+    write_hotness(tmp_path, "M/second", hotness)
+    write_hotness(tmp_path, "M/first", hotness + 1)
     manifest = yaml.safe_load((tmp_path / "manifest.yaml").read_text(encoding="utf-8"))
     assert list(manifest["traces"]) == ["M/first", "M/second"]
     assert (open_trace(tmp_path, "M", "first", manifest).window(0, 2) == hotness + 1).all()
@@ -108,22 +109,22 @@ def test_a_trace_that_was_not_counted_here_is_not_replaced(tmp_path: Path) -> No
     hotness = np.ones((4, 1, 8), np.int32)
     (tmp_path / "M").mkdir()
     np.save(tmp_path / "M" / "mine.npy", hotness)
-    with pytest.raises(ValueError, match="has another trace M/mine already"):
-        write_hotness(tmp_path, "M", "mine", hotness)
+    with pytest.raises(OrganizerError, match="trace M/mine: a file of this name may be a recording"):
+        write_hotness(tmp_path, "M/mine", hotness)
 
 
 @pytest.mark.parametrize(("model", "dataset"), [("..", "d"), ("M", "a/b"), ("", "d"), ("M", "a\\b"), ("M", ".d")])
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, model: str, dataset: str) -> None:
-    with pytest.raises(ValueError, match="cannot be part of a trace's name"):
-        write_hotness(tmp_path, model, dataset, np.ones((4, 1, 8), np.int32))
+    with pytest.raises(OrganizerError, match="hotness: a trace has no plain name"):
+        write_hotness(tmp_path, f"{model}/{dataset}", np.ones((4, 1, 8), np.int32))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_hotness_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="values are not integers"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 1, 8)))
-    with pytest.raises(ValueError, match="wrong shape"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 8), int))
+    with pytest.raises(OrganizerError, match="values are not integers"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 1, 8)))
+    with pytest.raises(OrganizerError, match="wrong shape"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 8), int))
     (tmp_path / "manifest.yaml").write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="no mapping"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 1, 8), int))
+    with pytest.raises(OrganizerError, match="manifest: the manifest has another form"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 1, 8), int))

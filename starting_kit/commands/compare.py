@@ -94,7 +94,8 @@ def compare(
     what `run` raises.
     """
     if not 2 <= len(policies) <= len(string.ascii_uppercase):
-        raise shared.UsageError(f"compare takes 2 to 26 policies, got {len(policies)}. Next: name another folder")
+        expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
+        raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     whole = read_grid(Path(grid))

@@ -41,7 +41,7 @@ def pack_command(options: argparse.Namespace) -> int:
     """Print what is in the zip and the next step last; return the exit code."""
     policy_folder(options.policy)
     if options.output.suffix != ".zip":
-        raise shared.UsageError(f"--output {options.output} is no zip. Next: end its name with .zip")
+        raise shared.UsageError("--output is no zip", str(options.output), "a name ending in .zip", "correct --output")
     _check_file(options.output)
     # Nothing of an earlier call may be taken for this one's.
     options.output.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
 
 def _check_file(output: Path) -> None:
     if output.is_dir():
-        raise shared.UsageError(f"--output {output} is a folder. Next: name a file")
+        raise shared.UsageError("--output is a folder", str(output), "the name of a file", "correct --output")
 
 
 def _unpack(data: bytes, folder: Path) -> None:

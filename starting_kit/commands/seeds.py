@@ -15,10 +15,10 @@ from placement.grid import Case, Grid
 from placement.submission.receipt import simulator_sha256
 from placement.traces.files import manifest_beside
 from traces.generation.generator import generate
-from traces.generation.profile import FOLDER, Profile, read_profile
+from traces.generation.profile import FOLDER, Profile
 from traces.trace_file import write_trace
 
-from .generate import SAMPLES
+from .generate import SAMPLES, find_profile
 from .options import UsageError
 from .places import KIT, short
 from .program import run_quiet
@@ -69,14 +69,15 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
     for case in cases:
         name = f"{case.model}/{case.dataset}"
         shipped = (FOLDER / f"{name}.yaml").is_file()
-        profile = _profile(name if shipped else samples.get(case.model, next(iter(SAMPLES))))
+        profile = find_profile(name if shipped else samples.get(case.model, next(iter(SAMPLES))))
         # Where a token chooses most experts, all are loaded alike, and nothing is left to balance.
         most = max(1, case.experts // LEAST_EXPERTS_PER_CHOICE)
         profile = profile.with_parameters(top_k=min(profile.parameters.top_k, most))
         shape = (manifest.get("traces") or {}).get(name, {}).get("shape", [profile.iterations])
         length = iterations or shape[0]
         if length < case.window + 2:
-            raise UsageError(f"--iterations must be at least window + 2 = {case.window + 2}, got {length}")
+            expected = f"at least window + 2 = {case.window + 2}"
+            raise UsageError("the traces are too short", str(length), expected, "correct --iterations")
         by_name[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile, names.index(name))
     return list(by_name.values())
 
@@ -128,7 +129,11 @@ def make_world(
     code, log = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:
         lines = [line for line in log.splitlines() if not line.startswith("note: ")]
-        raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")
+        got, next_step = (
+            " ".join(lines).rstrip(".") or f"exit code {code}",
+            "mend what it names, or choose longer traces",
+        )
+        raise UsageError(f"there is no reference for seed {seed}", got, "one from kit.py reference", next_step)
     return world
 
 
@@ -139,10 +144,3 @@ def _world(kept: Path, seed: int) -> World:
 
 def _is_made(world: World) -> bool:
     return (world.reference / "ds_eplb.json").is_file()
-
-
-def _profile(name: str) -> Profile:
-    try:
-        return read_profile(FOLDER / f"{name}.yaml")
-    except ValueError as error:
-        raise UsageError(str(error)) from None

@@ -34,7 +34,7 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
         ]
         if not matches:
             cases = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
-            raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
+            raise UsageError(f"the grid {grid.name} has no such case", name, f"one of {cases}", "correct --case")
         chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
 

@@ -67,7 +67,7 @@ def add_statistics(commands: Any) -> None:
 def run_statistics(options: argparse.Namespace) -> int:
     """Measure each trace and print, and write, what was found; returns exit code 0.
 
-    Raises OrganizerError, TraceError and OSError.
+    Raises OrganizerError and OSError.
     """
     key = read_key(options.key) if options.key else None
     manifest = _manifest(options.traces)
@@ -100,7 +100,7 @@ def _write(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest, None where it has none. Raises TraceError when it is malformed."""
+    """The folder's manifest, None where it has none. Raises OrganizerError when it is malformed."""
     return read_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 

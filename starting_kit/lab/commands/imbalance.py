@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from placement.errors import Problem
+
 from ..experiments.plots import imbalance_curves
 from ..imbalance.presets import MODELS, MoeModel
 from ..imbalance.sweep import closed_form
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, write those files that were asked for; return the exit code."""
     model = MODELS[options.model]
     if options.plan and not options.trace:
-        raise ValueError("--plan is measured on a trace; expected --trace too")
+        raise Problem("--plan is measured on a trace", "no --trace", "--trace too", "give --trace")
     frames = {
         "imbalance": closed_form(
             model, _eps(options.ep), options.factor, options.experts_hot, options.tokens, options.batch
@@ -86,7 +88,8 @@ def _measured(options: argparse.Namespace, model: MoeModel) -> dict[str, pd.Data
     try:
         layers = layer_frame(hotness, model, devices, options.tokens, policy)
     except ValueError as error:
-        raise ValueError(f"{options.trace}: {error}") from None
+        expected, next_step = f"hotness of {model.name}", "name another trace or --model"
+        raise Problem("the trace cannot be measured", str(error), expected, next_step, str(options.trace)) from None
     return {"layers": layers, "prefill": prefill_frame(layers, model)}
 
 
@@ -97,7 +100,7 @@ def _over_layers(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _eps(most: int) -> list[int]:
     if most < 1:
-        raise ValueError(f"--ep is {most}; expected at least 1")
+        raise Problem("--ep is too small", str(most), "at least 1", "correct --ep")
     return sorted({*(1 << bit for bit in range(most.bit_length())), most})
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from placement.errors import Problem
+
 from ..experiments.hedging import alpha_sweep, robust
 from ..experiments.matrix import markdown, matrix
 from ..experiments.methods import REPLICATED, Setting
-from ..experiments.plots import PlotsMissing, coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
 from ..traces.statistics import coactivation
 from ..traces.trace_file import load_trace
 from .plans import grid_of
@@ -39,9 +41,11 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write CSV, Markdown and plots."""
     traces = {path.stem: load_trace(path) for path in options.traces}
     if len(traces) != len(options.traces):
-        raise ValueError("two traces have the same file name, which names the data set. Next: rename one")
-    if len({trace.experts for trace in traces.values()}) > 1:
-        raise ValueError(f"the traces have {sorted({t.experts for t in traces.values()})} experts; expected one number")
+        got, expected = ", ".join(path.name for path in options.traces), "different names, which name the data sets"
+        raise Problem("two traces have the same file name", got, expected, "rename one")
+    if len(experts := sorted({trace.experts for trace in traces.values()})) > 1:
+        got = f"{', '.join(map(str, experts))} experts"
+        raise Problem("the traces are of several models", got, "one number of experts", "compare them one by one")
     torus = grid_of(options.grid, next(iter(traces.values())).experts)
     batches = {
         (name, layer): trace.batches(at, options.batch, torus.rows, options.seed)
@@ -50,7 +54,8 @@ def run(options: argparse.Namespace) -> int:
     }
     frame = matrix(batches, torus, options.slots, options.swaps, options.seed, options.held_out)
     if frame.empty:
-        raise ValueError("no setting fits the grid. Next: another --grid or --slots, and --layers of at least 1")
+        got, expected = f"{options.slots} slots on {torus.devices} devices", "a slot for every expert, and layers"
+        raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")
     options.output.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.output / "matrix.csv", index=False)
     parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
@@ -86,5 +91,5 @@ def _plots(options: argparse.Namespace, frame: object, first: dict, torus: objec
             planned = REPLICATED[1].plan(shown, Setting(torus, options.slots, True))
             placed = planned.router(shown, planned.replicas)
             placement_grid(options.output / "placement.png", shown, planned.replicas, placed, torus)
-    except PlotsMissing as error:
+    except Problem as error:
         print(f"\nno plots: {error}")

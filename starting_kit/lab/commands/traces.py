@@ -101,7 +101,7 @@ def statistics(options: argparse.Namespace) -> int:
 def count(options: argparse.Namespace) -> int:
     """Count and write hotness."""
     hotness = hotness_of(load_trace(options.trace), options.batch)
-    write_hotness(options.output, options.model, options.dataset, hotness)
+    write_hotness(options.output, f"{options.model}/{options.dataset}", hotness)
     shape = " x ".join(map(str, hotness.shape))
     print(f"hotness: {shape} (iterations, layers, experts), written to {options.output}")
     return 0
