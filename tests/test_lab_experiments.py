@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lab.experiments.hedging import alpha_sweep, robust
-from lab.experiments.matrix import markdown, matrix
+from lab.experiments.matrix import matrix
 from lab.serving.torus import Torus
 from lab.traces.generators import bursty, clustered, zipf
 
@@ -84,8 +84,3 @@ def test_no_hedge_is_the_mean() -> None:
     sweep = alpha_sweep(batches, TORUS)
     assert sweep["hedge"].tolist() == ["mean + 0 std", "mean + 0.5 std", "mean + 1 std", "mean + 2 std", "p95"]
     assert np.isfinite(sweep[["mean", "p95", "p99"]]).all(axis=None)
-
-
-def test_a_table_is_written_as_markdown() -> None:
-    frame = pd.DataFrame({"plan": ["a"], "mean": [1.256], "n": [3]})
-    assert markdown(frame) == "| plan | mean | n |\n| --- | --- | --- |\n| a | 1.26 | 3 |"

@@ -27,6 +27,7 @@ from commands.archive import archive, unpack
 from commands.places import short
 from placement.errors import OrganizerError
 from placement.traces.whole_file import write_whole
+from traces.table import aligned
 
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")
@@ -92,7 +93,7 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
         return 1
     # It holds the keys: for its owner alone.
     write_whole(output, data, 0o600)
-    print_table(files)
+    print(contents(files))
     print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     print("It holds the keys: keep it private, as you keep them.")
     print(f"Next: rehearse {short(output)} as ORGANIZERS.md says, then upload it to Codabench.")
@@ -110,14 +111,10 @@ def report(faults: list[Fault], path: Path) -> int:
     return 0
 
 
-def print_table(files: dict[str, bytes]) -> None:
-    """Print what the bundle holds, with sizes."""
-    rows = [("part", "files", "bytes")]
-    for name in sorted(files):
-        rows.append((name, str(len(unpack(files[name]))) if name.endswith(".zip") else "1", str(len(files[name]))))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for name, count, size in rows:
-        print(f"{name.ljust(widths[0])}  {count.rjust(widths[1])}  {size.rjust(widths[2])}")
+def contents(files: dict[str, bytes]) -> str:
+    """A table of what the bundle holds, with sizes."""
+    counts = {name: len(unpack(data)) if name.endswith(".zip") else 1 for name, data in files.items()}
+    return aligned(("part", "files", "bytes"), [(name, counts[name], len(files[name])) for name in sorted(files)])
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from traces.table import aligned, cells
+
 from . import options as shared
 from .frame import RunFailed
 from .places import GRID, OUTPUT, REFERENCE, TRACES, short
@@ -67,7 +69,7 @@ def compare_command(options: argparse.Namespace) -> int:
         return 1
     for letter, policy in frame.attrs["policies"].items():
         print(f"{letter}: {policy}")
-    print(_shown(frame).to_string(float_format="{:.4f}".format))
+    print(aligned(*cells(_shown(frame))))
     for line in frame.attrs["verdicts"]:
         print(line)
     return 0
@@ -147,7 +149,7 @@ def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> p
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `mean ± half of the interval` for each pair, and its verdict last."""
     letters = list(table.attrs["policies"])
-    shown = {letter: table[letter] for letter in letters}
+    shown = {"": table.index, **{letter: table[letter] for letter in letters}}
     for first, second in combinations(letters, 2):
         name = f"{second} - {first}"
         means, highs, words = (table[f"{name}{end}"] for end in ("", " high", " verdict"))

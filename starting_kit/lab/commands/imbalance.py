@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from placement.errors import Problem
+from traces.table import aligned, cells
 
 from ..experiments.plots import imbalance_curves
 from ..imbalance.presets import MODELS, MoeModel
@@ -59,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
         )
     }
     print(f"{model.name}, experts hot, on one device: {options.experts_hot} (information, not score)")
-    print(_shown(frames["imbalance"]))
+    print(aligned(*cells(frames["imbalance"])))
     if options.trace:
         frames |= _measured(options, model)
         print(f"\n{options.trace}: layers of the trace, means over iterations (information, not score)")
-        print(_shown(_over_layers(frames["layers"])))
+        print(aligned(*cells(_over_layers(frames["layers"]))))
         print("\nThe experts' part of the time to first token")
-        print(_shown(frames["prefill"]))
+        print(aligned(*cells(frames["prefill"])))
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         for name, frame in frames.items():
@@ -109,7 +110,3 @@ def _factor(text: str) -> float | Fraction:
         return Fraction(text) if "/" in text else float(text)
     except (ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one as 2, 2.5 or 64/3, or -1") from None
-
-
-def _shown(frame: pd.DataFrame) -> str:
-    return frame.to_string(index=False, float_format="{:.4f}".format)

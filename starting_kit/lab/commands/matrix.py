@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from placement.errors import Problem
+from traces.table import cells, markdown
 
 from ..experiments.hedging import alpha_sweep, robust
-from ..experiments.matrix import markdown, matrix
+from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
 from ..traces.statistics import coactivation
@@ -58,18 +59,19 @@ def run(options: argparse.Namespace) -> int:
         raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")
     options.output.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.output / "matrix.csv", index=False)
-    parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
+    parts = ["## Matrix", markdown(*cells(frame[list(COLUMNS)]))]
     first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
     if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
         shown = next(iter(first.values()))
         if shown.count > 1:
             sweep = alpha_sweep(shown, torus, options.slots)
             sweep.to_csv(options.output / "alpha.csv", index=False)
-            parts += ["## Hedges, planned from the first half, measured on the second", markdown(sweep)]
+            parts += ["## Hedges, planned from the first half, measured on the second", markdown(*cells(sweep))]
         if len(first) > 1:
             ratios, best = robust(first, torus, options.slots)
             ratios.to_csv(options.output / "robust.csv")
-            parts += ["## Plans across data sets: ratio to the own plan", markdown(ratios.reset_index(names="plan"), 4)]
+            shown = cells(ratios.reset_index(names="plan"))
+            parts += ["## Plans across data sets: ratio to the own plan", markdown(*shown, ".4f")]
             parts.append(f"The robust plan: {best}.")
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")

@@ -12,9 +12,9 @@ import pandas as pd
 
 from placement.deployment import initial_deployment
 from placement.errors import Problem
+from traces.table import cells, markdown
 
 from ..experiments.export import fewest_moves, write_policy
-from ..experiments.matrix import markdown
 from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
@@ -144,7 +144,7 @@ def simulate(options: argparse.Namespace) -> int:
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
-    print(markdown(frame[list(COLUMNS)]))
+    print(markdown(*cells(frame[list(COLUMNS)])))
     return 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from traces.table import aligned, cells
+
 from ..experiments.plots import coactivation_map, frequency_curves
 from ..traces.generators import GENERATORS
 from ..traces.hotness import hotness_of, write_hotness
@@ -87,7 +89,7 @@ def statistics(options: argparse.Namespace) -> int:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
     numbers = frame.columns.difference(["layer", "expert"], sort=False)
-    print(frame.groupby("layer")[list(numbers)].agg("max").to_string(float_format="{:.4g}".format))
+    print(aligned(*cells(frame.groupby("layer", as_index=False)[list(numbers)].max()), ".4g"))
     print("(the largest of each layer's experts)")
     if options.plots:
         options.plots.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from ..serving.measures import measures
@@ -71,14 +70,3 @@ def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) ->
         "plan_seconds": planning,
         "route_ms": 1000 * routing / scored.count,
     }
-
-
-def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
-    """A table as Markdown, without a library for it."""
-
-    def cell(value: object) -> str:
-        return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
-
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
-    lines += [[cell(value) for value in row] for row in frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
