@@ -14,7 +14,7 @@ import kit
 from commands.calibrate import DEFAULT_FIT
 from placement.errors import OrganizerError
 from traces.calibration.cells import Comparison, average, cell_table, measure_cells, summary
-from traces.calibration.fit import Step, fit, fittable, log_errors
+from traces.calibration.fit import Search, Step, fit, fittable, log_errors
 from traces.calibration.published import Cell, read_published
 from traces.calibration.sweep import Measured
 from traces.generation.profile import LEAST, Parameters, Profile, read_profile, write_profile
@@ -210,7 +210,7 @@ def test_a_fit_moves_a_parameter_back(name: str, start: float) -> None:
     # With fewer layers a skew has other optima.
     known, heard = replace(PROFILE, layers=16), []
     cells = published_by(known)
-    best = fit(known.with_parameters(**{name: start}), cells, [name], [1], 16, 4, Here(), heard.append)
+    best = fit(known.with_parameters(**{name: start}), cells, Search([name], [1], 16, 4), Here(), heard.append)
     value, expected = getattr(best.profile.parameters, name), getattr(known.parameters, name)
     assert abs(value - expected) < 0.3 * abs(start - expected)
     assert best.rms < 0.3 * heard[0].rms
@@ -220,7 +220,7 @@ def test_a_fit_moves_a_parameter_back(name: str, start: float) -> None:
 def test_a_fit_tells_of_every_step_and_returns_the_best() -> None:
     cells, heard = published_by(PROFILE), []
     start = PROFILE.with_parameters(layer_sigma=0.3, own_drift=0.1)
-    best = fit(start, cells, ["layer_sigma", "own_drift"], [1, 2], 4, 2, Here(), heard.append)
+    best = fit(start, cells, Search(["layer_sigma", "own_drift"], [1, 2], 4, 2), Here(), heard.append)
     assert len(heard) == 3 and heard[0].profile == start
     assert best is min(heard, key=lambda step: step.rms)
     errors = [log_errors(start, cells, seed, 4) for seed in (1, 2)]
@@ -234,7 +234,7 @@ def test_the_size_of_errors_is_their_root_mean_square() -> None:
 def test_a_parameter_that_nothing_depends_on_stays() -> None:
     start = PROFILE.with_parameters(opening_strength=0.0)
     cells = published_by(start.with_parameters(layer_sigma=0.4))
-    best = fit(start, cells, ["layer_sigma", "opening_decay"], [1], 4, 1, Here(), lambda step: None)
+    best = fit(start, cells, Search(["layer_sigma", "opening_decay"], [1], 4, 1), Here(), lambda step: None)
     assert best.profile.parameters.opening_decay == start.parameters.opening_decay
     assert best.profile.parameters.layer_sigma < 0.5
 
@@ -247,7 +247,7 @@ def test_a_fit_stays_inside_what_the_model_allows() -> None:
     for par in (1.0, 9.0):
         cells = [cell._replace(mean_par=par) for cell in WINDOWS[:3]]
         heard: list[Step] = []
-        fit(start, cells, names, [1], 2, 2, Here(), heard.append)
+        fit(start, cells, Search(names, [1], 2, 2), Here(), heard.append)
         assert len(heard) == 3
 
 

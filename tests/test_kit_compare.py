@@ -12,7 +12,7 @@ import yaml
 
 import kit
 from commands import seeds
-from commands.seeds import FIRST_SEED, announce, folder_of, recipes
+from commands.seeds import FIRST_SEED, Draws, announce, folder_of, recipes
 from commands.selection import read_grid
 from kit_world import write_kit_world
 from submissions import DECLINES, ROOT, write_policy
@@ -77,7 +77,8 @@ def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
     for cases in (grid.cases, grid.cases[1:]):
         recipe = recipes(grid, cases, world / "traces", 30)[-1]
         kept = folder_of(world / "compare", path, cases, [recipe])
-        seeds.make_world(kept, path, cases, recipes(grid, cases, world / "traces", 30), 7, 1, print)
+        draws = Draws(kept, path, cases, recipes(grid, cases, world / "traces", 30))
+        seeds.make_world(draws, 7, 1, print)
         drawn.append(np.load(kept / "seed-7" / "traces" / "Large" / "two.npy"))
     assert [recipe.number for recipe in recipes(grid, grid.cases, world / "traces", 30)] == [0, 1]
     assert (drawn[0] == generate(recipe.profile.parameters, 30, 3, 8, 7001)).all()
@@ -87,7 +88,7 @@ def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
 def test_what_is_drawn_is_announced_with_its_size(compare, world: Path, tmp_path: Path) -> None:
     grid, told = read_grid(world / "grid.yaml"), []
     drawn = recipes(grid, grid.cases, world / "traces", 20_000)
-    announce(tmp_path, drawn, range(3), told.append)
+    announce(Draws(tmp_path, world / "grid.yaml", grid.cases, drawn), range(3), told.append)
     # 20 000 iterations, 2 * 4 and 3 * 8 experts, three seeds, four bytes each.
     assert told == [f"draws 6 traces, 7.7 MB, into {tmp_path}"]
     _, (first, *_) = compare(STATIC, STATIC, "--seeds", 2, "--case", "Small/one:4")

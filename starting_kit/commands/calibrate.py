@@ -12,7 +12,7 @@ from typing import Any
 
 from placement.errors import OrganizerError
 from traces.calibration.cells import average, cell_table, measure_cells, summary
-from traces.calibration.fit import Step, fit, fittable
+from traces.calibration.fit import Search, Step, fit, fittable
 from traces.calibration.published import Cell, read_published
 from traces.generation.profile import Profile, read_profile, write_profile
 
@@ -70,8 +70,8 @@ def run_calibrate(options: argparse.Namespace) -> int:
     with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
         if options.steps > 0:
             show_step = partial(_show_step, names)
-            best = fit(profile, cells, names, options.fit_seeds, options.fit_layers, options.steps, pool, show_step)
-            profile = best.profile
+            search = Search(names, options.fit_seeds, options.fit_layers, options.steps)
+            profile = fit(profile, cells, search, pool, show_step).profile
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)

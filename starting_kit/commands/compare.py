@@ -19,7 +19,7 @@ from .frame import RunFailed
 from .places import GRID, OUTPUT, REFERENCE, TRACES, short
 from .policy_folder import policy_folder
 from .run import run
-from .seeds import FIRST_SEED, World, announce, folder_of, make_world, recipes
+from .seeds import FIRST_SEED, Draws, World, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .verdict import NOT_KNOWN, difference
 
@@ -105,16 +105,17 @@ def compare(
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)
     last = COMPOSITE if full else f"mean of {len(chosen)} of {len(whole.cases)} cases"
-    drawn = recipes(whole, chosen, Path(traces), iterations) if seeds else []
-    kept = folder_of(Path(output), Path(grid), chosen, drawn) if seeds else Path()
     # Each policy's scores, by seed: the cases', and their mean.
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
-    announce(kept, drawn, numbers, show)
+    if seeds:
+        drawn = recipes(whole, chosen, Path(traces), iterations)
+        draws = Draws(folder_of(Path(output), Path(grid), chosen, drawn), Path(grid), chosen, drawn)
+        announce(draws, numbers, show)
     for seed in numbers or [None]:
         world, named = World(Path(grid), Path(traces), Path(reference)), cases
         if seed is not None:
-            world, named = make_world(kept, Path(grid), chosen, drawn, seed, jobs or shared.JOBS, show), None
+            world, named = make_world(draws, seed, jobs or shared.JOBS, show), None
         for letter, folder in folders.items():
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)

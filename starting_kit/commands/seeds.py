@@ -55,6 +55,16 @@ class Recipe:
     number: int
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What all seeds share: the folder that keeps them, the grid's file, its cases, and the recipes of their traces."""
+
+    kept: Path
+    grid: Path
+    cases: Sequence[Case]
+    recipes: Sequence[Recipe]
+
+
 def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
     """One recipe for each trace of the cases, which are some of the grid's.
 
@@ -94,34 +104,26 @@ def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[R
     return output / f"{content[0]['name']}-{digits}"
 
 
-def announce(kept: Path, drawn: Sequence[Recipe], seeds: Sequence[int], show: Callable[[str], None]) -> None:
+def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) -> None:
     """Tell how many traces are going to be drawn, and how large they are; nothing where all are kept already."""
-    if missing := [seed for seed in seeds if not _is_made(_world(kept, seed))]:
-        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in drawn) * len(missing)
+    if missing := [seed for seed in seeds if not _is_made(_world(draws.kept, seed))]:
+        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in draws.recipes) * len(missing)
         size = values * np.dtype(np.int32).itemsize / MB
-        show(f"draws {len(drawn) * len(missing)} traces, {size:.1f} MB, into {short(kept)}")
+        show(f"draws {len(draws.recipes) * len(missing)} traces, {size:.1f} MB, into {short(draws.kept)}")
 
 
-def make_world(
-    kept: Path,
-    grid: Path,
-    cases: Sequence[Case],
-    drawn: Sequence[Recipe],
-    seed: int,
-    jobs: int,
-    show: Callable[[str], None],
-) -> World:
+def make_world(draws: Draws, seed: int, jobs: int, show: Callable[[str], None]) -> World:
     """The traces of one seed and their reference, made or found.
 
     The trace with the number k of the grid is drawn from 1000 * seed + k, so that no two traces share their draws.
     jobs: traces that DS-EPLB is measured on at the same time. Raises UsageError.
     """
-    world = _world(kept, seed)
+    world = _world(draws.kept, seed)
     if _is_made(world):
         return world
     show(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
-    write_grid(world.grid, grid_of(grid, cases))
-    for recipe in drawn:
+    write_grid(world.grid, grid_of(draws.grid, draws.cases))
+    for recipe in draws.recipes:
         parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
         values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
         write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
