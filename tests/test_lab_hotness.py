@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lab.traces.generators import zipf
+from lab.traces.generators import Sample, zipf
 from lab.traces.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
 from lab.traces.routing_trace import RoutingTrace
 from placement.errors import OrganizerError
@@ -25,13 +25,13 @@ def test_every_batch_is_an_iteration_and_the_last_may_be_smaller() -> None:
 
 
 def test_a_seed_shuffles_tokens_and_keeps_their_counts() -> None:
-    trace = zipf(1000, 16, 4, layers=2)
+    trace = zipf(Sample(1000, 16, 4, layers=2))
     plain, mixed = hotness_of(trace, 100), hotness_of(trace, 100, seed=1)
     assert (plain != mixed).any() and (plain.sum(axis=0) == mixed.sum(axis=0)).all()
 
 
 def test_dealt_routing_counts_to_the_hotness_again() -> None:
-    hotness = hotness_of(zipf(1050, 32, 4, layers=3), 100)
+    hotness = hotness_of(zipf(Sample(1050, 32, 4, layers=3)), 100)
     layers = routing_from_hotness(hotness, 4, seed=0)
     assert (hotness_of_layers(layers) == hotness).all()
     for layer in layers:
@@ -58,7 +58,7 @@ def test_layers_of_an_iteration_may_differ_in_their_tokens() -> None:
 
 
 def test_the_same_seed_deals_the_same() -> None:
-    hotness = hotness_of(zipf(200, 32, 4), 100)
+    hotness = hotness_of(zipf(Sample(200, 32, 4)), 100)
     first, again, other = (routing_from_hotness(hotness, 4, seed)[0] for seed in (1, 1, 2))
     assert (first.choices == again.choices).all() and (first.choices != other.choices).any()
 
@@ -79,13 +79,13 @@ def test_hotness_that_no_routing_counts_to_is_refused(counts: list[float], messa
 
 
 def test_layers_with_different_batches_are_refused() -> None:
-    trace = zipf(100, 16, 4)
+    trace = zipf(Sample(100, 16, 4))
     with pytest.raises(ValueError, match="expected one shape"):
         hotness_of_layers([trace.batches(0, 50), trace.batches(0, 10)])
 
 
 def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path: Path) -> None:
-    hotness = hotness_of(zipf(1000, 32, 4, layers=3), 100)
+    hotness = hotness_of(zipf(Sample(1000, 32, 4, layers=3)), 100)
     path = write_hotness(tmp_path, "M/zipf", hotness, "zipf, seed 0")
     assert path == tmp_path / "M" / "zipf.npy" and (np.load(path) == hotness).all()
     manifest = yaml.safe_load((tmp_path / "manifest.yaml").read_text(encoding="utf-8"))
@@ -96,7 +96,7 @@ def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path
 
 
 def test_other_entries_of_the_manifest_stay_and_counted_ones_are_replaced(tmp_path: Path) -> None:
-    hotness = hotness_of(zipf(100, 8, 2), 50)
+    hotness = hotness_of(zipf(Sample(100, 8, 2)), 50)
     write_hotness(tmp_path, "M/first", hotness)
     write_hotness(tmp_path, "M/second", hotness)
     write_hotness(tmp_path, "M/first", hotness + 1)

@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
         for name, trace in traces.items()
         for at, layer in list(enumerate(trace.layers))[: options.layers]
     }
-    frame = matrix(batches, torus, options.slots, options.swaps, options.seed, options.held_out)
+    setting = Setting(torus, options.slots, True, swaps=options.swaps, seed=options.seed)
+    frame = matrix(batches, setting, options.held_out)
     if frame.empty:
         got, expected = f"{options.slots} slots on {torus.devices} devices", "a slot for every expert, and layers"
         raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")
