@@ -75,13 +75,13 @@ def ingest(options: argparse.Namespace, clock: Clock) -> int:
             raise no_key
         measure(options, findings, trace_key)
     except SubmissionRefused as error:
-        findings.status, findings.message = "refused", str(error)
+        findings.status, findings.failure = "refused", error
     except OrganizerError as error:
-        findings.status, findings.message = "data_unavailable", str(error)
+        findings.status, findings.failure = "data_unavailable", error
     except Exception:
         traceback.print_exc()
-        findings.status = "data_unavailable"
-        findings.message = "the ingestion program itself failed; organizers find the reason in its log"
+        what, next_step = "the ingestion program itself failed", "organizers find the reason in its log"
+        findings.status, findings.failure = "data_unavailable", OrganizerError(what, "", "", next_step)
     write(options.output, findings, clock, key)
     return report(findings)
 
@@ -104,11 +104,8 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
         run = Run(folder, grid, traces, manifest, key)
         findings.outcomes = run_grid(run, options.jobs, Progress(len(grid.cases)))
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
-    failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
+    failed = any(outcome.row["status"] != "ok" for outcome in findings.outcomes)
     findings.status = "failed" if failed else "scored"
-    if failed:
-        left = len(grid.cases) - len(findings.outcomes)
-        findings.message = f"{len(failed)} of {len(grid.cases)} cases failed" + f", {left} were not begun" * (left > 0)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -20,10 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from scores.authenticity import check_companions, check_record, check_signature
 from scores.companions import NOTHING, Companions, read_companions
-from scores.comparison import BrokenResults, FileError, Row, match, message_of, read_reference, read_results
-from scores.modeled_runtime import COLUMNS, leaderboard
+from scores.comparison import Row, broken_results, case_name, match, read_reference, read_results
+from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
+from scores.problems import EXIT_CODES, FileError, sentence
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
@@ -31,7 +32,6 @@ NEXT_STEP = {
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
 UNAVAILABLE = "The competition's data is not available on this worker. The organizers find the reason in the log."
-NO_CASE_FAILED = "Next: no case failed, so the reason is in the ingestion log; show it to the organizers."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reference = read_reference(options.reference / "ds_eplb.json")
         results = read_results(check_signature(options.results, options.reference))
         pairs = match(results, reference) if results["cases"] else []
-        failures = [row for row, _ in pairs if row["status"] != "ok"]
-        if failures or results["status"] != "scored":
-            return fail(options.output, results, pairs, failures)
+        if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
+            return fail(options.output, results, pairs, len(reference["cases"]))
         # Only before a score: another run is to show its own message.
         check_companions(options.results, results)
         check_record(options.results, results)
@@ -82,12 +81,11 @@ def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
 
 
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
-    """The leaderboard's columns. Raises BrokenResults when the platform could not store one of them."""
+    """The leaderboard's columns. Raises FileError when the platform could not store one of them."""
     try:
-        return leaderboard([row for row, _ in pairs], [row for _, row in pairs])
+        return leaderboard(case_table(pairs))
     except (ValueError, ArithmeticError) as error:
-        raise BrokenResults(
-            "results.json",
+        raise broken_results(
             "gives a column that the platform cannot store",
             error,
             "finite columns from 0 to below 1e10",
@@ -95,19 +93,23 @@ def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
         ) from None
 
 
-def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], failures: list[Row]) -> int:
-    """Write the page of a submission without a score, say why, and return the exit code."""
-    status = "failed" if failures else results["status"]
-    message = message_of(results, f"{len(failures)} of {len(pairs)} cases failed" if failures else "no message")
+def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int) -> int:
+    """Write the page of a submission without a score, say why, and return the exit code; cases: those of the grid."""
+    failures, left = [row for row, _ in pairs if row["status"] != "ok"], cases - len(pairs)
+    if failures:
+        status = "failed"
+        said = f"{len(failures)} of {cases} cases failed" + f", {left} were not begun" * (left > 0)
+    else:
+        status, said = results["status"], sentence(results["failure"])
     # The page may be open to everyone; why the data is missing is for the organizers, in the log.
-    shown_message = UNAVAILABLE if status == "data_unavailable" else message
-    write(output / "detailed_results.html", failed_page(status, shown_message, pairs, failures, results))
+    shown = UNAVAILABLE if status == "data_unavailable" else said
+    write(output / "detailed_results.html", failed_page(status, shown, pairs, failures, results))
     print_table(pairs)
     for row in failures:
-        say(f"{row['status']}: {message_of(row)}")
-    say(f"No score: {status}: {message}")
-    say(NEXT_STEP[status] if failures or status in ("refused", "data_unavailable") else NO_CASE_FAILED)
-    return 2 if status == "data_unavailable" else 1
+        say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")
+    say(f"No score: {status}: {said}")
+    say(NEXT_STEP[status])
+    return EXIT_CODES[status]
 
 
 def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:

@@ -38,7 +38,7 @@ from commands.verify import add_verify
 from placement.errors import OrganizerError, Problem
 from placement.evaluation.interruption import INTERRUPTED, end_when_interrupted
 from placement.isolation.sandbox import hide_process
-from scores.comparison import FileError
+from scores.problems import FileError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 

@@ -18,7 +18,7 @@ FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"),
     *("--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
 )
-PATIENCE = 60
+PATIENCE = 600
 
 
 def find_chromium() -> str | None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = re.compile(r"^(?:make|zip|cd|python|\.venv/bin/python) .*$")
+COMMANDS = re.compile(r"^\(?(?:make|zip|cd|python|\.venv/bin/python) .*$")
 
 
 def blocks(document: str) -> list[str]:

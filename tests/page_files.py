@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import scoring
-from score_files import reference, results_of, write, write_results
+from score_files import FORMAT, reference, results_of, write, write_results
 
 GRID = {"name": "made-up", "case_seconds": 60, "hidden": False}
 MODELS = {"DS-R1": (58, (32, 64, 128, 256)), "Qwen3": (94, (32, 64, 128))}
@@ -24,7 +24,8 @@ def large_reference() -> dict[str, Any]:
     row |= {"static_mean_par": 2.0, "clairvoyant_mean_par": 1.1}
     sets = {"DS-R1": ("ShareGPT", "WildChat", "LmSys", "Mix"), "Qwen3": ("ShareGPT", "WildChat", "LmSys")}
     names = [(model, dataset, ep) for model in sets for dataset in sets[model] for ep in MODELS[model][1]]
-    return {"cases": [row | {"model": model, "dataset": dataset, "ep": ep} for model, dataset, ep in names]}
+    cases = [row | {"model": model, "dataset": dataset, "ep": ep} for model, dataset, ep in names]
+    return FORMAT | {"cases": cases}
 
 
 def series_bytes(arrays: dict[str, Any]) -> bytes:
@@ -74,7 +75,7 @@ def explanation(row: dict[str, Any], iterations: int) -> dict[str, Any]:
 
 
 def explanations(content: dict[str, Any], iterations: int) -> dict[str, Any]:
-    """All of explain.json."""
+    """The cases of explain.json."""
     return {f"{row['model']}/{row['dataset']}/{row['ep']}": explanation(row, iterations) for row in content["cases"]}
 
 
@@ -88,7 +89,7 @@ def write_run(
     **changes: Any,
 ) -> Path:
     """Write signed results that equal a reference, apart from changed fields of each case, and both's companions."""
-    explain = explained if isinstance(explained, bytes) else json.dumps(explained).encode()
+    explain = explained if isinstance(explained, bytes) else json.dumps(FORMAT | {"cases": explained}).encode()
     files = {"series.npz": own if isinstance(own, bytes) else series_bytes(own), "explain.json": explain}
     content = results_of(known)
     for row in content["cases"]:

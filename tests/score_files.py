@@ -12,7 +12,8 @@ from scores.authenticity import PUBLISHED_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
-COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b"{}\n"}
+FORMAT = {"format": 2}
+COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b'{"format": 2, "cases": {}}\n'}
 SECONDS = {"started_seconds": 1_790_000_000.125, "duration_seconds": 12.5}
 NAMES = ("DS-R1/made-up ep 32", "DS-R1/made-up ep 64", "Qwen3/made-up ep 32")
 
@@ -36,17 +37,27 @@ def reference() -> dict[str, Any]:
         identity = {"model": model, "dataset": dataset, "ep": int(ep), "trace_sha256": model * 4}
         grid = {"window": 128, "latency": 0, "cost": dict(COST)}
         rows.append(identity | grid | {"mean_par": mean_par, "transmit_amount": transmit_amount})
-    return {"cases": rows}
+    return FORMAT | {"cases": rows}
+
+
+def failure(what: str, where: str = "", got: str = "", expected: str = "", next_step: str = "") -> dict[str, str]:
+    """The fields of a failure."""
+    return {"where": where, "what": what, "got": got, "expected": expected, "next": next_step}
+
+
+def stopped(status: str, what: str) -> dict[str, Any]:
+    """Results of a run that measured nothing."""
+    return FORMAT | {"status": status, "failure": failure(what), "cases": []}
 
 
 def results_of(content: dict[str, Any]) -> dict[str, Any]:
     """Results in which every case measures exactly what a reference says."""
-    ok = {"status": "ok", "policy_seconds": 1.25, "message": ""}
+    ok = {"status": "ok", "policy_seconds": 1.25, "failure": None}
     rows = [deepcopy(row) | ok for row in content["cases"]]
     versions = {"simulator": "1.0.0", "python": "3.12.0"}
     companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
-    content = {"status": "scored", "message": "", "grid": {"hidden": False}, "cases": rows, "versions": versions}
-    return content | {"companions": companions} | SECONDS
+    content = FORMAT | {"status": "scored", "failure": None, "grid": {"hidden": False}, "cases": rows}
+    return content | {"versions": versions, "companions": companions} | SECONDS
 
 
 def results(**changes: Any) -> dict[str, Any]:
@@ -59,10 +70,10 @@ def results(**changes: Any) -> dict[str, Any]:
 
 def failed_results() -> dict[str, Any]:
     """Results with two failing cases, as the ingestion program writes them."""
-    content = results(status="timeout", mean_par=None, transmit_amount=None, message=f"{NAMES[1]}, call 2: too slow")
-    crash = {"status": "crashed", "mean_par": None, "transmit_amount": None, "message": f"{NAMES[2]}: no policy"}
-    content["cases"][2] |= crash
-    return content | {"status": "failed", "message": "2 of 3 cases failed"}
+    unmeasured = {"mean_par": None, "transmit_amount": None}
+    content = results(status="timeout", failure=failure("too slow", "call 2"), **unmeasured)
+    content["cases"][2] |= {"status": "crashed", "failure": failure("no policy")} | unmeasured
+    return content | {"status": "failed"}
 
 
 def write(path: Path, content: Any) -> None:

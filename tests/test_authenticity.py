@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from score_files import COMPANIONS, SECONDS, failed_results, reference, results, run_scoring, sign, write, write_results
-from scores import authenticity, comparison
+from score_files import (
+    COMPANIONS,
+    SECONDS,
+    failed_results,
+    reference,
+    results,
+    run_scoring,
+    sign,
+    stopped,
+    write,
+    write_results,
+)
+from scores import authenticity
 
 KEY, FOREIGN = bytes(range(32)), bytes(range(1, 33))
 NEXT = (
@@ -128,7 +139,7 @@ def test_the_bytes_that_were_checked_are_those_that_are_scored(folder, run, monk
     assert opened == ["results.json", "results.sig"]
 
 
-@pytest.mark.parametrize("content", [failed_results(), {"status": "refused", "message": "x"}, {}])
+@pytest.mark.parametrize("content", [failed_results(), stopped("refused", "x"), {}])
 def test_the_signature_is_checked_whatever_the_status(folder, run, content):
     write_results(folder / "res", content, FOREIGN)
     assert rejected(run(), "refused", SOMETHING_ELSE)
@@ -141,9 +152,9 @@ def test_results_of_absurd_size_are_refused_before_they_are_read_whole(folder, r
     text = f"results.json: is too large. Got: more than {limit} bytes. Expected: at most {limit} bytes. {NEXT}"
     assert rejected(run(), "refused", text)
     monkeypatch.setattr(authenticity, "LARGEST_RESULTS", 1000)
-    data = json.dumps({"status": "refused", "message": ""})
+    data = json.dumps(stopped("refused", "x"))
     write_results(folder / "res", data + " " * (1000 - len(data)))
-    assert run().lines[0] == "No score: refused: no message"
+    assert run().lines[0] == "No score: refused: x."
     write_results(folder / "res", data + " " * (1001 - len(data)))
     assert run().lines[0].startswith("results.json: is too large. Got: more than 1000 bytes.")
 
@@ -349,24 +360,12 @@ def test_results_without_a_duration_are_broken_where_the_worker_recorded_one(fol
     ("content", "last"),
     [
         (failed_results(), "No score: failed: 2 of 3 cases failed"),
-        ({"status": "refused", "message": "no policy.py"}, "No score: refused: no policy.py"),
-        ({"status": "data_unavailable", "message": "no trace"}, "No score: data_unavailable: no trace"),
+        (stopped("refused", "no policy.py"), "No score: refused: no policy.py."),
+        (stopped("data_unavailable", "no trace"), "No score: data_unavailable: no trace."),
     ],
 )
-def test_a_run_without_a_score_shows_its_own_message(folder, run, content, last):
+def test_a_run_without_a_score_shows_its_own_failure(folder, run, content, last):
     write_results(folder / "res", content)
     (folder / "res" / "series.npz").unlink()
     worker_record(folder, elapsedTime=5, ingestionElapsedTime=10_000)
     assert run().lines[-2] == last
-
-
-def test_every_error_has_a_status_and_an_exit_code():
-    kinds = {comparison.FileError, *comparison.FileError.__subclasses__()}
-    assert {(kind.__name__, kind.status, kind.exit_code) for kind in kinds} == {
-        ("FileError", "data_unavailable", 2),
-        ("BrokenResults", "failed", 1),
-        ("ForgedResults", "refused", 1),
-        ("BrokenReference", "data_unavailable", 2),
-        ("BrokenRecord", "data_unavailable", 2),
-        ("OtherGrid", "data_unavailable", 2),
-    }

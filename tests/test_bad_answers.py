@@ -11,7 +11,7 @@ from placement.errors import PolicyError
 from placement.isolation.reading import read_class_answer, read_function_answer
 from placement.replay import replay
 from placement.trace import Trace
-from submissions import run_policy, stored_hotness, tiny_grid, write_policy
+from submissions import run_policy, sentence_of, stored_hotness, tiny_grid, write_policy
 
 CALL = "Small/one ep 2, call 1 (iteration 4)"
 TABLE = "[[[0, 1, 3], [2, 3, 0]], [[0, 1, 2], [2, 3, 3]]]"
@@ -52,7 +52,7 @@ def message(folder: Path, source: str) -> str:
     row = run_policy(write_policy(folder, source)).row
     assert row["status"] == "invalid_answer"
     assert (row["mean_par"], row["transmit_amount"]) == (None, None)
-    return row["message"]
+    return sentence_of(row)
 
 
 def answering(answer: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from placement.errors import PolicyError
 from placement.isolation.exception_text import describe
 from placement.isolation.interface import PolicyCase, load_policy
-from submissions import run_policy, write_policy
+from submissions import run_policy, sentence_of, write_policy
 
 CASE = "Small/one ep 2"
 START, CALL = f"{CASE}, start", f"{CASE}, call 1 (iteration 4)"
@@ -37,7 +37,7 @@ def in_call(*lines: str) -> str:
 def run(folder: Path, source: str, **limits: float) -> tuple[str, str]:
     """Status and message of a policy's case."""
     row = run_policy(write_policy(folder, source), **limits).row
-    return row["status"], row["message"]
+    return row["status"], sentence_of(row)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ def test_par_equals_the_slow_oracle_beyond_one_block(seed):
     np.testing.assert_allclose(par(hotness, totals, rows), expected, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("iterations", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1])
+def test_the_last_iteration_of_a_piece_is_measured_whatever_its_length(iterations):
+    hotness = np.ones((3, iterations), np.int32)
+    hotness[:, -1] = [9, 0, 0]
+    measured = par(hotness, hotness.sum(axis=0), np.array([[0, 0], [1, 1], [2, 2]]))
+    assert measured.tolist() == [1.0] * (iterations - 1) + [3.0]
+
+
 def test_par_does_not_depend_on_how_the_iterations_are_cut():
     hotness, totals, rows = random_layer(3)
     parts = [par(hotness[:, cut], totals[cut], rows) for cut in (slice(0, 7), slice(7, 600), slice(600, None))]

@@ -132,14 +132,19 @@ def test_the_last_line_is_the_next_step_and_the_table_lists_the_parts(
         assert {info.filename: info.file_size for info in zipped.infolist()} == parts
 
 
-def test_a_bundle_with_faults_is_not_left_in_place(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_build_that_fails_writes_nothing_and_says_that_the_older_bundle_is_older(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tree / "dist" / "competition.zip"
     assert build(tree, output) == 0
+    older = output.read_bytes()
     text = (tree / "competition.yaml").read_text(encoding="utf-8")
     (tree / "competition.yaml").write_text(text.replace("Force_Best", "Add"), encoding="utf-8")
     assert build(tree, output) == 1
-    assert "submission_rule keeps another submission" in capsys.readouterr().out
-    assert list(output.parent.iterdir()) == []
+    printed = capsys.readouterr().out
+    assert "submission_rule keeps another submission" in printed
+    assert printed.splitlines()[-1] == f"Nothing was written. {output} is an older bundle."
+    assert (output.read_bytes(), list(output.parent.iterdir())) == (older, [output])
 
 
 def test_check_reads_a_built_bundle(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from html import escape
 
 import pytest
 
-from score_files import COST, NAMES, failed_results, reference, results, score
+from score_files import COST, FORMAT, NAMES, failed_results, failure, reference, results, score, stopped
 
 FIND = " Next: find the reason in the ingestion log, then run again."
 OTHER = (
@@ -64,7 +64,7 @@ BAD_ROWS = [
 
 @pytest.mark.parametrize(("changes", "text"), BAD_ROWS)
 def test_a_bad_row_of_the_reference(tmp_path, capsys, changes, text):
-    broken = {"cases": results(**changes)["cases"]}
+    broken = FORMAT | {"cases": results(**changes)["cases"]}
     assert refused(score(tmp_path, capsys, results(), broken), 2, f"ds_eplb.json: {text}{REBUILD}")
 
 
@@ -90,7 +90,9 @@ BAD_CASES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "text"), BAD_FILES + [({"cases": cases}, text) for cases, text in BAD_CASES])
+@pytest.mark.parametrize(
+    ("content", "text"), BAD_FILES + [(FORMAT | {"cases": cases}, text) for cases, text in BAD_CASES]
+)
 def test_a_bad_reference_file(tmp_path, capsys, content, text):
     assert refused(score(tmp_path, capsys, results(), content), 2, f"ds_eplb.json: {text}{REBUILD}")
 
@@ -105,11 +107,64 @@ def test_a_bad_reference_file(tmp_path, capsys, content, text):
         *[(results() | {"cases": cases}, text) for cases, text in BAD_CASES],
         (results() | {"status": "fine"}, f'unknown status. Got: "fine". {STATUSES}'),
         (results() | {"status": ["scored"]}, f'unknown status. Got: ["scored"]. {STATUSES}'),
-        ({}, f"unknown status. Got: null. {STATUSES}"),
+        (FORMAT, f"unknown status. Got: null. {STATUSES}"),
     ],
 )
 def test_a_bad_results_file(tmp_path, capsys, content, text):
     assert refused(score(tmp_path, capsys, content), 1, f"results.json: {text}{FIND}")
+
+
+def test_failed_without_a_failing_case_is_broken(tmp_path, capsys):
+    text = f"results.json: says failed, and no case did. Got: 3 cases ok. Expected: one that is not.{FIND}"
+    assert refused(score(tmp_path, capsys, results() | {"status": "failed"}), 1, text)
+
+
+TEXTS = "Expected: where, what, got, expected, next, each a text of at most 100000 characters."
+BAD_FAILURES = [
+    (None, "null"),
+    (..., "null"),
+    ("it broke", '"it broke"'),
+    ({}, "{}"),
+    ({"what": "it broke"}, '{"what": "it broke"}'),
+    (failure("it broke") | {"got": 5}, json.dumps(failure("it broke") | {"got": 5})),
+    (failure("it broke") | {"more": ""}, json.dumps(failure("it broke") | {"more": ""})),
+    (failure("x" * 100_001), f"{json.dumps(failure('x' * 200))[:200]}..."),
+]
+
+
+@pytest.mark.parametrize(("broken", "shown"), BAD_FAILURES)
+def test_a_failure_that_is_not_told_in_fields(tmp_path, capsys, broken, shown):
+    text = f"has no valid failure. Got: {shown}. {TEXTS}{FIND}"
+    content = results(status="crashed", failure=broken)
+    assert refused(score(tmp_path, capsys, content), 1, f"results.json: {MIDDLE} {text}")
+    for status in ("refused", "data_unavailable"):
+        content = stopped(status, "") | {"failure": None if broken is ... else broken}
+        assert refused(score(tmp_path, capsys, content), 1, f"results.json: the run {text}")
+
+
+# Formats
+
+
+AGAIN = " Next: run the policy again with kit.py run; on Codabench, upload it again."
+OTHER_FORMATS = [
+    ({}, "an older", "no format number"),
+    ({"format": 1}, "an older", "format 1"),
+    ({"format": 3}, "a newer", "format 3"),
+    ({"format": 10**30}, "a newer", f"format {10**30}"),
+    *(({"format": value}, "an older", f"format {json.dumps(value)}") for value in (None, True, 2.0, "3", [3])),
+]
+
+
+@pytest.mark.parametrize(("number", "author", "got"), OTHER_FORMATS)
+def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsys, number, author, got):
+    told = f"was written by {author} kit. Got: {got}. Expected: format 2."
+    newer = " Next: use the newer kit."
+    content, known = results(), reference()
+    del content["format"], known["format"]
+    text = f"results.json: {told}{newer if author == 'a newer' else AGAIN}"
+    assert refused(score(tmp_path, capsys, content | number), 1, text)
+    text = f"ds_eplb.json: {told}{newer if author == 'a newer' else REBUILD}"
+    assert refused(score(tmp_path, capsys, results(), known | number), 2, text)
 
 
 @pytest.mark.parametrize(
@@ -190,13 +245,13 @@ def test_costs_that_give_no_finite_score(tmp_path, capsys, cost, got):
 # Hostile results: any type anywhere ends with a text, never with a traceback
 
 HOSTILE = [None, True, -0.5, 10**400, -(10**400), 1e308, 1e999, "", "\ud800$x${y}<", ["ok"], {}]
-IGNORED = {"policy_seconds", "message"}
+IGNORED = {"policy_seconds", "failure"}
 
 
 @pytest.mark.parametrize(
     ("field", "status"),
     [(field, "ok") for field in sorted(results()["cases"][0])]
-    + [(field, "crashed") for field in ("ep", "mean_par", "message", "policy_seconds")],
+    + [(field, "crashed") for field in ("ep", "mean_par", "failure", "policy_seconds")],
 )
 def test_any_type_in_a_row(tmp_path, capsys, field, status):
     for value in HOSTILE:
@@ -207,16 +262,16 @@ def test_any_type_in_a_row(tmp_path, capsys, field, status):
         assert (run.scores is not None) == fine, value
 
 
-@pytest.mark.parametrize("field", ["status", "message", "cases", "versions"])
+@pytest.mark.parametrize("field", ["format", "status", "failure", "cases", "versions"])
 @pytest.mark.parametrize("status", ["scored", "failed", "refused"])
 def test_any_type_at_the_top(tmp_path, capsys, field, status):
     for value in HOSTILE:
         run = score(tmp_path, capsys, results() | {"status": status, field: value})
-        fine = status == "scored" and field not in ("status", "cases")
+        fine = status == "scored" and field not in ("format", "status", "cases")
         assert (run.scores is not None) == (run.code == 0) == fine, value
 
 
-@pytest.mark.parametrize("field", ["model", "message", "policy_seconds", "status", "cost"])
+@pytest.mark.parametrize("field", ["model", "failure", "policy_seconds", "status", "cost"])
 def test_nesting_as_deep_as_json_reads_it(tmp_path, capsys, field):
     content = json.dumps(results(**{field: "HERE"}) | {"versions": {"x": "HERE"}})
     for depth in (10, *range(850, 1000, 25), 3_000, 30_000):
@@ -240,4 +295,4 @@ def test_cases_that_a_stopped_run_did_not_begin_are_not_missed(tmp_path, capsys)
     run = score(tmp_path, capsys, content)
     assert run.code == 1 and run.scores is None
     assert [line.split("  ")[0] for line in run.lines[1:3]] == list(NAMES[1:])
-    assert f"timeout: {NAMES[1]}, call 2: too slow" in run.lines
+    assert f"timeout: {NAMES[1]}, call 2: too slow." in run.lines

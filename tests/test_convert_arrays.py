@@ -96,7 +96,7 @@ def with_value(dtype: str, value: float) -> np.ndarray:
     return values
 
 
-FORM = "Next: compare the file with the form in traces/conversion/README.md."
+FORM = "Next: compare the file with the form in starting_kit/traces/conversion/README.md."
 AS_COUNTED = "Next: record again, or export the counts of tokens as they were counted."
 PLACE = "at iteration 150, layer 1, expert 3 (from 0). Expected: a whole number in 0 .. 2147483647."
 ARRAYS = {
@@ -252,8 +252,8 @@ def test_json_of_another_kind_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "other.json"
     path.write_text("[1, 2]", encoding="utf-8")
     assert refusal(tmp_path, capsys, "adrs", path) == (
-        "other.json: the dump has no keys. Got: a list. Expected: a mapping. Next: see traces/conversion/README.md for"
-        " the keys."
+        "other.json: the dump has no keys. Got: a list. Expected: a mapping. Next: see starting_kit/traces/conversion/"
+        "README.md for the keys."
     )
 
 

@@ -144,7 +144,7 @@ def test_passes_that_no_rank_recorded_are_noted(tmp_path: Path, capsys: pytest.C
 
 
 FILE = "expert_distribution_recorder_5.0_0.json"
-COMPARE = "Next: compare the file with the form in traces/conversion/README.md, or dump again."
+COMPARE = "Next: compare the file with the form in starting_kit/traces/conversion/README.md, or dump again."
 FUSED = "Next: record again, with the fusion of shared experts off."
 
 
@@ -279,7 +279,7 @@ MALFORMED = {
         one(),
         MAP[0],
         f"{FILE}: last_physical_to_logical_map has the wrong form. Got: shape [6]. Expected: numbers [layer, slot]."
-        " Next: compare the file with the form in traces/conversion/README.md.",
+        " Next: compare the file with the form in starting_kit/traces/conversion/README.md.",
     ),
 }
 

@@ -108,7 +108,7 @@ FULL = (
     "dump.npz: the ring buffer is full, so the file does not tell which row is the oldest. Got: 5 rows, all written."
     " Expected: a row that the order begins with. Next: give --oldest N (passes recorded since the server's start,"
     " modulo the rows), or --as-is if the buffer was of unlimited size (--expert-distribution-recorder-buffer-size -1)"
-    " or never wrapped; see traces/conversion/README.md."
+    " or never wrapped; see starting_kit/traces/conversion/README.md."
 )
 BETWEEN = (
     "dump.npz: empty rows lie between written ones, so the file does not tell which row is the oldest. Got: rows {0} of"
@@ -151,7 +151,7 @@ NEGATIVE[3, 2, 1] = -4
 HUGE = NEGATIVE.astype(np.int64)
 HUGE[3, 2, 1] = 2**31
 AS_COUNTED = "Next: record again, or export the counts of tokens as they were counted."
-FORM = "Next: compare the file with the form in traces/conversion/README.md."
+FORM = "Next: compare the file with the form in starting_kit/traces/conversion/README.md."
 WRONG_VALUES = {
     "negative": (
         NEGATIVE,

@@ -48,6 +48,12 @@ def test_the_binning_is_there_for_any_par():
     assert heat_map(par[:1] + 1 / 3).tolist() == [[0.3333], [1.3333]]
 
 
+@pytest.mark.parametrize("iterations", [1, 9, BINS, 65, 100, 127, 130, 512, 5120])
+def test_an_iteration_at_a_bin_s_border_is_the_later_bin_s_first(iterations):
+    # A border between two iterations belongs to the bin that it cuts: rounded down, exactly.
+    assert bin_starts(iterations).tolist() == sorted({number * iterations // BINS for number in range(BINS)})
+
+
 # Costliest windows
 
 
@@ -170,6 +176,15 @@ def test_the_largest_redeployment_shows_loads_of_the_windows_around_its_largest_
         "loads_before": [1.5, 0.5],
         "loads_after": [0.5, 1.5],
     }
+
+
+def test_loads_around_a_redeployment_are_of_one_window_each_and_of_no_iteration_more():
+    # The call comes in iteration 3; the new rows, which swap the devices, are applied in 4 and count from 5 on.
+    trace = make_trace([[[load, 1, 1, 1]] for load in (90, 90, 4, 10, 10, 16, 90)])
+    answers = Answers(redeploy([0], [[[2, 3, 3], [0, 1, 1]]]), None)
+    largest = explain(replay(trace, make_case(layers=1, window=2), answers), trace)["largest_redeployment"]
+    # Before: iterations 3 and 4, loads of 7 + 1 and 2. After: 5 and 6, loads of 2 and 13 + 1.
+    assert (largest["loads_before"], largest["loads_after"]) == ([1.6, 0.4], [0.25, 1.75])
 
 
 def test_of_equal_redeployments_the_first_and_of_equal_layers_the_lower_one_is_shown():

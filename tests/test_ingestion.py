@@ -16,7 +16,16 @@ import pytest
 
 from placement.results import MEASURES
 from placement.submission.receipt import receipt, receipt_line
-from submissions import CASES, DECLINES, ITERATIONS, SHAPES, run_ingestion, tiny_grid, write_policy, write_world
+from submissions import (
+    CASES,
+    ITERATIONS,
+    SHAPES,
+    run_ingestion,
+    sentence_of,
+    tiny_grid,
+    write_policy,
+    write_world,
+)
 from traces import reference
 
 # DS-EPLB through a module of its own, so that Python would like to write bytecode.
@@ -90,16 +99,16 @@ def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: 
     assert len(expected) == len(CASES)
     assert [{key: row[key] for key in want} for row, want in zip(content["cases"], expected, strict=True)] == expected
     for row, want in zip(content["cases"], expected, strict=True):
-        assert list(row.keys() - want.keys()) and (row["status"], row["message"]) == ("ok", "")
-        assert row.keys() - want.keys() == {"status", "message", "policy_seconds", "slowest_call_seconds"}
+        assert list(row.keys() - want.keys()) and (row["status"], row["failure"]) == ("ok", None)
+        assert row.keys() - want.keys() == {"status", "failure", "policy_seconds", "slowest_call_seconds"}
         assert 0 <= row["slowest_call_seconds"] <= row["policy_seconds"]
 
 
 def test_the_results_say_what_was_run_and_with_what(world: Path, scored: CompletedProcess[str]) -> None:
     content = results(world)
-    head = ["status", "message", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
+    head = ["format", "status", "failure", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
     assert list(content) == [*head, "companions", "started_seconds", "duration_seconds"]
-    assert (content["status"], content["message"]) == ("scored", "")
+    assert (content["format"], content["status"], content["failure"]) == (2, "scored", None)
     assert content["grid"] == {"name": "tiny", "window": 3, "latency": 0, "case_seconds": 60.0, "hidden": False}
     assert list(content["versions"]) == ["simulator", "python", "numpy", "machine"]
     (note,) = content["notes"]
@@ -147,14 +156,14 @@ def test_the_reference_s_heat_map_has_the_bins_and_values_of_the_explanation(
     world: Path, scored: CompletedProcess[str]
 ) -> None:
     _, curves = reference.build(tiny_grid(), world / "traces", None)
-    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     for case, explanation in explanations.items():
         heat = curves[f"{case}/ds_eplb/heat_map"]
         assert np.array_equal(heat, np.array(explanation["heat_map"], np.float32))
 
 
 def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> None:
-    explanations = json.loads((world / "output" / "explain.json").read_bytes())
+    explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     assert list(explanations) == [case.replace(" ep ", "/") for case in CASES]
     for case, explanation in explanations.items():
         assert list(explanation) == ["bin_starts", "heat_map", "costliest_windows", "largest_redeployment"]
@@ -190,27 +199,56 @@ def test_the_number_of_jobs_changes_no_byte(world: Path, scored: CompletedProces
         assert masked == re.sub(SECONDS, rb"\g<1>0", second)
 
 
+LEAVES_A_FILE = """
+import os, tempfile
+def rebalance(hotness, n_device, n_red_expert):
+    kept = [tempfile.NamedTemporaryFile(delete=False)]
+    case = hotness.shape[2], n_device
+"""
+
+
+def run_failing(world: Path, source: str) -> CompletedProcess[str]:
+    """Run a policy that leaves a file in every call, with an empty folder `temporary` for temporary files."""
+    (world / "temporary").mkdir()
+    submission = write_policy(world / "submission", LEAVES_A_FILE + source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(world / "temporary"))
+        return run_ingestion(world, submission, "--jobs", "2")
+
+
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
-    """A run of a policy that raises with 2 devices and hangs with 8."""
-    world = write_world(tmp_path_factory.mktemp("failing"), call_seconds=1)
-    fails = "    if n_device == 2: raise ValueError('two')\n    while n_device == 8: pass\n    return"
-    submission = write_policy(world / "submission", DECLINES.replace("    return", fails))
-    return world, run_ingestion(world, submission)
+    """A run of a policy that raises in one case, uses up its memory in the next, and ends in the last."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux limits a process's memory")
+    world = write_world(tmp_path_factory.mktemp("failing"), memory_bytes=2**29)
+    source = """
+    if case == (4, 2): raise ValueError("two")
+    while case == (4, 4): kept.append(bytes(2**24))
+    if case == (8, 8): os._exit(3)
+    return False, None, None, None
+"""
+    return world, run_failing(world, source)
+
+
+@pytest.fixture(scope="module")
+def hanging(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
+    """A run of a policy that hangs in every case: no honest call is under the small limit."""
+    world = write_world(tmp_path_factory.mktemp("hanging"), call_seconds=1)
+    return world, run_failing(world, "    while True: pass\n")
 
 
 def test_cases_that_fail_do_not_keep_the_others_from_running(failing: tuple[Path, CompletedProcess[str]]) -> None:
     world, run = failing
-    assert run.returncode == 1
-    assert statuses(world) == dict(zip(CASES, ["crashed", "ok", "ok", "timeout"], strict=True))
+    assert (run.returncode, run.stderr) == (1, "")
+    assert statuses(world) == dict(zip(CASES, ["crashed", "out_of_memory", "ok", "crashed"], strict=True))
     rows = results(world)["cases"]
     assert [row[name] is None for row in rows for name in MEASURES] == [
         row["status"] != "ok" for row in rows for _ in MEASURES
     ]
-    done = {"Small/one/4", "Large/two/4"}
-    assert json.loads((world / "output" / "explain.json").read_bytes()).keys() == done
+    assert json.loads((world / "output" / "explain.json").read_bytes())["cases"].keys() == {"Large/two/4"}
     with np.load(world / "output" / "series.npz") as series:
-        assert {key.rpartition("/")[0] for key in series} == done
+        assert {key.rpartition("/")[0] for key in series} == {"Large/two/4"}
 
 
 def test_each_failure_is_told_in_the_results_and_at_the_end_of_the_log(
@@ -218,46 +256,32 @@ def test_each_failure_is_told_in_the_results_and_at_the_end_of_the_log(
 ) -> None:
     world, run = failing
     content = results(world)
-    assert (content["status"], content["message"]) == ("failed", "2 of 4 cases failed")
-    first, second = (f"{row['status']}: {row['message']}" for row in content["cases"] if row["status"] != "ok")
-    what = (
-        "call 1 (iteration 4): the policy raised an exception. Got: ValueError: two (policy.py, line 2, in rebalance)."
-    )
-    assert first.startswith(f"crashed: {CASES[0]}, {what}")
-    assert second.startswith(f"timeout: {CASES[3]}, call 1 (iteration 4): the policy took too long.")
-    assert run.stdout.splitlines()[-3:] == [first, second, "ingestion: failed: 2 of 4 cases failed"]
+    assert (content["status"], content["failure"]) == ("failed", None)
+    lines = [f"{row['status']}: {sentence_of(row)}" for row in content["cases"] if row["status"] != "ok"]
+    call = "call 1 (iteration 4)"
+    got = "Got: ValueError: two (policy.py, line 7, in rebalance)."
+    assert lines[0].startswith(f"crashed: {CASES[0]}, {call}: the policy raised an exception. {got}")
+    assert lines[1].startswith(f"out_of_memory: {CASES[1]}, {call}: the policy ran out of memory.")
+    assert lines[2].startswith(f"crashed: {CASES[3]}, {call}: the policy's process ended. Got: exit code 3.")
+    assert run.stdout.splitlines()[-4:] == [*lines, "ingestion: failed: 3 of 4 cases failed"]
     assert re.search(r"^\[\d/4\] Small/one ep 2: crashed, policy \d+\.\d\d s$", run.stdout, re.MULTILINE)
 
 
-@linux
-def test_no_process_is_left_of_a_policy_that_hangs(failing: tuple[Path, CompletedProcess[str]]) -> None:
-    world, _ = failing
-    assert processes_in(world) == []
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=world) as witness:
-        assert processes_in(world) == [witness.pid]
+def test_every_case_that_hangs_is_ended(hanging: tuple[Path, CompletedProcess[str]]) -> None:
+    world, run = hanging
+    assert (run.returncode, run.stderr) == (1, "")
+    assert statuses(world) == dict.fromkeys(CASES, "timeout")
+    assert run.stdout.splitlines()[-1] == "ingestion: failed: 4 of 4 cases failed"
 
 
 @linux
 def test_crashing_hanging_and_memory_eating_policies_leave_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failing: tuple[Path, CompletedProcess[str]], hanging: tuple[Path, CompletedProcess[str]]
 ) -> None:
-    world, temporary = write_world(tmp_path / "world", call_seconds=1, memory_bytes=2**29), tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    source = """
-        import os, tempfile
-        def rebalance(hotness, n_device, n_red_expert):
-            kept = [tempfile.NamedTemporaryFile(delete=False)]
-            case = hotness.shape[2], n_device
-            if case == (4, 2): os._exit(3)
-            while case == (4, 4): kept.append(bytes(2**24))
-            while case == (8, 8): pass
-            return False, None, None, None
-        """
-    run = run_ingestion(world, write_policy(world / "submission", source), "--jobs", "2")
-    assert statuses(world) == dict(zip(CASES, ["crashed", "out_of_memory", "ok", "timeout"], strict=True))
-    assert run.returncode == 1 and run.stderr == ""
-    assert processes_in(world) == [] and list(temporary.iterdir()) == []
+    for world, _ in (failing, hanging):
+        assert processes_in(world) == [] and list((world / "temporary").iterdir()) == []
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=world) as witness:
+        assert processes_in(world) == [witness.pid]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two"])

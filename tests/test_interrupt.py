@@ -26,12 +26,12 @@ def interrupt(command: list[str], temporary: Path, times: int) -> tuple[int, str
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(temporary.glob("*/case-*")) and time.monotonic() < deadline:
         os.sched_yield()
     for _ in range(times):
         os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     return process.returncode, output.splitlines()[-1]
 
 

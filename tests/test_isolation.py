@@ -24,7 +24,7 @@ from placement.isolation import landlock, sandbox
 from placement.isolation import process as policy_process
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
-from submissions import DECLINES, grid_mapping, run_policy, stored_hotness, tiny_grid, write_policy
+from submissions import DECLINES, grid_mapping, run_policy, sentence_of, stored_hotness, tiny_grid, write_policy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 landlocked = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
@@ -33,7 +33,7 @@ landlocked = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has
 def said(folder: Path, *lines: str, **files: str) -> str:
     """What a policy prints that runs lines at import; its case must be measured."""
     outcome = run_policy(write_policy(folder, "\n".join(lines) + "\n" + DECLINES, files))
-    assert outcome.row["status"] == "ok", outcome.row["message"]
+    assert outcome.row["status"] == "ok", sentence_of(outcome.row)
     return outcome.log
 
 
@@ -48,7 +48,7 @@ def run_with(folder: Path, mode: str) -> str:
     """Status of a case under a grid whose machine lacks a layer that nobody has."""
     grid = grid_from_mapping(grid_mapping() | {"sandbox": mode})
     trace = Trace(stored_hotness("Small"))
-    return run_case(write_policy(folder, DECLINES), grid.cases[0], trace, grid, time.monotonic() + 60).row["status"]
+    return run_case(write_policy(folder, DECLINES), grid.cases[0], trace, grid, time.monotonic() + 300).row["status"]
 
 
 def test_a_missing_layer_is_the_organizer_s_error_where_the_grid_requires_it(
@@ -190,7 +190,7 @@ def test_a_process_that_is_not_isolated_when_the_grid_s_time_is_over_is_a_timeou
     monkeypatch.setattr(policy_process, "BOOT", "import signal; signal.pause()")
     row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0).row
     assert row["status"] == "timeout"
-    assert "start: the policy took too long. Got: no answer within 300 s (grid_seconds)." in row["message"]
+    assert "start: the policy took too long. Got: no answer within 300 s (grid_seconds)." in sentence_of(row)
 
 
 def test_the_time_until_a_process_is_isolated_is_not_the_policy_s(
@@ -222,7 +222,7 @@ def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.Monke
 
 def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it(tmp_path: Path) -> None:
     folder = write_policy(tmp_path, "import os, threading\nprint(os.environ['TMPDIR'], flush=True)\n" + DECLINES)
-    grid, deadline = tiny_grid(), time.monotonic() + 60
+    grid, deadline = tiny_grid(), time.monotonic() + 300
     with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline) as process:
         process.start()
         stat = Path(f"/proc/{process._process.pid}/stat")
@@ -246,13 +246,13 @@ def test_what_the_operating_system_does_not_limit_is_counted(tmp_path: Path, lin
     row = run_policy(write_policy(tmp_path, source + DECLINES)).row
     assert row["status"] == "out_of_memory"
     text = f"Small/one ep 2, start: the policy used too much of the machine. Got: {got}. Expected: at most "
-    assert re.match(text, row["message"])
+    assert re.match(text, sentence_of(row))
 
 
 def test_a_file_cannot_grow_without_end(tmp_path: Path) -> None:
     source = "import os\nopen(os.path.join(os.environ['TMPDIR'], 'large'), 'wb').truncate(2**30)\n"
     row = run_policy(write_policy(tmp_path, source + DECLINES)).row
-    assert (row["status"], "[Errno 27] File too large (policy.py, line 2, in <module>)" in row["message"]) == (
+    assert (row["status"], "[Errno 27] File too large (policy.py, line 2, in <module>)" in sentence_of(row)) == (
         "crashed",
         True,
     )
@@ -269,7 +269,12 @@ def test_processor_time_of_all_threads_counts() -> None:
 
 
 @pytest.mark.parametrize("ignored", [False, True])
-def test_threads_that_burn_processors_are_stopped(tmp_path: Path, ignored: bool) -> None:
+def test_threads_that_burn_processors_are_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ignored: bool
+) -> None:
+    # This side's clock is slow: the case's second is over for the processor long before it is here.
+    monotonic = time.monotonic
+    monkeypatch.setattr(policy_process, "time", SimpleNamespace(monotonic=lambda: monotonic() / 1000))
     source = """
         import hashlib, signal, threading
         data = bytes(2**24)
@@ -281,10 +286,9 @@ def test_threads_that_burn_processors_are_stopped(tmp_path: Path, ignored: bool)
     row = run_policy(
         write_policy(tmp_path, source + "threading.Thread(target=burn, daemon=True).start()\nburn()\n"),
         case_seconds=1,
-        start_seconds=30,
     ).row
-    # Two threads use up the second of processor time first, where there are two processors.
     assert row["status"] == "timeout"
+    assert "start: the policy took too long. Got: more than 1 s of processor time in all threads" in sentence_of(row)
 
 
 def test_a_policy_cannot_raise_its_limit_of_processor_time(tmp_path: Path) -> None:
@@ -293,7 +297,7 @@ def test_a_policy_cannot_raise_its_limit_of_processor_time(tmp_path: Path) -> No
     soft, hard = map(int, outcome.log.splitlines()[0].split())
     # The time before the process was isolated comes on top.
     assert (soft > 7, hard - soft) == (True, 1)
-    assert "Got: ValueError: not allowed to raise maximum limit" in outcome.row["message"]
+    assert "Got: ValueError: not allowed to raise maximum limit" in sentence_of(outcome.row)
 
 
 def test_an_exception_shows_the_policy_s_own_lines_only(tmp_path: Path) -> None:

@@ -166,9 +166,7 @@ def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(w
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, tmp_path: Path, name: str) -> None:
     run = score(world, KIT, tmp_path, "--case", name)
-    text = (
-        f"the grid tiny has no such case. Got: {name}. Expected: one of Small/one:4, Large/two:8. Next: correct --case."
-    )
+    text = f"the grid tiny has no such case. Got: {name or 'no name'}. Expected: one of Small/one:4, Large/two:8. Next: correct --case."
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.splitlines()[-1] == f"kit.py: error: {text}"
 

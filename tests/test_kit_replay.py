@@ -47,7 +47,7 @@ def replay(world: Path, policy: Path, *options: object, text: str = "") -> subpr
     """`kit.py replay` on the tiny grid; text: typed at the prompt."""
     paths = ("--grid", world / "grid.yaml", "--traces", world / "traces")
     command = [sys.executable, str(KIT), "replay", *map(str, (policy, *paths, *options))]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=1200, check=False)
 
 
 def digest(hotness: np.ndarray, deployment: np.ndarray) -> str:

@@ -42,6 +42,18 @@ def test_replicas_of_an_expert_go_to_other_groups_first() -> None:
     assert set(group[(packed == 5).any(axis=1)]) == {0, 1}
 
 
+def test_within_its_groups_an_expert_goes_to_a_device_that_does_not_hold_it_however_heavy() -> None:
+    table = np.array([[5, -1], [9, -1]])
+    packed = heaviest_first(np.array([5]), np.array([1]), table, np.array([0.0, 7]), np.array([0, 0]))
+    assert packed.tolist() == [[5, -1], [9, 5]]
+
+
+def test_replicas_are_dealt_to_the_devices_with_the_most_empty_slots_however_heavy() -> None:
+    table = np.array([[9, -1], [-1, -1]])
+    dealt = deal_out(np.array([1, 2, 3]), np.array([3, 2, 1]), table, np.array([0.0, 5]))
+    assert dealt.tolist() == [[9, 2], [1, 3]]
+
+
 def test_more_replicas_than_slots_are_refused() -> None:
     for pack in (heaviest_first, deal_out):
         with pytest.raises(ValueError, match="3 replicas do not fit into 2 empty slots"):

@@ -27,6 +27,12 @@ def test_ties_go_to_the_lower_expert_and_the_same_load_gives_the_same_replicas()
     assert replicas_by_load(np.zeros(3), 4).sum() == 4
 
 
+def test_of_equally_many_blocks_the_larger_mean_load_is_split_first() -> None:
+    # 33 and 64 tokens are two blocks each.
+    assert replicas_by_blocks(np.array([[33, 64]]), 3).tolist() == [1, 2]
+    assert replicas_by_blocks(np.array([[64, 33]]), 3).tolist() == [2, 1]
+
+
 def test_another_slot_never_raises_the_largest_load_per_replica() -> None:
     load = np.random.default_rng(0).zipf(1.5, size=40).clip(max=10**6)
     worst = [(load / replicas_by_load(load, slots)).max() for slots in range(40, 90)]

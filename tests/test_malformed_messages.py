@@ -16,7 +16,7 @@ from placement.answer import check_answer
 from placement.errors import PolicyError
 from placement.grid import Limits
 from placement.isolation.messages import read_answer
-from placement.isolation.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
+from placement.isolation.protocol import LARGEST_HEADER, LENGTH, MalformedMessage, encode
 from placement.isolation.reading import read_class_answer, read_function_answer
 
 TRIES, ITERATION = 10_000, 4
@@ -89,6 +89,15 @@ def test_random_messages_are_refused_or_read_and_never_allocate_more_than_an_ans
         assert pipe.largest <= max(LARGEST_HEADER, TABLE_BYTES)
     # Every way out is taken, so none of them is untested.
     assert min(ends[name] for name in ("read", "PolicyError", "MalformedMessage", "EndOfMessage")) >= 5
+
+
+@pytest.mark.parametrize("kind", ["keep", "redeploy"])
+@pytest.mark.parametrize("iteration", [0, ITERATION - 1, ITERATION + 1])
+def test_an_answer_belongs_to_the_call_that_is_being_answered(kind: str, iteration: int) -> None:
+    header = {"kind": kind, "iteration": iteration, "priority": 1, "table": [2, 2, 3]}
+    pipe = Pipe(encode(header) + bytes(8 + TABLE_BYTES))
+    with pytest.raises(MalformedMessage, match=r"^an answer to another call$"):
+        read_answer(pipe.read, CASE, LIMITS, ITERATION)
 
 
 def random_array(random: Random) -> Any:

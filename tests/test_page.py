@@ -397,16 +397,35 @@ def test_a_broken_explanation_is_refused(entry):
 
 def test_broken_explanations_leave_the_score_the_curves_and_the_other_cases(tmp_path, known, full):
     own, theirs, explained = full
-    text = json.dumps(explained | {key_of(NAMES[0]): window(mean_par=HOSTILE), key_of(NAMES[1]): None})
-    page = Page(page_of(write_run(tmp_path, known, own, theirs, text.encode())))
+    broken = {key_of(NAMES[0]): window(mean_par=HOSTILE), key_of(NAMES[1]): None}
+    page = Page(page_of(write_run(tmp_path, known, own, theirs, explained | broken)))
     notes = [text for text in page.texts if "explain.json is broken" in text]
     assert len(notes) == 2
     assert HOSTILE not in page.texts
     assert len([text for text in page.texts if text.startswith('{"iterations"')]) == 6
-    for data in (b"", b"[]", b"{", b"\xff", b"[" * 100_000):
+    for data in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"format": 2}', b'{"format": 2, "cases": []}'):
         told = page_of(write_run(tmp_path, known, own, theirs, data))
         assert told.count("the run&#x27;s explain.json cannot be read") == 1
         assert told.count("There is no explanation of this case.") == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "author", "got", "next_step"),
+    [
+        ({}, "an older", "no format number", "run the policy again with kit.py run; on Codabench, upload it again"),
+        ({"format": 1}, "an older", "format 1", "run the policy again with kit.py run; on Codabench, upload it again"),
+        ({"format": 3}, "a newer", "format 3", "use the newer kit"),
+    ],
+)
+def test_explanations_of_another_format_are_not_shown(tmp_path, known, full, number, author, got, next_step):
+    own, theirs, explained = full
+    data = json.dumps(number | {"cases": explained}).encode()
+    page = Page(page_of(write_run(tmp_path, known, own, theirs, data)))
+    assert (
+        f"the run's explain.json: was written by {author} kit. Got: {got}. Expected: format 2. Next: {next_step}. "
+        "Until then no case is explained."
+    ) in page.texts
+    assert page.texts.count("There is no explanation of this case.") == 3
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from browser import Browser, find_chromium
 from page_files import curves, explanations, page_of, write_run
-from score_files import failed_results, reference, score
+from score_files import failed_results, failure, reference, score
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
@@ -45,10 +45,9 @@ def failed(tmp_path, capsys):
     """The page of a run without a score, with long words in it."""
     content = failed_results()
     word = "x" * 300
-    content["cases"][1]["message"] = f"{content['cases'][1]['message']} {word}"
-    name = "Qwen3/made-up ep 32"
+    content["cases"][1]["failure"] = failure(f"too slow {word}", "call 2")
     content["cases"][2]["status"] = "invalid_answer"
-    content["cases"][2]["message"] = f"{name}, call 2, layer 7: it broke. Got: {word}. Expected: none. Next: mend it."
+    content["cases"][2]["failure"] = failure("it broke", "call 2, layer 7", word, "none", "mend it")
     score(tmp_path, capsys, content)
     return tmp_path / "output" / "detailed_results.html"
 
@@ -201,8 +200,8 @@ def test_what_a_participant_sends_runs_nothing(browser, tmp_path, capsys):
     content = failed_results()
     attack = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
     for row in content["cases"]:
-        row["message"] = attack
-    score(tmp_path, capsys, content | {"message": attack})
+        row["failure"] = failure(*[attack] * 5)
+    score(tmp_path, capsys, content)
     page = browser.open(tmp_path / "output" / "detailed_results.html", 1280)
     assert page.run("document.title") == "Dynamic expert placement: detailed results"
     assert (page.requests, page.complaints) == ([], [])

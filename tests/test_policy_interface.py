@@ -11,7 +11,7 @@ import pytest
 from placement.deployment import initial_deployment
 from placement.evaluation.case_run import Outcome
 from placement.isolation.reading import read_class_answer, read_function_answer
-from submissions import DECLINES, INGESTION, ITERATIONS, WINDOW, run_policy, stored_hotness, write_policy
+from submissions import DECLINES, INGESTION, ITERATIONS, WINDOW, run_policy, sentence_of, stored_hotness, write_policy
 
 HOTNESS = np.maximum(stored_hotness("Small"), 1)
 INITIAL = initial_deployment(2, 4, 2)
@@ -24,7 +24,7 @@ ITERATIONS_OF_CALLS = [4, 8, 12]
 def measured(outcome: Outcome) -> tuple[float, int, int]:
     """mean_par, transmit_amount and calls of a case that must have finished."""
     row = outcome.row
-    assert (row["status"], row["message"]) == ("ok", "")
+    assert (row["status"], sentence_of(row)) == ("ok", "")
     return row["mean_par"], row["transmit_amount"], row["calls"]
 
 

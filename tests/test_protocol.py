@@ -12,7 +12,7 @@ import pytest
 
 from placement.isolation import protocol
 from placement.isolation.protocol import LARGEST_HEADER, LENGTH, MalformedMessage
-from submissions import run_policy, write_policy
+from submissions import run_policy, sentence_of, write_policy
 
 BROKEN = (
     "Small/one ep 2, call 1 (iteration 4): the policy's process broke the protocol. Got: {}. "
@@ -60,7 +60,7 @@ def forged(folder: Path, data: bytes) -> str:
     assert outcome.row["status"] == "crashed"
     with pytest.raises(ProcessLookupError):
         os.kill(int(outcome.log.split()[0]), 0)
-    return outcome.row["message"]
+    return sentence_of(outcome.row)
 
 
 def test_a_header_comes_back_as_it_was_sent() -> None:
@@ -187,7 +187,7 @@ def test_sizes_beyond_the_limit_are_refused_before_anything_is_read(tmp_path: Pa
     forgery = protocol.encode(REDEPLOY | {"priority": 2**62, "table": [2**62] * 9})
     row = run_policy(write_policy(tmp_path, FORGER.format(forgery.hex()))).row
     assert row["status"] == "invalid_answer"
-    assert f"layers_priority lists too many layers. Got: {2**62}." in row["message"]
+    assert f"layers_priority lists too many layers. Got: {2**62}." in sentence_of(row)
 
 
 def test_half_an_answer_is_waited_for_and_then_too_late(tmp_path: Path) -> None:

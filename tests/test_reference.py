@@ -314,6 +314,7 @@ def test_a_part_of_another_trace_is_measured_again(tmp_path, two, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "other"),
     [
+        ("format", 1, "format"),
         ("trace", "M/x", "trace"),
         ("simulator version", "0", "simulator version"),
         ("numpy version", "0", "numpy version"),
@@ -393,7 +394,7 @@ def test_an_interrupted_run_says_in_one_line_what_is_kept_and_goes_on_from_there
     assert process.stdout.readline().startswith("note: no manifest.yaml")
     assert process.stdout.readline() == "[1/2] M/d: 2 cases measured\n"
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert output == (
         f"reference: interrupted; the traces that were finished are kept in {waits.parent.parent},"

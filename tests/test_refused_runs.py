@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import ingestion
+from placement.errors import sentence
 from placement.submission.folder import find_policy
 from submissions import DECLINES, grid_mapping, run_ingestion, stored_hotness, write_world
 
@@ -46,10 +47,11 @@ def told(world: Path, printed: str) -> tuple[str, str]:
     """Status and message of a run that measured nothing, after a look at its files and its last line."""
     content = json.loads((world / "output" / "results.json").read_bytes())
     assert content["cases"] == []
-    assert printed.splitlines()[-1] == f"ingestion: {content['status']}: {content['message']}"
-    assert (world / "output" / "explain.json").read_text() == "{}\n"
+    text = sentence(content["failure"])
+    assert printed.splitlines()[-1] == f"ingestion: {content['status']}: {text}"
+    assert (world / "output" / "explain.json").read_text() == '{\n "format": 2,\n "cases": {}\n}\n'
     assert np.load(world / "output" / "series.npz").files == []
-    return content["status"], content["message"]
+    return content["status"], text
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +203,7 @@ def test_a_defect_of_the_program_itself_is_the_organizer_s_error(
 ) -> None:
     monkeypatch.delattr(ingestion, "run_grid")
     (tmp_path / "policy.py").write_text(DECLINES)
-    text = "the ingestion program itself failed; organizers find the reason in its log"
+    text = "the ingestion program itself failed. Next: organizers find the reason in its log."
     assert run(whole, tmp_path) == (2, "data_unavailable", text)
     assert "NameError" in capsys.readouterr().err
 

@@ -4,7 +4,18 @@ import pytest
 
 import scoring
 from page_parser import HOSTILE, Page
-from score_files import NAMES, failed_results, left_in, reference, results, score, write, write_results
+from score_files import (
+    NAMES,
+    failed_results,
+    failure,
+    left_in,
+    reference,
+    results,
+    score,
+    stopped,
+    write,
+    write_results,
+)
 
 
 def row_of(name, status, measured, others):
@@ -80,58 +91,59 @@ def test_policy_seconds_stand_beside_the_limit_where_the_results_have_it(tmp_pat
     assert [row[-1] for row in page.tables[1][1:]] == [told] * 3
 
 
-def test_a_failed_page_lists_each_failing_case_with_its_message(tmp_path, capsys):
+def test_a_failed_page_lists_each_failing_case_with_what_failed(tmp_path, capsys):
     run = score(tmp_path, capsys, failed_results())
     page = Page(run.page)
     (cases,) = page.tables
     assert [row[:2] for row in cases[1:]] == [[NAMES[0], "ok"], [NAMES[1], "timeout"], [NAMES[2], "crashed"]]
     baseline = "100.00 1.5000 60000 95.872 90.000 5.872"
     assert cases[2] == [*row_of(NAMES[1], "timeout", "- - - - - -", baseline), "-", "1.250 "]
-    assert {f"{NAMES[1]}, call 2: too slow", f"{NAMES[2]}: no policy"} <= set(page.texts)
+    assert {f"{NAMES[1]}, call 2: too slow.", f"{NAMES[2]}: no policy."} <= set(page.texts)
     assert "No score: failed" in page.texts
     assert "2 of 3 cases failed" in page.texts
 
 
 def test_a_failure_is_told_by_place_got_and_expected(tmp_path, capsys):
     said = "[[1]]. Expected: nothing. Next: none"
-    message = f"{NAMES[1]}, call 2, layer 7: an expert has no slot. Got: {said}. Expected: all. Next: add it."
-    texts = Page(score(tmp_path, capsys, results(status="invalid_answer", message=message)).page).texts
+    told = failure("an expert has no slot", "call 2, layer 7", said, "all", "add it")
+    texts = Page(score(tmp_path, capsys, results(status="invalid_answer", failure=told)).page).texts
     parts = ("an expert has no slot", "where", "call 2, layer 7", "got", said, "expected", "all", "next step", "add it")
     assert [text for text in texts if text in parts] == list(parts)
-    whole = f"{NAMES[1]}: it ended. Got: exit code 1. Expected: a case. Next: look."
-    assert "the whole case" in Page(score(tmp_path, capsys, results(status="crashed", message=whole)).page).texts
-    for other in (f"{NAMES[1]}: no Got: . Expected: ", f"x: it. Got: {said}. Expected: all. Next: add it.", "Got: 1"):
-        assert other in Page(score(tmp_path, capsys, results(status="crashed", message=other)).page).texts
+    whole = failure("it ended", "", "exit code 1", "a case", "look")
+    assert "the whole case" in Page(score(tmp_path, capsys, results(status="crashed", failure=whole)).page).texts
+
+
+def test_a_failure_of_which_no_more_is_told_is_one_sentence(tmp_path, capsys):
+    told = failure("crashed. Hidden traces: no more is told", "call 2", next_step="try the policy in Development")
+    page = Page(score(tmp_path, capsys, results(status="crashed", failure=told)).page)
+    assert (
+        f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: try the policy in Development."
+    ) in page.texts
+    assert "dl" not in page.tags
 
 
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ("refused", "no good"),
+        ("refused", "no good."),
         (
             "data_unavailable",
             "The competition's data is not available on this worker. The organizers find the reason in the log.",
         ),
     ],
 )
-def test_a_page_without_cases_has_the_message_or_says_that_it_is_the_organizers_turn(tmp_path, capsys, status, told):
-    run = score(tmp_path, capsys, {"status": status, "message": "no good", "cases": []})
+def test_a_page_without_cases_has_the_sentence_or_says_that_it_is_the_organizers_turn(tmp_path, capsys, status, told):
+    run = score(tmp_path, capsys, stopped(status, "no good"))
     page = Page(run.page)
     assert page.tables == []
     assert {f"No score: {status}", told} <= set(page.texts)
-    assert f"No score: {status}: no good" in run.lines
+    assert f"No score: {status}: no good." in run.lines
 
 
 @pytest.mark.parametrize("seconds", [..., None, "1", [1], True, -1, 1e999, 10**400])
 def test_policy_seconds_that_are_no_number_are_a_dash(tmp_path, capsys, seconds):
     page = Page(scored(tmp_path, capsys, policy_seconds=seconds))
     assert [row[-1] for row in page.tables[1][1:]] == ["1.250 ", "-", "1.250 "]
-
-
-def test_a_case_without_a_message_says_so(tmp_path, capsys):
-    for message in (..., None, "", " \n", 5, ["x"]):
-        page = Page(score(tmp_path, capsys, results(status="crashed", message=message)).page)
-        assert page.texts.count("no message") == 1, message
 
 
 def test_versions_that_are_no_text_are_left_out(tmp_path, capsys):
@@ -147,14 +159,15 @@ def test_versions_that_are_no_text_are_left_out(tmp_path, capsys):
 def every_page(tmp_path, capsys, text=HOSTILE):
     """Pages of all kinds in which every free text of the results is `text`."""
     versions = {"simulator": text}
-    failing = failed_results() | {"message": text, "versions": versions}
+    told = failure(*[text] * 5)
+    failing = failed_results() | {"versions": versions}
     for row in failing["cases"]:
-        row["message"] = text
+        row["failure"] = told
     contents = {
-        "scored": results(message=text, notes=text) | {"message": text, "versions": versions},
+        "scored": results(failure=told, notes=text) | {"failure": told, "versions": versions},
         "failed": failing,
-        "refused": {"status": "refused", "message": text, "versions": versions},
-        "unavailable": {"status": "data_unavailable", "message": text, "versions": versions},
+        "refused": stopped("refused", text) | {"versions": versions},
+        "unavailable": stopped("data_unavailable", text) | {"versions": versions},
         "foreign": results(model=text),
         "status": results() | {"status": text},
         "row status": results(status=text),
@@ -170,8 +183,8 @@ def test_everything_from_a_participant_is_escaped(tmp_path, capsys):
         assert tags_of(page) == tags_of(plain[name]), name
         assert "<script" not in page, name
         assert page.count("<title>") == page.count("</title>") == 1, name
-    assert HOSTILE in Page(hostile["refused"]).texts
-    assert Page(hostile["failed"]).texts.count(HOSTILE) == 3
+    assert f"{HOSTILE}." in Page(hostile["refused"]).texts
+    assert Page(hostile["failed"]).texts.count(HOSTILE) == 10
     assert f"simulator {HOSTILE}" in Page(hostile["scored"]).texts
 
 

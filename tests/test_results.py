@@ -2,15 +2,18 @@
 
 import json
 import platform
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cases import Answers, B, P, make_case, redeploy, steady_trace
+from cases import Answers, B, P, grid_mapping, make_case, redeploy, steady_trace
 from placement import SIMULATOR_VERSION
+from placement.evaluation import case_run
 from placement.evaluation.result_files import write_json, write_series
 from placement.evaluation.versions import versions
-from placement.grid import Cost
+from placement.grid import Cost, grid_from_mapping
 from placement.replay import Replay, replay
 from placement.results import MEASURES, identity, mean_par, measures, series
 
@@ -74,6 +77,38 @@ def test_measures_count_what_the_replay_did():
         "par_p99": 1.5,
     }
     assert {type(value) for value in row.values()} == {int, float}
+
+
+class TimedProcess:
+    """Stands for a policy's process that declines, and has booked these seconds."""
+
+    log, layers = "", ()
+
+    def __init__(self, seconds, *_):
+        self.seconds = seconds
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def start(self):
+        pass
+
+    def rebalance(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("seconds", "total", "slowest"),
+    [([5.0, 0.25, 0.5, 0.125], 5.875, 0.5), ([0.1, 0.2], 0.3, 0.2), ([5.0], 5.0, 0.0), ([], 0.0, 0.0)],
+)
+def test_the_start_counts_as_seconds_of_the_policy_and_not_as_a_call(monkeypatch, seconds, total, slowest):
+    monkeypatch.setattr(case_run, "PolicyProcess", partial(TimedProcess, seconds))
+    grid = grid_from_mapping(grid_mapping())
+    row = case_run.run_case(Path(), make_case(), steady_trace(), grid, 0.0).row
+    assert (row["policy_seconds"], row["slowest_call_seconds"]) == (total, slowest)
 
 
 def test_measures_without_a_replay_are_none():

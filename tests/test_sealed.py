@@ -47,7 +47,7 @@ DAMAGED = "trace M/d: the sealed trace cannot be read. Got: "
 FOREIGN = (
     "trace M/d: the sealed trace cannot be opened. Got: a file, a name and a key that do not belong together. "
     "Expected: the file as it was sealed, under the name and with the key it was sealed with. "
-    "Next: ask `python starting_kit/kit.py verify` which of the three is wrong, then copy it again."
+    "Next: use its key; if this is its key, copy the file and its manifest again, under their own names."
 )
 
 
@@ -178,7 +178,7 @@ def test_a_sealed_trace_without_a_key_is_refused(tmp_path: Path) -> None:
         open_trace(tmp_path, "M", "d", None)
     assert str(caught.value) == (
         "trace M/d: the trace is sealed. Got: no key. Expected: the key that it was sealed with. "
-        "Next: run a bundle that was built with this key, or use the plain trace."
+        "Next: give the key with --key, run a bundle that was built with it, or use the plain trace."
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import struct
 from pathlib import Path
 
 import pytest
 
+import honest
 from placement.isolation import seccomp
 
 PROCESS = 4321
@@ -17,6 +19,8 @@ MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Calls that every Python needs: read, write, openat, mmap, futex, exit_group, clock_nanosleep.
 NEEDED = {"x86_64": (0, 1, 257, 9, 202, 231, 230), "aarch64": (63, 64, 56, 222, 98, 94, 115)}
 DENIED, MISSING = seccomp.ERROR | errno.EPERM, seccomp.ERROR | errno.ENOSYS
+# 64 bits, and the lowest byte first.
+AUDIT_BITS = ("#define __AUDIT_ARCH_64BIT", "#define __AUDIT_ARCH_LE")
 machines = pytest.mark.parametrize(("machine", "column"), [("x86_64", 0), ("aarch64", 1)])
 
 
@@ -115,24 +119,49 @@ def test_the_page_cache_cannot_be_steered(machine: str, column: int) -> None:
     assert {verdict(machine, advice, 0, 0, value) for value in (3, 9, 12, 20, 21, 22, 23, 25)} == {DENIED}
 
 
-@pytest.mark.parametrize(
-    ("column", "header", "form"),
-    [
-        (0, "x86_64-linux-gnu/asm/unistd_64.h", r"#define __NR_(\w+) (\d+)"),
-        (1, "asm-generic/unistd.h", r"#define __NR(?:3264)?_(\w+) (\d+)"),
-    ],
-)
-def test_the_numbers_are_the_system_s(column: int, header: str, form: str) -> None:
-    path = Path("/usr/include") / header
-    if not path.is_file():
-        pytest.skip(f"no {path}")
-    known = {name: int(number) for name, number in re.findall(form, path.read_text())}
+def installed(*headers: str) -> str:
+    """The text of the first of the kernel's headers that is there; skips the test where none is."""
+    for path in (Path("/usr/include") / header for header in headers):
+        if path.is_file():
+            return path.read_text()
+    pytest.skip(f"none of {', '.join(headers)} in /usr/include")
+
+
+def kernel_s_numbers(machine: str) -> dict[str, int]:
+    """Each system call's number on a machine, from the headers; aarch64 has the generic ones."""
+    if machine == "aarch64":
+        return numbers_in(installed("asm-generic/unistd.h"), r"__NR(?:3264)?_(\w+)")
+    # Where there is one folder of headers, it is this machine's.
+    own = ["asm/unistd_64.h"] if platform.machine() == machine else []
+    return numbers_in(installed("x86_64-linux-gnu/asm/unistd_64.h", *own), r"__NR_(\w+)")
+
+
+def numbers_in(text: str, name: str) -> dict[str, int]:
+    """The numbers that a header defines for names of a form."""
+    return {found: int(number) for found, number in re.findall(rf"^#define {name}\s+(\d+)\b", text, re.MULTILINE)}
+
+
+@machines
+@pytest.mark.parametrize("whose", ["the filter's", "the attacks'"])
+def test_the_numbers_are_the_kernel_s(machine: str, column: int, whose: str) -> None:
+    known = kernel_s_numbers(machine)
     single = {name.lower(): getattr(seccomp, name) for name in ("CLONE", "FCNTL", "IOCTL", "PRCTL", "MADVISE")}
+    single["seccomp"] = tuple(seccomp.SECCOMP.values())
     opens = {name: numbers for name, (numbers, _) in seccomp.OPENS.items()}
     listed = seccomp.DENIED | seccomp.MISSING | seccomp.CLOCKS | seccomp.OWN_PROCESS | single | opens
-    ours = {name: numbers[column] for name, numbers in listed.items() if name in known}
-    assert len(ours) > 100 and ours == {name: known[name] for name in ours}
-    assert {name for name, numbers in listed.items() if numbers[column] is None} & set(known) == set()
+    numbers = {name: pair[column] for name, pair in (listed if whose == "the filter's" else honest.CALLS).items()}
+    # Calls that are newer than the headers, by their numbers, cannot be compared; every other name is one of theirs.
+    newest = max(number for name, number in known.items() if name != "syscalls")
+    compared = {name: number for name, number in numbers.items() if number is None or number <= newest}
+    assert len(compared) > 50 and compared == {name: known.get(name) for name in compared}
+
+
+def test_the_machines_are_the_kernel_s() -> None:
+    machines_of_files = numbers_in(installed("linux/elf-em.h"), r"EM_(\w+)")
+    bits, order = (int(installed("linux/audit.h").split(name)[1].split()[0], 16) for name in AUDIT_BITS)
+    for machine, (_, number) in seccomp.MACHINES.items():
+        assert number == machines_of_files[machine.upper()] | bits | order
+    assert list(seccomp.SECCOMP) == list(seccomp.MACHINES)
 
 
 def test_an_unknown_machine_gets_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -200,15 +199,13 @@ def test_with_a_bad_key_no_policy_is_run(world: Path, monkeypatch: pytest.Monkey
     monkeypatch.delattr(ingestion, "find_policy")
     code, results = run(world)
     assert (code, results["status"], results["cases"]) == (2, "data_unavailable", [])
-    assert results["message"].startswith("signature: keys/signing.key ")
+    assert results["failure"]["where"] == "signature"
+    assert results["failure"]["what"].startswith("keys/signing.key ")
     assert is_signed(world, PUBLISHED_KEY)
 
 
 def test_start_and_duration_are_told_and_change_nothing_else(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = time.time()
     _, first = run(world)
-    assert before - 0.001 <= first["started_seconds"] <= time.time()
-    assert 0 <= first["duration_seconds"] <= time.time() - before + 0.001
     clock = iter([100.25, 107.7504])
     monkeypatch.setattr("placement.evaluation.clock.time.time", lambda: 1234.56789)
     monkeypatch.setattr("placement.evaluation.clock.time.monotonic", lambda: next(clock))

@@ -16,7 +16,7 @@ from placement.errors import SubmissionRefused
 from placement.submission import files as submission_files
 from placement.submission.files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COUNT, LONGEST_SHOWN, shown
 from placement.submission.folder import find_policy
-from submissions import DECLINES, run_policy, write_policy
+from submissions import DECLINES, run_policy, sentence_of, write_policy
 
 COMMAND = "a submission may not bring a command of its own"
 CALLED = "Expected: a policy.py that the ingestion program calls."
@@ -138,7 +138,7 @@ def test_a_path_file_and_customizations_of_python_are_never_read(tmp_path: Path)
     names = ["own.pth", "sitecustomize.py", "usercustomize.py"]
     folder = write_policy(tmp_path, source, {name: f"import sys; sys.planted = '{name}'\n" for name in names})
     outcome = run_policy(folder)
-    assert (outcome.row["status"], outcome.row["message"]) == ("ok", "")
+    assert (outcome.row["status"], sentence_of(outcome.row)) == ("ok", "")
 
 
 @pytest.mark.parametrize(

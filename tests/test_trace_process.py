@@ -8,6 +8,7 @@ import signal
 import struct
 import time
 from contextlib import closing
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
@@ -18,7 +19,7 @@ from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
 from placement.evaluation.trace_process import Job, Run, TraceProcess
 from placement.grid import grid_from_mapping
-from submissions import DECLINES, grid_mapping, tiny_grid, write_policy, write_world
+from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
 
 SERVE = trace_process._serve
 LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
@@ -67,7 +68,7 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
     with closing(process):
         outcomes = process.run(told.append, Event())
     assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
-    assert outcomes[1].row["message"].startswith(f"Small/one ep 4: {LOST.format(code)}")
+    assert sentence_of(outcomes[1].row).startswith(f"Small/one ep 4: {LOST.format(code)}")
 
 
 def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,14 +76,27 @@ def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monke
     world, grid = write_world(tmp_path), tiny_grid()
     outcomes = run_grid(Run(write_policy(world, DECLINES), grid, world / "traces"), 2, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed", "ok", "ok"]
-    assert outcomes[0].row["message"].startswith(f"Small/one ep 2: {LOST.format(-9)}")
+    assert sentence_of(outcomes[0].row).startswith(f"Small/one ep 2: {LOST.format(-9)}")
+
+
+@pytest.mark.skipif(trace_process.METHOD != "fork", reason="the process is to inherit another clock")
+def test_a_case_that_hangs_does_not_keep_its_trace_s_next_case_from_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_calls(monkeypatch, 100, devices=2)
+    world = write_world(tmp_path)
+    hangs = DECLINES.replace("    return", "    import signal\n    while n_device == 2: signal.pause()\n    return")
+    outcomes = run_grid(Run(write_policy(world, hangs), tiny_grid(), world / "traces"), 2, lambda outcome: None)
+    assert [outcome.row["status"] for outcome in outcomes] == ["timeout", "ok", "ok", "ok"]
 
 
 def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", stop)
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
-    process = TraceProcess(job(write_world(tmp_path), grid_seconds=3))
+    process = TraceProcess(job(write_world(tmp_path)))
     process.wait_until_hidden()
+    # The grid's time is over.
+    process._job = replace(process._job, deadline=0.0)
     with closing(process):
         outcomes = process.run(lambda outcome: None, Event())
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
@@ -126,10 +140,8 @@ def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
     outcomes = run_grid(run, 1, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
     # A policy's words may be about the traces: they are for the log, which hidden phases hide.
-    assert outcomes[1].row["message"] == (
-        "Small/one ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. "
-        "Next: try the policy in Development."
-    )
+    told = {"what": "crashed. Hidden traces: no more is told", "next": "try the policy in Development"}
+    assert outcomes[1].row["failure"] == {"where": "call 1 (iteration 4)", "got": "", "expected": ""} | told
     assert "AssertionError" in outcomes[1].log.splitlines()[-1]
 
 

@@ -416,6 +416,15 @@ def test_a_cause_that_isolation_refused_is_found_behind_an_exception_of_a_librar
     assert exception_steps.next_step(ValueError("no idea")) == ""
 
 
+@pytest.mark.parametrize(("later", "found"), [(0, True), (9, True), (10, False), (50, False)])
+def test_a_cause_is_looked_for_in_the_first_ten_of_a_chain(later: int, found: bool) -> None:
+    error: BaseException = PermissionError()
+    for _ in range(later):
+        error, cause = ValueError(), error
+        error.__cause__ = cause
+    assert exception_steps.next_step(error) == (exception_steps.FORBIDDEN if found else "")
+
+
 def test_a_file_in_utf_16_is_met_with_the_encoding_to_use(verdict) -> None:
     # Which exception Python raises depends on its version.
     last = verdict({"policy.py": DECLINES.encode("utf-16")}, {})

@@ -4,7 +4,7 @@
     python tools/bundle.py build                           write and check dist/competition.zip
     python tools/bundle.py check dist/competition.zip      check a bundle against what the platform accepts
 
-Exit code 0: done. 1: the bundle has faults, and none was left in place. 2: the command cannot be carried out.
+Exit code 0: done. 1: the bundle has faults, and was not written. 2: the command cannot be carried out.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         return build(ROOT, options.output, options.keys, options.phases)
     except (OrganizerError, OSError) as error:
         print(f"bundle.py {options.command}: {error}", file=sys.stderr)
+        if options.command == "build":
+            print(nothing_written(options.output), file=sys.stderr)
         return 2
 
 
@@ -78,8 +80,6 @@ def keys(folder: Path) -> int:
 
 def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
     """Write the bundle of a tree, unless a check finds a fault. Returns the exit code. Raises OrganizerError."""
-    # An older bundle must not be taken for this one when this one fails.
-    output.unlink(missing_ok=True)
     tree = Tree(root)
     files = bundle_files(
         tree, read_phases(phases, root), read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS)
@@ -89,7 +89,7 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
         print(f"note: {name} is not in git and is left out")
     if faults := check(data, output.name):
         report(faults, output)
-        print("Nothing was written.")
+        print(nothing_written(output))
         return 1
     # It holds the keys: for its owner alone.
     write_whole(output, data, 0o600)
@@ -98,6 +98,11 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
     print("It holds the keys: keep it private, as you keep them.")
     print(f"Next: rehearse {short(output)} as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
+
+
+def nothing_written(output: Path) -> str:
+    """What a build that failed leaves: an older bundle must not be taken for this one."""
+    return "Nothing was written." + f" {short(output)} is an older bundle." * output.exists()
 
 
 def report(faults: list[Fault], path: Path) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+LABELS = {"got": "Got", "expected": "Expected", "next": "Next"}
+
 
 class Problem(Exception):
     """An error for the person who can mend it; `where` grows from the inside out as it travels up.
@@ -19,10 +23,13 @@ class Problem(Exception):
         self.where.insert(0, place)
         return self
 
+    def fields(self) -> dict[str, str]:
+        """The texts where, what, got, expected and next, as results.json keeps them."""
+        told = {"got": self.got, "expected": self.expected, "next": self.next_step}
+        return {"where": ", ".join(self.where), "what": self.what, **told}
+
     def __str__(self) -> str:
-        place = ", ".join(self.where)
-        text = f"{self.what}. Got: {self.got}. Expected: {self.expected}. Next: {self.next_step}."
-        return f"{place}: {text}" if place else text
+        return sentence(self.fields())
 
 
 class OrganizerError(Problem):
@@ -44,6 +51,13 @@ class PolicyError(Problem):
         # The policy's own lines that led to it, for the log.
         self.trace = ""
         self.args = (status, *self.args)
+
+
+def sentence(fields: Mapping[str, str], place: str = "") -> str:
+    """What is printed of a problem's fields, without those that are empty; place: what `where` lies in."""
+    where = ", ".join(text for text in (place, fields["where"]) if text)
+    parts = [fields["what"], *(f"{label}: {fields[name]}" for name, label in LABELS.items() if fields[name])]
+    return (f"{where}: " if where else "") + ". ".join(parts) + "."
 
 
 def printable(value: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from .comparison import BrokenRecord, BrokenReference, ForgedResults, broken_results, is_number, reason, shown
+from .comparison import broken_results, is_number
+from .problems import FileError, reason, shown
 
 # The same as the ingestion program's: a run outside the platform has no secret, and is to be scored all the same.
 PUBLISHED_KEY = b"published key: it signs runs outside the platform, and proves nothing"
@@ -27,7 +28,7 @@ NEXT_STEP = (
 def check_signature(results: Path, reference: Path) -> bytes:
     """The bytes of results.json, once results.sig has been found to sign them.
 
-    Raises ForgedResults when it does not, BrokenResults without results.json, BrokenReference for a bad signing.key.
+    Raises FileError: refused when it does not, failed without results.json, data_unavailable for a bad signing.key.
     """
     key = _key(reference / "signing.key")
     data = _read_results(results / "results.json")
@@ -35,33 +36,32 @@ def check_signature(results: Path, reference: Path) -> bytes:
     if hmac.compare_digest(signature, _sign(data, key)):
         return data
     published = hmac.compare_digest(signature, _sign(data, PUBLISHED_KEY))
-    raise ForgedResults(
+    raise _forged(
         "results.sig",
         "does not sign results.json",
         "a signature with the published key, which anyone can make" if published else "the signature of something else",
         "the signature that the ingestion program made",
-        NEXT_STEP,
     )
 
 
 def check_companions(folder: Path, results: dict[str, Any]) -> None:
-    """Raises ForgedResults unless series.npz and explain.json are the files that the results name by their hashes."""
+    """Raises FileError unless series.npz and explain.json are the files that the results name by their hashes."""
     companions = results.get("companions")
     for name in ("series.npz", "explain.json"):
         signed = companions.get(name) if isinstance(companions, dict) else None
         try:
             digest = _sha256(folder / name)
         except OSError as error:
-            raise ForgedResults(name, "cannot be read", reason(error), f"sha256 {shown(signed)}", NEXT_STEP) from None
+            raise _forged(name, "cannot be read", reason(error), f"sha256 {shown(signed)}") from None
         if digest != signed:
             what = "is not the file that results.json was signed with"
-            raise ForgedResults(name, what, f'sha256 "{digest}"', f"sha256 {shown(signed)}", NEXT_STEP)
+            raise _forged(name, what, f'sha256 "{digest}"', f"sha256 {shown(signed)}")
 
 
 def check_record(folder: Path, results: dict[str, Any]) -> None:
     """Compare the results with `metadata`, where the worker wrote one: what ran, and for how long.
 
-    Raises ForgedResults when they contradict each other, BrokenRecord when the worker's file says nothing.
+    Raises FileError: refused when they contradict each other, data_unavailable when the worker's file says nothing.
     """
     record = _read_record(folder / "metadata")
     if record is None:
@@ -70,7 +70,7 @@ def check_record(folder: Path, results: dict[str, Any]) -> None:
     # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
     repeated = is_number(submission_elapsed) and is_number(elapsed) and submission_elapsed == elapsed
     if submission_elapsed is not None and not repeated:
-        raise ForgedResults(
+        raise _forged(
             "metadata",
             "a program of the submission's own ran beside the ingestion program",
             f"elapsedTime {_in_short(submission_elapsed)}",
@@ -83,12 +83,11 @@ def check_record(folder: Path, results: dict[str, Any]) -> None:
     if not is_number(duration):
         raise broken_results("has no valid duration_seconds", shown(duration), "seconds")
     if not EARLIEST <= elapsed - duration <= LATEST:
-        raise ForgedResults(
+        raise _forged(
             "results.json",
             "tells of another run, as older results do",
             f"{duration:.3f} seconds",
             f"from {max(0.0, elapsed - LATEST):.3f} to {elapsed - EARLIEST:.3f}, as the worker measured",
-            NEXT_STEP,
         )
 
 
@@ -117,7 +116,7 @@ def _read_results(path: Path) -> bytes:
         raise broken_results("cannot be read", reason(error), "strict JSON") from None
     if len(data) > LARGEST_RESULTS:
         expected = f"at most {LARGEST_RESULTS} bytes"
-        raise ForgedResults(path.name, "is too large", f"more than {LARGEST_RESULTS} bytes", expected, NEXT_STEP)
+        raise _forged(path.name, "is too large", f"more than {LARGEST_RESULTS} bytes", expected)
     return data
 
 
@@ -127,7 +126,7 @@ def _read_signature(path: Path) -> bytes:
             return file.read(1024).strip()
     except OSError as error:
         expected = "the signature that the ingestion program made"
-        raise ForgedResults(path.name, "cannot be read", reason(error), expected, NEXT_STEP) from None
+        raise _forged(path.name, "cannot be read", reason(error), expected) from None
 
 
 def _sha256(path: Path) -> str:
@@ -160,11 +159,15 @@ def _in_short(value: Any) -> str:
     return type(value).__name__
 
 
-def _broken_key(what: str, got: str) -> BrokenReference:
+def _forged(file: str, what: str, got: str, expected: str, next_step: str = NEXT_STEP) -> FileError:
+    return FileError("refused", file, what, got, expected, next_step)
+
+
+def _broken_key(what: str, got: str) -> FileError:
     next_step = "nothing for participants to do; organizers put the key into the reference data again"
-    return BrokenReference("signing.key", what, got, "64 hexadecimal characters", next_step)
+    return FileError("data_unavailable", "signing.key", what, got, "64 hexadecimal characters", next_step)
 
 
-def _broken_record(what: str, got: str, expected: str) -> BrokenRecord:
+def _broken_record(what: str, got: str, expected: str) -> FileError:
     next_step = "nothing for participants to do; organizers look at their compute worker, which writes this file"
-    return BrokenRecord("metadata", what, got, expected, next_step)
+    return FileError("data_unavailable", "metadata", what, got, expected, next_step)

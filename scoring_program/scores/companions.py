@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .comparison import Row, reason
+from .comparison import Row
+from .formats import EXPLAIN_FORMAT, RUN_AGAIN, check_format
+from .problems import FileError, reason
 
 # Bytes per file: several times what 25 cases of full size take.
 LARGEST = 32 * 1024**2
@@ -118,10 +120,20 @@ def _read_explanations(path: Path, notes: list[str]) -> dict[str, Any]:
         content = json.loads(data)
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
+        check_format(content, EXPLAIN_FORMAT, _other_format, RUN_AGAIN)
+        if not isinstance(content.get("cases"), dict):
+            raise ValueError("no cases")
+    except FileError as error:
+        notes.append(f"{error} Until then no case is explained.")
+        return {}
     except Exception as error:
         notes.append(f"the run's explain.json cannot be read ({_cause(error)}), so no case is explained.")
         return {}
-    return content
+    return content["cases"]
+
+
+def _other_format(what: str, got: str, expected: str, next_step: str) -> FileError:
+    return FileError("failed", "the run's explain.json", what, got, expected, next_step)
 
 
 def _cause(error: Exception) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .formats import REFERENCE_FORMAT, RESULTS_FORMAT, RUN_AGAIN, check_format
+from .problems import FIELDS, FileError, Wrong, reason, shown
 
 Row = dict[str, Any]
 STATUSES = ("scored", "failed", "refused", "data_unavailable")
@@ -13,56 +15,23 @@ CASE_STATUSES = ("ok", "crashed", "timeout", "out_of_memory", "invalid_answer")
 COST = ("balanced_compute_seconds", "expert_bytes", "bandwidth_bytes_per_second")
 # Numbers from here on are refused: the platform stores none of 1e10 or more, and no real cost reaches 1e15.
 LARGEST, LARGEST_COST = 1e10, 1e15
-
-
-class FileError(Exception):
-    """A file of the organizer's, or of the ingestion program, that cannot be scored.
-
-    `status` is what the page calls the submission, `exit_code` what the program returns.
-    """
-
-    status, exit_code = "data_unavailable", 2
-
-    def __init__(self, file: str, what: str, got: Any, expected: str, next_step: str) -> None:
-        super().__init__(f"{file}: {what}. Got: {got}. Expected: {expected}. Next: {next_step}.")
-
-
-class BrokenResults(FileError):
-    """The results are broken."""
-
-    status, exit_code = "failed", 1
-
-
-class ForgedResults(FileError):
-    """The results are not the ingestion program's own, or not of this run."""
-
-    status, exit_code = "refused", 1
-
-
-class BrokenReference(FileError):
-    """The reference itself is broken."""
-
-
-class BrokenRecord(FileError):
-    """The compute worker's own record of the run is broken."""
-
-
-class OtherGrid(FileError):
-    """Results and reference are both sound and do not belong together: nobody's fault who submits."""
+LONGEST_TEXT = 100_000
+REBUILD = "nothing for participants to do; organizers write the reference again with kit.py reference"
+FIND = "find the reason in the ingestion log, then run again"
 
 
 def read_reference(path: Path) -> dict[str, Any]:
-    """Read ds_eplb.json. Raises BrokenReference unless its cases are unique, finite, and moved something."""
+    """Read ds_eplb.json. Raises FileError unless its cases are unique, finite, and moved something."""
 
-    def wrong(what: str, got: Any, expected: str) -> BrokenReference:
-        next_step = "nothing for participants to do; organizers write the reference again with kit.py reference"
-        return BrokenReference(path.name, what, got, expected, next_step)
+    def wrong(what: str, got: Any, expected: str, next_step: str = REBUILD) -> FileError:
+        return FileError("data_unavailable", path.name, what, got, expected, next_step)
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise wrong("cannot be read", reason(error), "strict JSON") from None
     reference = _parse(data, wrong)
+    check_format(reference, REFERENCE_FORMAT, wrong, REBUILD)
     for row in _rows(reference, wrong):
         _check_numbers(row, wrong)
         if row["transmit_amount"] == 0:
@@ -70,20 +39,19 @@ def read_reference(path: Path) -> dict[str, Any]:
     return reference
 
 
-def broken_results(what: str, got: Any, expected: str) -> BrokenResults:
+def broken_results(what: str, got: Any, expected: str, next_step: str = FIND) -> FileError:
     """An error about results.json as the ingestion program wrote it."""
-    return BrokenResults("results.json", what, got, expected, "find the reason in the ingestion log, then run again")
+    return FileError("failed", "results.json", what, got, expected, next_step)
 
 
 def read_results(data: bytes) -> dict[str, Any]:
-    """Parse the bytes of results.json. Raises BrokenResults unless its form is right; failed cases are allowed."""
+    """Parse the bytes of results.json. Raises FileError unless its form is right; failed cases are allowed."""
     results = _parse(data, broken_results)
+    check_format(results, RESULTS_FORMAT, broken_results, RUN_AGAIN)
     if results.get("status") not in STATUSES:
         raise broken_results("unknown status", shown(results.get("status")), f"one of {', '.join(STATUSES)}")
-    # A failure of the ingestion program itself leaves no cases, but a message.
-    if results["status"] in ("refused", "data_unavailable") or (
-        results["status"] == "failed" and results.get("cases") == []
-    ):
+    if results["status"] in ("refused", "data_unavailable"):
+        _check_failure("the run", results.get("failure"))
         return results | {"cases": []}
     for row in _rows(results, broken_results):
         if row.get("status") not in CASE_STATUSES:
@@ -91,24 +59,29 @@ def read_results(data: bytes) -> dict[str, Any]:
             raise broken_results(f"{case_name(row)} has an unknown status", shown(row.get("status")), expected)
         if row["status"] == "ok":
             _check_numbers(row, broken_results)
+        else:
+            _check_failure(case_name(row), row.get("failure"))
+    if results["status"] == "failed" and all(row["status"] == "ok" for row in results["cases"]):
+        raise broken_results("says failed, and no case did", f"{len(results['cases'])} cases ok", "one that is not")
     return results
 
 
 def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row, Row]]:
     """Pairs (row, reference row) in the reference's order, which is the grid's.
 
-    Raises OtherGrid when a case is foreign, or missing although none failed, and when one was measured on another
+    Raises FileError when a case is foreign, or missing although none failed, and when one was measured on another
     trace, with another window or latency, or under other cost constants.
     """
     measured = {case_name(row): row for row in results["cases"]}
     wanted = {case_name(row): row for row in reference["cases"]}
 
-    def wrong(what: str, got: Any, expected: str) -> OtherGrid:
+    def wrong(what: str, got: Any, expected: str) -> FileError:
         next_step = (
             "use the grid and the traces that this reference was made for, or make another with kit.py reference; "
             "on Codabench, tell the organizers"
         )
-        return OtherGrid("results.json", what, got, expected, next_step)
+        # Both are sound: nobody's fault who submits.
+        return FileError("data_unavailable", "results.json", what, got, expected, next_step)
 
     missing = [name for name in wanted if name not in measured]
     if any(row["status"] != "ok" for row in measured.values()):
@@ -132,34 +105,11 @@ def case_name(row: Row) -> str:
     return f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}"
 
 
-def message_of(content: Row, otherwise: str = "no message") -> str:
-    """The message of a row or of the results; `otherwise` where there is no text."""
-    message = content.get("message")
-    return message if isinstance(message, str) and message.strip() else otherwise
-
-
 def is_number(
     value: Any, kind: type | tuple[type, ...] = (int, float), least: float = 0, below: float = LARGEST
 ) -> bool:
     """Whether value is a number (a boolean is none) from least to below `below`; NaN and infinity are not."""
     return isinstance(value, kind) and not isinstance(value, bool) and least <= value < below
-
-
-def shown(value: Any) -> str:
-    """A value from a file as JSON, so that "32" and 32 look different; cut when long."""
-    try:
-        text = json.dumps(value)
-    except RecursionError:
-        return "too many nested lists or objects"
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def reason(error: OSError) -> str:
-    """Why a file cannot be read."""
-    return "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error.strerror}"
-
-
-Wrong = Callable[[str, Any, str], FileError]
 
 
 def _parse(data: bytes, wrong: Wrong) -> dict[str, Any]:
@@ -213,3 +163,10 @@ def _check_numbers(row: Row, wrong: Wrong) -> None:
         if not is_number(cost[field], below=LARGEST_COST) or cost[field] == 0:
             expected = f"a number above 0 and below {LARGEST_COST:g}"
             raise wrong(f"{name} has no valid cost.{field}", shown(cost[field]), expected)
+
+
+def _check_failure(name: str, failure: Any) -> None:
+    texts = failure.values() if isinstance(failure, dict) and set(failure) == set(FIELDS) else [None]
+    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
+        expected = f"{', '.join(FIELDS)}, each a text of at most {LONGEST_TEXT} characters"
+        raise broken_results(f"{name} has no valid failure", shown(failure), expected)

@@ -1,10 +1,12 @@
-"""The score: modeled seconds of a case, the case score, and the five leaderboard columns."""
+"""The score: modeled seconds of a case, the case score, and the five leaderboard columns from a table of the cases."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import pandas as pd
 
 # In the order of the leaderboard; competition.yaml has the same keys.
 COLUMNS = ("composite_score", "mean_par", "transmit_amount", "par_vs_ds_eplb", "transmit_vs_ds_eplb")
@@ -22,18 +24,34 @@ def case_score(row: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
     return 100 * modeled_seconds(reference) / modeled_seconds(row)
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The five columns from rows and references in the same, the grid's, order; rounded to 10 decimals.
+def case_table(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:
+    """One row per pair of a measured case and its reference, in the grid's order: the score and what it comes from."""
+    rows = [
+        {name: row[name] for name in ("model", "dataset", "ep", "status")}
+        | {
+            "case_score": case_score(row, reference),
+            "modeled_seconds": modeled_seconds(row),
+            "par_vs_ds_eplb": row["mean_par"] / reference["mean_par"],
+            "transmit_vs_ds_eplb": row["transmit_amount"] / reference["transmit_amount"],
+            "mean_par": row["mean_par"],
+            "transmit_amount": row["transmit_amount"],
+        }
+        for row, reference in pairs
+    ]
+    return pd.DataFrame(rows)
+
+
+def leaderboard(cases: pd.DataFrame) -> dict[str, float]:
+    """The five columns from the table of the cases, rounded to 10 decimals.
 
     Raises ValueError when a column would not be a finite number that the platform can store.
     """
-    pairs = list(zip(rows, references, strict=True))
     columns = (
-        _mean([case_score(row, reference) for row, reference in pairs]),
-        _mean([row["mean_par"] for row in rows]),
-        sum(row["transmit_amount"] for row in rows),
-        _mean([row["mean_par"] / reference["mean_par"] for row, reference in pairs]),
-        _mean([row["transmit_amount"] / reference["transmit_amount"] for row, reference in pairs]),
+        _mean(cases["case_score"]),
+        _mean(cases["mean_par"]),
+        int(cases["transmit_amount"].sum()),
+        _mean(cases["par_vs_ds_eplb"]),
+        _mean(cases["transmit_vs_ds_eplb"]),
     )
     scores = {name: round(value, 10) for name, value in zip(COLUMNS, columns, strict=True)}
     for name, value in scores.items():
@@ -42,5 +60,5 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], references: Sequence[Mapping[
     return scores
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: pd.Series) -> float:
     return math.fsum(values) / len(values)

@@ -50,7 +50,8 @@ def add_convert(commands: Any) -> None:
         "convert",
         help="make a trace of a serving engine's dump",
         description="Convert what a serving engine recorded into a trace, and list it in the output folder's\n"
-        "manifest.yaml. traces/conversion/README.md describes the forms, and what is done about their traps.",
+        "manifest.yaml. starting_kit/traces/conversion/README.md describes the forms, and what is done about\n"
+        "their traps.",
         epilog="examples:\n"
         "  python starting_kit/kit.py convert --from sglang dumps --output traces --model DS-R1 --dataset chat \\\n"
         "      --licence CC-BY-4.0\n"

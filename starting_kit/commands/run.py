@@ -87,7 +87,7 @@ def run(
     policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
     ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
     verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
-    policy or a case that is not there, and comparison.FileError for a reference of another grid.
+    policy or a case that is not there, and problems.FileError for a reference of another grid.
     """
     some = _some_cases(Path(grid), cases)
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:

@@ -26,6 +26,9 @@ from placement.traces.files import find_trace
 
 from .reference_parts import Job, Part, make_parts, not_written
 
+# One more whenever readers of ds_eplb.json must change; 1 had no number.
+REFERENCE_FORMAT = 2
+
 
 def build(
     grid: Grid,
@@ -54,7 +57,8 @@ def build(
         entry = manifest["traces"][name] if manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
     written_by = "kit.py reference: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
-    head = {"grid": grid.name, "written_by": written_by, "versions": versions(), "traces": provenance}
+    head = {"format": REFERENCE_FORMAT, "grid": grid.name, "written_by": written_by}
+    head |= {"versions": versions(), "traces": provenance}
     in_order = [rows[case.model, case.dataset, case.ep] for case in grid.cases]
     return head | {"cases": in_order}, {name: curve for part in made for name, curve in part.curves.items()}
 

@@ -28,6 +28,8 @@ from placement.traces.files import open_trace
 
 # The member of a part's file that holds all but the curves, as JSON.
 HEAD = "part"
+# One more whenever a part must be read otherwise; 1 had no number.
+PART_FORMAT = 2
 MEASURED_BY = Path(__file__).with_name("reference.py")
 
 
@@ -112,6 +114,7 @@ def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
 def _identity(job: Job, trace: Trace) -> dict[str, Any]:
     """All that a part depends on, by the names that a person is told when one differs."""
     return {
+        "format": PART_FORMAT,
         "trace": job.name,
         "trace_sha256": trace.sha256,
         "window": job.grid.window,

@@ -20,7 +20,7 @@ from placement.grid import grid_from_mapping
 from placement.replay import replay
 from placement.results import measures
 from placement.trace import Trace
-from world import ATTACKS, KEY, Run, grid_mapping, hotness
+from world import ATTACKS, KEY, PATIENCE, Run, grid_mapping, hotness
 
 FILES = ("results.json", "series.npz", "explain.json", "results.sig")
 LONGEST_LOG = 300_000
@@ -30,7 +30,7 @@ STATUSES = {"SAME": "scored", "FAIL": "failed", "REFUSED": "refused"}
 @dataclass(frozen=True)
 class Verdict:
     """What is expected of an attack, from verdicts.yaml; `leaks` where what it tries is open without Landlock,
-    `residual` why it may be open everywhere."""
+    `residual` why it may be open everywhere; `call_seconds` the limit of one that hangs."""
 
     name: str
     does: str
@@ -42,6 +42,7 @@ class Verdict:
     message: str = ""
     leaks: bool = False
     residual: str = ""
+    call_seconds: float = PATIENCE
 
 
 def load_verdicts(lacks_landlock: bool) -> dict[str, Verdict]:
@@ -109,7 +110,7 @@ def judge(run: Run, verdict: Verdict, control: Run) -> None:
     problems, results = run.problems, run.results
     status = STATUSES[verdict.verdict]
     if results.get("status") != status:
-        problems.append(f"expected {status}, got {run.got}: {results.get('message')}")
+        problems.append(f"expected {status}, got {run.got}: {results.get('failure')}")
     if run.exit_code != (0 if status == "scored" else 1):
         problems.append(f"exit code {run.exit_code}")
     check_log(run, verdict)
@@ -126,7 +127,7 @@ def judge(run: Run, verdict: Verdict, control: Run) -> None:
         failed = [row for row in rows if row["status"] != "ok"]
         if not failed or any(row["status"] not in allowed for row in failed):
             problems.append(
-                f"expected cases {' or '.join(map(str, allowed))}, got {run.got}: {rows and rows[0]['message']}"
+                f"expected cases {' or '.join(map(str, allowed))}, got {run.got}: {rows and rows[0]['failure']}"
             )
         if any(row["mean_par"] is not None or row["transmit_amount"] is not None for row in failed):
             problems.append("a failed case has numbers")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / name) for name in ("tests/attacks", "ingestion_program", "tools")]
 
 from judge import Verdict, check_control, judge, load_verdicts, read_results
-from world import MODES, Run, impossible, run_attack, without_landlock, world
+from world import MODES, PATIENCE, Run, impossible, run_attack, without_landlock, world
 
 CONTROL = "honest"
 
@@ -57,17 +57,17 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
     """Run the control and then the attacks, print a row for each, and return their runs with all problems."""
     with world(mode) as folder:
 
-        def attack(name: str) -> Run:
-            run = run_attack(name, folder, mode)
+        def attack(name: str, call_seconds: float) -> Run:
+            run = run_attack(name, folder, mode, call_seconds)
             read_results(run)
             return run
 
-        control = attack(CONTROL)
+        control = attack(CONTROL, PATIENCE)
         check_control(control)
         done: dict[str, Run] = {CONTROL: control}
         with ThreadPoolExecutor(jobs) as pool:
             waiting = [v for v in verdicts if v.name != CONTROL]
-            for run in pool.map(lambda verdict: attack(verdict.name), waiting):
+            for run in pool.map(lambda verdict: attack(verdict.name, verdict.call_seconds), waiting):
                 done[run.name] = run
         for verdict in verdicts:
             run = done[verdict.name]

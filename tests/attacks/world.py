@@ -31,7 +31,9 @@ MODES = ("local", "platform", "unprivileged", "old-landlock", "without-landlock"
 NOBODY = 65534
 MODEL, DATASET, LAYERS, EXPERTS, WINDOW, ITERATIONS = "Tinymodel", "Secretset", 2, 4, 3, 14
 KEY = "5ec2e7" * 10 + "cafe"
-LONGEST_RUN_SECONDS = 90
+# Limits on what is to succeed, however busy the machine is; a run that hangs is ended after the longest.
+PATIENCE = 60
+LONGEST_RUN_SECONDS = 20 * PATIENCE
 
 
 @dataclass
@@ -75,20 +77,20 @@ def without_landlock(mode: str) -> bool:
 
 @contextmanager
 def world(mode: str) -> Iterator[Path]:
-    """A temporary folder with a copy of the program, the traces and the grid; removed at the end."""
+    """A temporary folder with a copy of the program and the traces; removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="attacks-"))
     try:
         folder.chmod(0o755)
         ignored = shutil.ignore_patterns("__pycache__", "keys")
         shutil.copytree(ROOT / "ingestion_program", folder / "program", ignore=ignored)
         if mode == "old-landlock":
-            with (folder / "program" / "placement" / "landlock.py").open("a") as file:
-                file.write("\n\n_version = version\n\n\ndef version():\n    return min(1, _version())\n")
+            module = folder / "program" / "placement" / "isolation" / "landlock.py"
+            first = "\n\n_version = version\n\n\ndef version():\n    return min(1, _version())\n"
+            module.write_text(module.read_text() + first)
         # So that Python need not compile the program again for every attack.
         subprocess.run([sys.executable, "-m", "compileall", "-q", folder / "program"], check=True)
         (folder / "program" / "keys").mkdir()
         (folder / "program" / "keys" / "signing.key").write_text(KEY)
-        (folder / "program" / "grid.yaml").write_text(yaml.safe_dump(grid_mapping(without_landlock(mode))))
         path = folder / "traces" / MODEL / f"{DATASET}.npy"
         path.parent.mkdir(parents=True)
         np.save(path, hotness())
@@ -107,8 +109,8 @@ def hotness() -> np.ndarray:
     return random.integers(0, 4, shape, np.int32) * random.integers(1, 40, EXPERTS, np.int32)
 
 
-def grid_mapping(best_effort: bool) -> dict[str, Any]:
-    """The content of the grid: one trace, two cases, small limits."""
+def grid_mapping(best_effort: bool, call_seconds: float = PATIENCE) -> dict[str, Any]:
+    """The content of the grid: one trace, two cases, little memory, and far more time than an honest policy needs."""
     return {
         "name": "tiny",
         "sandbox": "best_effort" if best_effort else "required",
@@ -116,10 +118,10 @@ def grid_mapping(best_effort: bool) -> dict[str, Any]:
         "latency": 0,
         "cost": {"balanced_compute_seconds": 60.0, "expert_bytes": 1000, "bandwidth_bytes_per_second": 10**6},
         "limits": {
-            "start_seconds": 10,
-            "call_seconds": 1.5,
-            "case_seconds": 10,
-            "grid_seconds": 60,
+            "start_seconds": PATIENCE,
+            "call_seconds": call_seconds,
+            "case_seconds": 5 * PATIENCE,
+            "grid_seconds": 10 * PATIENCE,
             "memory_bytes": 2**29,
             "log_bytes": 65536,
         },
@@ -141,11 +143,13 @@ def stage_submission(name: str, folder: Path) -> None:
         stage.BUILDERS[name](folder)
 
 
-def run_attack(name: str, world_folder: Path, mode: str) -> Run:
+def run_attack(name: str, world_folder: Path, mode: str, call_seconds: float = PATIENCE) -> Run:
     """Stage one attack, run the ingestion program on it, and look at all that it left."""
     run = Run(name, world_folder / name)
     run.folder.mkdir()
     shutil.copytree(world_folder / "program", run.folder / "program")
+    grid = grid_mapping(without_landlock(mode), call_seconds)
+    (run.folder / "program" / "grid.yaml").write_text(yaml.safe_dump(grid))
     stage_submission(name, run.folder / "submission")
     for part in ("output", "tmp"):
         (run.folder / part).mkdir()
@@ -198,10 +202,9 @@ def on_machine(run: Run, world_folder: Path, mode: str) -> None:
         run.log, run.exit_code = output.decode("utf-8", "replace"), process.returncode
     finally:
         # A process that was killed with its parent may take a moment to go.
-        for _ in range(20):
-            if not (left := marked(marker)):
-                break
-            time.sleep(0.02)
+        patience = time.monotonic() + PATIENCE
+        while (left := marked(marker)) and time.monotonic() < patience:
+            os.sched_yield()
         run.left_behind = len(left)
         for number in left:
             with suppress(ProcessLookupError):

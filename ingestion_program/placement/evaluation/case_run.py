@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import PolicyError
+from ..errors import PolicyError, sentence
 from ..explain import explain
 from ..grid import Case, Grid
 from ..isolation.process import PolicyProcess
@@ -23,6 +23,7 @@ class Outcome:
     """What one case leaves: its row of results.json, curves and explanation when it is ok, its log,
     and the layers that isolated it."""
 
+    case: Case
     row: dict[str, Any]
     series: dict[str, np.ndarray]
     explanation: dict[str, Any] | None
@@ -36,21 +37,19 @@ def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
     """
     process = PolicyProcess(folder, case, trace, grid, deadline)
-    measured, status, message, hidden_words = None, "ok", "", ""
+    measured, failure, hidden_words = None, None, ""
     try:
         with process:
             process.start()
             measured = replay(trace, case, process.rebalance)
     except PolicyError as error:
-        status, message = error.status, str(error.at(case.name))
+        failure = error
         if grid.hidden:
-            # The page is open to the participant, and most of these words are the policy's.
-            place, hidden_words = ", ".join(error.where), message
-            message = f"{place}: {status}. Hidden traces: no more is told. Next: try the policy in Development."
-    row = _row(case, grid, trace.sha256, status, message, measured, process.seconds)
+            failure, hidden_words = _untold(error), sentence(error.fields(), case.name)
+    row = _row(case, grid, trace.sha256, failure, measured, process.seconds)
     curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)
     log = "\n".join(text for text in (process.log, hidden_words) if text)
-    return Outcome(row, curves, explanation, log, tuple(process.layers))
+    return Outcome(case, row, curves, explanation, log, tuple(process.layers))
 
 
 def active_layers(outcomes: list[Outcome]) -> list[str]:
@@ -67,17 +66,21 @@ def lost_case(case: Case, grid: Grid, exit_code: int | None) -> Outcome:
         got=f"exit code {exit_code}",
         expected="a measured case",
         next_step="look for used-up memory on the machine, or for a policy that kills processes",
-        where=case.name,
     )
-    return Outcome(_row(case, grid, None, error.status, str(error), None, []), {}, None, "")
+    return Outcome(case, _row(case, grid, None, error, None, []), {}, None, "")
+
+
+def _untold(error: PolicyError) -> PolicyError:
+    """What is told of hidden traces: the page is open to the participant, and most of the words are the policy's."""
+    what = f"{error.status}. Hidden traces: no more is told"
+    return PolicyError(error.status, what, "", "", "try the policy in Development", ", ".join(error.where))
 
 
 def _row(
     case: Case,
     grid: Grid,
     trace_sha256: str | None,
-    status: str,
-    message: str,
+    failure: PolicyError | None,
     measured: Replay | None,
     seconds: list[float],
 ) -> dict[str, Any]:
@@ -85,5 +88,6 @@ def _row(
         "policy_seconds": round(sum(seconds), 3),
         "slowest_call_seconds": round(max(seconds[1:], default=0.0), 3),
     }
-    head = identity(case, grid.cost, trace_sha256) | {"status": status}
-    return head | measures(measured) | timing | {"message": message}
+    head = identity(case, grid.cost, trace_sha256) | {"status": failure.status if failure else "ok"}
+    # The place is inside the case, which the row itself names.
+    return head | measures(measured) | timing | {"failure": failure and failure.fields()}

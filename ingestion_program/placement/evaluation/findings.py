@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import Problem, sentence
 from ..grid import Grid
 from .case_run import Outcome, active_layers
 from .clock import Clock
@@ -15,12 +16,12 @@ from .versions import versions
 
 @dataclass
 class Findings:
-    """What a run has to say: the submission's status, a receipt once a policy was found, and an outcome per case once
-    the grid was run.
+    """What a run has to say: the submission's status, what kept the grid from being run, a receipt once a policy was
+    found, and an outcome per case once the grid was run.
     """
 
     status: str = "failed"
-    message: str = ""
+    failure: Problem | None = None
     notes: list[str] = field(default_factory=list)
     grid: Grid | None = None
     receipt: dict[str, str] = field(default_factory=dict)
@@ -35,7 +36,7 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
     explanations = {case: outcome.explanation for case, outcome in named if outcome.explanation}
     content = {
         "status": findings.status,
-        "message": findings.message,
+        "failure": findings.failure and findings.failure.fields(),
         "notes": findings.notes,
         "grid": grid and described(grid),
         "sandbox": grid and {"mode": grid.sandbox, "layers": active_layers(outcomes)},
@@ -56,8 +57,15 @@ def described(grid: Grid) -> dict[str, Any]:
 
 def report(findings: Findings) -> int:
     """Print what failed and why, and return the exit code."""
-    for outcome in findings.outcomes:
-        if outcome.row["status"] != "ok":
-            print(f"{outcome.row['status']}: {outcome.row['message']}", flush=True)
-    print(f"ingestion: {findings.status}" + (f": {findings.message}" if findings.message else ""), flush=True)
+    failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
+    for outcome in failed:
+        print(f"{outcome.row['status']}: {sentence(outcome.row['failure'], outcome.case.name)}", flush=True)
+    said = [f"ingestion: {findings.status}"]
+    if findings.failure:
+        said.append(str(findings.failure))
+    elif failed:
+        cases = len(findings.grid.cases)
+        left = cases - len(findings.outcomes)
+        said.append(f"{len(failed)} of {cases} cases failed" + f", {left} were not begun" * (left > 0))
+    print(": ".join(said), flush=True)
     return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)

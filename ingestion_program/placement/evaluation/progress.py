@@ -16,7 +16,7 @@ class Progress:
         row = outcome.row
         with PRINTING:
             self._done += 1
-            line = f"[{self._done}/{self._cases}] {row['model']}/{row['dataset']} ep {row['ep']}: {row['status']}"
+            line = f"[{self._done}/{self._cases}] {outcome.case.name}: {row['status']}"
             if row["status"] == "ok":
                 line += f", mean_par {row['mean_par']:.4f}, transmit {row['transmit_amount']}"
             print(f"{line}, policy {row['policy_seconds']:.2f} s", flush=True)

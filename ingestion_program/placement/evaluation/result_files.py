@@ -16,6 +16,8 @@ from ..traces.whole_file import write_whole
 from .signature import sign
 
 FILES = ("results.json", "results.sig", "series.npz", "explain.json")
+# One more whenever readers of a file must change; 1 had no number.
+RESULTS_FORMAT, EXPLAIN_FORMAT = 2, 2
 
 
 def write_results(
@@ -32,11 +34,11 @@ def write_results(
     """
     companions = {
         "series.npz": write_series(output / "series.npz", series),
-        "explain.json": write_json(output / "explain.json", explanations),
+        "explain.json": write_json(output / "explain.json", {"format": EXPLAIN_FORMAT, "cases": explanations}),
     }
     # Of the bytes in memory: another program may write into the output on the platform.
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in companions.items()}
-    data = write_json(output / "results.json", {**content, "companions": hashes, **times()})
+    data = write_json(output / "results.json", {"format": RESULTS_FORMAT, **content, "companions": hashes, **times()})
     write_whole(output / "results.sig", f"{sign(data, key)}\n".encode("ascii"))
 
 

@@ -94,7 +94,7 @@ def _needed(key: bytes | None, name: str) -> bytes:
             "the trace is sealed",
             got="no key",
             expected="the key that it was sealed with",
-            next_step="run a bundle that was built with this key, or use the plain trace",
+            next_step="give the key with --key, run a bundle that was built with it, or use the plain trace",
             where=name,
         )
     return key

@@ -175,7 +175,7 @@ def _open_chunk(aes: Any, sealed: memoryview, plain: memoryview, name: str) -> N
             "the sealed trace cannot be opened",
             got="a file, a name and a key that do not belong together",
             expected="the file as it was sealed, under the name and with the key it was sealed with",
-            next_step="ask `python starting_kit/kit.py verify` which of the three is wrong, then copy it again",
+            next_step="use its key; if this is its key, copy the file and its manifest again, under their own names",
             where=f"trace {name}",
         ) from None
 

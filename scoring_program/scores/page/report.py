@@ -63,7 +63,7 @@ def scored_page(
 def failed_page(
     status: str, message: str, pairs: Sequence[tuple[Row, Row]], failures: Sequence[Row], results: dict[str, Any]
 ) -> str:
-    """The page of a submission without a score: what failed, and the message of each failing case.
+    """The page of a submission without a score: what failed, and how each failing case did.
 
     It shows no curves: a submission that fails costs no attempt, and must not be a way to look at hidden traces.
     """

@@ -41,5 +41,5 @@ def read_adrs(paths: Sequence[Path]) -> Recording:
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:
-    next_step = "compare the file with the form in traces/conversion/README.md"
+    next_step = "compare the file with the form in starting_kit/traces/conversion/README.md"
     return OrganizerError(what, got, expected, next_step, where)

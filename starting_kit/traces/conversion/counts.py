@@ -97,6 +97,6 @@ def _wrong_form(what: str, got: str, axes: Sequence[str], where: str) -> Organiz
         f"{what} has the wrong form",
         got=got,
         expected=f"numbers [{', '.join(axes)}]",
-        next_step="compare the file with the form in traces/conversion/README.md",
+        next_step="compare the file with the form in starting_kit/traces/conversion/README.md",
         where=where,
     )

@@ -31,7 +31,7 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
             "the dump has no keys",
             got,
             "a mapping",
-            "see traces/conversion/README.md for the keys",
+            "see starting_kit/traces/conversion/README.md for the keys",
             path.name,
         )
     return content

@@ -60,7 +60,7 @@ def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
             f"{counted(len(filled), 'row')}, all written",
             "a row that the order begins with",
             "give --oldest N (passes recorded since the server's start, modulo the rows), or --as-is if the buffer was"
-            f" of unlimited size ({UNLIMITED}) or never wrapped; see traces/conversion/README.md",
+            f" of unlimited size ({UNLIMITED}) or never wrapped; see starting_kit/traces/conversion/README.md",
             where,
         )
     # A run begins where a written row is followed, around the ring, by an empty one.

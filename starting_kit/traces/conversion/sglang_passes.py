@@ -127,5 +127,5 @@ def _other_map(shape: tuple[int, ...], known: tuple[int, ...], file: str, first:
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:
-    next_step = "compare the file with the form in traces/conversion/README.md, or dump again"
+    next_step = "compare the file with the form in starting_kit/traces/conversion/README.md, or dump again"
     return OrganizerError(what, got, expected, next_step, where)

@@ -2,14 +2,11 @@
 
 import time
 
-import honest
-
 sleep = time.sleep
 time.time = time.monotonic = time.perf_counter = time.process_time = time.thread_time = lambda: 0.0
 time.sleep = lambda seconds: None
 
 
 def rebalance(hotness, n_device, n_red_expert):
-    if n_device == 2:
-        sleep(30)
-    return honest.rebalance(hotness, n_device, n_red_expert)
+    while True:
+        sleep(60)

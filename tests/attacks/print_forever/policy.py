@@ -2,10 +2,7 @@
 
 import os
 
-import honest
-
 
 def rebalance(hotness, n_device, n_red_expert):
-    while n_device == 2:
+    while True:
         os.write(1, b"again " * 1000)
-    return honest.rebalance(hotness, n_device, n_red_expert)

@@ -2,10 +2,7 @@
 
 import time
 
-import honest
-
 
 def rebalance(hotness, n_device, n_red_expert):
-    if n_device == 2:
+    while True:
         time.sleep(60)
-    return honest.rebalance(hotness, n_device, n_red_expert)

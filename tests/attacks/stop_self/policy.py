@@ -3,10 +3,7 @@
 import os
 import signal
 
-import honest
-
 
 def rebalance(hotness, n_device, n_red_expert):
-    if n_device == 2:
+    while True:
         os.kill(os.getpid(), signal.SIGSTOP)
-    return honest.rebalance(hotness, n_device, n_red_expert)
