@@ -78,7 +78,9 @@ def test_a_policy_is_found_by_its_file_and_an_earlier_run_is_not_scored(world: P
     assert re.fullmatch(r"composite_score: \d+\.\d{4}", run.stdout.splitlines()[-1])
     run = score(world, file, tmp_path / "output", "--jobs", "0")
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.endswith("kit.py: error: --jobs must be at least 1, got 0\n")
+    assert run.stderr.endswith(
+        "kit.py: error: --jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs.\n"
+    )
     run = score(world, file, tmp_path / "output", "--grid", str(tmp_path))
     assert run.returncode == 2
     assert not (tmp_path / "output" / "scoring" / "scores.json").exists()
@@ -95,8 +97,10 @@ def test_what_is_no_folder_of_a_policy_is_named(
 ) -> None:
     (tmp_path / "submission.zip").write_bytes(b"PK")
     (tmp_path / "my_policy.py").write_text(DECLINES)
-    text = f"{tmp_path / name} is no folder and no policy.py. Next: name the folder that holds policy.py"
-    assert refused(capsys, command, tmp_path / name) == f"kit.py: error: {text}"
+    got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
+    expected = "a folder with policy.py, or the file. Next: correct the path."
+    text = f"kit.py: error: there is no policy. Got: {got}. Expected: {expected}"
+    assert refused(capsys, command, tmp_path / name) == text
 
 
 def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,9 +165,10 @@ def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(w
 
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    text = f"no case {name} in the grid tiny. Next: name one of Small/one:4, Large/two:8"
+    got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case."
     options = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "output")
-    assert refused(capsys, "run", KIT, *options, "--case", name) == f"kit.py: error: {text}"
+    text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}"
+    assert refused(capsys, "run", KIT, *options, "--case", name) == text
 
 
 # What is run is what would be uploaded

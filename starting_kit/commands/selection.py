@@ -33,8 +33,9 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
             if form and form["trace"] == f"{case.model}/{case.dataset}" and form["ep"] in (None, str(case.ep))
         ]
         if not matches:
-            cases = ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
-            raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
+            expected = "one of " + ", ".join(f"{case.model}/{case.dataset}:{case.ep}" for case in grid.cases)
+            what, got = f"the grid {grid.name} has no such case", name or "no name"
+            raise UsageError(what, got, expected, "correct --case")
         chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
 
