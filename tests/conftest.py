@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ingestion_program", "scoring_program", "starting_kit", "tools", "tests/attacks")
 sys.path[:0] = [str(ROOT / folder) for folder in FOLDERS]
+
+# Each core has tests to run: in every program that is started, a second thread of numpy's would only turn in circles.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What does not run on the platform: the kit's commands but `run`, traces in the making, the lab, organizers' tools,
 # documents, browsers; and the attacks, which are the kernel's matter.
