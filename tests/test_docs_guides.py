@@ -26,7 +26,7 @@ def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
     assert len(lines) == 3 and all(COMMANDS.match(line) for line in lines)
     for line in lines:
         # Full-size traces take minutes; the official grid needs a window and two iterations more.
-        done = execute(line + " --iterations 1100" * ("generate" in line), clone)
+        done = execute(line + " --iterations 1026" * ("generate" in line), clone)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
