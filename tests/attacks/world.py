@@ -189,6 +189,8 @@ def on_machine(run: Run, world_folder: Path, mode: str) -> None:
     # A policy's environment keeps PATH: by this folder in it every process of this run is found again.
     marker = f"{os.environ.get('PATH', os.defpath)}:{run.folder}"
     environment = {"PATH": marker, "TMPDIR": str(run.folder / "tmp"), "LANG": "C.UTF-8", "HOME": "/root"}
+    # numpy's second thread would only turn in circles while other attacks wait for a core.
+    environment["OPENBLAS_NUM_THREADS"] = "1"
     process = subprocess.Popen(
         command,
         env=environment,
