@@ -29,8 +29,12 @@ ELSEWHERE = (
     *("test_architecture.py", "test_docs*.py", "test_pages.py", "test_tutorial.py", "test_page_browser.py"),
     *("test_attacks.py",),
 )
-# The longest files begin first, so that none of them is left for one core alone at the end.
-LONGEST = ("test_attacks.py", "test_docs.py", "test_docs_guides.py", "test_rehearse.py", "test_tutorial.py")
+# The longest files begin, so that none of them is left for one core alone at the end.
+LONGEST = (
+    *("test_attacks.py", "test_rehearse.py", "test_docs_guides.py", "test_docs.py", "test_tutorial.py", "test_kit.py"),
+    *("test_bundle_check.py", "test_reference.py", "test_kit_compare.py", "test_bundle.py", "test_foreign_packages.py"),
+    *("test_page.py", "test_typical_mistakes.py", "test_isolation.py", "test_kit_replay.py", "test_kit_python.py"),
+)
 
 
 def is_elsewhere(name: str) -> bool:

@@ -167,17 +167,17 @@ def test_the_template_scores_as_at_home_in_both_phases(sample: World, tmp_path: 
 
 
 def test_ds_eplb_scores_100_in_every_case(sample: World) -> None:
-    done = sample.rehearse(ROOT / "starting_kit" / "policies" / "ds_eplb")
+    # One phase is enough: the template has the same score in both, so their references are the same.
+    done = sample.rehearse(ROOT / "starting_kit" / "policies" / "ds_eplb", "--phase", "final")
     assert done.code == 0 and done.last == "composite_score: 100.0", done.text
-    for phase, folder in zip(PHASES, ("reference_data", "reference_data/final"), strict=True):
-        expected = {"composite_score": 100.0, "par_vs_ds_eplb": 1.0, "transmit_vs_ds_eplb": 1.0}
-        assert done.scores(phase).items() >= expected.items()
-        rows = json.loads((ROOT / folder / "ds_eplb.json").read_bytes())["cases"]
-        found = json.loads(done.zipped(phase)["results.json"])["cases"]
-        assert len(found) == len(rows) == 7
-        for ours, theirs in zip(found, rows, strict=True):
-            assert abs(ours["mean_par"] - theirs["mean_par"]) <= 1e-12
-            assert ours["transmit_amount"] == theirs["transmit_amount"]
+    expected = {"composite_score": 100.0, "par_vs_ds_eplb": 1.0, "transmit_vs_ds_eplb": 1.0}
+    assert done.scores("final").items() >= expected.items()
+    rows = json.loads((ROOT / "reference_data" / "final" / "ds_eplb.json").read_bytes())["cases"]
+    found = json.loads(done.zipped("final")["results.json"])["cases"]
+    assert len(found) == len(rows) == 7
+    for ours, theirs in zip(found, rows, strict=True):
+        assert abs(ours["mean_par"] - theirs["mean_par"]) <= 1e-12
+        assert ours["transmit_amount"] == theirs["transmit_amount"]
 
 
 def test_a_tiny_bundle_scores_alike_in_both_phases(honest: Rehearsed) -> None:
@@ -206,7 +206,7 @@ def test_sealed_traces_are_taken_as_they_are(tiny: World, honest: Rehearsed, tmp
     ("source", "reason", "phase"),
     [
         ("def rebalance(*_):\n    raise KeyError('oh')\n", "crashed", "development"),
-        ("def rebalance(*_):\n    while True:\n        pass\n", "timeout", "final"),
+        ("import signal\ndef rebalance(*_):\n    while True:\n        signal.pause()\n", "timeout", "final"),
     ],
 )
 def test_a_policy_that_crashes_or_hangs_fails(
