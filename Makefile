@@ -22,7 +22,7 @@ test: $(READY)
 test-platform: $(PLATFORM)
 	$(PLATFORM_VENV)/bin/python -m pytest -m platform
 
-# The same with the newest numpy and pandas. Only generated traces need an older numpy, and none is generated here.
+# The same with the newest numpy and pandas: pyproject.toml holds numpy back for generated traces, and none is generated here.
 test-newest: $(NEWEST)
 	$(NEWEST_VENV)/bin/python -m pytest -m platform
 

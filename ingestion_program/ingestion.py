@@ -27,6 +27,7 @@ from placement.evaluation.interruption import end_when_interrupted, temporary_fo
 from placement.evaluation.progress import Progress
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY, signing_key
+from placement.evaluation.trace_process import Run
 from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
 from placement.isolation.sandbox import hide_process
@@ -100,7 +101,8 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     for text in findings.notes:
         print(f"note: {text}", flush=True)
     with temporary_folder():
-        findings.outcomes = run_grid(folder, traces, manifest, grid, options.jobs, Progress(len(grid.cases)), key)
+        run = Run(folder, grid, traces, manifest, key)
+        findings.outcomes = run_grid(run, options.jobs, Progress(len(grid.cases)))
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
     failed = any(outcome.row["status"] != "ok" for outcome in findings.outcomes)
     findings.status = "failed" if failed else "scored"

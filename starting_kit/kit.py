@@ -39,7 +39,6 @@ from placement.errors import OrganizerError, Problem
 from placement.evaluation.interruption import INTERRUPTED, end_when_interrupted
 from placement.isolation.sandbox import hide_process
 from scores.problems import FileError
-from traces.manifest import TraceError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 
@@ -87,7 +86,7 @@ def execute(options: argparse.Namespace) -> int:
     except FileError as error:
         print(error)
         return error.exit_code
-    except (TraceError, OrganizerError, OSError) as error:
+    except (OrganizerError, OSError) as error:
         print(f"kit.py {options.command}: error: {error}", file=sys.stderr)
         return 2
     except Problem as error:

@@ -7,13 +7,14 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bundling.check import check
 from bundling.parts import KIT, ROOT_FILES, Files, bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.tree import Tree
@@ -83,6 +84,15 @@ def sound() -> Files:
 def messages_of(faults: list[Fault]) -> list[str]:
     """Messages, each once: phases that share a defect repeat it."""
     return list(dict.fromkeys(fault.what for fault in faults))
+
+
+def assert_found(change: Change, messages: Iterable[str]) -> None:
+    """A change of a sound bundle is found by these messages alone; each fault says all, and no key."""
+    faults = check(changed(change), NAME)
+    assert set(messages_of(faults)) == set(messages), "\n".join(map(str, faults))
+    for fault in faults:
+        assert all(text.strip() for text in (*fault.where, fault.what, fault.got, fault.expected, fault.next_step))
+        assert fault.where and not any(key in str(fault) for key in KEYS.values())
 
 
 def competition(*path: str | int, value: Any) -> Change:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ingestion_program", "scoring_program", "starting_kit", "tools", "tests/attacks")
 sys.path[:0] = [str(ROOT / folder) for folder in FOLDERS]
+
+# Each core has tests to run: in every program that is started, a second thread of numpy's would only turn in circles.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # What does not run on the platform: the kit's commands but `run`, traces in the making, the lab, organizers' tools,
 # documents, browsers; and the attacks, which are the kernel's matter.
@@ -25,8 +29,12 @@ ELSEWHERE = (
     *("test_architecture.py", "test_docs*.py", "test_pages.py", "test_tutorial.py", "test_page_browser.py"),
     *("test_attacks.py",),
 )
-# The longest files begin first, so that none of them is left for one core alone at the end.
-LONGEST = ("test_attacks.py", "test_docs.py", "test_docs_guides.py", "test_rehearse.py", "test_tutorial.py")
+# The longest files begin, so that none of them is left for one core alone at the end.
+LONGEST = (
+    *("test_attacks.py", "test_rehearse.py", "test_docs_guides.py", "test_docs.py", "test_tutorial.py", "test_kit.py"),
+    *("test_bundle_check.py", "test_reference.py", "test_kit_compare.py", "test_bundle.py", "test_foreign_packages.py"),
+    *("test_page.py", "test_typical_mistakes.py", "test_isolation.py", "test_kit_replay.py", "test_kit_python.py"),
+)
 
 
 def is_elsewhere(name: str) -> bool:

@@ -38,10 +38,10 @@ ARROWS = {
     KIT: (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     LAB: (f"{LAB}/commands",),
     **{room: (*PLACEMENT, *TRACES, f"{KIT}/planning", *LAB_ROOMS[n + 1 :]) for n, room in enumerate(LAB_ROOMS)},
-    LAB_ROOMS[0]: (*PLACEMENT, f"{LAB}/imbalance", *LAB_ROOMS[1:]),
+    LAB_ROOMS[0]: (*PLACEMENT, f"{KIT}/traces", f"{LAB}/imbalance", *LAB_ROOMS[1:]),
     f"{LAB}/imbalance": (RULES,),
     "tools/bundling": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
-    "tools/benchmarking": PLACEMENT,
+    "tools/benchmarking": (*PLACEMENT, f"{KIT}/traces"),
     "tools/rehearsal": (*PLACEMENT, COMMANDS, *TRACES, "tools", "tools/bundling"),
     "tools": (*PLACEMENT, COMMANDS, *TRACES, "tools/bundling", "tools/benchmarking", "tools/rehearsal"),
 }

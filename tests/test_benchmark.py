@@ -138,7 +138,7 @@ def command(monkeypatch, tmp_path):
     def run(*arguments, hashes=("a", "a"), error=None):
         folders = {"measured": None, "generated": None}
 
-        def measure(grid, grid_path, traces, output, jobs, times):
+        def measure(grid_path, traces, output, jobs, times):
             folders["measured"] = traces
             if error:
                 raise error

@@ -77,7 +77,7 @@ def test_a_bad_zip_is_refused_outside_and_inside(name: str) -> None:
     data, message = ZIPS[name]
     assert messages_of(check(data, NAME)) == [message]
     faults = check(changed(outer("scoring_program.zip", data)), NAME)
-    assert [(fault.where, fault.what) for fault in faults] == [("scoring_program.zip", message)]
+    assert [(fault.where, fault.what) for fault in faults] == [(["scoring_program.zip"], message)]
 
 
 def test_a_backslash_is_refused() -> None:

@@ -12,8 +12,9 @@ import pytest
 
 import kit
 from commands.calibrate import DEFAULT_FIT
+from placement.errors import OrganizerError
 from traces.calibration.cells import Comparison, average, cell_table, measure_cells, summary
-from traces.calibration.fit import Step, fit, fittable, log_errors
+from traces.calibration.fit import Search, Step, fit, fittable, log_errors
 from traces.calibration.published import Cell, read_published
 from traces.calibration.sweep import Measured
 from traces.generation.profile import LEAST, Parameters, Profile, read_profile, write_profile
@@ -51,6 +52,9 @@ def published_by(profile: Profile, seed: int = 1) -> list[Cell]:
     ]
 
 
+UNREADABLE = "the published figures cannot be read"
+
+
 def table(folder: Path, *rows: str, columns: str = COLUMNS) -> Path:
     path = folder / "published.csv"
     path.write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
@@ -58,9 +62,11 @@ def table(folder: Path, *rows: str, columns: str = COLUMNS) -> Path:
 
 
 def refusal(path: Path, model: str = "M", dataset: str = "d") -> str:
-    with pytest.raises(ValueError, match=r".") as refused:
+    columns = COLUMNS.replace(",", ", ")
+    with pytest.raises(OrganizerError, match=rf"Expected: a CSV file with the columns {columns}\. ") as refused:
         read_published(path, model, dataset)
-    return str(refused.value)
+    assert refused.value.where == [str(path)]
+    return f"{refused.value.what}: {refused.value.got}"
 
 
 def test_published_figures_are_read_in_order_for_one_trace(tmp_path: Path) -> None:
@@ -119,40 +125,34 @@ def test_the_static_deployment_has_no_latency(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_figure_is_named_with_its_file(tmp_path: Path, row: str, words: str) -> None:
-    path = table(tmp_path, "M,d,32,static,,none,1.75,0", row)
-    columns = COLUMNS.replace(",", ", ")
-    assert refusal(path) == f"{path}: {words}; expected a CSV file with the columns {columns}"
+    assert refusal(table(tmp_path, "M,d,32,static,,none,1.75,0", row)) == f"{UNREADABLE}: {words}"
 
 
 def test_a_row_that_ends_early_is_refused(tmp_path: Path) -> None:
-    path = table(tmp_path, "M,d,32,static")
-    assert refusal(path).startswith(f"{path}: ") and "expected a CSV file with the columns" in refusal(path)
+    assert refusal(table(tmp_path, "M,d,32,static")).startswith(f"{UNREADABLE}: ")
 
 
 @pytest.mark.parametrize("missing", COLUMNS.split(","))
 def test_a_missing_column_is_named(tmp_path: Path, missing: str) -> None:
     path = table(tmp_path, "M,d,32,ds_eplb,256,none,1.75,0", columns=COLUMNS.replace(missing, "x"))
-    columns = COLUMNS.replace(",", ", ")
-    assert refusal(path) == f"{path}: no column '{missing}'; expected a CSV file with the columns {columns}"
+    assert refusal(path) == f"{UNREADABLE}: no column '{missing}'"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
-    columns = COLUMNS.replace(",", ", ")
-    words = f"[Errno 2] No such file or directory: '{path}'"
-    assert refusal(path) == f"{path}: {words}; expected a CSV file with the columns {columns}"
+    assert refusal(path) == f"{UNREADABLE}: [Errno 2] No such file or directory: '{path}'"
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "binary.csv"
     path.write_bytes(b"\xff\xfe\x00\x01")
-    assert refusal(path).startswith(f"{path}: 'utf-8' codec can't decode")
+    assert refusal(path).startswith(f"{UNREADABLE}: 'utf-8' codec can't decode")
 
 
 def test_a_trace_without_figures_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, "M,d,32,static,,none,1.75,0", "M,e,32,clairvoyant,256,none,1.1,9")
-    assert refusal(path, "M", "f") == f"{path}: no figures of M/f"
-    assert refusal(path, "M", "e") == f"{path}: no figures of M/e"
+    for dataset in ("f", "e"):
+        assert refusal(path, "M", dataset) == f"the trace has no published figures: none of M/{dataset}"
 
 
 def test_errors_are_relative_and_averaged_over_seeds() -> None:
@@ -210,7 +210,7 @@ def test_a_fit_moves_a_parameter_back(name: str, start: float) -> None:
     # With fewer layers a skew has other optima.
     known, heard = replace(PROFILE, layers=16), []
     cells = published_by(known)
-    best = fit(known.with_parameters(**{name: start}), cells, [name], [1], 16, 4, Here(), heard.append)
+    best = fit(known.with_parameters(**{name: start}), cells, Search([name], [1], 16, 4), Here(), heard.append)
     value, expected = getattr(best.profile.parameters, name), getattr(known.parameters, name)
     assert abs(value - expected) < 0.3 * abs(start - expected)
     assert best.rms < 0.3 * heard[0].rms
@@ -220,7 +220,7 @@ def test_a_fit_moves_a_parameter_back(name: str, start: float) -> None:
 def test_a_fit_tells_of_every_step_and_returns_the_best() -> None:
     cells, heard = published_by(PROFILE), []
     start = PROFILE.with_parameters(layer_sigma=0.3, own_drift=0.1)
-    best = fit(start, cells, ["layer_sigma", "own_drift"], [1, 2], 4, 2, Here(), heard.append)
+    best = fit(start, cells, Search(["layer_sigma", "own_drift"], [1, 2], 4, 2), Here(), heard.append)
     assert len(heard) == 3 and heard[0].profile == start
     assert best is min(heard, key=lambda step: step.rms)
     errors = [log_errors(start, cells, seed, 4) for seed in (1, 2)]
@@ -234,7 +234,7 @@ def test_the_size_of_errors_is_their_root_mean_square() -> None:
 def test_a_parameter_that_nothing_depends_on_stays() -> None:
     start = PROFILE.with_parameters(opening_strength=0.0)
     cells = published_by(start.with_parameters(layer_sigma=0.4))
-    best = fit(start, cells, ["layer_sigma", "opening_decay"], [1], 4, 1, Here(), lambda step: None)
+    best = fit(start, cells, Search(["layer_sigma", "opening_decay"], [1], 4, 1), Here(), lambda step: None)
     assert best.profile.parameters.opening_decay == start.parameters.opening_decay
     assert best.profile.parameters.layer_sigma < 0.5
 
@@ -247,7 +247,7 @@ def test_a_fit_stays_inside_what_the_model_allows() -> None:
     for par in (1.0, 9.0):
         cells = [cell._replace(mean_par=par) for cell in WINDOWS[:3]]
         heard: list[Step] = []
-        fit(start, cells, names, [1], 2, 2, Here(), heard.append)
+        fit(start, cells, Search(names, [1], 2, 2), Here(), heard.append)
         assert len(heard) == 3
 
 
@@ -310,14 +310,18 @@ def test_the_command_writes_the_fitted_profile_and_measures_it(
 
 def test_names_that_cannot_be_fitted_are_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert calibrate(*files, "--fit-layers", 4, "--fit", "topics,layer_sigma,sigma") == 2
-    expected = f"--fit names no parameter that can be fitted: sigma, topics; the list: {fittable()}"
-    assert error(capsys) == expected
+    assert error(capsys) == (
+        f"--fit names what cannot be fitted. Got: sigma, topics. Expected: some of {', '.join(fittable())}. "
+        "Next: correct --fit."
+    )
 
 
 @pytest.mark.parametrize("names", ["", ","])
 def test_a_fit_of_nothing_is_refused(files: list[str], capsys: pytest.CaptureFixture[str], names: str) -> None:
     assert calibrate(*files, "--fit-layers", 4, "--fit", names) == 2
-    assert error(capsys) == "--fit names no parameter; without a fit, pass --steps 0"
+    assert error(capsys) == (
+        "--fit names no parameter. Got: none. Expected: at least one. Next: name one, or measure with --steps 0."
+    )
 
 
 @pytest.mark.parametrize("layers", [0, 5])
@@ -325,7 +329,9 @@ def test_more_layers_than_the_model_has_are_refused(
     files: list[str], capsys: pytest.CaptureFixture[str], layers: int
 ) -> None:
     assert calibrate(*files, "--fit-layers", layers) == 2
-    assert error(capsys) == f"--fit-layers must lie in 1 .. 4, got {layers}"
+    assert error(capsys) == (
+        f"--fit-layers is out of range. Got: {layers}. Expected: 1 .. 4, the layers of M/d. Next: correct --fit-layers."
+    )
 
 
 @pytest.mark.parametrize("ep", [0, 3, 32])
@@ -334,14 +340,16 @@ def test_devices_that_do_not_divide_the_experts_are_refused(
 ) -> None:
     path = table(tmp_path, f"M,d,{ep},static,,none,1.75,0")
     assert calibrate(*files, "--fit-layers", 4) == 2
-    assert error(capsys) == f"{path}: ep {ep} does not divide the 16 experts"
+    assert error(capsys) == (
+        f"{path}: an ep does not divide the experts. Got: ep {ep}. Expected: a divisor of 16. Next: correct the file."
+    )
 
 
 def test_missing_files_are_refused(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("published.csv", "profile.yaml"):
         (tmp_path / name).unlink()
         assert calibrate(*files) == 2
-        assert f"{tmp_path / name}: [Errno 2] No such file or directory" in error(capsys)
+        assert f"Got: [Errno 2] No such file or directory: '{tmp_path / name}'. " in error(capsys)
 
 
 @pytest.mark.parametrize("seeds", ["", "1,", "a", "1,-2", "1.5"])

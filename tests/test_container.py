@@ -159,10 +159,9 @@ def test_the_environment_is_the_workers() -> None:
     source = "import os; print(sorted(os.environ.items())); print(os.getcwd()); print(os.umask(0o077))"
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
     expected = {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
-    expected |= {"PYTHONUNBUFFERED": "1", "http_proxy": "", "https_proxy": "", "MORE": "a b"}
+    expected |= {"PYTHONUNBUFFERED": "1", "http_proxy": "", "https_proxy": ""}
     lines = [str(sorted(expected.items())), "/app/program", str(0o022)]
-    assert answer(source, extra_environment={"MORE": "a b"}).splitlines() == lines
-    assert answer("import os; print(os.getcwd())", cwd="/elsewhere/deep") == "/elsewhere/deep"
+    assert answer(source).splitlines() == lines
 
 
 def test_shared_memory_and_tmp_are_fresh_and_bounded() -> None:
@@ -177,7 +176,6 @@ for folder in "/dev/shm", "/tmp":
     in_tmp = sorted({"file"} | ways_to_python("/tmp"))
     for uid in 0, NOBODY:
         assert answer(source, uid=uid).splitlines() == ["64 ['file']", f"1024 {in_tmp}"]
-    assert answer(source, shm_bytes=2**20).startswith("1 ")
 
 
 @pytest.mark.parametrize("uid", [0, NOBODY])
@@ -372,9 +370,8 @@ def test_a_command_that_cannot_be_run_is_named(command: str, code: int, text: st
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no command"):
         run([], [])
-    for mounts, cwd in ([Mount(tmp_path, "app")], "/app"), ([], "app"):
-        with pytest.raises(ValueError, match="not absolute"):
-            run(["true"], mounts, cwd=cwd)
+    with pytest.raises(ValueError, match="not absolute"):
+        run(["true"], [Mount(tmp_path, "app")])
     with pytest.raises(FileNotFoundError, match="gone"):
         run(["true"], [Mount(tmp_path / "gone", "/app")])
     with pytest.raises(FileNotFoundError, match="gone"):

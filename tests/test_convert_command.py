@@ -77,7 +77,10 @@ def test_a_converted_trace_is_replaced_only_when_that_is_wanted(
 ) -> None:
     assert convert(tmp_path) == 0
     assert convert(tmp_path, values=OTHER) == 2
-    assert error(capsys) == (f"M/d in {tmp_path}/out was converted before; give --replace, or choose another --dataset")
+    assert error(capsys) == (
+        f"trace M/d: the trace was converted before. Got: {tmp_path}/out/M/d.npy. Expected: a new name. "
+        "Next: give --replace, or choose another --dataset."
+    )
     assert np.array_equal(result(tmp_path), HOTNESS)
     assert convert(tmp_path, "--replace", values=OTHER) == 0
     assert np.array_equal(result(tmp_path), OTHER)
@@ -100,7 +103,11 @@ def test_a_trace_that_was_not_converted_is_never_replaced(
     text = yaml.safe_dump({"traces": {"M/d": entry}})
     (tmp_path / "out" / "manifest.yaml").write_text(text, encoding="utf-8")
     assert convert(tmp_path, "--replace") == 2
-    assert error(capsys) == f"M/d in {tmp_path}/out was not converted and is not replaced; choose another --dataset"
+    assert error(capsys) == (
+        "trace M/d: a trace that was not converted is not replaced. "
+        f"Got: {entry['file']} in {tmp_path}/out, origin {entry['origin']!r}. "
+        "Expected: a plain trace that was converted. Next: choose another dataset's name."
+    )
     assert files(tmp_path / "out") == ["manifest.yaml"]
 
 
@@ -112,7 +119,10 @@ def test_a_file_that_no_manifest_lists_is_never_replaced(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"precious")
     assert convert(tmp_path, "--replace") == 2
-    assert error(capsys) == f"{path} is not in manifest.yaml and may be a recording; move it away"
+    assert error(capsys) == (
+        f"trace M/d: a file of this name may be a recording. Got: {path}, which is not in manifest.yaml. "
+        "Expected: no file of this trace. Next: move it away."
+    )
     assert path.read_bytes() == b"precious"
 
 
@@ -124,7 +134,10 @@ def test_a_second_file_of_a_trace_is_never_made(
     path = tmp_path / "out" / "M" / f"d.{suffix}"
     path.write_bytes(b"precious")
     assert convert(tmp_path, "--replace") == 2
-    assert error(capsys) == f"{path} would be a second file of the trace M/d; move it away"
+    assert error(capsys) == (
+        f"trace M/d: the trace would have a second file. Got: {path}. Expected: no file but {path.with_name('d.npy')}. "
+        "Next: move it away."
+    )
 
 
 def test_a_recording_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ REFERENCE = "python starting_kit/kit.py reference"
 SHORTER = {
     "python starting_kit/kit.py compare starting_kit starting_kit/policies/hot_experts": "--seeds 2 --iterations 160"
 }
-# These are run by test_attacks.py, all modes at once.
+# These are run by test_attacks.py, each with the attacks that its mode may change.
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
 # These only show a form; what they name is not in the repository.
 SHOWN_ONLY = {"zip submission.zip policy.py my_module.py my_table.npy"}

@@ -154,10 +154,13 @@ def test_a_recording_is_never_replaced(folder: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     # Nothing is written for the other profile either.
     assert run(folder, "--profile", "N/e", "M/d", "--seed", 3) == 2
-    assert error(capsys) == "M/d was not generated and is not replaced; choose another --dataset"
+    assert error(capsys).startswith("trace M/d: a trace that was not generated is not replaced. Got: M/d.npy in ")
     manifest.unlink()
     assert run(folder, "--profile", "N/e", "M/d", "--seed", 3) == 2
-    assert error(capsys) == f"{trace} is not in manifest.yaml and may be a recording; move it away"
+    assert error(capsys) == (
+        f"trace M/d: a file of this name may be a recording. Got: {trace}, which is not in manifest.yaml. "
+        "Expected: no file of this trace. Next: move it away."
+    )
     assert files(folder / "out") == ["M/d.npy"] and trace.read_bytes() == before
 
 
@@ -177,20 +180,24 @@ def test_a_manifest_of_another_form_is_refused(folder: Path, capsys: pytest.Capt
     (folder / "out" / "manifest.yaml").write_text("traces: [1]\n", encoding="utf-8")
     assert run(folder, "--profile", "M/d") == 2
     path = folder / "out" / "manifest.yaml"
-    assert error(capsys) == f"{path} has no mapping `traces:` of entries; correct it or move it away"
+    assert error(capsys) == (
+        f"manifest: the manifest has another form. Got: list in {path}. Expected: a mapping `traces:` of entries. "
+        "Next: correct it or move it away."
+    )
 
 
 def test_a_trace_that_another_numpy_drew_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--profile", "M/d") == 0
     trace, manifest = folder / "out" / "M" / "d.npy", folder / "out" / "manifest.yaml"
     sha256 = entries_of(folder / "out")["M/d"]["sha256"]
-    manifest.write_text(manifest.read_text(encoding="utf-8").replace(sha256, "0" * 64), encoding="utf-8")
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace(sha256, "f" * 64), encoding="utf-8")
     trace.write_bytes(b"drawn elsewhere")
     capsys.readouterr()
     assert run(folder, "--profile", "M/d") == 2
     assert error(capsys) == (
-        f"M/d: numpy {np.__version__} on this machine draws other values from this seed than made the trace that is "
-        "there, so nothing was written; use the numpy of pyproject.toml, or write to another folder"
+        f"trace M/d: numpy {np.__version__} draws other values from this seed than made the trace that is there. "
+        f"Got: sha256 {sha256}, not written. Expected: {'f' * 64}. "
+        "Next: use the numpy of pyproject.toml, or write to another folder."
     )
     assert trace.read_bytes() == b"drawn elsewhere"
 
@@ -201,15 +208,19 @@ def test_an_unknown_profile_is_refused_with_what_would_be_one(
     monkeypatch.chdir(folder)
     assert run(folder, "--profile", "M/d", "nowhere.yaml") == 2
     assert error(capsys) == (
-        "profile nowhere.yaml: [Errno 2] No such file or directory: 'nowhere.yaml'; "
-        "name a profile's file, or a shipped one such as DS-R1/LmSys"
+        "profile nowhere.yaml: the profile cannot be used. Got: [Errno 2] No such file or directory: 'nowhere.yaml'. "
+        "Expected: a file as traces/profiles/README.md says. "
+        "Next: correct it, or name one that ships, such as DS-R1/LmSys."
     )
     assert not (folder / "out").exists()
 
 
 def test_one_name_is_not_given_to_two_traces(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--profile", "M/d", "N/e", "--dataset", "x") == 2
-    assert error(capsys) == "--dataset names one trace, so it goes with one --profile"
+    assert error(capsys) == (
+        "--dataset names one trace. Got: 2 profiles. Expected: one --profile with --dataset. "
+        "Next: make the traces one by one."
+    )
     assert not (folder / "out").exists()
 
 
@@ -218,8 +229,11 @@ def test_what_the_generator_refuses_is_told_with_the_profiles_name(
 ) -> None:
     write_profile(folder / "large.yaml", TINY.with_parameters(tokens_per_iteration=2e9, token_spread=1.0))
     assert run(folder, "--profile", folder / "large.yaml") == 2
-    pattern = r"profile M/d: an iteration of \S+ tokens exceeds 2147483647, the largest count of a trace"
-    assert re.fullmatch(pattern, error(capsys)) and not (folder / "out").exists()
+    words = r"an iteration of \S+ tokens exceeds 2147483647, the largest count of a trace"
+    assert (
+        re.match(rf"profile M/d: the trace cannot be generated\. Got: {words}\. ", error(capsys))
+        and not (folder / "out").exists()
+    )
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedPr
 def hanging(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
     """A run of a policy that hangs in every case: no honest call is under the small limit."""
     world = write_world(tmp_path_factory.mktemp("hanging"), call_seconds=1)
-    return world, run_failing(world, "    while True: pass\n")
+    return world, run_failing(world, "    import signal\n    while True: signal.pause()\n")
 
 
 def test_cases_that_fail_do_not_keep_the_others_from_running(failing: tuple[Path, CompletedProcess[str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from placement.evaluation import interruption
 from submissions import INGESTION, ROOT, write_policy, write_world
 
 HANGS = "import signal\nprint('began', flush=True)\ndef rebalance(*arguments):\n    while True: signal.pause()\n"
@@ -53,3 +55,21 @@ def test_an_interrupted_command_leaves_nothing(tmp_path: Path, command: str, tim
     assert interrupt(commands[command], temporary, times) == (130, words[command])
     assert list(temporary.iterdir()) == []
     assert not (world / "output" / "results.json").exists()
+
+
+def test_what_is_made_while_an_interrupt_removes_the_folder_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rmtree, refused = tmp_path / "run", shutil.rmtree, []
+    (folder / "case-one").mkdir(parents=True)
+
+    def meanwhile(path: str, **options: bool) -> None:
+        try:
+            (folder / "case-two").mkdir()
+        except FileNotFoundError:
+            refused.append(path)
+        rmtree(path, **options)
+
+    monkeypatch.setattr(interruption.shutil, "rmtree", meanwhile)
+    interruption.remove(str(folder))
+    assert len(refused) == 1 and list(tmp_path.iterdir()) == []

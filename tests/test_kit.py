@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,6 +19,7 @@ from kit_world import write_kit_world
 from submissions import DECLINES, ROOT, run_program, write_policy
 
 KIT = ROOT / "starting_kit"
+Score = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +28,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_kit_world(tmp_path_factory.mktemp("world"))
 
 
-def score(world: Path, policy: Path, output: Path, *options: str) -> CompletedProcess[str]:
+@pytest.fixture
+def score(world: Path, capfd: pytest.CaptureFixture[str]) -> Score:
     """`kit.py run` on the grid."""
-    paths = {"grid": world / "grid.yaml", "traces": world / "traces", "reference": world / "reference"}
-    paths["output"] = output
-    arguments = [text for name, path in paths.items() for text in (f"--{name}", path)]
-    return run_program(KIT / "kit.py", "run", policy, *arguments, *options)
+
+    def run(policy: Path, output: Path, *options: str) -> CompletedProcess[str]:
+        paths = {"grid": world / "grid.yaml", "traces": world / "traces", "reference": world / "reference"}
+        paths["output"] = output
+        arguments = ["run", str(policy), *(str(text) for name, path in paths.items() for text in (f"--{name}", path))]
+        try:
+            code = kit.main([*arguments, *options])
+        except SystemExit as ended:
+            code = ended.code
+        return CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return run
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -43,16 +54,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return printed.err.splitlines()[-1]
 
 
-def test_the_baseline_scores_100_and_that_is_the_last_line(world: Path, tmp_path: Path) -> None:
-    run = score(world, KIT / "policies" / "ds_eplb", tmp_path)
+def test_the_baseline_scores_100_and_that_is_the_last_line(score: Score, tmp_path: Path) -> None:
+    run = score(KIT / "policies" / "ds_eplb", tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.splitlines()[-1] == "composite_score: 100.0000"
     (page,) = re.findall(r"^page: (.*)$", run.stdout, re.MULTILINE)
     assert Path(page) == tmp_path / "scoring" / "detailed_results.html" and Path(page).is_file()
 
 
-def test_a_run_is_signed_and_results_changed_by_hand_are_not_scored(world: Path, tmp_path: Path) -> None:
-    assert score(world, write_policy(tmp_path, DECLINES), tmp_path / "output").returncode == 0
+def test_a_run_is_signed_and_results_changed_by_hand_are_not_scored(world: Path, score: Score, tmp_path: Path) -> None:
+    assert score(write_policy(tmp_path, DECLINES), tmp_path / "output").returncode == 0
     path = tmp_path / "output" / "prediction" / "results.json"
     scoring = ROOT / "scoring_program" / "scoring.py"
     folders = ("--results", path.parent, "--reference", world / "reference", "--output", tmp_path / "again")
@@ -64,22 +75,24 @@ def test_a_run_is_signed_and_results_changed_by_hand_are_not_scored(world: Path,
     assert not (tmp_path / "again" / "scores.json").exists()
 
 
-def test_a_failing_policy_ends_with_its_reason_and_the_next_step(world: Path, tmp_path: Path) -> None:
-    run = score(world, write_policy(tmp_path, "1 / 0\n"), tmp_path / "output")
+def test_a_failing_policy_ends_with_its_reason_and_the_next_step(score: Score, tmp_path: Path) -> None:
+    run = score(write_policy(tmp_path, "1 / 0\n"), tmp_path / "output")
     assert run.returncode == 1
     assert "\ncrashed: Large/two ep 8, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
     assert run.stdout.splitlines()[-1].startswith("Next: ")
 
 
-def test_a_policy_is_found_by_its_file_and_an_earlier_run_is_not_scored(world: Path, tmp_path: Path) -> None:
+def test_a_policy_is_found_by_its_file_and_an_earlier_run_is_not_scored(score: Score, tmp_path: Path) -> None:
     file = write_policy(tmp_path, DECLINES) / "policy.py"
-    run = score(world, file, tmp_path / "output", "--jobs", "1")
+    run = score(file, tmp_path / "output", "--jobs", "1")
     assert run.returncode == 0
     assert re.fullmatch(r"composite_score: \d+\.\d{4}", run.stdout.splitlines()[-1])
-    run = score(world, file, tmp_path / "output", "--jobs", "0")
+    run = score(file, tmp_path / "output", "--jobs", "0")
     assert (run.returncode, run.stdout) == (2, "")
-    assert run.stderr.endswith("kit.py: error: --jobs must be at least 1, got 0\n")
-    run = score(world, file, tmp_path / "output", "--grid", str(tmp_path))
+    assert run.stderr.endswith(
+        "kit.py: error: --jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs.\n"
+    )
+    run = score(file, tmp_path / "output", "--grid", str(tmp_path))
     assert run.returncode == 2
     assert not (tmp_path / "output" / "scoring" / "scores.json").exists()
 
@@ -95,8 +108,10 @@ def test_what_is_no_folder_of_a_policy_is_named(
 ) -> None:
     (tmp_path / "submission.zip").write_bytes(b"PK")
     (tmp_path / "my_policy.py").write_text(DECLINES)
-    text = f"{tmp_path / name} is no folder and no policy.py. Next: name the folder that holds policy.py"
-    assert refused(capsys, command, tmp_path / name) == f"kit.py: error: {text}"
+    got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
+    expected = "a folder with policy.py, or the file. Next: correct the path."
+    text = f"kit.py: error: there is no policy. Got: {got}. Expected: {expected}"
+    assert refused(capsys, command, tmp_path / name) == text
 
 
 def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,32 +142,32 @@ def test_help_is_shown_with_examples(capsys: pytest.CaptureFixture[str], command
 # Some cases
 
 
-def test_some_cases_have_a_score_of_their_own_name(world: Path, tmp_path: Path) -> None:
+def test_some_cases_have_a_score_of_their_own_name(score: Score, tmp_path: Path) -> None:
     policy, output = KIT / "policies" / "ds_eplb", tmp_path / "output"
-    assert score(world, policy, output).returncode == 0
-    run = score(world, policy, output, "--case", "Large/two ep 8")
+    assert score(policy, output).returncode == 0
+    run = score(policy, output, "--case", "Large/two ep 8")
     assert (run.returncode, run.stderr) == (0, "")
     assert "[1/1] Large/two ep 8: ok" in run.stdout and "composite_score" not in run.stdout
     assert run.stdout.splitlines()[-1] == "mean case score over 1 of 2 cases: 100.0000"
     assert not list((output / "scoring").glob("*")), "the page of the whole grid is another run's"
 
 
-def test_all_cases_by_name_are_the_whole_grid(world: Path, tmp_path: Path) -> None:
+def test_all_cases_by_name_are_the_whole_grid(score: Score, tmp_path: Path) -> None:
     options = ("--case", "Large/two:8", "--case", "Small/one", "--case", "Small/one:4")
-    run = score(world, KIT / "policies" / "ds_eplb", tmp_path, *options)
+    run = score(KIT / "policies" / "ds_eplb", tmp_path, *options)
     assert run.stdout.splitlines()[-1] == "composite_score: 100.0000"
 
 
-def test_a_failing_policy_has_no_score_of_some_cases(world: Path, tmp_path: Path) -> None:
-    run = score(world, write_policy(tmp_path, "1 / 0\n"), tmp_path / "output", "--case", "Small/one:4")
+def test_a_failing_policy_has_no_score_of_some_cases(score: Score, tmp_path: Path) -> None:
+    run = score(write_policy(tmp_path, "1 / 0\n"), tmp_path / "output", "--case", "Small/one:4")
     assert (run.returncode, run.stderr) == (1, "")
     assert "\ncrashed: Small/one ep 4, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
     assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with kit.py check."
 
 
-def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(world: Path, tmp_path: Path) -> None:
+def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
     options = ("--case", "Small/one:4", "--traces", str(tmp_path / "nowhere"))
-    run = score(world, KIT / "policies" / "static", tmp_path / "output", *options)
+    run = score(KIT / "policies" / "static", tmp_path / "output", *options)
     assert (run.returncode, run.stderr) == (2, "")
     last = run.stdout.splitlines()[-1]
     assert last.startswith("No score: data_unavailable: ") and " Expected: " in last and " Next: " in last
@@ -161,9 +176,10 @@ def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(w
 
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    text = f"no case {name} in the grid tiny. Next: name one of Small/one:4, Large/two:8"
+    got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case."
     options = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "output")
-    assert refused(capsys, "run", KIT, *options, "--case", name) == f"kit.py: error: {text}"
+    text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}"
+    assert refused(capsys, "run", KIT, *options, "--case", name) == text
 
 
 # What is run is what would be uploaded
@@ -177,21 +193,21 @@ LISTS_ITS_FOLDER = """
 """
 
 
-def test_a_policy_is_run_without_what_pack_leaves_out(world: Path, tmp_path: Path) -> None:
+def test_a_policy_is_run_without_what_pack_leaves_out(score: Score, tmp_path: Path) -> None:
     folder = write_policy(tmp_path / "policy", LISTS_ITS_FOLDER, {"old.zip": "", "table.txt": "1"})
-    run = score(world, folder, tmp_path / "output")
+    run = score(folder, tmp_path / "output")
     assert run.stdout.count("  | ['policy.py', 'table.txt']\n") == 2
 
 
-def test_a_policy_is_run_in_its_own_folder_where_nothing_is_left_out(world: Path, tmp_path: Path) -> None:
+def test_a_policy_is_run_in_its_own_folder_where_nothing_is_left_out(score: Score, tmp_path: Path) -> None:
     folder = write_policy(tmp_path, "1 / 0\n", {"__pycache__/policy.pyc": "", ".git/config": ""})
-    assert f'File "{folder}/policy.py", line 1' in score(world, folder, tmp_path / "output").stdout
+    assert f'File "{folder}/policy.py", line 1' in score(folder, tmp_path / "output").stdout
 
 
-def test_the_template_is_run_without_the_kit(world: Path, tmp_path: Path) -> None:
-    copied = [line for line in score(world, KIT, tmp_path / "one").stdout.splitlines() if line.startswith("receipt: ")]
+def test_the_template_is_run_without_the_kit(score: Score, tmp_path: Path) -> None:
+    copied = [line for line in score(KIT, tmp_path / "one").stdout.splitlines() if line.startswith("receipt: ")]
     alone = write_policy(tmp_path / "policy", (KIT / "policy.py").read_text(encoding="utf-8"))
-    assert copied[0] in score(world, alone, tmp_path / "two").stdout.splitlines()
+    assert copied[0] in score(alone, tmp_path / "two").stdout.splitlines()
 
 
 # The bar

@@ -45,7 +45,7 @@ def check(world: Path, capsys: pytest.CaptureFixture[str]):
 def test_what_ships_is_accepted_and_check_names_the_next_step(check, folder: Path) -> None:
     code, (first, second, machine, packages, last) = check(folder)
     form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
-    line = rf"{{}}: {form} form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 10 s{MEMORY}"
+    line = rf"{{}}: {form} form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
     assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
     assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
     assert machine.startswith("machine: ") and packages.startswith("packages: Python ")

@@ -13,7 +13,7 @@ import yaml
 
 import kit
 from commands import seeds
-from commands.seeds import FIRST_SEED, announce, folder_of, recipes
+from commands.seeds import FIRST_SEED, Draws, announce, folder_of, recipes
 from commands.selection import read_grid
 from kit_world import write_kit_world
 from submissions import DECLINES, ROOT, write_policy
@@ -102,7 +102,8 @@ def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
     for cases in (grid.cases, grid.cases[1:]):
         recipe = recipes(grid, cases, world / "traces", 30)[-1]
         kept = folder_of(world / "compare", path, cases, [recipe])
-        seeds.make_world(kept, path, cases, recipes(grid, cases, world / "traces", 30), 7, 1, print)
+        draws = Draws(kept, path, cases, recipes(grid, cases, world / "traces", 30))
+        seeds.make_world(draws, 7, 1, print)
         drawn.append(np.load(kept / "seed-7" / "traces" / "Large" / "two.npy"))
     assert [recipe.number for recipe in recipes(grid, grid.cases, world / "traces", 30)] == [0, 1]
     assert (drawn[0] == generate(recipe.profile.parameters, 30, 3, 8, 7001)).all()
@@ -112,7 +113,7 @@ def test_the_traces_of_a_seed_have_seeds_of_their_own(world: Path) -> None:
 def test_what_is_drawn_is_announced_with_its_size(compared: list[str], world: Path, tmp_path: Path) -> None:
     grid, told = read_grid(world / "grid.yaml"), []
     drawn = recipes(grid, grid.cases, world / "traces", 20_000)
-    announce(tmp_path, drawn, range(3), told.append)
+    announce(Draws(tmp_path, world / "grid.yaml", grid.cases, drawn), range(3), told.append)
     # 20 000 iterations, 2 * 4 and 3 * 8 experts, three seeds, four bytes each.
     assert told == [f"draws 6 traces, 7.7 MB, into {tmp_path}"]
     assert compared[0].startswith(f"draws 4 traces, 0.0 MB, into {world / 'compare'}")
@@ -121,7 +122,7 @@ def test_what_is_drawn_is_announced_with_its_size(compared: list[str], world: Pa
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
     called = []
     monkeypatch.setattr(seeds, "run_quiet", lambda *arguments: called.append(arguments) or (2, "none"))
-    with pytest.raises(kit.UsageError, match=r"^no reference for seed 1001: none$"):
+    with pytest.raises(kit.UsageError, match=r"^there is no reference for seed 1001\. Got: none\. "):
         kit.compare(STATIC, STATIC, grid=world / "grid.yaml", iterations=30, jobs=3, output=tmp_path)
     assert called[0][-2:] == ("--jobs", 3)
 
@@ -176,13 +177,18 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
     assert lines[-1] == "No comparison. Next: mend the policy and try again with kit.py check."
 
 
+FEW = "compare needs several policies"
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([STATIC], "compare takes 2 to 26 policies, got 1. Next: name another folder"),
-        ([STATIC, DS_EPLB, "--seeds", -1], "--seeds must be at least 0, got -1"),
-        ([STATIC, DS_EPLB, "--jobs", 0], "--jobs must be at least 1, got 0"),
-        ([STATIC, "nowhere"], "nowhere is no folder and no policy.py. Next: name the folder that holds policy.py"),
+        ([STATIC], f"{FEW}. Got: 1. Expected: 2 to 26 folders with policy.py. Next: name another folder."),
+        (
+            [STATIC, DS_EPLB, "--seeds", -1],
+            "--seeds is too small. Got: -1. Expected: at least 0. Next: correct --seeds.",
+        ),
+        ([STATIC, DS_EPLB, "--jobs", 0], "--jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs."),
     ],
 )
 def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text: str) -> None:
@@ -192,7 +198,9 @@ def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text
 
 
 def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
-    with pytest.raises(kit.UsageError, match=r"^--iterations must be at least window \+ 2 = 5, got 4$"):
+    with pytest.raises(
+        kit.UsageError, match=r"^the traces are too short\. Got: 4\. Expected: at least window \+ 2 = 5\. "
+    ):
         kit.compare(STATIC, DS_EPLB, grid=world / "grid.yaml", iterations=4)
 
 

@@ -135,8 +135,10 @@ def test_another_suffix_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as ended:
         kit.main(["pack", str(KIT), "--output", str(tmp_path / "policy.py")])
     assert ended.value.code == 2
-    text = f"kit.py: error: --output {tmp_path / 'policy.py'} is no zip. Next: end its name with .zip"
-    assert capsys.readouterr().err.splitlines()[-1] == text
+    text = (
+        f"--output is no zip. Got: {tmp_path / 'policy.py'}. Expected: a name ending in .zip. Next: correct --output."
+    )
+    assert capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
 
 
 def test_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +147,7 @@ def test_a_folder_is_no_output(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         kit.main(["pack", str(KIT), "--output", str(output)])
     assert ended.value.code == 2
-    text = f"--output {output} is a folder. Next: name a file"
+    text = f"--output is a folder. Got: {output}. Expected: the name of a file. Next: correct --output."
     assert capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
     with pytest.raises(kit.UsageError):
         kit.pack(KIT, output)

@@ -149,9 +149,11 @@ def test_the_prompt_has_what_the_policy_saw(world: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--call", 9], "Small/one ep 4 has 3 calls, got --call 9. Next: name one of them"),
-        (["--call", 0], "--call must be at least 1, got 0"),
-        (["--case", "Small/two:4"], "no case Small/two:4 in the grid tiny. Next: name one of Small/one:4, Large/two:8"),
+        (
+            ["--call", 9],
+            "Small/one ep 4: the case has fewer calls. Got: --call 9. Expected: 1 .. 3. Next: name one of them.",
+        ),
+        (["--call", 0], "--call is too small. Got: 0. Expected: at least 1. Next: correct --call."),
     ],
 )
 def test_a_call_that_is_not_there_is_named(world: Path, tmp_path: Path, options: list, text: str) -> None:
@@ -163,8 +165,8 @@ def test_what_cannot_be_saved_is_named_before_the_policy_is_run(world: Path, tmp
     policy = write_policy(tmp_path / "policy", "1 / 0\n")
     missing = tmp_path / "no" / "call.npz"
     for path, text in (
-        (missing, f"--save {missing}: there is no folder {missing.parent}. Next: make it, or name another"),
-        (tmp_path, f"--save {tmp_path} is a folder. Next: name a file"),
+        (missing, f"--save has no folder. Got: no {missing.parent}. Expected: a folder that is there. Next: make it."),
+        (tmp_path, f"--save is a folder. Got: {tmp_path}. Expected: the name of a file. Next: correct --save."),
     ):
         done = replay(world, policy, "--save", path)
         assert (done.returncode, done.stdout) == (2, "")

@@ -14,7 +14,7 @@ from lab.serving.replicas import replicas_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches
-from lab.traces.generators import clustered, zipf
+from lab.traces.generators import Sample, clustered, zipf
 from lab.traces.statistics import coactivation
 
 GRID = Torus(8, 4)
@@ -96,7 +96,7 @@ def rows_per_token(batches: Batches, table: np.ndarray, torus: Torus, shared: bo
 def test_clustered_tokens_visit_a_fifth_fewer_rows_held_out(
     experts: int, k: int, torus: Torus, slots: int, shared: bool
 ) -> None:
-    batches = clustered(4096, experts, k, clusters=torus.rows, seed=1).batches(0, 512, torus.rows, 0)
+    batches = clustered(Sample(4096, experts, k, seed=1), clusters=torus.rows).batches(0, 512, torus.rows, 0)
     learned, scored = batches.select(0, 4), batches.select(4, 8)
     (first, second), load = planned(learned, torus, slots, shared)
     before, after = (rows_per_token(scored, table, torus, shared) for table in (first, second))
@@ -107,7 +107,7 @@ def test_clustered_tokens_visit_a_fifth_fewer_rows_held_out(
 
 
 def test_the_partition_of_rows_cuts_less_than_the_load_only_table_and_chance() -> None:
-    batches = clustered(2048, 64, 4, clusters=8, seed=3).batches(0, 512, 8, 0)
+    batches = clustered(Sample(2048, 64, 4, seed=3), clusters=8).batches(0, 512, 8, 0)
     together = coactivation(batches.choices, 64)
     (first, second), _ = planned(batches, GRID, 3, False)
     chance = np.random.default_rng(0).permutation(first.ravel()).reshape(first.shape)
@@ -119,7 +119,7 @@ def test_the_partition_of_rows_cuts_less_than_the_load_only_table_and_chance() -
 
 
 def test_routing_without_clusters_is_not_hurt() -> None:
-    batches = zipf(4096, 64, 4, seed=1).batches(0, 512, 8, 0)
+    batches = zipf(Sample(4096, 64, 4, seed=1)).batches(0, 512, 8, 0)
     (first, second), load = planned(batches.select(0, 4), GRID, 3, True)
     before, after = (rows_per_token(batches.select(4, 8), table, GRID, True) for table in (first, second))
     assert after <= 1.01 * before and largest_load(second, load) <= 1.05 * largest_load(first, load)

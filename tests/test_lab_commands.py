@@ -78,9 +78,9 @@ def test_a_wrong_file_is_named_and_nothing_is_written(tmp_path: Path, capsys: py
     wrong = tmp_path / "wrong.npz"
     wrong.write_bytes(b"no archive")
     assert run("import", wrong, "--experts", 4, "--output", tmp_path / "out.npz") == 1
-    assert capsys.readouterr().out.startswith(f"import: {wrong}: cannot be read")
+    assert capsys.readouterr().out.startswith(f"import: {wrong}: the file cannot be read. Got: ")
     assert run("plan", wrong, "--output", tmp_path / "out.npz") == 1
-    assert capsys.readouterr().out.startswith(f"plan: {wrong} cannot be read")
+    assert capsys.readouterr().out.startswith(f"plan: {wrong}: the file cannot be read. Got: ")
     assert not (tmp_path / "out.npz").exists()
 
 
@@ -90,7 +90,7 @@ def test_a_plan_of_another_trace_is_refused(trace: Path, tmp_path: Path, capsys:
     run("plan", other, "--output", tmp_path / "plan.npz")
     capsys.readouterr()
     assert run("simulate", trace, tmp_path / "plan.npz") == 1
-    assert "is for 16 experts and layers (0,)" in capsys.readouterr().out
+    assert "the plan is for another trace. Got: 16 experts and layers (0,). Expected: " in capsys.readouterr().out
 
 
 def test_the_module_runs_in_the_kits_folder() -> None:

@@ -13,7 +13,7 @@ from lab.serving.replicas import replicas_of
 from lab.serving.routing import block_aligned, even_capacity, first_fit
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches, stacked
-from lab.traces.generators import zipf
+from lab.traces.generators import Sample, zipf
 from lab_cases import ANCHORS, needs_anchors
 
 GRID = Torus(16, 8)
@@ -67,14 +67,14 @@ def test_load_and_coactivation_come_close_to_the_published_means_but_not_to_the_
 
 
 def test_another_axis_or_strategy_is_refused() -> None:
-    batches = zipf(tokens=256, experts=16, k=4, seed=1).batches(0, 128, 2, 0).with_shared()
+    batches = zipf(Sample(tokens=256, experts=16, k=4, seed=1)).batches(0, 128, 2, 0).with_shared()
     for wrong, text in (({"axis": "node"}, "row or col, got 'node'"), ({"strategy": "hot"}, "got 'hot'")):
         with pytest.raises(ValueError, match=text):
             published_table(batches, Torus(2, 4), 3, **wrong)
 
 
 def test_load_and_coactivation_places_the_same_replicas_as_balance_elsewhere() -> None:
-    batches = zipf(tokens=1024, experts=32, k=4, seed=11).batches(0, 128, 4, 0).with_shared()
+    batches = zipf(Sample(tokens=1024, experts=32, k=4, seed=11)).batches(0, 128, 4, 0).with_shared()
     tables = [
         published_table(batches, Torus(4, 4), 3, axis, strategy, 8)[0]
         for axis in ("row", "col")
@@ -85,7 +85,7 @@ def test_load_and_coactivation_places_the_same_replicas_as_balance_elsewhere() -
 
 
 def test_the_generated_twin_keeps_its_own_digits() -> None:
-    batches = zipf(tokens=1024, experts=32, k=4, seed=11).batches(0, 128, 4, 0).with_shared()
+    batches = zipf(Sample(tokens=1024, experts=32, k=4, seed=11)).batches(0, 128, 4, 0).with_shared()
     torus = Torus(4, 4)
     assert even_capacity(batches, replicas_of(published_table(batches, torus)[0], 33)) == 26
     means = [f"{value:.4f}" for axis in ("row", "col") for value in (published(batches, torus, axis).mean(),)]
@@ -96,7 +96,7 @@ TWIN = ["686.7575", "686.5716"]
 
 
 def test_the_order_of_the_lists_matters_and_is_kept() -> None:
-    batches = zipf(tokens=1024, experts=32, k=4, seed=11).batches(0, 128, 4, 0).with_shared()
+    batches = zipf(Sample(tokens=1024, experts=32, k=4, seed=11)).batches(0, 128, 4, 0).with_shared()
     table, order = published_table(batches, Torus(4, 4))
     kept, sorted_again = replicas_of(table, 33, order), replicas_of(table, 33)
     assert not np.array_equal(kept.slot, sorted_again.slot)

@@ -95,7 +95,7 @@ def test_measures_of_a_token_are_those_counted_by_hand() -> None:
     batches = Batches(3, np.array([[0, 1, 2]], np.int32), np.zeros(1, np.int32), np.array([0, 1]))
     replicas = replicas_of(np.array([[0], [1], [2], [-1]]), 3)
     routed = round_robin(batches, replicas)
-    measured = measures(batches, replicas, routed, Torus(2, 2), node_rows=2)
+    measured = measures(batches, replicas, routed, Torus(2, 2))
     names = ("rows_per_token", "devices_per_token", "cross_row_share", "cross_node_share", "mean_hop", "par")
     assert [measured[name] for name in names] == pytest.approx([2, 3, 1 / 3, 0, 1 / 3, 4 / 3])
     assert measured["row_imbalance"] == pytest.approx(2 / 1.5)

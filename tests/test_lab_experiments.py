@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from lab.experiments.hedging import alpha_sweep, robust
-from lab.experiments.matrix import markdown, matrix
+from lab.experiments.matrix import matrix
+from lab.experiments.methods import Setting
 from lab.serving.torus import Torus
-from lab.traces.generators import bursty, clustered, zipf
+from lab.traces.generators import Sample, bursty, clustered, zipf
 
 TORUS = Torus(4, 4)
 TIMES = ["plan_seconds", "route_ms"]
@@ -18,10 +19,8 @@ TIMES = ["plan_seconds", "route_ms"]
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     """The matrix of two data sets."""
-    batches = {
-        (kind.__name__, 0): kind(tokens=1000, experts=32, k=4, seed=1).batches(0, 100, 4, 0) for kind in (zipf, bursty)
-    }
-    return matrix(batches, TORUS, swaps=500)
+    batches = {(kind.__name__, 0): kind(Sample(1000, 32, 4, seed=1)).batches(0, 100, 4, 0) for kind in (zipf, bursty)}
+    return matrix(batches, Setting(TORUS, 3, True, swaps=500))
 
 
 def test_rows_are_ordered_offline_nearline_baseline(frame: pd.DataFrame) -> None:
@@ -33,8 +32,8 @@ def test_rows_are_ordered_offline_nearline_baseline(frame: pd.DataFrame) -> None
 
 
 def test_a_grid_without_room_for_replicas_is_compared_on_placement_alone() -> None:
-    batches = {("zipf", 0): zipf(tokens=400, experts=32, k=4, seed=1).batches(0, 100, 4, 0)}
-    frame = matrix(batches, Torus(4, 1), swaps=100)
+    batches = {("zipf", 0): zipf(Sample(tokens=400, experts=32, k=4, seed=1)).batches(0, 100, 4, 0)}
+    frame = matrix(batches, Setting(Torus(4, 1), 3, True, swaps=100))
     assert frame[["setting", "row"]].values.tolist() == [
         ["32 slots", "baseline"],
         ["32 slots", "nearline"],
@@ -50,27 +49,27 @@ def test_every_row_has_the_metrics_and_the_class_of_its_run(frame: pd.DataFrame)
 
 
 def test_the_same_seed_gives_the_same_matrix_but_for_the_times() -> None:
-    batches = {("zipf", 0): zipf(tokens=400, experts=32, k=4, seed=1).batches(0, 100, 4, 0)}
-    first, second = (matrix(batches, TORUS, swaps=200).drop(columns=TIMES) for _ in range(2))
+    batches = {("zipf", 0): zipf(Sample(tokens=400, experts=32, k=4, seed=1)).batches(0, 100, 4, 0)}
+    first, second = (matrix(batches, Setting(TORUS, 3, True, swaps=200)).drop(columns=TIMES) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
 
 
 def test_held_out_plans_never_see_the_batches_that_they_are_measured_on() -> None:
-    batches = zipf(tokens=800, experts=32, k=4, seed=2).batches(0, 100, 4, 0)
-    other = zipf(tokens=400, experts=32, k=4, seed=3).batches(0, 100, 4, 0)
+    batches = zipf(Sample(tokens=800, experts=32, k=4, seed=2)).batches(0, 100, 4, 0)
+    other = zipf(Sample(tokens=400, experts=32, k=4, seed=3)).batches(0, 100, 4, 0)
     tail = batches.select(4, 8)
     head_of_other = type(batches)(
         32, np.vstack([batches.select(0, 4).choices, other.choices]), batches.origins, batches.starts
     )
-    kept = matrix({("a", 0): batches}, TORUS, swaps=100, held_out=True)
-    swapped = matrix({("a", 0): head_of_other}, TORUS, swaps=100, held_out=True)
+    kept = matrix({("a", 0): batches}, Setting(TORUS, 3, True, swaps=100), held_out=True)
+    swapped = matrix({("a", 0): head_of_other}, Setting(TORUS, 3, True, swaps=100), held_out=True)
     assert tail.count == 4 and kept["row"].tolist() == swapped["row"].tolist()
     assert kept["mean"].tolist() != swapped["mean"].tolist()
 
 
 def test_the_robust_table_is_at_worst_as_far_off_as_every_specialist() -> None:
     batches = {
-        kind.__name__: kind(tokens=600, experts=32, k=4, seed=seed).batches(0, 100, 4, 0).with_shared()
+        kind.__name__: kind(Sample(600, 32, 4, seed=seed)).batches(0, 100, 4, 0).with_shared()
         for seed, kind in enumerate((zipf, clustered, bursty))
     }
     ratios, best = robust(batches, TORUS)
@@ -80,12 +79,7 @@ def test_the_robust_table_is_at_worst_as_far_off_as_every_specialist() -> None:
 
 
 def test_no_hedge_is_the_mean() -> None:
-    batches = bursty(tokens=1200, experts=32, k=4, seed=4).batches(0, 60, 4, None).with_shared()
+    batches = bursty(Sample(tokens=1200, experts=32, k=4, seed=4)).batches(0, 60, 4, None).with_shared()
     sweep = alpha_sweep(batches, TORUS)
     assert sweep["hedge"].tolist() == ["mean + 0 std", "mean + 0.5 std", "mean + 1 std", "mean + 2 std", "p95"]
     assert np.isfinite(sweep[["mean", "p95", "p99"]]).all(axis=None)
-
-
-def test_a_table_is_written_as_markdown() -> None:
-    frame = pd.DataFrame({"plan": ["a"], "mean": [1.256], "n": [3]})
-    assert markdown(frame) == "| plan | mean | n |\n| --- | --- | --- |\n| a | 1.26 | 3 |"

@@ -12,7 +12,7 @@ import pytest
 from lab.experiments.export import fewest_moves, write_policy
 from lab.planning.even import even_table
 from lab.serving.torus import Torus
-from lab.traces.generators import zipf
+from lab.traces.generators import Sample, zipf
 from lab.traces.hotness import hotness_of, write_hotness
 from placement.deployment import changed_slots, initial_deployment
 from submissions import ROOT
@@ -55,9 +55,9 @@ def test_a_table_without_a_case_is_refused(tmp_path: Path, table: np.ndarray, te
 
 
 def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_path: Path) -> None:
-    trace = zipf(tokens=1920, experts=32, k=4, layers=2, seed=5)
+    trace = zipf(Sample(tokens=1920, experts=32, k=4, layers=2, seed=5))
     hotness = hotness_of(trace, 64)
-    write_hotness(tmp_path / "traces", "M", "zipf", hotness)
+    write_hotness(tmp_path / "traces", "M/zipf", hotness)
     (tmp_path / "grid.yaml").write_text(GRID, encoding="utf-8")
     torus = Torus(4, 2)
     live = initial_deployment(1, 32, 8)[0]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from lab.traces.generators import zipf
+from lab.traces.generators import Sample, zipf
 from lab.traces.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
 from lab.traces.routing_trace import RoutingTrace
+from placement.errors import OrganizerError
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
 
@@ -24,13 +25,13 @@ def test_every_batch_is_an_iteration_and_the_last_may_be_smaller() -> None:
 
 
 def test_a_seed_shuffles_tokens_and_keeps_their_counts() -> None:
-    trace = zipf(1000, 16, 4, layers=2)
+    trace = zipf(Sample(1000, 16, 4, layers=2))
     plain, mixed = hotness_of(trace, 100), hotness_of(trace, 100, seed=1)
     assert (plain != mixed).any() and (plain.sum(axis=0) == mixed.sum(axis=0)).all()
 
 
 def test_dealt_routing_counts_to_the_hotness_again() -> None:
-    hotness = hotness_of(zipf(1050, 32, 4, layers=3), 100)
+    hotness = hotness_of(zipf(Sample(1050, 32, 4, layers=3)), 100)
     layers = routing_from_hotness(hotness, 4, seed=0)
     assert (hotness_of_layers(layers) == hotness).all()
     for layer in layers:
@@ -57,7 +58,7 @@ def test_layers_of_an_iteration_may_differ_in_their_tokens() -> None:
 
 
 def test_the_same_seed_deals_the_same() -> None:
-    hotness = hotness_of(zipf(200, 32, 4), 100)
+    hotness = hotness_of(zipf(Sample(200, 32, 4)), 100)
     first, again, other = (routing_from_hotness(hotness, 4, seed)[0] for seed in (1, 1, 2))
     assert (first.choices == again.choices).all() and (first.choices != other.choices).any()
 
@@ -78,14 +79,14 @@ def test_hotness_that_no_routing_counts_to_is_refused(counts: list[float], messa
 
 
 def test_layers_with_different_batches_are_refused() -> None:
-    trace = zipf(100, 16, 4)
+    trace = zipf(Sample(100, 16, 4))
     with pytest.raises(ValueError, match="expected one shape"):
         hotness_of_layers([trace.batches(0, 50), trace.batches(0, 10)])
 
 
 def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path: Path) -> None:
-    hotness = hotness_of(zipf(1000, 32, 4, layers=3), 100)
-    path = write_hotness(tmp_path, "M", "zipf", hotness, "zipf, seed 0")
+    hotness = hotness_of(zipf(Sample(1000, 32, 4, layers=3)), 100)
+    path = write_hotness(tmp_path, "M/zipf", hotness, "zipf, seed 0")
     assert path == tmp_path / "M" / "zipf.npy" and (np.load(path) == hotness).all()
     manifest = yaml.safe_load((tmp_path / "manifest.yaml").read_text(encoding="utf-8"))
     trace = open_trace(tmp_path, "M", "zipf", manifest)
@@ -95,10 +96,10 @@ def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path
 
 
 def test_other_entries_of_the_manifest_stay_and_counted_ones_are_replaced(tmp_path: Path) -> None:
-    hotness = hotness_of(zipf(100, 8, 2), 50)
-    write_hotness(tmp_path, "M", "first", hotness)
-    write_hotness(tmp_path, "M", "second", hotness)
-    write_hotness(tmp_path, "M", "first", hotness + 1)
+    hotness = hotness_of(zipf(Sample(100, 8, 2)), 50)
+    write_hotness(tmp_path, "M/first", hotness)
+    write_hotness(tmp_path, "M/second", hotness)
+    write_hotness(tmp_path, "M/first", hotness + 1)
     manifest = yaml.safe_load((tmp_path / "manifest.yaml").read_text(encoding="utf-8"))
     assert list(manifest["traces"]) == ["M/first", "M/second"]
     assert (open_trace(tmp_path, "M", "first", manifest).window(0, 2) == hotness + 1).all()
@@ -108,22 +109,22 @@ def test_a_trace_that_was_not_counted_here_is_not_replaced(tmp_path: Path) -> No
     hotness = np.ones((4, 1, 8), np.int32)
     (tmp_path / "M").mkdir()
     np.save(tmp_path / "M" / "mine.npy", hotness)
-    with pytest.raises(ValueError, match="has another trace M/mine already"):
-        write_hotness(tmp_path, "M", "mine", hotness)
+    with pytest.raises(OrganizerError, match="trace M/mine: a file of this name may be a recording"):
+        write_hotness(tmp_path, "M/mine", hotness)
 
 
 @pytest.mark.parametrize(("model", "dataset"), [("..", "d"), ("M", "a/b"), ("", "d"), ("M", "a\\b"), ("M", ".d")])
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, model: str, dataset: str) -> None:
-    with pytest.raises(ValueError, match="cannot be part of a trace's name"):
-        write_hotness(tmp_path, model, dataset, np.ones((4, 1, 8), np.int32))
+    with pytest.raises(OrganizerError, match="hotness: a trace has no plain name"):
+        write_hotness(tmp_path, f"{model}/{dataset}", np.ones((4, 1, 8), np.int32))
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_hotness_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="values are not integers"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 1, 8)))
-    with pytest.raises(ValueError, match="wrong shape"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 8), int))
+    with pytest.raises(OrganizerError, match="values are not integers"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 1, 8)))
+    with pytest.raises(OrganizerError, match="wrong shape"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 8), int))
     (tmp_path / "manifest.yaml").write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="no mapping"):
-        write_hotness(tmp_path, "M", "d", np.ones((4, 1, 8), int))
+    with pytest.raises(OrganizerError, match="manifest: the manifest has another form"):
+        write_hotness(tmp_path, "M/d", np.ones((4, 1, 8), int))

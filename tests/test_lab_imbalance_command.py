@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from lab.commands.imbalance import add_imbalance
-from lab.experiments.plots import PlotsMissing
 from lab.imbalance.presets import MODELS
 from lab.imbalance.sweep import closed_form
 from lab.planning.plan_file import PlanFile, save_plan
 from lab.traces.hotness import read_hotness
 from lab_cases import expected_load
+from placement.errors import Problem
 
 V3 = MODELS["deepseek-v3"]
 drawing = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib, the extra lab")
@@ -98,22 +98,22 @@ def test_files_that_hold_no_hotness_are_refused(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.ones(1), b=np.ones(1))
     np.save(tmp_path / "pickle.npy", np.array([{}]), allow_pickle=True)
     for name in ("text.npy", "two.npz", "pickle.npy"):
-        with pytest.raises(ValueError, match=rf"{name} cannot be read.*Expected: hotness"):
+        with pytest.raises(Problem, match=rf"{name}: the file cannot be read\. .*Expected: hotness"):
             run("--trace", tmp_path / name)
     np.save(tmp_path / "small.npy", np.ones((2, 1, 12)))
-    with pytest.raises(ValueError, match=r"small\.npy: the hotness is of 12 experts; expected the 256"):
+    with pytest.raises(Problem, match=r"small\.npy: .* Got: the hotness is of 12 experts; expected the 256"):
         run("--trace", tmp_path / "small.npy")
 
 
 def test_impossible_numbers_are_refused(tmp_path):
     for arguments, message in (
-        (("--ep", 0), "--ep is 0"),
+        (("--ep", 0), "--ep is too small. Got: 0."),
         (("--factor", 33), "imbalance_factor is 33"),
         (("--experts-hot", 9), "worst_case_experts is 9"),
         (("--tokens", 0), "tokens is 0"),
-        (("--plan", tmp_path / "plan.npz"), "expected --trace too"),
+        (("--plan", tmp_path / "plan.npz"), "Expected: --trace too."),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((Problem, ValueError), match=message):
             run(*arguments)
 
 
@@ -127,7 +127,7 @@ def test_a_factor_that_is_no_number_is_refused(capsys):
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path, capsys):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(PlotsMissing, match=r"which is not installed\. Next: .*pip install matplotlib"):
+    with pytest.raises(Problem, match=r"it is not installed\. .* Next: .*pip install matplotlib"):
         run("--ep", 2, "--plot", tmp_path / "plot.png")
     assert "1.1216" in capsys.readouterr().out and not (tmp_path / "plot.png").exists()
 

@@ -10,13 +10,13 @@ from lab.serving.cost import device_sums, latency, replica_tokens
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import least_loaded, same_row_first
 from lab.serving.torus import Torus
-from lab.traces.generators import zipf
+from lab.traces.generators import Sample, zipf
 
 GRID = Torus(16, 8)
 
 
 def test_nearline_levels_stationary_routing_and_halves_the_published_latency() -> None:
-    batches = zipf(tokens=10240, seed=2).batches(0, 1024, 16, 0).with_shared()
+    batches = zipf(Sample(tokens=10240, seed=2)).batches(0, 1024, 16, 0).with_shared()
     baseline, nearline, _ = REPLICATED
     means = []
     for method in (baseline, nearline):
@@ -30,7 +30,7 @@ def test_nearline_levels_stationary_routing_and_halves_the_published_latency() -
 
 
 def test_every_token_finds_the_shared_expert_in_its_own_row() -> None:
-    batches = zipf(tokens=1024, seed=3).batches(0, 1024, 16, 0).with_shared()
+    batches = zipf(Sample(tokens=1024, seed=3)).batches(0, 1024, 16, 0).with_shared()
     replicas = replicas_of(even_table(batches.load[:, :256], GRID), 257)
     routed = same_row_first(batches, replicas, GRID, np.inf)
     assert np.array_equal(GRID.row(replicas.device[routed[:, 8]]), batches.origins)

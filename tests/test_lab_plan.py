@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lab.planning.even import even_table
-from lab.planning.rules import check_table, share_on_distinct_rows
+from lab.planning.rules import check_row_traffic, check_table, share_on_distinct_rows
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
@@ -152,16 +152,15 @@ def test_a_table_that_breaks_a_rule_is_refused_by_its_name() -> None:
     table = np.vstack([table, [[0, 1], [2, 3]]])
     replicas = replicas_of(table, 12)
     routed = round_robin(batches, replicas)
-    check_table(table, 12, 2, 16, batches, routed, torus, 10**6)
+    check_table(table, 12, 2, 16)
+    check_row_traffic(batches, replicas, routed, torus, 10**6)
     for wrong, text in (
         ({"slots": 1}, "slots: a device has 2; expected at most 1"),
         ({"slots": 2, "replicas": 15}, "replicas: the table has 16; expected at most 15"),
-        (
-            {"slots": 2, "batches": batches, "routed": routed, "torus": torus, "row_cap": 5},
-            "row traffic: .* into row 0",
-        ),
     ):
         with pytest.raises(ValueError, match=text):
             check_table(table, 12, **wrong)
+    with pytest.raises(ValueError, match=r"row traffic: .* into row 0"):
+        check_row_traffic(batches, replicas, routed, torus, 5)
     with pytest.raises(ValueError, match=r"coverage: experts \[12\] have no slot"):
         check_table(table, 13, 2)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab.traces.records import (
-    RecordError,
     read_records,
     trace_of,
 )
+from placement.errors import Problem
 
 
 def _lines(path: Path, *lines: object) -> Path:
@@ -60,40 +60,46 @@ def test_lines_after_the_last_record_that_is_wanted_are_not_read(tmp_path: Path)
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ([1], "holds a list; expected an object"),
-        ({"batch_id": 0, "topk_experts": [[0]]}, "layer is None; expected an integer"),
-        (_record(layer=True), "layer is True"),
-        (_record(batch_id="a"), "batch_id is 'a'"),
-        ({"layer": 0, "batch_id": 0}, "has no topk_experts"),
-        ({"layer": 0, "batch_id": 0, "tokens": [{"origin_row": 0}]}, "has no topk_experts"),
+        ("{", "the line is not JSON"),
+        ("[" * 100_000, "the line is not JSON"),
+        ([1], "Got: a list. Expected: an object"),
+        ({"batch_id": 0, "topk_experts": [[0]]}, "layer is no number. Got: None. Expected: an integer"),
+        (_record(layer=True), "layer is no number. Got: True"),
+        (_record(batch_id="a"), "batch_id is no number. Got: 'a'"),
+        ({"layer": 0, "batch_id": 0}, "the record has no experts. Got: keys "),
+        ({"layer": 0, "batch_id": 0, "tokens": [{"origin_row": 0}]}, "the record has no experts. Got: keys "),
         (_record(topk_experts=[[0, 1], [2]]), "is ragged"),
-        (_record(topk_experts=[0, 1]), r"topk_experts has the shape \[2\]"),
-        (_record(topk_experts=[[0.0, 1.0]]), "of dtype float64; expected integers"),
-        (_record(topk_experts=[[True, False]]), "of dtype bool; expected integers"),
-        (_record(topk_experts=[[None, 1]]), "of dtype object; expected integers"),
-        (_record(topk_experts=[]), "topk_experts has the shape"),
-        (_record(topk_experts=[[]]), "has no tokens"),
-        (_record(topk_experts=[[0, 4]]), r"token 0 chose expert 4; expected 0 \.\. 3"),
-        (_record(topk_experts=[[0, 10**30]]), "expected integers"),
+        (
+            _record(topk_experts=[0, 1]),
+            r"Got: shape \[2\] of dtype int64. Expected: integers, 2-d",
+        ),
+        (_record(topk_experts=[[0.0, 1.0]]), "of dtype float64. Expected: integers"),
+        (_record(topk_experts=[[True, False]]), "of dtype bool. Expected: integers"),
+        (_record(topk_experts=[[None, 1]]), "of dtype object. Expected: integers"),
+        (_record(topk_experts=[]), "topk_experts has another form"),
+        (_record(topk_experts=[[]]), "the record has no tokens"),
+        (_record(topk_experts=[[0, 4]]), r"token 0 chose expert 4. Expected: 0 \.\. 3"),
+        (_record(topk_experts=[[0, 10**30]]), "Expected: integers"),
         (_record(topk_experts=[[0, 1], [2, 2]]), "token 1 chose expert 2 twice"),
-        (_record(origin_rows=[0, 1]), "origin_rows must be 3 rows from 0, one per token; got 2"),
-        (_record(origin_rows=[0, 1, -1]), "origin_rows must be 3 rows from 0"),
-        (_record(origin_rows="abc"), "origin_rows has the shape"),
-        (_record(request_id=[1]), "request_id is a list"),
+        (
+            _record(origin_rows=[0, 1]),
+            r"Got: \[0, 1\]. Expected: 3 rows from 0, one per token",
+        ),
+        (_record(origin_rows=[0, 1, -1]), r"origin_rows does not fit. Got: \[0, 1, -1\]"),
+        (_record(origin_rows="abc"), "origin_rows has another form"),
+        (_record(request_id=[1]), "request_id is of another type. Got: a list"),
     ],
 )
 def test_a_malformed_line_is_refused_by_file_and_number(tmp_path: Path, line: object, message: str) -> None:
     path = _lines(tmp_path / "bad.jsonl", _record(), line)
-    with pytest.raises(RecordError, match=message) as caught:
+    with pytest.raises(Problem, match=message) as caught:
         list(read_records(path, 4))
     assert f"{path}, line 2" in str(caught.value)
 
 
 def test_bytes_that_are_no_text_are_refused_by_file_and_number(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_bytes(b'{"layer": "\xff"}\n')
-    with pytest.raises(RecordError, match=r"bad\.jsonl, line 1 is not JSON"):
+    with pytest.raises(Problem, match=r"bad\.jsonl, line 1: the line is not JSON"):
         list(read_records(tmp_path / "bad.jsonl", 4))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lab.traces.batches import Batches
-from lab.traces.generators import uniform, zipf
+from lab.traces.generators import Sample, uniform, zipf
 from lab.traces.routing_trace import RoutingTrace
 from lab.traces.statistics import active_experts, burstiness, coactivation, frequencies, frequency_frame, shares
 from lab_cases import random_batches
@@ -43,13 +43,13 @@ def test_shares_of_a_batch_sum_to_one() -> None:
 
 
 def test_p95_is_the_nearest_rank_over_batches() -> None:
-    batches = zipf(40 * 50, 16, 2).batches(0, 50)
+    batches = zipf(Sample(40 * 50, 16, 2)).batches(0, 50)
     share = shares(batches)
     assert frequencies(batches)["p95"].tolist() == [sorted(share[:, expert])[37] for expert in range(16)]
 
 
 def test_steady_experts_have_a_burstiness_about_one_and_a_burst_is_far_above() -> None:
-    trace = uniform(200 * 100, 16, 2)
+    trace = uniform(Sample(200 * 100, 16, 2))
     steady = burstiness(trace.batches(0, 100))
     assert steady.mean() == pytest.approx(1, abs=0.1)
     # All tokens in the order of their first expert: each is chosen in some batches alone.
@@ -69,15 +69,15 @@ def test_coactivation_equals_a_loop_over_tokens() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 8])
 def test_coactivation_is_symmetric_with_a_zero_diagonal_and_rows_of_k_minus_one_times_the_count(k: int) -> None:
-    choices = zipf(20_000, 64, k).choices[0]
+    choices = zipf(Sample(20_000, 64, k)).choices[0]
     matrix = coactivation(choices, 64)
     assert (matrix == matrix.T).all() and not matrix.diagonal().any()
     assert (matrix.sum(axis=1) == (k - 1) * np.bincount(choices.ravel(), minlength=64)).all()
 
 
 def test_the_table_has_a_row_for_every_layer_and_expert() -> None:
-    frame = frequency_frame(zipf(1000, 32, 4, layers=3), 100)
+    frame = frequency_frame(zipf(Sample(1000, 32, 4, layers=3)), 100)
     assert frame[["layer", "expert"]].values.tolist() == [[layer, expert] for layer in range(3) for expert in range(32)]
     assert frame.groupby("layer")["share"].sum().tolist() == pytest.approx([1, 1, 1])
     assert (frame.groupby("layer")["count"].sum() == 4000).all()
-    assert frequency_frame(zipf(1000, 32, 4), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]
+    assert frequency_frame(zipf(Sample(1000, 32, 4)), 100, seed=1)["count"].tolist() == frame["count"].tolist()[:32]

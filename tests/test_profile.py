@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from placement.errors import OrganizerError
 from traces.generation.profile import (
     FOLDER,
     HEAD,
@@ -45,9 +46,10 @@ def mapping_refusal(mapping: Any) -> str:
 
 
 def file_refusal(path: Path) -> str:
-    with pytest.raises(ValueError, match=r".") as refused:
+    with pytest.raises(OrganizerError, match=r"\. Next: correct it, or name one that ships") as refused:
         read_profile(path)
-    return str(refused.value)
+    assert (refused.value.what, refused.value.where) == ("the profile cannot be used", [f"profile {path}"])
+    return refused.value.got
 
 
 @pytest.mark.parametrize("value", ["0.5", None, True, [1.0], float("nan"), float("inf"), -float("inf"), 2**31])
@@ -196,15 +198,14 @@ def test_a_token_cannot_choose_more_experts_than_there_are() -> None:
 
 def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    assert file_refusal(path) == f"profile {path}: [Errno 2] No such file or directory: '{path}'"
-    assert file_refusal(tmp_path).startswith(f"profile {tmp_path}: ")
+    assert file_refusal(path) == f"[Errno 2] No such file or directory: '{path}'"
+    assert file_refusal(tmp_path)
     path.write_bytes(b"\xff\xfe\xff")
-    assert file_refusal(path).startswith(f"profile {path}: 'utf-8' codec can't decode")
+    assert file_refusal(path).startswith("'utf-8' codec can't decode")
     path.write_text("a: [", encoding="utf-8")
-    assert file_refusal(path).startswith(f"profile {path}: while parsing")
+    assert file_refusal(path).startswith("while parsing")
     path.write_text(yaml.safe_dump(content() | {"parameters": {"topics": 0}}), encoding="utf-8")
-    words = "topics must be a number of at least 1 and below 2^31, got 0"
-    assert file_refusal(path) == f"profile {path}: {words}"
+    assert file_refusal(path) == "topics must be a number of at least 1 and below 2^31, got 0"
 
 
 def test_shipped_profiles_have_their_models_shapes_and_are_found_by_name() -> None:

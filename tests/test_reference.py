@@ -187,7 +187,7 @@ def test_an_output_that_cannot_be_written_is_named_with_the_next_step(tmp_path, 
 def test_no_jobs_at_all_are_refused(tmp_path, traces, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, traces, "--jobs", "0")
-    assert "--jobs must be at least 1, got 0" in capsys.readouterr().err
+    assert "--jobs is too small. Got: 0." in capsys.readouterr().err
 
 
 # Several traces at a time, and what is kept of them

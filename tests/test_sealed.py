@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+import sealing
 from cases import Answers, make_case, redeploy
 from placement.errors import OrganizerError
 from placement.replay import replay
@@ -67,7 +69,8 @@ def seal(
     path = folder / "M" / "d.sealed"
     source = PlainTrace(store(folder, stored, suffix), "trace M/d")
     size = chunk_iterations * 4 * int(np.prod(stored.shape[1:]))
-    _, sha256 = seal_trace(source, path, key, NAME, chunk_bytes=size)
+    with patch.object(sealing, "CHUNK_BYTES", size):
+        _, sha256 = seal_trace(source, path, key, NAME)
     assert sha256 == trace_sha256(stored)
     return path
 
@@ -113,9 +116,10 @@ def test_the_chunks_do_not_matter(tmp_path: Path, iterations: int, chunk_iterati
     assert np.array_equal(open_sealed(path, KEY, NAME), HOTNESS[:iterations])
 
 
-def test_an_iteration_larger_than_a_chunk_should_be_is_a_chunk(tmp_path: Path) -> None:
+def test_an_iteration_larger_than_a_chunk_should_be_is_a_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealing, "CHUNK_BYTES", 1)
     source = PlainTrace(store(tmp_path, HOTNESS), "trace M/d")
-    header, _ = seal_trace(source, tmp_path / "d.sealed", KEY, NAME, chunk_bytes=1)
+    header, _ = seal_trace(source, tmp_path / "d.sealed", KEY, NAME)
     assert header.chunks == 7 and np.array_equal(open_sealed(tmp_path / "d.sealed", KEY, NAME), HOTNESS)
 
 
@@ -443,8 +447,9 @@ def test_nothing_plain_is_left_on_disk_and_no_key(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("builtins.open", watched)
     path = tmp_path / "out" / "M" / "d.sealed"
-    seal_trace(PlainTrace(source, "trace M/d"), path, KEY, NAME, chunk_bytes=2 * ITERATION)
-    assert written == [os.fsencode(path) + b".partial"]
+    monkeypatch.setattr(sealing, "CHUNK_BYTES", 2 * ITERATION)
+    seal_trace(PlainTrace(source, "trace M/d"), path, KEY, NAME)
+    assert written == [os.fsencode(path.with_name(".d.sealed.part"))]
     assert np.array_equal(open_sealed(path, KEY, NAME), HOTNESS)
     assert len(written) == 1
     files = {file for file in tmp_path.rglob("*") if file.is_file()} - {source}

@@ -243,7 +243,7 @@ def test_many_long_chains_of_links_are_accepted(submission: Path) -> None:
 def test_too_many_files_are_refused(tmp_path: Path) -> None:
     folder = write_policy(tmp_path, DECLINES, {"data/0": ""})
     for number in range(3, LARGEST_COUNT):
-        (folder / "data" / str(number)).touch()
+        os.link(folder / "data" / "0", folder / "data" / str(number))  # quicker than a file
     assert find_policy(folder) == (folder, "")
     (folder / "data" / "last").mkdir()
     expected = f"Expected: at most {LARGEST_COUNT}. Next: keep only what the policy needs."

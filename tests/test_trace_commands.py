@@ -205,7 +205,7 @@ def test_a_trace_that_cannot_be_read_is_not_sealed(
     assert seal(world) == 2
     assert capsys.readouterr().err.startswith("seal.py: error: trace Large/two: the trace")
     assert not (world / "sealed" / "Large" / "two.sealed").exists()
-    assert not list(world.rglob("*.partial"))
+    assert not list(world.rglob("*.part"))
 
 
 @pytest.mark.parametrize("name", ["../x/y", "x", "a/b/c", "/a/b", "a/..", 7])

@@ -17,7 +17,7 @@ import pytest
 
 from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
-from placement.evaluation.trace_process import Job, TraceProcess
+from placement.evaluation.trace_process import Job, Run, TraceProcess
 from placement.grid import grid_from_mapping
 from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
 
@@ -29,7 +29,7 @@ def job(world: Path, **limits: float) -> Job:
     """The first trace's two cases, with as much time as the grid has."""
     grid = tiny_grid(**limits)
     deadline = time.monotonic() + grid.limits.grid_seconds
-    return Job(write_policy(world, DECLINES), world / "traces", None, grid, list(grid.cases[:2]), deadline)
+    return Job(Run(write_policy(world, DECLINES), grid, world / "traces"), list(grid.cases[:2]), deadline)
 
 
 def end_in_a_message(job: Job, connection: Connection) -> None:
@@ -74,7 +74,7 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
 def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", end_on_the_small_model)
     world, grid = write_world(tmp_path), tiny_grid()
-    outcomes = run_grid(write_policy(world, DECLINES), world / "traces", None, grid, 2, lambda outcome: None)
+    outcomes = run_grid(Run(write_policy(world, DECLINES), grid, world / "traces"), 2, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed", "ok", "ok"]
     assert sentence_of(outcomes[0].row).startswith(f"Small/one ep 2: {LOST.format(-9)}")
 
@@ -86,7 +86,7 @@ def test_a_case_that_hangs_does_not_keep_its_trace_s_next_case_from_running(
     slow_calls(monkeypatch, 100, devices=2)
     world = write_world(tmp_path)
     hangs = DECLINES.replace("    return", "    import signal\n    while n_device == 2: signal.pause()\n    return")
-    outcomes = run_grid(write_policy(world, hangs), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    outcomes = run_grid(Run(write_policy(world, hangs), tiny_grid(), world / "traces"), 2, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["timeout", "ok", "ok", "ok"]
 
 
@@ -128,7 +128,7 @@ def test_no_case_runs_before_every_process_is_hidden(tmp_path: Path, monkeypatch
             TraceProcess, name, lambda *a, name=name, method=method: (order.append(name), method(*a))[1]
         )
     world = write_world(tmp_path)
-    run_grid(write_policy(world, DECLINES), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    run_grid(Run(write_policy(world, DECLINES), tiny_grid(), world / "traces"), 2, lambda outcome: None)
     assert order == ["wait_until_hidden"] * 2 + ["run"] * 2
 
 
@@ -136,8 +136,8 @@ def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
     world = write_world(tmp_path)
     fails = DECLINES.replace("    return", "    assert n_device != 4\n    return")
     mapping = grid_mapping() | {"hidden": True}
-    arguments = (write_policy(world, fails), world / "traces", None, grid_from_mapping(mapping), 1)
-    outcomes = run_grid(*arguments, lambda outcome: None)
+    run = Run(write_policy(world, fails), grid_from_mapping(mapping), world / "traces")
+    outcomes = run_grid(run, 1, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
     # A policy's words may be about the traces: they are for the log, which hidden phases hide.
     told = {"what": "crashed. Hidden traces: no more is told", "next": "try the policy in Development"}
@@ -150,5 +150,5 @@ def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     close = TraceProcess.close
     monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
     world = write_world(tmp_path)
-    run_grid(write_policy(world, DECLINES), world / "traces", None, tiny_grid(), 2, lambda outcome: None)
+    run_grid(Run(write_policy(world, DECLINES), tiny_grid(), world / "traces"), 2, lambda outcome: None)
     assert closed == [(None, -9)] * 2 and multiprocessing.active_children() == []

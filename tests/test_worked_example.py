@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarking.plain_replay import plain_replay
-from cases import A0, EXAMPLE_HOTNESS, NONSENSE, Answers, B, C, P, make_case, redeploy, steady_trace
+from cases import A0, NONSENSE, Answers, B, C, P, make_case, redeploy, steady_trace
 from placement.replay import replay
 from placement.results import mean_par
 
@@ -71,18 +70,3 @@ def test_latency_of_two_moves_the_layers_and_leaves_the_second_answer_unapplied(
     assert result.par.tolist() == [[1.5, 1.5]] * 8 + [[1.0, 1.5]] * 4
     assert mean_par(result.par) == 1.416666666667
     assert result.transmit_amount == 5
-
-
-@pytest.mark.parametrize(
-    ("answers", "latency", "mean", "transmit"),
-    [
-        ((FIRST, SECOND), 0, 1.385416666667, 6),
-        ((None, FIRST), 0, 1.458333333333, 5),
-        ((FIRST, SECOND), 2, 1.416666666667, 5),
-    ],
-)
-def test_the_slow_oracle_agrees_with_the_example(answers, latency, mean, transmit):
-    answers = list(answers)
-    hotness = np.tile(EXAMPLE_HOTNESS, (12, 2, 1))
-    result = plain_replay(hotness, 2, 3, latency, lambda window, deployment, iteration: answers.pop(0))
-    assert (result.mean_par, result.transmit_amount) == (mean, transmit)

@@ -27,12 +27,12 @@ from benchmarking.boundary import boundary_costs
 from benchmarking.kernel import scaling_costs, trace_costs
 from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCALING_COLUMNS, table
 from benchmarking.whole_grid import grid_costs
+from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
 from placement.evaluation.versions import versions
-from placement.grid import Case, Grid, grid_from_mapping
+from placement.grid import Case, Grid
 from placement.traces.files import find_trace
-from placement.traces.yaml_file import read_yaml
 
 OUTPUT = ROOT / "output" / "benchmark"
 # The only folder that traces are generated into.
@@ -66,10 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
     traces = ROOT / "sample_traces" if options.quick else options.traces or FULL_TRACES
     jobs, times = (QUICK_JOBS, 3) if options.quick else (JOBS, 5)
     try:
-        grid = grid_from_mapping(read_yaml(grid_path, "grid"))
         if options.traces is None and not options.quick:
-            make_traces(grid, traces)
-        numbers = measure(grid, grid_path, traces, options.output, jobs, times)
+            make_traces(read_grid(grid_path), traces)
+        numbers = measure(grid_path, traces, options.output, jobs, times)
     except (OrganizerError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
@@ -89,13 +88,12 @@ def make_traces(grid: Grid, folder: Path) -> None:
         subprocess.run([*command, "--profile", *missing], check=True)
 
 
-def measure(
-    grid: Grid, grid_path: Path, traces: Path, output: Path, jobs: tuple[int, ...], times: int
-) -> dict[str, Any]:
+def measure(grid_path: Path, traces: Path, output: Path, jobs: tuple[int, ...], times: int) -> dict[str, Any]:
     """Measure everything, print each table as it is ready, and return all numbers.
 
     Raises OrganizerError, and CalledProcessError when the grid cannot be run.
     """
+    grid = read_grid(grid_path)
     numbers: dict[str, Any] = {"machine": machine(), "grid_name": grid.name}
     print(
         f"{numbers['machine']['text']}; grid {grid.name}, medians of {times}, traces and replays on one core\n",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -19,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
 from bundling.check import check
-from bundling.errors import BundleError
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.secrets import make_keys, read_keys
@@ -27,6 +25,9 @@ from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
 from commands.places import short
+from placement.errors import OrganizerError
+from placement.traces.whole_file import write_whole
+from traces.table import aligned
 
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "check":
             return report(check(options.bundle.read_bytes(), options.bundle.name), options.bundle)
         return build(ROOT, options.output, options.keys, options.phases)
-    except (BundleError, OSError) as error:
+    except (OrganizerError, OSError) as error:
         print(f"bundle.py {options.command}: {error}", file=sys.stderr)
         if options.command == "build":
             print(nothing_written(options.output), file=sys.stderr)
@@ -68,7 +69,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def keys(folder: Path) -> int:
-    """Make the keys, and say what they are for. Raises BundleError when there are some."""
+    """Make the keys, and say what they are for. Raises OrganizerError when there are some."""
     make_keys(folder)
     print(f"{folder / 'signing.key'}: signs results; both programs of a phase get it")
     print(f"{folder / 'trace.key'}: seals hidden traces; only their ingestion program gets it")
@@ -78,7 +79,7 @@ def keys(folder: Path) -> int:
 
 
 def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
-    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code; raises BundleError, OSError."""
+    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code. Raises OrganizerError."""
     tree = Tree(root)
     files = bundle_files(
         tree, read_phases(phases, root), read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS)
@@ -90,8 +91,9 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
         report(faults, output)
         print(nothing_written(output))
         return 1
-    write(output, data)
-    print_table(files)
+    # It holds the keys: for its owner alone.
+    write_whole(output, data, 0o600)
+    print(contents(files))
     print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
     print("It holds the keys: keep it private, as you keep them.")
     print(f"Next: rehearse {short(output)} as ORGANIZERS.md says, then upload it to Codabench.")
@@ -114,24 +116,10 @@ def report(faults: list[Fault], path: Path) -> int:
     return 0
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-    os.replace(partial, path)
-
-
-def print_table(files: dict[str, bytes]) -> None:
-    """Print what the bundle holds, with sizes."""
-    rows = [("part", "files", "bytes")]
-    for name in sorted(files):
-        rows.append((name, str(len(unpack(files[name]))) if name.endswith(".zip") else "1", str(len(files[name]))))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for name, count, size in rows:
-        print(f"{name.ljust(widths[0])}  {count.rjust(widths[1])}  {size.rjust(widths[2])}")
+def contents(files: dict[str, bytes]) -> str:
+    """A table of what the bundle holds, with sizes."""
+    counts = {name: len(unpack(data)) if name.endswith(".zip") else 1 for name, data in files.items()}
+    return aligned(("part", "files", "bytes"), [(name, counts[name], len(files[name])) for name in sorted(files)])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
-from bundling.errors import BundleError
 from bundling.reader import Bundle, Phase
 from bundling.rules_leaderboard import board_columns, written_primary
 from commands.places import short
@@ -35,7 +34,6 @@ from rehearsal.container import Mount
 from rehearsal.engines import Engine, choose
 from rehearsal.stage import choose_phases, lay_out_traces, read_bundle, title, unpack_into, zip_submission
 from rehearsal.worker import FailedSubmission, Job, Worker
-from traces.manifest import TraceError
 
 SCORED, FAILED, WRONG, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 DEFAULT_LIMIT = 600
@@ -79,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     try:
         return rehearse(options, folder)
-    except (BundleError, OrganizerError, TraceError, OSError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OrganizerError, OSError, RuntimeError, zipfile.BadZipFile) as error:
         print(f"rehearse.py: {error}")
         return WRONG
     except KeyboardInterrupt:
@@ -121,7 +119,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def rehearse(options: argparse.Namespace, folder: Path) -> int:
-    """Rehearse the phases and return the worst exit code. Raises BundleError and all that `main` reports."""
+    """Rehearse the phases and return the worst exit code. Raises OrganizerError and all that `main` reports."""
     bundle = read_bundle(options.bundle)
     phases = choose_phases(bundle, options.phase)
     submission = zip_submission(options.submission, folder)
@@ -153,7 +151,7 @@ def rehearse_phase(options: argparse.Namespace, work: Work, phase: Phase) -> int
         scores = run_jobs(worker, work, phase, jobs)
     except FailedSubmission as failure:
         scores, reason, code = None, str(failure), FAILED
-    except BundleError as error:
+    except OrganizerError as error:
         scores, reason, code = None, str(error), WRONG
     keep(jobs, kept, hidden=phase.entry.get("hide_output") is True)
     if scores is None:
@@ -194,7 +192,7 @@ def look_inside(engine: Engine, program: Path) -> str:
 
 
 def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[str, float]:
-    """Both jobs, added to `jobs`, and the scores. Raises FailedSubmission and BundleError."""
+    """Both jobs, added to `jobs`, and the scores. Raises FailedSubmission and OrganizerError."""
     if len(work.submission.name) > LONGEST_NAME:
         raise FailedSubmission(f"file_name: Ensure this field has no more than {LONGEST_NAME} characters")
     parts = {key: worker.folder / name for key, name in phase.parts.items()}
@@ -208,7 +206,7 @@ def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[
     reason = reason.removeprefix("No score: ")
     if scoring.exit_code == WRONG:
         next_step = "mend what it names; --traces gives other traces than the samples"
-        raise BundleError("scoring ended with exit code 2", reason.rstrip("."), "a score", next_step)
+        raise OrganizerError("scoring ended with exit code 2", reason.rstrip("."), "a score", next_step)
     raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}: {reason}")
 
 

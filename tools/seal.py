@@ -22,7 +22,7 @@ from placement.traces.files import SUFFIXES, find_trace
 from placement.traces.keys import read_key
 from sealing import seal_trace
 from traces.folder import NAME, no_trace, parts_of, traces_in
-from traces.manifest import MANIFEST, TraceError, read_manifest, write_manifest
+from traces.manifest import MANIFEST, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
 from traces.trace_file import file_sha256
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
         return seal(parse(arguments))
-    except (TraceError, OrganizerError, OSError) as error:
+    except (OrganizerError, OSError) as error:
         print(f"seal.py: error: {error}", file=sys.stderr)
         return 2
 
@@ -59,7 +59,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def seal(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.sealed` and its manifest entry for every trace; returns exit code 0.
 
-    Raises OrganizerError, TraceError and OSError; before anything is written, when an output folder holds a plain
+    Raises OrganizerError and OSError; before anything is written, when an output folder holds a plain
     file of a trace's name.
     """
     key = read_key(options.key)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from placement.errors import OrganizerError
 from placement.trace import check_values, start_hash
 from placement.traces.sealed import LARGEST_CHUNK, NONCE_BYTES, TAG_BYTES, Header, ciphers
-from traces.manifest import write_whole
+from placement.traces.whole_file import whole_file
 from traces.plain_trace import PlainTrace
 
 # Two such blocks, encrypted and plain, stay inside the cache.
 CHUNK_BYTES = 2**21
 
 
-def seal_trace(
-    source: PlainTrace, path: Path, key: bytes, name: str, sha256: str | None = None, chunk_bytes: int = CHUNK_BYTES
-) -> tuple[Header, str]:
+def seal_trace(source: PlainTrace, path: Path, key: bytes, name: str, sha256: str | None = None) -> tuple[Header, str]:
     """Write a trace to a sealed file; returns its header and the trace hash of its content.
 
     key: 32 bytes; name: `<model>/<dataset>`, without which the file cannot be opened; sha256: the trace hash that
@@ -28,7 +25,7 @@ def seal_trace(
     the file is then as it was before.
     """
     iterations, layers, experts = source.shape
-    chunk_iterations = min(iterations, max(1, chunk_bytes // (4 * layers * experts)))
+    chunk_iterations = min(iterations, max(1, CHUNK_BYTES // (4 * layers * experts)))
     header = Header((iterations, layers, experts), chunk_iterations, secrets.token_hex(16))
     try:
         header.check()
@@ -42,8 +39,7 @@ def seal_trace(
         ) from None
     cipher = ciphers(header, key, name)
     digest = start_hash(header.shape)
-
-    def write(file: IO[bytes]) -> None:
+    with whole_file(path) as file:
         file.write(header.encode())
         # Used for every chunk: pages of new memory would cost as much again as the cipher.
         record = memoryview(bytearray(NONCE_BYTES + chunk_iterations * header.iteration_bytes + TAG_BYTES))
@@ -65,6 +61,4 @@ def seal_trace(
                 next_step="restore the right trace, or correct its manifest.yaml",
                 where=source.name,
             )
-
-    write_whole(path, write)
     return header, digest.hexdigest()

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from placement.errors import OrganizerError
 from traces.calibration.cells import average, cell_table, measure_cells, summary
-from traces.calibration.fit import Step, fit, fittable
+from traces.calibration.fit import Search, Step, fit, fittable
 from traces.calibration.published import Cell, read_published
 from traces.generation.profile import Profile, read_profile, write_profile
-from traces.manifest import TraceError
 
 DEFAULT_FIT = (
     "layer_sigma,popularity_skew,neighbour_correlation,topic_strength,topic_period,own_drift,tokens_per_iteration"
@@ -52,26 +52,26 @@ def add_calibrate(commands: Any) -> None:
 
 
 def run_calibrate(options: argparse.Namespace) -> int:
-    """Fit, write and report; returns 0. Raises TraceError."""
-    try:
-        profile = read_profile(options.profile)
-        cells = read_published(options.published, profile.model, profile.dataset)
-    except ValueError as error:
-        raise TraceError(str(error)) from None
+    """Fit, write and report; returns 0. Raises OrganizerError."""
+    profile = read_profile(options.profile)
+    cells = read_published(options.published, profile.model, profile.dataset)
     names = [name for name in options.fit.split(",") if name]
     if unknown := sorted(set(names) - set(fittable())):
-        raise TraceError(f"--fit names no parameter that can be fitted: {', '.join(unknown)}; the list: {fittable()}")
+        what, got = "--fit names what cannot be fitted", ", ".join(unknown)
+        raise OrganizerError(what, got, f"some of {', '.join(fittable())}", "correct --fit")
     if options.steps > 0 and not names:
-        raise TraceError("--fit names no parameter; without a fit, pass --steps 0")
+        raise OrganizerError("--fit names no parameter", "none", "at least one", "name one, or measure with --steps 0")
     if wrong := [cell.ep for cell in cells if cell.ep < 1 or profile.experts % cell.ep]:
-        raise TraceError(f"{options.published}: ep {wrong[0]} does not divide the {profile.experts} experts")
+        what, expected = "an ep does not divide the experts", f"a divisor of {profile.experts}"
+        raise OrganizerError(what, f"ep {wrong[0]}", expected, "correct the file", str(options.published))
     if options.steps > 0 and not 1 <= options.fit_layers <= profile.layers:
-        raise TraceError(f"--fit-layers must lie in 1 .. {profile.layers}, got {options.fit_layers}")
+        expected = f"1 .. {profile.layers}, the layers of {profile.name}"
+        raise OrganizerError("--fit-layers is out of range", str(options.fit_layers), expected, "correct --fit-layers")
     with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
         if options.steps > 0:
             show_step = partial(_show_step, names)
-            best = fit(profile, cells, names, options.fit_seeds, options.fit_layers, options.steps, pool, show_step)
-            profile = best.profile
+            search = Search(names, options.fit_seeds, options.fit_layers, options.steps)
+            profile = fit(profile, cells, search, pool, show_step).profile
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)

@@ -12,12 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from traces.table import aligned, cells
+
 from . import options as shared
 from .frame import RunFailed
 from .places import GRID, OUTPUT, REFERENCE, TRACES, short
 from .policy_folder import policy_folder
 from .run import run
-from .seeds import FIRST_SEED, World, announce, folder_of, make_world, recipes
+from .seeds import FIRST_SEED, Draws, World, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .verdict import NOT_KNOWN, difference
 
@@ -67,7 +69,7 @@ def compare_command(options: argparse.Namespace) -> int:
         return 1
     for letter, policy in frame.attrs["policies"].items():
         print(f"{letter}: {policy}")
-    print(_shown(frame).to_string(float_format="{:.4f}".format))
+    print(aligned(*cells(_shown(frame))))
     for line in frame.attrs["verdicts"]:
         print(line)
     return 0
@@ -94,7 +96,8 @@ def compare(
     what `run` raises.
     """
     if not 2 <= len(policies) <= len(string.ascii_uppercase):
-        raise shared.UsageError(f"compare takes 2 to 26 policies, got {len(policies)}. Next: name another folder")
+        expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
+        raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     whole = read_grid(Path(grid))
@@ -102,16 +105,17 @@ def compare(
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)
     last = COMPOSITE if full else f"mean of {len(chosen)} of {len(whole.cases)} cases"
-    drawn = recipes(whole, chosen, Path(traces), iterations) if seeds else []
-    kept = folder_of(Path(output), Path(grid), chosen, drawn) if seeds else Path()
     # Each policy's scores, by seed: the cases', and their mean.
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
-    announce(kept, drawn, numbers, show)
+    if seeds:
+        drawn = recipes(whole, chosen, Path(traces), iterations)
+        draws = Draws(folder_of(Path(output), Path(grid), chosen, drawn), Path(grid), chosen, drawn)
+        announce(draws, numbers, show)
     for seed in numbers or [None]:
         world, named = World(Path(grid), Path(traces), Path(reference)), cases
         if seed is not None:
-            world, named = make_world(kept, Path(grid), chosen, drawn, seed, jobs or shared.JOBS, show), None
+            world, named = make_world(draws, seed, jobs or shared.JOBS, show), None
         for letter, folder in folders.items():
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
@@ -146,7 +150,7 @@ def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> p
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `mean ± half of the interval` for each pair, and its verdict last."""
     letters = list(table.attrs["policies"])
-    shown = {letter: table[letter] for letter in letters}
+    shown = {"": table.index, **{letter: table[letter] for letter in letters}}
     for first, second in combinations(letters, 2):
         name = f"{second} - {first}"
         means, highs, words = (table[f"{name}{end}"] for end in ("", " high", " verdict"))

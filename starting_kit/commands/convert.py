@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from placement.errors import OrganizerError
 from traces.conversion.adrs import read_adrs
 from traces.conversion.counts import AXES
-from traces.conversion.destination import origin_of, refuse_to_replace, write_recording
+from traces.conversion.destination import origin_of, refuse_recording, write_recording
 from traces.conversion.plain_array import read_array
 from traces.conversion.recording import Recording, counted
 from traces.conversion.sglang import read_sglang
@@ -109,7 +109,7 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.npy` and its manifest entry, and print what was done; returns exit code 0.
 
-    Raises OrganizerError, TraceError and OSError; nothing is written then.
+    Raises OrganizerError and OSError; nothing is written then.
     """
     form = FORMATS[options.form]
     for option in OPTIONS:
@@ -117,7 +117,7 @@ def run_convert(options: argparse.Namespace) -> int:
         if option not in form.options and value is not None and value is not False:
             raise _wrong(f"{_flag(option)} is not an option of --from {options.form}", "it", "no such option")
     name = f"{options.model}/{options.dataset}"
-    refuse_to_replace(options.output, name, options.replace)
+    refuse_recording(options.output, name, options.replace)
     recording = form.read(options)
     hotness = recording.hotness
     if len(hotness) < SMALLEST_TRACE:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from placement.trace import trace_sha256
+from placement.errors import OrganizerError
+from traces.folder import refuse_to_replace
 from traces.generation.generator import generate
 from traces.generation.profile import FOLDER, Profile, read_profile
-from traces.manifest import MANIFEST, TraceError, read_manifest, write_manifest
+from traces.manifest import entry_of, read_manifest, write_manifest
 from traces.trace_file import SMALLEST_TRACE, write_trace
 
 from .argument_types import integer_from, plain_name
@@ -92,28 +94,24 @@ def add_generate(commands: Any) -> None:
 def run_generate(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each trace; returns 0.
 
-    Raises TraceError: before anything is written when a trace of that name exists that was not generated, later for
+    Raises OrganizerError: before anything is written when a trace of that name exists that was not generated, later for
     one that cannot be generated, or that would have other values than the same recipe gave.
     """
     manifest = read_manifest(options.output)
     recipes = _recipes(options)
     for recipe in recipes:
-        _refuse_to_replace(options.output, recipe, manifest)
+        refuse_to_replace(options.output, recipe.name, "generated", _is_generated)
     suffix = options.format or ("npy" if options.profile else "npz")
     for recipe in recipes:
         profile = recipe.profile
         try:
             values = generate(profile.parameters, recipe.iterations, profile.layers, profile.experts, recipe.seed)
         except ValueError as error:
-            raise TraceError(f"profile {profile.name}: {error}") from None
+            what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
+            where = f"profile {profile.name}"
+            raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
         path = options.output / f"{recipe.name}.{suffix}"
-        entry = {
-            "file": f"{recipe.name}.{suffix}",
-            "shape": list(values.shape),
-            "sha256": trace_sha256(values),
-            "origin": recipe.origin(),
-            "licence": LICENCE,
-        }
+        entry = entry_of(f"{recipe.name}.{suffix}", values, recipe.origin(), LICENCE)
         _refuse_other_draws(recipe.name, entry, manifest)
         write_trace(path, values)
         # Of two files of one trace, only the one that the manifest describes may stay.
@@ -125,19 +123,17 @@ def run_generate(options: argparse.Namespace) -> int:
 
 
 def find_profile(text: str) -> Profile:
-    """A profile from its file, or from the name of one that ships. Raises TraceError."""
+    """A profile from its file, or from the name of one that ships. Raises OrganizerError."""
     shipped = FOLDER / f"{text}.yaml"
-    try:
-        return read_profile(shipped if shipped.is_file() else Path(text))
-    except ValueError as error:
-        raise TraceError(f"{error}; name a profile's file, or a shipped one such as DS-R1/LmSys") from None
+    return read_profile(shipped if shipped.is_file() else Path(text))
 
 
 def _recipes(options: argparse.Namespace) -> list[Recipe]:
     sample = not options.profile
     dataset = options.dataset or (SAMPLE_DATASET if sample else None)
     if dataset and not sample and len(options.profile) > 1:
-        raise TraceError("--dataset names one trace, so it goes with one --profile")
+        got, expected = f"{len(options.profile)} profiles", "one --profile with --dataset"
+        raise OrganizerError("--dataset names one trace", got, expected, "make the traces one by one")
     recipes = []
     for number, text in enumerate(SAMPLES if sample else dict.fromkeys(options.profile)):
         profile = find_profile(text)
@@ -151,17 +147,14 @@ def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, An
     old = manifest["traces"].get(name, entry)
     same_recipe = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
     if same_recipe and old.get("sha256") != entry["sha256"]:
-        raise TraceError(
-            f"{name}: numpy {np.__version__} on this machine draws other values from this seed than made the trace "
-            "that is there, so nothing was written; use the numpy of pyproject.toml, or write to another folder"
+        raise OrganizerError(
+            f"numpy {np.__version__} draws other values from this seed than made the trace that is there",
+            got=f"sha256 {entry['sha256']}, not written",
+            expected=str(old.get("sha256")),
+            next_step="use the numpy of pyproject.toml, or write to another folder",
+            where=f"trace {name}",
         )
 
 
-def _refuse_to_replace(folder: Path, recipe: Recipe, manifest: dict[str, Any]) -> None:
-    entry = manifest["traces"].get(recipe.name)
-    files = [folder / f"{recipe.name}.{suffix}" for suffix in ("npy", "npz", "sealed")]
-    present = next((path for path in files if path.exists()), None)
-    if entry is not None and not str(entry.get("origin")).startswith(GENERATED):
-        raise TraceError(f"{recipe.name} was not generated and is not replaced; choose another --dataset")
-    if entry is None and present:
-        raise TraceError(f"{present} is not in {MANIFEST} and may be a recording; move it away")
+def _is_generated(entry: Mapping[str, Any]) -> bool:
+    return str(entry.get("origin")).startswith(GENERATED)

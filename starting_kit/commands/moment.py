@@ -66,8 +66,4 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
         return seen
     except PolicyError as error:
         raise error.at(case.name) from None
-    raise UsageError(f"{case.name} has {_calls(len(seen))}, got --call {call}. Next: name one of them")
-
-
-def _calls(count: int) -> str:
-    return "one call" if count == 1 else f"{count} calls"
+    raise UsageError("the case has fewer calls", f"--call {call}", f"1 .. {len(seen)}", "name one of them", case.name)

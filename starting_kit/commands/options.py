@@ -6,13 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from placement.errors import Problem
+
 from . import places
 
 JOBS = 2
 
 
-class UsageError(Exception):
-    """The command was given something that it cannot work with; the text says what and the next step."""
+class UsageError(Problem):
+    """The command was given something that it cannot work with."""
 
 
 def add_command(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
@@ -77,4 +79,4 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
 def check_least(name: str, value: int, least: int) -> None:
     """Raise UsageError for a number that is too small."""
     if value < least:
-        raise UsageError(f"{name} must be at least {least}, got {value}")
+        raise UsageError(f"{name} is too small", str(value), f"at least {least}", f"correct {name}")

@@ -10,9 +10,9 @@ from typing import Any
 
 from placement.errors import Problem
 from placement.evaluation.interruption import temporary_folder
-from placement.evaluation.result_files import write_whole
 from placement.submission.folder import find_policy
 from placement.submission.receipt import policy_sha256
+from placement.traces.whole_file import write_whole
 
 from . import options as shared
 from .archive import archive, unpack
@@ -41,7 +41,7 @@ def pack_command(options: argparse.Namespace) -> int:
     """Print what is in the zip and the next step last; return the exit code."""
     policy_folder(options.policy)
     if options.output.suffix != ".zip":
-        raise shared.UsageError(f"--output {options.output} is no zip. Next: end its name with .zip")
+        raise shared.UsageError("--output is no zip", str(options.output), "a name ending in .zip", "correct --output")
     _check_file(options.output)
     # Nothing of an earlier call may be taken for this one's.
     options.output.unlink(missing_ok=True)
@@ -57,7 +57,6 @@ def pack_command(options: argparse.Namespace) -> int:
     except Problem as error:
         print(f"not packed: {error}")
         return 1
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     write_whole(options.output, data)
     width = max(map(len, files))
     for name, path in files.items():
@@ -97,7 +96,7 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
 
 def _check_file(output: Path) -> None:
     if output.is_dir():
-        raise shared.UsageError(f"--output {output} is a folder. Next: name a file")
+        raise shared.UsageError("--output is a folder", str(output), "the name of a file", "correct --output")
 
 
 def _unpack(data: bytes, folder: Path) -> None:

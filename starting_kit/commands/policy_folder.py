@@ -27,7 +27,8 @@ def policy_folder(policy: str | Path) -> Path:
     """The folder of a policy that was named by it or by its policy.py. Raises UsageError."""
     path = Path(policy)
     if not path.is_dir() and path.name != "policy.py":
-        raise UsageError(f"{path} is no folder and no policy.py. Next: name the folder that holds policy.py")
+        got = str(path) if path.exists() else f"no folder {path}"
+        raise UsageError("there is no policy", got, "a folder with policy.py, or the file", "correct the path")
     return path if path.is_dir() else path.parent
 
 

@@ -113,7 +113,7 @@ def _one_case(grid: Path, name: str | None) -> Case:
     cases = select(whole, [name]) if name else [whole.cases[0]]
     if len(cases) > 1:
         names = ", ".join(map(short_name, cases))
-        raise shared.UsageError(f"--case {name} is {len(cases)} cases. Next: name one of {names}")
+        raise shared.UsageError("--case names several cases", name, f"one of {names}", "correct --case")
     return cases[0]
 
 
@@ -124,9 +124,9 @@ def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Mome
 
 def _check_file(path: Path) -> None:
     if path.is_dir() or _npz(path).is_dir():
-        raise shared.UsageError(f"--save {path} is a folder. Next: name a file")
+        raise shared.UsageError("--save is a folder", str(path), "the name of a file", "correct --save")
     if not path.parent.is_dir():
-        raise shared.UsageError(f"--save {path}: there is no folder {path.parent}. Next: make it, or name another")
+        raise shared.UsageError("--save has no folder", f"no {path.parent}", "a folder that is there", "make it")
 
 
 def _npz(path: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from placement.grid import Case
+from traces.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
@@ -124,6 +125,6 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
         print("No score. Next: mend the cases above and try again with kit.py check.")
         return 1
     frame["case"] = [case.name for case in cases]
-    print(frame[list(SHOWN)].to_string(index=False, float_format="{:.4f}".format))
+    print(aligned(*cells(frame[list(SHOWN)])))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0

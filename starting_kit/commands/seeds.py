@@ -15,10 +15,10 @@ from placement.grid import Case, Grid
 from placement.submission.receipt import simulator_sha256
 from placement.traces.files import manifest_beside
 from traces.generation.generator import generate
-from traces.generation.profile import FOLDER, Profile, read_profile
+from traces.generation.profile import FOLDER, Profile
 from traces.trace_file import write_trace
 
-from .generate import SAMPLES
+from .generate import SAMPLES, find_profile
 from .options import UsageError
 from .places import KIT, short
 from .program import run_quiet
@@ -55,6 +55,16 @@ class Recipe:
     number: int
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What all seeds share: the folder that keeps them, the grid's file, its cases, and the recipes of their traces."""
+
+    kept: Path
+    grid: Path
+    cases: Sequence[Case]
+    recipes: Sequence[Recipe]
+
+
 def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
     """One recipe for each trace of the cases, which are some of the grid's.
 
@@ -69,14 +79,15 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
     for case in cases:
         name = f"{case.model}/{case.dataset}"
         shipped = (FOLDER / f"{name}.yaml").is_file()
-        profile = _profile(name if shipped else samples.get(case.model, next(iter(SAMPLES))))
+        profile = find_profile(name if shipped else samples.get(case.model, next(iter(SAMPLES))))
         # Where a token chooses most experts, all are loaded alike, and nothing is left to balance.
         most = max(1, case.experts // LEAST_EXPERTS_PER_CHOICE)
         profile = profile.with_parameters(top_k=min(profile.parameters.top_k, most))
         shape = (manifest.get("traces") or {}).get(name, {}).get("shape", [profile.iterations])
         length = iterations or shape[0]
         if length < case.window + 2:
-            raise UsageError(f"--iterations must be at least window + 2 = {case.window + 2}, got {length}")
+            expected = f"at least window + 2 = {case.window + 2}"
+            raise UsageError("the traces are too short", str(length), expected, "correct --iterations")
         by_name[name] = Recipe(case.model, case.dataset, case.layers, case.experts, length, profile, names.index(name))
     return list(by_name.values())
 
@@ -93,34 +104,26 @@ def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[R
     return output / f"{content[0]['name']}-{digits}"
 
 
-def announce(kept: Path, drawn: Sequence[Recipe], seeds: Sequence[int], show: Callable[[str], None]) -> None:
+def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) -> None:
     """Tell how many traces are going to be drawn, and how large they are; nothing where all are kept already."""
-    if missing := [seed for seed in seeds if not _is_made(_world(kept, seed))]:
-        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in drawn) * len(missing)
+    if missing := [seed for seed in seeds if not _is_made(_world(draws.kept, seed))]:
+        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in draws.recipes) * len(missing)
         size = values * np.dtype(np.int32).itemsize / MB
-        show(f"draws {len(drawn) * len(missing)} traces, {size:.1f} MB, into {short(kept)}")
+        show(f"draws {len(draws.recipes) * len(missing)} traces, {size:.1f} MB, into {short(draws.kept)}")
 
 
-def make_world(
-    kept: Path,
-    grid: Path,
-    cases: Sequence[Case],
-    drawn: Sequence[Recipe],
-    seed: int,
-    jobs: int,
-    show: Callable[[str], None],
-) -> World:
+def make_world(draws: Draws, seed: int, jobs: int, show: Callable[[str], None]) -> World:
     """The traces of one seed and their reference, made or found.
 
     The trace with the number k of the grid is drawn from 1000 * seed + k, so that no two traces share their draws.
     jobs: traces that DS-EPLB is measured on at the same time. Raises UsageError.
     """
-    world = _world(kept, seed)
+    world = _world(draws.kept, seed)
     if _is_made(world):
         return world
     show(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
-    write_grid(world.grid, grid_of(grid, cases))
-    for recipe in drawn:
+    write_grid(world.grid, grid_of(draws.grid, draws.cases))
+    for recipe in draws.recipes:
         parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
         values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
         write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
@@ -128,7 +131,11 @@ def make_world(
     code, log = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:
         lines = [line for line in log.splitlines() if not line.startswith("note: ")]
-        raise UsageError(f"no reference for seed {seed}: {' '.join(lines)}")
+        got, next_step = (
+            " ".join(lines).rstrip(".") or f"exit code {code}",
+            "mend what it names, or choose longer traces",
+        )
+        raise UsageError(f"there is no reference for seed {seed}", got, "one from kit.py reference", next_step)
     return world
 
 
@@ -139,10 +146,3 @@ def _world(kept: Path, seed: int) -> World:
 
 def _is_made(world: World) -> bool:
     return (world.reference / "ds_eplb.json").is_file()
-
-
-def _profile(name: str) -> Profile:
-    try:
-        return read_profile(FOLDER / f"{name}.yaml")
-    except ValueError as error:
-        raise UsageError(str(error)) from None

@@ -36,8 +36,9 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
             and form["redundant"] in (None, str(case.redundant_experts))
         ]
         if not matches:
-            cases = ", ".join(map(short_name, grid.cases))
-            raise UsageError(f"no case {name} in the grid {grid.name}. Next: name one of {cases}")
+            expected = "one of " + ", ".join(map(short_name, grid.cases))
+            what, got = f"the grid {grid.name} has no such case", name or "no name"
+            raise UsageError(what, got, expected, "correct --case")
         chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
 

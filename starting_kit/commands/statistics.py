@@ -12,8 +12,9 @@ from placement.evaluation.result_files import write_json
 from placement.trace import Trace, check_fits
 from placement.traces.files import SUFFIXES, open_trace
 from placement.traces.keys import read_key
+from placement.traces.whole_file import write_whole
 from traces.folder import FORM, NAME, no_trace, traces_in
-from traces.manifest import MANIFEST, read_manifest, write_whole
+from traces.manifest import MANIFEST, read_manifest
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
 from traces.statistics.plots import draw
@@ -66,7 +67,7 @@ def add_statistics(commands: Any) -> None:
 def run_statistics(options: argparse.Namespace) -> int:
     """Measure each trace and print, and write, what was found; returns exit code 0.
 
-    Raises OrganizerError, TraceError and OSError.
+    Raises OrganizerError and OSError.
     """
     key = read_key(options.key) if options.key else None
     manifest = _manifest(options.traces)
@@ -92,16 +93,14 @@ def _write(folder: Path, summary: dict[str, Any]) -> None:
     plots = draw(summary)
     if plots is None:
         print(NO_PLOTS, file=sys.stderr)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / f"{stem}.json", summary)
     for suffix, text in (("csv", layers_csv(summary)), ("html", page(summary, plots))):
-        data = text.encode("utf-8")
-        write_whole(folder / f"{stem}.{suffix}", lambda file, data=data: file.write(data))
+        write_whole(folder / f"{stem}.{suffix}", text.encode("utf-8"))
     print(f"{folder / stem}.html, .json, .csv", flush=True)
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest, None where it has none. Raises TraceError when it is malformed."""
+    """The folder's manifest, None where it has none. Raises OrganizerError when it is malformed."""
     return read_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 

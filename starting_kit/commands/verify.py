@@ -30,7 +30,7 @@ def add_verify(commands: Any) -> None:
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Print a line per trace; returns 1 when one is wrong. Raises OrganizerError, TraceError and OSError."""
+    """Print a line per trace; returns 1 when one is wrong. Raises OrganizerError and OSError."""
     key = read_key(options.key) if options.key else None
     manifest = read_manifest(options.traces)
     names = list(dict.fromkeys([*manifest["traces"], *traces_in(options.traces, SUFFIXES)]))

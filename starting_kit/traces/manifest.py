@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import numpy as np
 import yaml
+
+from placement.errors import OrganizerError
+from placement.trace import trace_sha256
+from placement.traces.whole_file import write_whole
+from placement.traces.yaml_file import read_yaml
 
 MANIFEST = "manifest.yaml"
 
 
-class TraceError(Exception):
-    """The command cannot be carried out; the message says why and what to do."""
-
-
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's manifest, `{"traces": {}}` when there is none. Raises TraceError when it is malformed."""
+    """The folder's manifest, `{"traces": {}}` when there is none. Raises OrganizerError when it is malformed."""
     path = folder / MANIFEST
     if not path.exists():
         return {"traces": {}}
-    try:
-        manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path} is not YAML: {error}") from error
+    manifest = read_yaml(path, "manifest")
     traces = manifest.get("traces") if isinstance(manifest, dict) else None
     if not isinstance(traces, dict) or not all(isinstance(entry, dict) for entry in traces.values()):
-        raise TraceError(f"{path} has no mapping `traces:` of entries; correct it or move it away")
+        got = f"{type(traces or manifest).__name__} in {path}"
+        expected, next_step = "a mapping `traces:` of entries", "correct it or move it away"
+        raise OrganizerError("the manifest has another form", got, expected, next_step, "manifest")
     return manifest
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Replace the folder's manifest.yaml; the order of the keys is kept. Raises OSError."""
     text = yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
-    write_whole(folder / MANIFEST, lambda file: file.write(text.encode("utf-8")))
+    write_whole(folder / MANIFEST, text.encode("utf-8"))
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file that is either complete or absent; what `write` raises leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with open(partial, "wb") as file:
-            write(file)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+def entry_of(file: str, values: np.ndarray, origin: str, licence: str) -> dict[str, Any]:
+    """What a manifest says of a plain trace; file: from the folder; values: int32 [iteration, layer, expert]."""
+    head = {"file": file, "shape": list(values.shape), "sha256": trace_sha256(values)}
+    return head | {"origin": origin, "licence": licence}

@@ -9,7 +9,7 @@ from typing import IO
 
 import numpy as np
 
-from .manifest import write_whole
+from placement.traces.whole_file import whole_file
 
 BLOCK_BYTES = 2**21
 # Iterations: window + 2, with the smallest window.
@@ -23,19 +23,20 @@ def write_trace(path: Path, values: np.ndarray) -> None:
     carries a fixed time, so equal values give equal bytes with equal releases of zlib. Raises OSError.
     """
     if path.suffix == ".npy":
-        write_whole(path, lambda file: _write_array(file, values.astype("<i4", copy=False)))
+        with whole_file(path) as file:
+            _write_array(file, values.astype("<i4", copy=False))
         return
     small = values.astype("<i2" if values.max() < 2**15 else "<i4", copy=False)
     member = zipfile.ZipInfo("hotness.npy", date_time=(1980, 1, 1, 0, 0, 0))
     member.compress_type = zipfile.ZIP_DEFLATED
     member.create_system = 3  # as on Unix: the default names the system that runs
     member.external_attr = 0o644 << 16
-
-    def write_archive(file: IO[bytes]) -> None:
-        with zipfile.ZipFile(file, "w") as archive, archive.open(member, "w", force_zip64=True) as stream:
-            _write_array(stream, small)
-
-    write_whole(path, write_archive)
+    with (
+        whole_file(path) as file,
+        zipfile.ZipFile(file, "w") as archive,
+        archive.open(member, "w", force_zip64=True) as stream,
+    ):
+        _write_array(stream, small)
 
 
 def _write_array(file: IO[bytes], values: np.ndarray) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from placement.submission.files import LARGEST_COUNT
+
 HONEST = '"""{}"""\n\nfrom honest import rebalance\n\n__all__ = ["rebalance"]\n'
 STRANGER = 'print("OPEN: a stranger\'s code ran", flush=True)\nfrom honest import rebalance\n'
 
@@ -108,17 +110,18 @@ def socket_file(folder: Path) -> None:
 
 
 def many_files(folder: Path) -> None:
-    """Twenty thousand files."""
+    """Twenty thousand names of one file: as many files would keep the disk busy for minutes after their removal."""
     _write(folder, "policy.py", HONEST.format("Brings many files."))
     (folder / "data").mkdir()
-    for number in range(20_000):
-        os.close(os.open(folder / "data" / str(number), os.O_CREAT | os.O_WRONLY))
+    (folder / "data" / "0").touch()
+    for number in range(1, 20_000):
+        os.link(folder / "data" / "0", folder / "data" / str(number))
 
 
 def many_folders(folder: Path) -> None:
-    """Twenty thousand folders and no other file."""
+    """More folders than are allowed, and no other file."""
     _write(folder, "policy.py", HONEST.format("Brings many folders."))
-    for number in range(20_000):
+    for number in range(LARGEST_COUNT):
         (folder / f"f{number}").mkdir()
 
 

@@ -14,6 +14,7 @@ from placement.grid import Case
 from placement.replay import replay
 from placement.trace import Trace, trace_sha256
 from placement.traces.files import open_trace
+from traces.reference import ds_eplb_policy
 
 
 @one_core()
@@ -94,11 +95,10 @@ def scaling_costs(times: int) -> list[dict[str, Any]]:
 def _ds_eplb_answers(trace: Trace, case: Case) -> dict[int, Any]:
     """DS-EPLB's answer at each of its calls, by iteration."""
     answers: dict[int, Any] = {}
-    layers = np.arange(case.layers)
+    planned = ds_eplb_policy(trace, case)
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Any:
-        weights = trace.window(start, stop).sum(axis=0, dtype=np.int64)
-        answers[iteration] = layers, ds_eplb(weights, case.devices, case.redundant_experts)
+        answers[iteration] = planned(start, stop, deployment, iteration)
         return answers[iteration]
 
     replay(trace, case, rebalance)

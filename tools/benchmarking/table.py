@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from traces.table import markdown
+
 CASE_COLUMNS = {
     "model": "model",
     "ep": "ep",
@@ -44,9 +46,7 @@ SCALING_COLUMNS = {
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """A Markdown table of some keys of the rows under their titles; a key ending in `_bytes` is shown in MB."""
-    lines = ["| " + " | ".join(columns.values()) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(_cell(key, row.get(key)) for key in columns) + " |" for row in rows]
-    return "\n".join(lines)
+    return markdown(columns.values(), [[_cell(key, row.get(key)) for key in columns] for row in rows])
 
 
 def _cell(key: str, value: Any) -> str:

@@ -29,8 +29,10 @@ def check(data: bytes, name: str) -> list[Fault]:
     if faults := archive_faults(name, data):
         return faults
     files = unpack(data)
-    competition = read_competition(files)
-    return [competition] if isinstance(competition, Fault) else faults_of(files, competition)
+    try:
+        return faults_of(files, read_competition(files))
+    except Fault as fault:
+        return [fault]
 
 
 def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:

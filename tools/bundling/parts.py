@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from bundling.errors import BundleError
 from bundling.tree import Tree
 from commands.archive import archive
+from placement.errors import OrganizerError
 
 ROOT_FILES = ("competition.yaml", "logo.png", "pages")
 KIT = (
@@ -42,25 +42,27 @@ class PhaseSource(NamedTuple):
 
 
 def read_phases(path: Path, root: Path) -> list[PhaseSource]:
-    """The phases of a phases.yaml. Raises BundleError."""
+    """The phases of a phases.yaml. Raises OrganizerError."""
     next_step = f"correct {path}"
     content = _yaml(path, next_step)
     if not isinstance(content, dict) or not content:
-        raise BundleError(f"{path} names no phases", content, "a mapping of name to {grid, reference}", next_step)
+        raise OrganizerError(
+            f"{path} names no phases", str(content), "a mapping of name to {grid, reference}", next_step
+        )
     phases = []
     for name, value in content.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
-            raise BundleError(f"{path}: a phase's name", repr(name), "lower-case letters, digits and _", next_step)
+            raise OrganizerError(f"{path}: a phase's name", repr(name), "lower-case letters, digits and _", next_step)
         if not isinstance(value, dict) or set(value) != {"grid", "reference"}:
-            raise BundleError(f"{path}: phase {name}", value, "exactly the keys grid and reference", next_step)
+            raise OrganizerError(f"{path}: phase {name}", str(value), "exactly the keys grid and reference", next_step)
         if not all(isinstance(entry, str) for entry in value.values()):
-            raise BundleError(f"{path}: phase {name}", value, "a path for each key", next_step)
+            raise OrganizerError(f"{path}: phase {name}", str(value), "a path for each key", next_step)
         phases.append(PhaseSource(name, root / value["grid"], root / value["reference"]))
     return phases
 
 
 def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
-    """The bundle's files; `vendor` is called when a phase with sealed traces needs it. Raises BundleError."""
+    """The bundle's files; `vendor` is called when a phase with sealed traces needs it. Raises OrganizerError."""
     files = tree.files(*ROOT_FILES)
     files["scoring_program.zip"] = archive(below("scoring_program", tree.files("scoring_program")))
     files["starting_kit.zip"] = archive(kit_files(tree))
@@ -109,14 +111,14 @@ def _yaml(path: Path, next_step: str) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         got = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise BundleError(f"{path} cannot be read", got, "a YAML file", next_step) from None
+        raise OrganizerError(f"{path} cannot be read", got, "a YAML file", next_step) from None
 
 
 def _read(path: Path, phase: PhaseSource) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(
+        raise OrganizerError(
             f"phase {phase.name}: {path} cannot be read",
             f"{type(error).__name__}: {error.strerror}",
             "the phase's grid, and the reference that `kit.py reference` wrote for it",

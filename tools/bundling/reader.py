@@ -14,21 +14,16 @@ import yaml
 
 from bundling.parts import Files, is_hidden
 from commands.archive import unpack
+from placement.errors import OrganizerError
 
 PARTS = ("scoring_program", "ingestion_program", "reference_data")
 
 
-class Fault(NamedTuple):
-    """A rule that a bundle breaks: where, what is wrong, what was got and expected, and what to do."""
+class Fault(OrganizerError):
+    """A rule that a bundle breaks. Rules go from place to place, so the place stands first."""
 
-    where: str
-    what: str
-    got: object
-    expected: str
-    next_step: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}. Got: {self.got}. Expected: {self.expected}. Next: {self.next_step}."
+    def __init__(self, where: str, what: str, got: object, expected: str, next_step: str) -> None:
+        super().__init__(what, str(got), expected, next_step, where)
 
 
 class Phase(NamedTuple):

@@ -48,19 +48,19 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_competition(files: Files) -> dict[str, Any] | Fault:
-    """The content of competition.yaml, or what keeps it from being read."""
+def read_competition(files: Files) -> dict[str, Any]:
+    """The content of competition.yaml. Raises Fault with what keeps it from being read."""
     if WHERE not in files:
         nested = [name for name in files if name.endswith(("competition.yaml", "competition.yml"))]
         got = f"{nested[0]} instead" if nested else "no such file"
-        return Fault(WHERE, "does not lie at the zip's root", got, "competition.yaml, in no folder", REBUILD)
+        raise Fault(WHERE, "does not lie at the zip's root", got, "competition.yaml, in no folder", REBUILD)
     try:
         content = yaml.load(files[WHERE].decode("utf-8"), UniqueKeys)
     except (ValueError, yaml.YAMLError) as error:
         got = " ".join(str(error).split())
-        return Fault(WHERE, "cannot be read", got, "YAML in UTF-8, each key once", "correct it")
+        raise Fault(WHERE, "cannot be read", got, "YAML in UTF-8, each key once", "correct it") from None
     if not isinstance(content, dict):
-        return Fault(WHERE, "is no mapping", type(content).__name__, "keys with values", "correct it")
+        raise Fault(WHERE, "is no mapping", type(content).__name__, "keys with values", "correct it")
     return content
 
 

@@ -7,7 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
-from bundling.errors import BundleError
+from placement.errors import OrganizerError
 
 NAMES = ("signing.key", "trace.key")
 FORM = re.compile(r"[0-9a-f]{64}")
@@ -16,12 +16,12 @@ FORM = re.compile(r"[0-9a-f]{64}")
 def make_keys(folder: Path) -> None:
     """Write a fresh key to each file, readable by its owner alone.
 
-    Raises BundleError, before anything is written, when one of the files exists: what was sealed or signed with a
+    Raises OrganizerError, before anything is written, when one of the files exists: what was sealed or signed with a
     lost key stays closed.
     """
     present = [name for name in NAMES if (folder / name).exists()]
     if present:
-        raise BundleError(
+        raise OrganizerError(
             "keys are never overwritten",
             f"{folder} holds {', '.join(present)}",
             "a folder without keys",
@@ -35,13 +35,13 @@ def make_keys(folder: Path) -> None:
 
 
 def read_keys(folder: Path) -> dict[str, str]:
-    """Both keys by file name, 64 lower-case hexadecimal characters each. Raises BundleError."""
+    """Both keys by file name, 64 lower-case hexadecimal characters each. Raises OrganizerError."""
     keys = {}
     for name in NAMES:
         try:
             text = (folder / name).read_bytes().strip().decode("ascii", "replace").lower()
         except OSError as error:
-            raise BundleError(
+            raise OrganizerError(
                 f"{folder / name} cannot be read",
                 f"{type(error).__name__}: {error.strerror}",
                 "a key made by `python tools/bundle.py keys`",
@@ -49,7 +49,7 @@ def read_keys(folder: Path) -> dict[str, str]:
             ) from None
         if not FORM.fullmatch(text):
             # The text is not shown: it may be most of a key.
-            raise BundleError(
+            raise OrganizerError(
                 f"{folder / name} holds no key",
                 f"{len(text)} characters of another form",
                 "64 hexadecimal characters",

@@ -6,7 +6,7 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
-from bundling.errors import BundleError
+from placement.errors import OrganizerError
 
 JUNK = ("__pycache__", "*.pyc", "*.pyo", ".*", "*~", "*.swp", "*.orig", "*.rej", "*.bak", "*.part", "*.egg-info")
 
@@ -22,7 +22,7 @@ class Tree:
     def files(self, *places: str) -> dict[str, bytes]:
         """Content by path (from the repository's top) of files and of everything in folders.
 
-        Raises BundleError for a place without files, a file that is missing, and a link.
+        Raises OrganizerError for a place without files, a file that is missing, and a link.
         """
         contents: dict[str, bytes] = {}
         for place in places:
@@ -32,7 +32,7 @@ class Tree:
                 got, next_step = (
                     ("files that git does not track", "git add them") if untracked else ("none", "restore it")
                 )
-                raise BundleError(f"{place} is missing", got, "files of the repository", next_step)
+                raise OrganizerError(f"{place} is missing", got, "files of the repository", next_step)
             contents |= {name: _read(self.root / name, name) for name in names}
         return contents
 
@@ -69,9 +69,9 @@ def _git_files(root: Path) -> set[str] | None:
 
 def _read(path: Path, name: str) -> bytes:
     if path.is_symlink():
-        raise BundleError(f"{name} is a link", f"a link to {path.readlink()}", "a file", "put the file itself there")
+        raise OrganizerError(f"{name} is a link", f"a link to {path.readlink()}", "a file", "put the file itself there")
     try:
         return path.read_bytes()
     except OSError as error:
         got = f"{type(error).__name__}: {error.strerror}"
-        raise BundleError(f"{name} cannot be read", got, "a file of the repository", "restore it") from None
+        raise OrganizerError(f"{name} cannot be read", got, "a file of the repository", "restore it") from None

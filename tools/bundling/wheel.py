@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bundling.errors import BundleError
 from commands.archive import unpack
+from placement.errors import OrganizerError
+from placement.traces.whole_file import write_whole
 
 
 class Wheel(NamedTuple):
@@ -35,7 +35,7 @@ PATIENCE = 300
 def vendored(wheel: Wheel, cache: Path) -> dict[str, bytes]:
     """The wheel's files below vendor/: the package without its tests and type stubs, and its licence.
 
-    Raises BundleError when the wheel is neither in the cache nor to be had.
+    Raises OrganizerError when the wheel is neither in the cache nor to be had.
     """
     kept = {}
     for name, content in unpack(_fetch(wheel, cache)).items():
@@ -54,7 +54,7 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
     if path.is_file() and _fits(data := path.read_bytes(), wheel):
         return data
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder, "requirements.txt")
         requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         options = ("--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *PLATFORM)
@@ -66,14 +66,13 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
             messages = [f"no answer of the package registry in {PATIENCE} s"]
         download = Path(folder, wheel.file)
         if not download.is_file() or not _fits(data := download.read_bytes(), wheel):
-            raise BundleError(
+            raise OrganizerError(
                 f"{wheel.requirement}, which opens sealed traces, cannot be downloaded",
                 messages[-1],
                 f"{path} with sha256 {wheel.sha256}",
                 "connect to a package registry and build again, or copy that file there from elsewhere",
             )
-        os.replace(download, path)
-    return data
+    return write_whole(path, data)
 
 
 def _fits(data: bytes, wheel: Wheel) -> bool:

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from bundling.errors import BundleError
+from placement.errors import OrganizerError
+from traces.table import aligned
 
 # What the platform's DecimalField(20, 10) cannot hold.
 LARGEST = 1e10
@@ -15,7 +16,7 @@ NEXT_STEP = "correct the scoring program"
 
 
 def read_scores(path: Path, columns: list[dict[str, Any]]) -> dict[str, float]:
-    """The scores of all columns. Raises BundleError for what the platform drops or puts first in silence."""
+    """The scores of all columns. Raises OrganizerError for what the platform drops or puts first in silence."""
     try:
         scores = json.loads(path.read_bytes())
     except OSError:
@@ -36,9 +37,8 @@ def read_scores(path: Path, columns: list[dict[str, Any]]) -> dict[str, float]:
 def row(scores: dict[str, float], columns: list[dict[str, Any]], primary: object) -> list[str]:
     """The leaderboard's heading and row as lines, in its order and rounded as it shows them."""
     ordered = sorted(columns, key=lambda column: column["index"])
-    cells = [(column["title"], f"{scores[column['key']]:.{column.get('precision', 2)}f}") for column in ordered]
-    padded = [[text.rjust(max(map(len, pair))) for text in pair] for pair in cells]
-    lines = ["  ".join(line) for line in zip(*padded, strict=True)]
+    shown = [f"{scores[column['key']]:.{column.get('precision', 2)}f}" for column in ordered]
+    lines = aligned([column["title"] for column in ordered], [shown]).splitlines()
     ranks = next((column for column in ordered if column["index"] == primary), None)
     if ranks is not None:
         first = "the lowest" if ranks.get("sorting", "desc") == "asc" else "the highest"
@@ -46,5 +46,5 @@ def row(scores: dict[str, float], columns: list[dict[str, Any]], primary: object
     return lines
 
 
-def _wrong(what: str, got: object, expected: str) -> BundleError:
-    return BundleError(what, got, expected, NEXT_STEP)
+def _wrong(what: str, got: object, expected: str) -> OrganizerError:
+    return OrganizerError(what, str(got), expected, NEXT_STEP)

@@ -14,12 +14,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 2, 4, 8, 32, 4096, 2
+# As the worker's: where a command is run, and the memory of /dev/shm, which is Docker's usual one.
+WORK_FOLDER, SHARED_BYTES = "/app/program", 64 * 2**20
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, CAPABILITY_3 = 1, 4, 24, 38, 0x20080522
 
 
@@ -55,20 +57,17 @@ def run(
     *,
     uid: int = 0,
     python: Path = Path(sys.executable),
-    cwd: str = "/app/program",
     timeout: float | None = None,
-    extra_environment: Mapping[str, str] | None = None,
-    shm_bytes: int = 64 * 2**20,
 ) -> Finished:
     """Run a command in a new container and wait until it and all that it started are gone.
 
     The exit code is the command's, 128 + n if signal n ended it, 127 or 126 if it is not there or not executable.
-    uid is its user and its group; python, by its path on the host, is the one Python inside, first in PATH; cwd is made
-    if no mount has it; timeout is in seconds, start included. Raises ValueError for no command or a relative path,
-    FileNotFoundError for no source or python, RuntimeError for no container, subprocess.TimeoutExpired after the kill.
+    uid is its user and its group; python, by its path on the host, is the one Python inside, first in PATH; timeout is
+    in seconds, start included. Raises ValueError for no command or a relative path, FileNotFoundError for no source or
+    python, RuntimeError for no container, subprocess.TimeoutExpired after the kill.
     """
-    if not command or not all(path.startswith("/") for path in (cwd, *(mount.target for mount in mounts))):
-        raise ValueError(f"no command, or a path that is not absolute: {list(command)}, {cwd}, {list(mounts)}")
+    if not command or not all(mount.target.startswith("/") for mount in mounts):
+        raise ValueError(f"no command, or a path that is not absolute: {list(command)}, {list(mounts)}")
     ask = [python, "-I", "-c", "import sys; print(sys.prefix, sys.base_prefix, sep='\\n')"]
     prefixes = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.splitlines()
     binds = [(path, os.path.realpath(path), False) for path in {*prefixes, str(python.resolve().parent.parent)}]
@@ -82,7 +81,7 @@ def run(
     options |= {"env": {"PATH": ":".join(search), **environment}, "encoding": "utf-8", "errors": "replace"}
     with open(os.memfd_create("report"), "rb") as reader:
         # Sorted, as Docker does: a mount inside another one must come after it.
-        job = [reader.fileno(), list(command), dict(extra_environment or {}), sorted(binds), uid, cwd, shm_bytes]
+        job = [reader.fileno(), list(command), sorted(binds), uid]
         with subprocess.Popen(init, pass_fds=[reader.fileno()], start_new_session=True, **options) as process:
             process.args = list(command)
             try:
@@ -124,7 +123,7 @@ def _bind(source: str, target: str, writable: bool = False) -> None:
         _call("mount", "", target, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, "")
 
 
-def _enter(binds: list[tuple[str, str, bool]], uid: int, cwd: str, shm_bytes: int) -> None:
+def _enter(binds: list[tuple[str, str, bool]], uid: int) -> None:
     """Make the container around this process and give up all rights outside it. Raises OSError."""
     os.umask(0o022)
     # This covers /tmp in this namespace until pivot_root, so the host needs no folder for it.
@@ -142,7 +141,7 @@ def _enter(binds: list[tuple[str, str, bool]], uid: int, cwd: str, shm_bytes: in
     _fresh("proc", "/proc", MS_NOEXEC)
     _fresh("sysfs", "/sys", MS_NOEXEC | MS_RDONLY)
     _fresh("tmpfs", "/dev", data="mode=755")
-    _fresh("tmpfs", "/dev/shm", MS_NOEXEC, f"mode=1777,size={shm_bytes}")
+    _fresh("tmpfs", "/dev/shm", MS_NOEXEC, f"mode=1777,size={SHARED_BYTES}")
     _fresh("tmpfs", "/tmp", data="mode=1777,size=1g")
     for device in ("null", "zero", "full", "random", "urandom", "tty"):
         _bind(f"/.host/dev/{device}", f"/dev/{device}", True)
@@ -153,7 +152,7 @@ def _enter(binds: list[tuple[str, str, bool]], uid: int, cwd: str, shm_bytes: in
         _bind(path, path)
     for target, source, writable in binds:
         _bind(f"/.host{source}", target, writable)
-    for folder in ("/root", cwd):
+    for folder in ("/root", WORK_FOLDER):
         os.makedirs(folder, exist_ok=True)
     _call("umount2", "/.host", MNT_DETACH)
     os.rmdir("/.host")
@@ -167,17 +166,16 @@ def _enter(binds: list[tuple[str, str, bool]], uid: int, cwd: str, shm_bytes: in
     # A change of user takes these two away.
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL)
     _call("prctl", PR_SET_DUMPABLE, 1)
-    os.chdir(cwd)
+    os.chdir(WORK_FOLDER)
 
 
 def _init() -> int:
     """Process 1: make the container, run the command as tini does, give its exit code."""
-    report, command, environment, *place = json.load(sys.stdin)
+    report, command, *place = json.load(sys.stdin)
     awaited = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
     # Blocked, they wait for sigwait; otherwise the kernel drops what process 1 does not handle.
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     _enter(*place)
-    os.environ.update(environment)
     codes: dict[int, int] = {}
     files = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_CLOSE, report)]
     usual = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}

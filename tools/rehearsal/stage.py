@@ -9,42 +9,40 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bundling.errors import BundleError
-from bundling.reader import PARTS, Bundle, Fault, Phase, json_of
+from bundling.reader import PARTS, Bundle, Phase, json_of
+from bundling.rules_archive import REBUILD
 from bundling.rules_form import read_competition
 from bundling.tree import is_junk
 from commands.archive import archive, unpack
+from placement.errors import OrganizerError
 from placement.grid import Case, Grid
 from placement.traces.files import SUFFIXES, find_trace
 from sealing import seal_trace
 from traces.manifest import MANIFEST, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
 
-BUILD = "build the bundle with `python tools/bundle.py build`"
-
 
 def read_bundle(path: Path) -> Bundle:
-    """A bundle's zip. Raises BundleError, which also tells of a phase without its parts, and zipfile.BadZipFile."""
+    """A bundle's zip. Raises OrganizerError, which also tells of a phase without its parts, and zipfile.BadZipFile."""
     if not path.is_file():
-        raise BundleError(f"there is no bundle {path}", "no such file", "a built bundle", BUILD)
+        raise OrganizerError(f"there is no bundle {path}", "no such file", "a built bundle", REBUILD)
     files = unpack(path.read_bytes())
-    competition = read_competition(files)
-    if isinstance(competition, Fault):
-        raise BundleError(f"{competition.where} {competition.what}", competition.got, competition.expected, BUILD)
-    bundle = Bundle(files, competition)
+    bundle = Bundle(files, read_competition(files))
     for phase in bundle.phases:
         missing = [key for key in PARTS if not bundle.inner(phase.parts.get(key))]
         if missing:
-            raise BundleError(f"{phase.name} cannot be run", f"no zip for {', '.join(missing)}", "all parts", BUILD)
+            raise OrganizerError(
+                f"{phase.name} cannot be run", f"no zip for {', '.join(missing)}", "all parts", REBUILD
+            )
     return bundle
 
 
 def choose_phases(bundle: Bundle, name: str | None) -> list[Phase]:
-    """The phase of that name, in any case of letters, or all. Raises BundleError when there is none."""
+    """The phase of that name, in any case of letters, or all. Raises OrganizerError when there is none."""
     phases = [phase for phase in bundle.phases if name is None or title(phase).lower() == name.lower()]
     if not phases:
         expected = " or ".join(title(phase).lower() for phase in bundle.phases)
-        raise BundleError("there is no such phase", name, expected or "a phase", "correct --phase")
+        raise OrganizerError("there is no such phase", str(name), expected or "a phase", "correct --phase")
     return phases
 
 
@@ -54,7 +52,7 @@ def title(phase: Phase) -> str:
 
 
 def zip_submission(source: Path, folder: Path) -> Path:
-    """The zip to hand in: as it is, or made in `folder` of a folder or of one policy.py. Raises BundleError."""
+    """The zip to hand in: as it is, or made in `folder` of a folder or of one policy.py. Raises OrganizerError."""
     if source.is_dir():
         names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
         files = {name: (source / name).read_bytes() for name in names if not is_junk(name)}
@@ -64,7 +62,7 @@ def zip_submission(source: Path, folder: Path) -> Path:
         return source
     else:
         expected = "a zip, a folder with policy.py, or a policy.py"
-        raise BundleError(f"there is no submission {source}", "no such file", expected, "correct --submission")
+        raise OrganizerError(f"there is no submission {source}", "no such file", expected, "correct --submission")
     target = folder / "submission.zip"
     target.write_bytes(archive(files))
     return target
@@ -73,11 +71,12 @@ def zip_submission(source: Path, folder: Path) -> Path:
 def lay_out_traces(folder: Path, grid: Grid, phase: Phase, traces: Path) -> list[str]:
     """Fill a phase's folder in the worker's data directory, and say in a line for each trace what lies there.
 
-    Hidden traces are sealed with the key in the phase's own ingestion program. Raises BundleError, TraceError,
-    OrganizerError and OSError.
+    Hidden traces are sealed with the key in the phase's own ingestion program. Raises OrganizerError, OSError.
     """
     if not traces.is_dir():
-        raise BundleError(f"there are no traces {traces}", "no such folder", "a folder of traces", "correct --traces")
+        raise OrganizerError(
+            f"there are no traces {traces}", "no such folder", "a folder of traces", "correct --traces"
+        )
     given, placed, lines = read_manifest(traces)["traces"], {}, []
     key = _trace_key(phase) if phase.hidden else None
     rows = json_of(phase.reference.get("ds_eplb.json", b"")).get("cases") or []
@@ -123,7 +122,9 @@ def _source(traces: Path, given: dict[str, Any], case: Case, sha256: str | None)
     ]
     if not fitting:
         got = f"none of {case.model} with {case.layers} layers and {case.experts} experts in {traces / MANIFEST}"
-        raise BundleError(f"there is no trace for {name}", got, f"{name} in {traces}", "name its folder with --traces")
+        raise OrganizerError(
+            f"there is no trace for {name}", got, f"{name} in {traces}", "name its folder with --traces"
+        )
     return min(fitting, key=lambda other: given[other].get("sha256") != sha256)
 
 
@@ -132,7 +133,7 @@ def _trace_key(phase: Phase) -> bytes:
     try:
         return bytes.fromhex(text.strip().decode("ascii"))
     except ValueError:
-        raise BundleError(f"{part} holds no key for sealed traces", "no keys/trace.key", "a key", BUILD) from None
+        raise OrganizerError(f"{part} holds no key for sealed traces", "no keys/trace.key", "a key", REBUILD) from None
 
 
 def zip_output(folder: Path, target: Path) -> list[str]:

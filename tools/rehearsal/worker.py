@@ -12,10 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from bundling.errors import BundleError
+from bundling.rules_archive import REBUILD
+from placement.errors import OrganizerError
 from rehearsal.container import Mount
 from rehearsal.engines import Ended, Engine
-from rehearsal.stage import BUILD, open_to_all, unpack_into, zip_output
+from rehearsal.stage import open_to_all, unpack_into, zip_output
 
 METADATA = ("metadata.yaml", "metadata")
 # What the platform replaces in a command, in this order and as plain text: at prediction, and at scoring.
@@ -66,7 +67,7 @@ class Worker:
     beside: bool = False
 
     def predict(self, submission: Path, ingestion: Path) -> Job:
-        """The prediction job. Raises FailedSubmission, and BundleError for an ingestion program without a command."""
+        """The prediction job. Raises FailedSubmission, and OrganizerError for a program without a command."""
         folder = self.folder / "prediction"
         try:
             program = unpack_into(folder / "program", submission)
@@ -188,13 +189,13 @@ def words(command: object, scoring: bool) -> list[str]:
 
 
 def program_words(folder: Path, name: str, scoring: bool) -> list[str]:
-    """The words of the command of a program of the bundle. Raises BundleError when there is none."""
+    """The words of the command of a program of the bundle. Raises OrganizerError when there is none."""
     try:
         split = words(command_of(folder), scoring)
     except (ValueError, AttributeError):
         split = []
     if not split:
-        raise BundleError(f"{name} has no command", "none in its metadata.yaml", "command: python3 ...", BUILD)
+        raise OrganizerError(f"{name} has no command", "none in its metadata.yaml", "command: python3 ...", REBUILD)
     return split
 
 

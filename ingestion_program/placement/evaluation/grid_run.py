@@ -5,41 +5,28 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 from ..errors import OrganizerError
-from ..grid import Grid
 from ..traces.files import find_trace
 from .case_run import Outcome
-from .trace_process import Job, TraceProcess
+from .trace_process import Job, Run, TraceProcess
 
 
-def run_grid(
-    folder: Path,
-    traces: Path,
-    manifest: Mapping[str, Any] | None,
-    grid: Grid,
-    jobs: int,
-    finished: Callable[[Outcome], None],
-    key: bytes | None = None,
-) -> list[Outcome]:
+def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[Outcome]:
     """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
 
     A hidden grid stops at the first failed case: those that had not begun have no outcome.
-    folder holds policy.py; `finished` is called for each case as it ends, from several threads; key opens sealed
-    traces.
-    Raises OrganizerError, once everything has ended, when a trace cannot be used, and where the grid requires a
-    layer of isolation that the machine lacks.
+    `finished` is called for each case as it ends, from several threads. Raises OrganizerError, once everything has
+    ended, when a trace cannot be used, and where the grid requires a layer of isolation that the machine lacks.
     """
-    groups = grid.by_trace()
+    grid, groups = run.grid, run.grid.by_trace()
     for cases in groups:
-        find_trace(traces, cases[0].model, cases[0].dataset)
+        find_trace(run.traces, cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
-    processes = [TraceProcess(Job(folder, traces, manifest, grid, cases, deadline, key)) for cases in groups]
+    processes = [TraceProcess(Job(run, cases, deadline)) for cases in groups]
     # No policy may run before all processes that hold traces have closed themselves to others.
     for process in processes:
         process.wait_until_hidden()
@@ -50,13 +37,13 @@ def run_grid(
         if grid.hidden and outcome.row["status"] != "ok":
             stop.set()
 
-    def run(process: TraceProcess) -> list[Outcome] | OrganizerError:
+    def outcomes_of(process: TraceProcess) -> list[Outcome] | OrganizerError:
         # Closed at once: it holds a whole trace.
         with closing(process):
             return process.run(end_of_case, stop)
 
     with ThreadPoolExecutor(jobs) as pool:
-        answers = list(pool.map(run, processes))
+        answers = list(pool.map(outcomes_of, processes))
     for answer in answers:
         if isinstance(answer, OrganizerError):
             raise answer

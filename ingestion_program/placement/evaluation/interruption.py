@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 INTERRUPTED = 130
 # Held while a line is printed, and by an interrupt for ever: what it ends has not failed.
@@ -33,6 +33,14 @@ def temporary_folder() -> Iterator[None]:
         tempfile.tempdir = os.environ["TMPDIR"] = before
 
 
+def remove(folder: str) -> None:
+    """Remove a folder in which other threads and processes may still make files: they find it gone from the start."""
+    gone = f"{folder}-removed"
+    with suppress(OSError):
+        os.rename(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def end_when_interrupted(message: str) -> None:
     """Have SIGINT and SIGTERM end this program at once with all its processes, also while threads wait for them."""
 
@@ -46,7 +54,7 @@ def end_when_interrupted(message: str) -> None:
         for process in processes:
             process.join()
         for folder in TEMPORARY:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
         os.write(sys.stdout.fileno(), f"{message}\n".encode())
         os._exit(INTERRUPTED)
 

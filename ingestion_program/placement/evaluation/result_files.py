@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..traces.whole_file import write_whole
 from .signature import sign
 
 FILES = ("results.json", "results.sig", "series.npz", "explain.json")
@@ -58,11 +58,3 @@ def write_series(path: Path, arrays: Mapping[str, np.ndarray]) -> bytes:
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue())
     return write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, data: bytes) -> bytes:
-    """Write a file whole or not at all, and return its bytes."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(data)
-    os.replace(partial, path)
-    return data

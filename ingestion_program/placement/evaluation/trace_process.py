@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
@@ -29,16 +29,23 @@ METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 @dataclass(frozen=True)
-class Job:
-    """All cases of one trace, and what is needed to run them in another process."""
+class Run:
+    """What a run is of: the folder that holds policy.py, the grid, and its traces; key opens sealed ones."""
 
     folder: Path
-    traces: Path
-    manifest: Mapping[str, Any] | None
     grid: Grid
+    traces: Path
+    manifest: Mapping[str, Any] | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All cases of one trace, for another process to run until a deadline."""
+
+    run: Run
     cases: list[Case]
     deadline: float
-    key: bytes | None = None
 
 
 class TraceProcess:
@@ -65,7 +72,7 @@ class TraceProcess:
         while len(outcomes) < len(job.cases) and not stop.is_set():
             with suppress(OSError):
                 self._connection.send("run")
-            answer = self._receive() or lost_case(job.cases[len(outcomes)], job.grid, self._process.exitcode)
+            answer = self._receive() or lost_case(job.cases[len(outcomes)], job.run.grid, self._process.exitcode)
             if isinstance(answer, OrganizerError):
                 return answer
             outcomes.append(answer)
@@ -92,12 +99,12 @@ class TraceProcess:
 
 
 def _run_trace(job: Job) -> Iterator[Outcome]:
-    first = job.cases[0]
-    trace = open_trace(job.traces, first.model, first.dataset, job.manifest, key=job.key)
+    run, first = job.run, job.cases[0]
+    trace = open_trace(run.traces, first.model, first.dataset, run.manifest, run.key)
     name = f"trace {first.model}/{first.dataset}"
     check_fits(trace, name, first.layers, first.experts, first.window)
     for case in job.cases:
-        yield run_case(job.folder, case, trace, job.grid, job.deadline)
+        yield run_case(run.folder, case, trace, run.grid, job.deadline)
 
 
 def _serve(job: Job, connection: Connection) -> None:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from placement.errors import Problem
+from traces.table import aligned, cells
+
 from ..experiments.plots import imbalance_curves
 from ..imbalance.presets import MODELS, MoeModel
 from ..imbalance.sweep import closed_form
@@ -50,20 +53,20 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, write those files that were asked for; return the exit code."""
     model = MODELS[options.model]
     if options.plan and not options.trace:
-        raise ValueError("--plan is measured on a trace; expected --trace too")
+        raise Problem("--plan is measured on a trace", "no --trace", "--trace too", "give --trace")
     frames = {
         "imbalance": closed_form(
             model, _eps(options.ep), options.factor, options.experts_hot, options.tokens, options.batch
         )
     }
     print(f"{model.name}, experts hot, on one device: {options.experts_hot} (information, not score)")
-    print(_shown(frames["imbalance"]))
+    print(aligned(*cells(frames["imbalance"])))
     if options.trace:
         frames |= _measured(options, model)
         print(f"\n{options.trace}: layers of the trace, means over iterations (information, not score)")
-        print(_shown(_over_layers(frames["layers"])))
+        print(aligned(*cells(_over_layers(frames["layers"]))))
         print("\nThe experts' part of the time to first token")
-        print(_shown(frames["prefill"]))
+        print(aligned(*cells(frames["prefill"])))
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         for name, frame in frames.items():
@@ -86,7 +89,8 @@ def _measured(options: argparse.Namespace, model: MoeModel) -> dict[str, pd.Data
     try:
         layers = layer_frame(hotness, model, devices, options.tokens, policy)
     except ValueError as error:
-        raise ValueError(f"{options.trace}: {error}") from None
+        expected, next_step = f"hotness of {model.name}", "name another trace or --model"
+        raise Problem("the trace cannot be measured", str(error), expected, next_step, str(options.trace)) from None
     return {"layers": layers, "prefill": prefill_frame(layers, model)}
 
 
@@ -97,7 +101,7 @@ def _over_layers(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _eps(most: int) -> list[int]:
     if most < 1:
-        raise ValueError(f"--ep is {most}; expected at least 1")
+        raise Problem("--ep is too small", str(most), "at least 1", "correct --ep")
     return sorted({*(1 << bit for bit in range(most.bit_length())), most})
 
 
@@ -106,7 +110,3 @@ def _factor(text: str) -> float | Fraction:
         return Fraction(text) if "/" in text else float(text)
     except (ValueError, ZeroDivisionError):
         raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one as 2, 2.5 or 64/3, or -1") from None
-
-
-def _shown(frame: pd.DataFrame) -> str:
-    return frame.to_string(index=False, float_format="{:.4f}".format)

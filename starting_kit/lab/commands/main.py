@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ..experiments.plots import PlotsMissing
+from placement.errors import Problem
+
 from .imbalance import add_imbalance
 from .matrix import add_matrix
 from .plans import add_plans
@@ -36,6 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
-    except (ValueError, OSError, PlotsMissing) as error:
+    except (Problem, ValueError, OSError) as error:
         print(f"{options.command}: {error}")
         return 1

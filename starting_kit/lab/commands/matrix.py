@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from placement.errors import Problem
+from traces.table import cells, markdown
+
 from ..experiments.hedging import alpha_sweep, robust
-from ..experiments.matrix import markdown, matrix
+from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
-from ..experiments.plots import PlotsMissing, coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
 from ..traces.statistics import coactivation
 from ..traces.trace_file import load_trace
 from .plans import grid_of
@@ -39,32 +42,37 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write CSV, Markdown and plots."""
     traces = {path.stem: load_trace(path) for path in options.traces}
     if len(traces) != len(options.traces):
-        raise ValueError("two traces have the same file name, which names the data set. Next: rename one")
-    if len({trace.experts for trace in traces.values()}) > 1:
-        raise ValueError(f"the traces have {sorted({t.experts for t in traces.values()})} experts; expected one number")
+        got, expected = ", ".join(path.name for path in options.traces), "different names, which name the data sets"
+        raise Problem("two traces have the same file name", got, expected, "rename one")
+    if len(experts := sorted({trace.experts for trace in traces.values()})) > 1:
+        got = f"{', '.join(map(str, experts))} experts"
+        raise Problem("the traces are of several models", got, "one number of experts", "compare them one by one")
     torus = grid_of(options.grid, next(iter(traces.values())).experts)
     batches = {
         (name, layer): trace.batches(at, options.batch, torus.rows, options.seed)
         for name, trace in traces.items()
         for at, layer in list(enumerate(trace.layers))[: options.layers]
     }
-    frame = matrix(batches, torus, options.slots, options.swaps, options.seed, options.held_out)
+    setting = Setting(torus, options.slots, True, swaps=options.swaps, seed=options.seed)
+    frame = matrix(batches, setting, options.held_out)
     if frame.empty:
-        raise ValueError("no setting fits the grid. Next: another --grid or --slots, and --layers of at least 1")
+        got, expected = f"{options.slots} slots on {torus.devices} devices", "a slot for every expert, and layers"
+        raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")
     options.output.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.output / "matrix.csv", index=False)
-    parts = ["## Matrix", markdown(frame[list(COLUMNS)])]
+    parts = ["## Matrix", markdown(*cells(frame[list(COLUMNS)]))]
     first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
     if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
         shown = next(iter(first.values()))
         if shown.count > 1:
             sweep = alpha_sweep(shown, torus, options.slots)
             sweep.to_csv(options.output / "alpha.csv", index=False)
-            parts += ["## Hedges, planned from the first half, measured on the second", markdown(sweep)]
+            parts += ["## Hedges, planned from the first half, measured on the second", markdown(*cells(sweep))]
         if len(first) > 1:
             ratios, best = robust(first, torus, options.slots)
             ratios.to_csv(options.output / "robust.csv")
-            parts += ["## Plans across data sets: ratio to the own plan", markdown(ratios.reset_index(names="plan"), 4)]
+            shown = cells(ratios.reset_index(names="plan"))
+            parts += ["## Plans across data sets: ratio to the own plan", markdown(*shown, ".4f")]
             parts.append(f"The robust plan: {best}.")
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")
@@ -86,5 +94,5 @@ def _plots(options: argparse.Namespace, frame: object, first: dict, torus: objec
             planned = REPLICATED[1].plan(shown, Setting(torus, options.slots, True))
             placed = planned.router(shown, planned.replicas)
             placement_grid(options.output / "placement.png", shown, planned.replicas, placed, torus)
-    except PlotsMissing as error:
+    except Problem as error:
         print(f"\nno plots: {error}")

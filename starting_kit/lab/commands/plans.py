@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from placement.deployment import initial_deployment
+from placement.errors import Problem
+from traces.table import cells, markdown
 
 from ..experiments.export import fewest_moves, write_policy
-from ..experiments.matrix import markdown
 from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
@@ -36,13 +37,13 @@ def routers(torus: Torus) -> dict[str, Callable[[Batches, Replicas], np.ndarray]
 
 
 def grid_of(text: str, experts: int) -> Torus:
-    """A grid from ROWSxCOLS, or 8 columns and a device for every two experts. Raises ValueError."""
+    """A grid from ROWSxCOLS, or 8 columns and a device for every two experts. Raises Problem."""
     if not text:
         cols = min(8, max(1, experts // 2))
         return Torus(max(1, experts // 2 // cols), cols)
     rows, _, cols = text.partition("x")
     if not (rows.isdecimal() and cols.isdecimal()):
-        raise ValueError(f"--grid is ROWSxCOLS, for example 16x8, got {text!r}")
+        raise Problem("--grid is no grid", repr(text), "ROWSxCOLS, for example 16x8", "correct --grid")
     return Torus(int(rows), int(cols))
 
 
@@ -106,10 +107,9 @@ def plan(options: argparse.Namespace) -> int:
 def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
     trace, made = load_trace(options.trace), load_plan(options.plan)
     if (trace.experts, trace.layers) != (made.experts, made.layers):
-        raise ValueError(
-            f"{options.plan} is for {made.experts} experts and layers {made.layers}, {options.trace} has "
-            f"{trace.experts} and {trace.layers}"
-        )
+        got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (made, trace))
+        what, next_step = "the plan is for another trace", "name the trace that it was planned from"
+        raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(options.plan))
     torus = Torus(made.rows, made.cols)
     batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
     return made, torus, [layer.with_shared() if made.shared else layer for layer in batches]
@@ -144,7 +144,7 @@ def simulate(options: argparse.Namespace) -> int:
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
-    print(markdown(frame[list(COLUMNS)]))
+    print(markdown(*cells(frame[list(COLUMNS)])))
     return 0
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from traces.table import aligned, cells
+
 from ..experiments.plots import coactivation_map, frequency_curves
-from ..traces.generators import GENERATORS
+from ..traces.generators import GENERATORS, Sample
 from ..traces.hotness import hotness_of, write_hotness
-from ..traces.sources import read_source
+from ..traces.sources import Wanted, read_source
 from ..traces.statistics import coactivation, frequency_frame
 from ..traces.trace_file import load_trace, save_trace
 
@@ -53,23 +55,15 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
 def import_trace(options: argparse.Namespace) -> int:
     """Read a source and write a trace file."""
     layers = tuple(int(layer) for layer in options.layers.split(",") if layer) or None
-    trace = read_source(
-        options.source,
-        options.experts,
-        options.part,
-        layers,
-        options.max_requests,
-        options.domain,
-        options.top_k,
-        options.seed,
-    )
-    return _written("import", options.output, trace)
+    names = ("part", "max_requests", "domain", "top_k", "seed")
+    wanted = Wanted(layers=layers, **{name: getattr(options, name) for name in names})
+    return _written("import", options.output, read_source(options.source, options.experts, wanted))
 
 
 def generate(options: argparse.Namespace) -> int:
     """Generate and write a trace file."""
-    numbers = {"tokens": options.tokens, "experts": options.experts, "k": options.top_k, "layers": options.layers}
-    return _written("generate", options.output, GENERATORS[options.kind](**numbers, seed=options.seed))
+    sample = Sample(options.tokens, options.experts, options.top_k, options.layers, options.seed)
+    return _written("generate", options.output, GENERATORS[options.kind](sample))
 
 
 def _written(command: str, path: Path, trace: object) -> int:
@@ -87,7 +81,7 @@ def statistics(options: argparse.Namespace) -> int:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
     numbers = frame.columns.difference(["layer", "expert"], sort=False)
-    print(frame.groupby("layer")[list(numbers)].agg("max").to_string(float_format="{:.4g}".format))
+    print(aligned(*cells(frame.groupby("layer", as_index=False)[list(numbers)].max()), ".4g"))
     print("(the largest of each layer's experts)")
     if options.plots:
         options.plots.mkdir(parents=True, exist_ok=True)
@@ -101,7 +95,7 @@ def statistics(options: argparse.Namespace) -> int:
 def count(options: argparse.Namespace) -> int:
     """Count and write hotness."""
     hotness = hotness_of(load_trace(options.trace), options.batch)
-    write_hotness(options.output, options.model, options.dataset, hotness)
+    write_hotness(options.output, f"{options.model}/{options.dataset}", hotness)
     shape = " x ".join(map(str, hotness.shape))
     print(f"hotness: {shape} (iterations, layers, experts), written to {options.output}")
     return 0

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from ..serving.measures import measures
-from ..serving.torus import Torus
 from ..traces.batches import Batches
 from .methods import PLACEMENT_ONLY, REPLICATED, Method, Setting
 
 
-def matrix(
-    batches: Mapping[tuple[str, int], Batches],
-    torus: Torus,
-    slots: int = 3,
-    swaps: int = 4000,
-    seed: int = 0,
-    held_out: bool = False,
-) -> pd.DataFrame:
+def matrix(batches: Mapping[tuple[str, int], Batches], replicated: Setting, held_out: bool = False) -> pd.DataFrame:
     """Every method on every data set and layer, without replicas and with replicas and the shared expert.
 
-    batches: by (data set, layer), without the shared expert; slots: per device with replicas; held_out: plan from the
-    first half of the batches and measure on the second. One row per data set, layer, setting and method; `plan_seconds`
+    batches: by (data set, layer), without the shared expert; replicated: with replicas; held_out: plan from the first
+    half of the batches and measure on the second. One row per data set, layer, setting and method; `plan_seconds`
     and `route_ms` (per batch) are measured, and change nothing else.
     """
     rows = []
     for (dataset, layer), layer_batches in batches.items():
-        for name, methods, setting, used in _settings(layer_batches, torus, slots, swaps, seed):
+        for name, methods, setting, used in _settings(layer_batches, replicated):
             half = used.count // 2
             learned, scored = (used.select(0, half), used.select(half, used.count)) if held_out else (used, used)
             for method in methods:
@@ -40,18 +32,18 @@ def matrix(
     return pd.DataFrame(rows)
 
 
-def _settings(batches: Batches, torus: Torus, slots: int, swaps: int, seed: int) -> list[tuple]:
+def _settings(batches: Batches, replicated: Setting) -> list[tuple]:
+    torus = replicated.torus
     single = batches.experts // torus.devices
     settings = []
     if single * torus.devices == batches.experts:
         # Pairs are two experts on a device; with another number there is no such baseline.
         methods = [method for method in PLACEMENT_ONLY if method.name != "pairs" or single == 2]
-        setting = Setting(torus, single, False, swaps=swaps, seed=seed)
+        setting = replace(replicated, slots=single, shared=False)
         settings.append((f"{single * torus.devices} slots", methods, setting, batches))
-    total = slots * torus.devices
+    total = replicated.slots * torus.devices
     if total >= batches.experts + torus.rows:
-        setting = Setting(torus, slots, True, swaps=swaps, seed=seed)
-        settings.append((f"{total} slots, shared", list(REPLICATED), setting, batches.with_shared()))
+        settings.append((f"{total} slots, shared", list(REPLICATED), replicated, batches.with_shared()))
     return settings
 
 
@@ -71,14 +63,3 @@ def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) ->
         "plan_seconds": planning,
         "route_ms": 1000 * routing / scored.count,
     }
-
-
-def markdown(frame: pd.DataFrame, digits: int = 2) -> str:
-    """A table as Markdown, without a library for it."""
-
-    def cell(value: object) -> str:
-        return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
-
-    lines = [list(map(str, frame.columns)), ["---"] * len(frame.columns)]
-    lines += [[cell(value) for value in row] for row in frame.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""The lab's plots, with matplotlib (the extra `lab`); without it, all of them raise PlotsMissing."""
+"""The lab's plots, with matplotlib (the extra `lab`); without it, all of them raise Problem."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from placement.errors import Problem
+
 from ..serving.cost import replica_tokens
 from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
-
-MISSING = "plots need matplotlib, which is not installed. Next: .venv/bin/python -m pip install matplotlib"
-
-
-class PlotsMissing(Exception):
-    """matplotlib is not installed."""
 
 
 def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise PlotsMissing(MISSING) from None
+        next_step = ".venv/bin/python -m pip install matplotlib"
+        raise Problem("plots need matplotlib", "it is not installed", "the extra `lab`", next_step) from None
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, panels)
 

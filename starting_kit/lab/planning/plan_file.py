@@ -37,7 +37,7 @@ def save_plan(path: Path, plan: PlanFile) -> None:
 
 
 def load_plan(path: Path) -> PlanFile:
-    """Read what save_plan wrote. Raises FileRefused."""
+    """Read what save_plan wrote. Raises Problem."""
     arrays = read_arrays(path, PLAN_KEYS, "a plan that `python -m lab plan` or `search` wrote")
     numbers = {key: int(arrays[key]) for key in ("experts", "rows", "cols")}
     layers = tuple(int(layer) for layer in arrays["layers"])

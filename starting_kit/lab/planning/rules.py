@@ -5,25 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..serving.measures import row_traffic
-from ..serving.replicas import replicas_of
+from ..serving.replicas import Replicas, replicas_of
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
 
-def check_table(
-    table: np.ndarray,
-    experts: int,
-    slots: int,
-    replicas: int | None = None,
-    batches: Batches | None = None,
-    routed: np.ndarray | None = None,
-    torus: Torus | None = None,
-    row_cap: int | None = None,
-) -> None:
+def check_table(table: np.ndarray, experts: int, slots: int, replicas: int | None = None) -> None:
     """Raise ValueError, which names the rule, for a deployment table that breaks one.
 
-    slots: per device; replicas: at most so many filled slots; row_cap: at most so many choices of a batch may cross
-    into a row, for which batches, routed and torus are needed.
+    slots: per device; replicas: at most so many filled slots.
     """
     if table.shape[1] > slots:
         raise ValueError(f"slots: a device has {table.shape[1]}; expected at most {slots}")
@@ -33,14 +23,15 @@ def check_table(
         raise ValueError(f"coverage: {error}") from None
     if replicas is not None and len(listed.slot) > replicas:
         raise ValueError(f"replicas: the table has {len(listed.slot)}; expected at most {replicas}")
-    if row_cap is not None:
-        traffic = row_traffic(batches, listed, routed, torus)
-        if traffic.max() > row_cap:
-            batch, row = np.argwhere(traffic > row_cap)[0]
-            raise ValueError(
-                f"row traffic: {traffic[batch, row]} choices cross into row {row} in batch {batch}; expected at most "
-                f"{row_cap}"
-            )
+
+
+def check_row_traffic(batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, most: int) -> None:
+    """Raise ValueError when more than so many choices of a batch cross into a row of the grid."""
+    traffic = row_traffic(batches, replicas, routed, torus)
+    if traffic.max() > most:
+        batch, row = np.argwhere(traffic > most)[0]
+        got = f"{traffic[batch, row]} choices cross into row {row} in batch {batch}"
+        raise ValueError(f"row traffic: {got}; expected at most {most}")
 
 
 def share_on_distinct_rows(table: np.ndarray, torus: Torus, experts: int) -> float:

@@ -10,14 +10,15 @@ from .replicas import Replicas
 from .torus import Torus
 
 BLOCK = 32
+NODE_ROWS = 2
 
 
 def measures(
-    batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT, node_rows: int = 2
+    batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT
 ) -> dict[str, float]:
     """Measure a routing.
 
-    routed: [token, choice] -> replica; node_rows: rows of the grid that make up a node. Times in us; `par` is the mean
+    routed: [token, choice] -> replica. Times in us; a node is NODE_ROWS rows of the grid. `par` is the mean
     over batches of the largest device load by the mean one; `row_imbalance` the same of rows; rows and devices are
     distinct ones per token; the shares are of choices served in another row or node than the token's own.
     """
@@ -27,7 +28,7 @@ def measures(
     rows = loads.reshape(len(loads), torus.rows, torus.cols).sum(axis=2)
     row = torus.row(replicas.device[routed])
     away = row != batches.origins[:, None]
-    node_away = row // node_rows != batches.origins[:, None] // node_rows
+    node_away = row // NODE_ROWS != batches.origins[:, None] // NODE_ROWS
     total = timed.total
     return {
         "mean": float(total.mean()),

@@ -8,6 +8,7 @@ log p + Gumbel noise: a router's score whose top k are the choices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,47 +22,49 @@ REQUEST = 64
 Weights = Callable[[int, np.random.Generator], Callable[[np.ndarray], np.ndarray]]
 
 
-def zipf(
-    tokens: int,
-    experts: int = 256,
-    k: int = 8,
-    layers: int = 1,
-    seed: int = 0,
-    exponent: float = 1.05,
-    scores: bool = False,
-) -> RoutingTrace:
+@dataclass(frozen=True)
+class Sample:
+    """How much every kind draws: tokens of k experts each, in layers that share nothing but the seed.
+
+    scores: whether to keep the router's scores, float32 [layer, token, expert]. Raises ValueError for sizes that no
+    token can be drawn from.
+    """
+
+    tokens: int
+    experts: int = 256
+    k: int = 8
+    layers: int = 1
+    seed: int = 0
+    scores: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tokens < 1 or self.layers < 1 or not 1 <= self.k <= self.experts:
+            raise ValueError(
+                f"{self.tokens} tokens, {self.layers} layers, {self.k} of {self.experts} experts; expected 1 or more, "
+                "and k within the experts"
+            )
+
+
+def zipf(sample: Sample, exponent: float = 1.05) -> RoutingTrace:
     """A lasting skew: expert i has the weight (i + 1)^-exponent times a factor in 0.9 .. 1.1 drawn for the layer.
 
-    scores: whether to keep the router's scores, float32 [layer, token, expert]; so in all of this module, whose
-    functions raise ValueError for sizes that no token can be drawn from. Source of the form: the generator of
-    johanna-rock/moe-balance.
+    Source of the form: the generator of johanna-rock/moe-balance.
     """
 
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        weight = _ranked(experts, exponent) * rng.uniform(0.9, 1.1, experts)
+        weight = _ranked(sample.experts, exponent) * rng.uniform(0.9, 1.1, sample.experts)
         return lambda _: weight
 
-    return _draw(weights, tokens, experts, k, layers, seed, scores)
+    return _draw(weights, sample)
 
 
-def uniform(
-    tokens: int, experts: int = 256, k: int = 8, layers: int = 1, seed: int = 0, scores: bool = False
-) -> RoutingTrace:
+def uniform(sample: Sample) -> RoutingTrace:
     """No skew at all: every expert has the same weight."""
-    return _draw(lambda *_: lambda _: np.ones(experts), tokens, experts, k, layers, seed, scores)
+    return _draw(lambda *_: lambda _: np.ones(sample.experts), sample)
 
 
 def clustered(
-    tokens: int,
-    experts: int = 256,
-    k: int = 8,
-    layers: int = 1,
-    seed: int = 0,
-    exponent: float = 0.3,
-    clusters: int = 16,
-    boost: float = 40.0,
-    cluster_exponent: float = 0.7,
-    scores: bool = False,
+    sample: Sample, exponent: float = 0.3, clusters: int = 16, boost: float = 40.0, cluster_exponent: float = 0.7
 ) -> RoutingTrace:
     """Co-activation: a token picks one of the clusters of experts, whose weights are `boost` times the others'.
 
@@ -69,11 +72,12 @@ def clustered(
     layers. exponent: the skew over experts, whose ranks are random; cluster_exponent: that over clusters, because of
     which the hottest experts share few clusters and attract each other. boost 1 has no clusters.
     """
+    experts = sample.experts
     if not 1 <= clusters <= experts:
         raise ValueError(f"{clusters} clusters of {experts} experts; expected 1 .. {experts}")
     chance = _ranked(clusters, cluster_exponent) / clusters
     # Seeds of two numbers draw the layers.
-    cluster_of_token = np.random.default_rng([seed, 0, 1]).choice(clusters, tokens, p=chance)
+    cluster_of_token = np.random.default_rng([sample.seed, 0, 1]).choice(clusters, sample.tokens, p=chance)
 
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
         popular = rng.permutation(_ranked(experts, exponent))
@@ -81,19 +85,10 @@ def clustered(
         weight = popular * np.where(cluster_of_expert == np.arange(clusters)[:, None], boost, 1.0)
         return lambda token: weight[cluster_of_token[token]]
 
-    return _draw(weights, tokens, experts, k, layers, seed, scores)
+    return _draw(weights, sample)
 
 
-def drifting(
-    tokens: int,
-    experts: int = 256,
-    k: int = 8,
-    layers: int = 1,
-    seed: int = 0,
-    exponent: float = 1.05,
-    phases: int = 4,
-    scores: bool = False,
-) -> RoutingTrace:
+def drifting(sample: Sample, exponent: float = 1.05, phases: int = 4) -> RoutingTrace:
     """A hot set that changes: the skew's ranks are drawn anew for each phase, and weights move evenly to the next.
 
     phases: hot sets from the first token to the last, at least 2.
@@ -102,49 +97,41 @@ def drifting(
         raise ValueError(f"a drift over {phases} phases; expected at least 2")
 
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        sets = np.stack([rng.permutation(_ranked(experts, exponent)) for _ in range(phases)])
+        sets = np.stack([rng.permutation(_ranked(sample.experts, exponent)) for _ in range(phases)])
 
         def blend(token: np.ndarray) -> np.ndarray:
-            time = token / max(1, tokens - 1) * (phases - 1)
+            time = token / max(1, sample.tokens - 1) * (phases - 1)
             phase = np.minimum(time.astype(np.int64), phases - 2)
             part = (time - phase)[:, None]
             return (1 - part) * sets[phase] + part * sets[phase + 1]
 
         return blend
 
-    return _draw(weights, tokens, experts, k, layers, seed, scores)
+    return _draw(weights, sample)
 
 
 def bursty(
-    tokens: int,
-    experts: int = 256,
-    k: int = 8,
-    layers: int = 1,
-    seed: int = 0,
-    exponent: float = 0.5,
-    bursting: int = 16,
-    chance: float = 0.15,
-    factor: float = 30.0,
-    burst: int = 1024,
-    scores: bool = False,
+    sample: Sample, bursting: int = 16, chance: float = 0.15, factor: float = 30.0, burst: int = 1024
 ) -> RoutingTrace:
     """Experts of two sorts: `bursting` of them, the same all the time, have `factor` times their weight in bursts.
 
     burst: tokens that a burst lasts, best the tokens of a batch; chance: of a burst, in each such time and for each of
     these experts alone. The others are steady, so a mean hides what the variance shows.
     """
+    experts = sample.experts
     if not 0 <= bursting <= experts or burst < 1:
         raise ValueError(f"{bursting} bursting experts of {experts} for {burst} tokens; expected a part of them, and 1")
 
     def weights(_: int, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-        popular = rng.permutation(_ranked(experts, exponent))
-        times = -(-tokens // burst)
+        # A skew of its own beside the bursts.
+        popular = rng.permutation(_ranked(experts, 0.5))
+        times = -(-sample.tokens // burst)
         weight = np.tile(popular, (times, 1))
         chosen = rng.choice(experts, bursting, replace=False)
         weight[:, chosen] *= np.where(rng.random((times, bursting)) < chance, factor, 1.0)
         return lambda token: weight[token // burst]
 
-    return _draw(weights, tokens, experts, k, layers, seed, scores)
+    return _draw(weights, sample)
 
 
 GENERATORS = {made.__name__: made for made in (zipf, clustered, drifting, bursty, uniform)}
@@ -156,18 +143,13 @@ def _ranked(experts: int, exponent: float) -> np.ndarray:
     return weights / weights.mean()
 
 
-def _draw(
-    weights: Weights, tokens: int, experts: int, k: int, layers: int, seed: int, keep_scores: bool
-) -> RoutingTrace:
-    if tokens < 1 or layers < 1 or not 1 <= k <= experts:
-        raise ValueError(
-            f"{tokens} tokens, {layers} layers, {k} of {experts} experts; expected 1 or more, and k within the experts"
-        )
+def _draw(weights: Weights, sample: Sample) -> RoutingTrace:
+    tokens, experts, k, layers = sample.tokens, sample.experts, sample.k, sample.layers
     choices = np.empty((layers, tokens, k), np.int32)
-    scores = np.empty((layers, tokens, experts), np.float32) if keep_scores else None
+    scores = np.empty((layers, tokens, experts), np.float32) if sample.scores else None
     for layer in range(layers):
         # A generator per layer: a layer is the same however many there are.
-        rng = np.random.default_rng([seed, layer])
+        rng = np.random.default_rng([sample.seed, layer])
         of_tokens = weights(layer, rng)
         for first in range(0, tokens, BLOCK):
             token = np.arange(first, min(first + BLOCK, tokens))

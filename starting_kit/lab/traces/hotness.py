@@ -7,6 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.errors import Problem
+from placement.trace import check_array, check_values
+from traces.conversion.destination import refuse_other, write_recording
+from traces.folder import parts_of
+
 from .batches import Batches
 from .routing_trace import RoutingTrace
 
@@ -14,7 +19,7 @@ ORIGIN = "counted from routing:"
 
 
 def read_hotness(path: Path) -> np.ndarray:
-    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises ValueError, OSError."""
+    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises Problem, OSError."""
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
@@ -27,9 +32,8 @@ def read_hotness(path: Path) -> np.ndarray:
         raise
     # numpy and zipfile raise nearly anything on a damaged file.
     except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read. Got: {error}. Expected: hotness, .npy or .npz with one array, without pickles."
-        ) from None
+        expected, next_step = "hotness, .npy or .npz with one array, without pickles", "name another file"
+        raise Problem("the file cannot be read", str(error).rstrip("."), expected, next_step, str(path)) from None
 
 
 def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = None) -> np.ndarray:
@@ -86,39 +90,22 @@ def routing_from_hotness(hotness: np.ndarray, k: int, seed: int, rows: int = 16)
 
 def write_hotness(
     folder: Path,
-    model: str,
-    dataset: str,
+    name: str,
     hotness: np.ndarray,
     source: str = "a trace of the planner lab",
     licence: str = "not stated",
 ) -> Path:
     """Write `<folder>/<model>/<dataset>.npy` and its entry in the folder's manifest.yaml, as the kit's --traces reads.
 
-    hotness: int32 [iteration, layer, expert]; source: which routing was counted, one line for the entry's origin;
-    licence: of that routing. An entry of this name that was counted here is replaced, another is not: ValueError, as
-    for names that are no file names and a malformed manifest. Raises OSError.
+    name: <model>/<dataset>; hotness: int32 [iteration, layer, expert]; source: which routing was counted, one line for
+    the entry's origin; licence: of that routing. An entry of this name that was counted here is replaced, another is
+    not: OrganizerError, as for a name of another form and a malformed manifest. Raises OSError.
     """
-    from placement.errors import OrganizerError
-    from placement.trace import check_array, check_values
-    from placement.traces.files import SUFFIXES
-    from traces.conversion.destination import write_recording
-    from traces.manifest import TraceError, read_manifest
-
-    for name in (model, dataset):
-        if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0"):
-            raise ValueError(f"{name!r} cannot be part of a trace's name; expected a file name without / \\ :")
-    name = f"{model}/{dataset}"
-    try:
-        check_array(hotness, name)
-        check_values(hotness, 0, name)
-        entry = read_manifest(folder)["traces"].get(name)
-        counted_here = entry is not None and str(entry.get("origin")).startswith(ORIGIN)
-        present = [file for suffix in SUFFIXES if (file := folder / f"{name}{suffix}").exists()]
-        if (present or entry is not None) and not (counted_here and present in ([], [folder / f"{name}.npy"])):
-            raise ValueError(f"{folder} has another trace {name} already; expected a new name or folder")
-        return write_recording(folder, name, hotness, f"{ORIGIN} {' '.join(source.split())}; not a recording", licence)
-    except (OrganizerError, TraceError) as error:
-        raise ValueError(str(error)) from error
+    parts_of(name, "hotness")
+    check_array(hotness, name)
+    check_values(hotness, 0, name)
+    refuse_other(folder, name, "counted here", lambda entry: str(entry.get("origin")).startswith(ORIGIN))
+    return write_recording(folder, name, hotness, f"{ORIGIN} {' '.join(source.split())}; not a recording", licence)
 
 
 def _deal(counts: np.ndarray, tokens: int, k: int, rng: np.random.Generator) -> np.ndarray:

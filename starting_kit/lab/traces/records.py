@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .routing_trace import RoutingTrace, check_choices
+from placement.errors import Problem
 
-
-class RecordError(ValueError):
-    """A line of a trace does not hold what it should; the message names file and line."""
+from .routing_trace import RoutingTrace, wrong_choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ def read_records(
 
     experts: how many there are; layers: only records of these; max_records: at most so many of them; first_tokens: only
     so many tokens of each record. The legacy form, `tokens: [{origin_row, topk_experts}]`, is read too. Raises
-    RecordError for what is not JSON, a missing or malformed field, experts out of range or twice in a token; OSError.
+    Problem for what is not JSON, a missing or malformed field, experts out of range or twice in a token; OSError.
     """
     for name, limit in (("max_records", max_records), ("first_tokens", first_tokens)):
         if limit is not None and limit < 1:
@@ -90,9 +88,9 @@ def _record(
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where} is not JSON: {error}") from error
+        raise _wrong("the line is not JSON", str(error), "an object", where) from error
     if not isinstance(fields, dict):
-        raise RecordError(f"{where} holds a {type(fields).__name__}; expected an object")
+        raise _wrong("the line is no record", f"a {type(fields).__name__}", "an object", where)
     layer, batch_id = (_number(fields, key, where) for key in ("layer", "batch_id"))
     if layers is not None and layer not in layers:
         return None
@@ -100,16 +98,18 @@ def _record(
         chosen, rows = fields["topk_experts"], fields.get("origin_rows")
     else:
         chosen, rows = _legacy(fields, where)
-    choices = _integers(chosen, 2, f"{where}: topk_experts")
+    choices = _integers(chosen, 2, "topk_experts", where)
     if not choices.size:
-        raise RecordError(f"{where} has no tokens; expected at least one with an expert")
-    check_choices(choices, experts, f"{where}: ", RecordError)
-    origins = None if rows is None else _integers(rows, 1, f"{where}: origin_rows")
+        raise _wrong("the record has no tokens", "none", "at least one with an expert", where)
+    if wrong := wrong_choice(choices, experts):
+        raise _wrong("topk_experts has no right choices", *wrong, where)
+    origins = None if rows is None else _integers(rows, 1, "origin_rows", where)
     if origins is not None and (len(origins) != len(choices) or origins.min() < 0 or origins.max() >= 2**31):
-        raise RecordError(f"{where}: origin_rows must be {len(choices)} rows from 0, one per token; got {len(origins)}")
+        expected = f"{len(choices)} rows from 0, one per token"
+        raise _wrong("origin_rows does not fit", str(origins.tolist())[:60], expected, where)
     request = fields.get("request_id")
     if not isinstance(request, (int, str, type(None))):
-        raise RecordError(f"{where}: request_id is a {type(request).__name__}; expected a number or a text")
+        raise _wrong("request_id is of another type", f"a {type(request).__name__}", "a number or a text", where)
     return Record(
         layer,
         batch_id,
@@ -122,7 +122,8 @@ def _record(
 def _legacy(fields: dict[str, Any], where: str) -> tuple[list[Any], list[Any] | None]:
     tokens = fields.get("tokens")
     if not isinstance(tokens, list) or not all(isinstance(t, dict) and "topk_experts" in t for t in tokens):
-        raise RecordError(f"{where} has no topk_experts, and no list `tokens` of objects with topk_experts")
+        got = f"keys {', '.join(fields)}"
+        raise _wrong("the record has no experts", got, "topk_experts, or a list `tokens` of objects with them", where)
     rows = [token.get("origin_row") for token in tokens]
     return [token["topk_experts"] for token in tokens], None if all(row is None for row in rows) else rows
 
@@ -130,18 +131,20 @@ def _legacy(fields: dict[str, Any], where: str) -> tuple[list[Any], list[Any] | 
 def _number(fields: dict[str, Any], key: str, where: str) -> int:
     value = fields.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise RecordError(f"{where}: {key} is {value!r:.60}; expected an integer from 0")
+        raise _wrong(f"{key} is no number", f"{value!r:.60}", "an integer from 0", where)
     return value
 
 
-def _integers(value: Any, rank: int, what: str) -> np.ndarray:
+def _integers(value: Any, rank: int, key: str, where: str) -> np.ndarray:
     try:
         result = np.array(value)
     except ValueError as error:
-        raise RecordError(f"{what} is ragged; expected as many experts in every token") from error
+        raise _wrong(f"{key} is ragged", "lists of several lengths", "as many experts in every token", where) from error
     if result.ndim != rank or (result.dtype.kind not in "iu" and result.size):
-        raise RecordError(
-            f"{what} has the shape {list(result.shape)} of dtype {result.dtype}; expected integers in {rank} "
-            f"dimension{'s' * (rank > 1)}"
-        )
+        got, expected = f"shape {list(result.shape)} of dtype {result.dtype}", f"integers, {rank}-dimensional"
+        raise _wrong(f"{key} has another form", got, expected, where)
     return result
+
+
+def _wrong(what: str, got: str, expected: str, where: str) -> Problem:
+    return Problem(what, got, expected, "correct the line, or record again", where)

@@ -50,7 +50,8 @@ class RoutingTrace:
         if self.origins is not None and self.origins.min() < 0:
             raise ValueError(f"the origin row {int(self.origins.min())} is below 0")
         for layer, values in zip(self.layers, self.choices, strict=True):
-            check_choices(values, self.experts, f"layer {layer}: ")
+            if wrong := wrong_choice(values, self.experts):
+                raise ValueError(f"layer {layer}: {'; expected '.join(wrong)}")
         for name, dtype in (("choices", np.int32), ("requests", np.int64), ("origins", np.int32)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
@@ -98,26 +99,23 @@ class RoutingTrace:
         return self.origins
 
 
-def check_choices(
-    choices: np.ndarray, experts: int, where: str = "", wrong_file: type[ValueError] = ValueError
-) -> None:
-    """Raise unless choices [token, k] are integers in 0 .. experts - 1, no expert twice in a token.
+def wrong_choice(choices: np.ndarray, experts: int) -> tuple[str, str] | None:
+    """What is got and what is expected at the first wrong choice; None for integers in 0 .. experts - 1, each once.
 
-    where: what the message begins with; wrong_file: what is raised.
+    choices: [token, k], no expert twice in a token.
     """
     if choices.dtype.kind not in "iu":
-        raise wrong_file(f"{where}the experts have dtype {choices.dtype}; expected integers")
+        return f"the experts have dtype {choices.dtype}", "integers"
     for first in range(0, len(choices), BLOCK):
         ordered = np.sort(choices[first : first + BLOCK], axis=1)
         wrong = (ordered[:, 0] < 0) | (ordered[:, -1] >= experts)
         if wrong.any():
             token = int(np.argmax(wrong))
             got = ordered[token, 0] if ordered[token, 0] < 0 else ordered[token, -1]
-            raise wrong_file(f"{where}token {first + token} chose expert {got}; expected 0 .. {experts - 1}")
+            return f"token {first + token} chose expert {got}", f"0 .. {experts - 1}"
         # Not np.diff: it wraps in unsigned dtypes, which is harmless here but hard to see.
         twice = ordered[:, 1:] == ordered[:, :-1]
         if twice.any():
             token, place = np.argwhere(twice)[0]
-            raise wrong_file(
-                f"{where}token {first + token} chose expert {ordered[token, place]} twice; expected distinct ones"
-            )
+            return f"token {first + token} chose expert {ordered[token, place]} twice", "distinct ones"
+    return None

@@ -11,8 +11,12 @@ from placement.trace import Trace
 
 from ..generation.generator import generate
 from ..generation.profile import Profile
+from ..table import markdown
 from .published import Cell
 from .sweep import Measured, sweep
+
+COLUMNS = ("ep", "window", "PAR published", "generated", "error %", "after the first redeployment")
+COLUMNS += ("transmit published", "generated", "error %")
 
 
 class Comparison(NamedTuple):
@@ -58,19 +62,13 @@ def summary(comparisons: Sequence[Comparison]) -> dict[str, float]:
 
 def cell_table(comparisons: Sequence[Comparison]) -> str:
     """A Markdown table: published and generated figures of every cell, with their errors in per cent."""
-    lines = [
-        "| ep | window | PAR published | generated | error % | after the first redeployment | transmit published "
-        "| generated | error % |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for cell, measured in comparisons:
-        one = Comparison(cell, measured)
+    rows = []
+    for one in comparisons:
+        cell, measured = one
+        par = cell.mean_par, measured.mean_par, f"{100 * one.par_error:+.1f}"
+        moved = "", 0, 0, ""
         if cell.window:
-            later = f"{measured.later_par:.3f}"
-            moved = f"{cell.transmit_amount} | {measured.transmit_amount:.0f} | {100 * one.transmit_error:+.1f}"
-        else:
-            later, moved = "", "0 | 0 | "
-        window = cell.window or "static"
-        par = f"{cell.mean_par:.4f} | {measured.mean_par:.4f} | {100 * one.par_error:+.1f}"
-        lines.append(f"| {cell.ep} | {window} | {par} | {later} | {moved} |")
-    return "\n".join(lines)
+            error = f"{100 * one.transmit_error:+.1f}"
+            moved = f"{measured.later_par:.3f}", cell.transmit_amount, f"{measured.transmit_amount:.0f}", error
+        rows.append((cell.ep, cell.window or "static", *par, *moved))
+    return markdown(COLUMNS, rows, ".4f")

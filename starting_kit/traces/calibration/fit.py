@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,29 +40,31 @@ class Step(NamedTuple):
         return float(np.sqrt(np.mean(self.errors**2)))
 
 
-def fit(
-    profile: Profile,
-    cells: Sequence[Cell],
-    names: Sequence[str],
-    seeds: Sequence[int],
-    layers: int,
-    steps: int,
-    pool: Executor,
-    show: Callable[[Step], None],
-) -> Step:
+@dataclass(frozen=True)
+class Search:
+    """How far a fit looks: the parameters that it moves, its steps, and the seeds and layers of what it generates."""
+
+    names: Sequence[str]
+    seeds: Sequence[int]
+    layers: int
+    steps: int
+
+
+def fit(profile: Profile, cells: Sequence[Cell], search: Search, pool: Executor, show: Callable[[Step], None]) -> Step:
     """Move the named parameters so that the cells' mean PAR, averaged over seeds, comes near the published.
 
-    layers: how many of the model's layers are generated; `show` is called with every step. Returns the best one.
+    `show` is called with every step. Returns the best one.
     """
+    names, seeds = search.names, search.seeds
 
     def errors(profiles: Sequence[Profile]) -> list[np.ndarray]:
-        jobs = [pool.submit(log_errors, one, cells, seed, layers) for one in profiles for seed in seeds]
+        jobs = [pool.submit(log_errors, one, cells, seed, search.layers) for one in profiles for seed in seeds]
         parts = [job.result() for job in jobs]
         return [np.mean(parts[first : first + len(seeds)], axis=0) for first in range(0, len(parts), len(seeds))]
 
     best = current = Step(profile, errors([profile])[0])
     show(current)
-    for _ in range(steps):
+    for _ in range(search.steps):
         moved = [_moved(current.profile, {name: 1.0}) for name in names]
         slopes = np.array([after - current.errors for after in errors(moved)]).T
         ridge = len(cells) * RESERVE**2 * np.eye(len(names))

@@ -1,4 +1,4 @@
-"""Counts of tokens: checked whatever they are stored as, and written as int32."""
+"""Counts of tokens: checked whatever they are stored as, and returned as int32."""
 
 from __future__ import annotations
 
@@ -61,48 +61,35 @@ def as_counts(
             next_step="export the counts of tokens, not what was derived from them",
             where=where,
         )
-    wrong = ~((values >= 0) & (values <= LARGEST_HOTNESS))  # so that NaN is wrong too
+    what, wrong = "is out of range", ~((values >= 0) & (values <= LARGEST_HOTNESS))  # so that NaN is wrong too
+    if values.dtype.kind == "f" and not wrong.any():
+        what, wrong = "is not whole", values != np.floor(values)
     if wrong.any():
-        raise _wrong_count("is out of range", wrong, values, where, axes, numbers)
-    if values.dtype.kind != "f":
-        return values
-    wrong = values != np.floor(values)
-    if wrong.any():
-        raise _wrong_count("is not whole", wrong, values, where, axes, numbers)
-    return values.astype(np.int64)
+        index = tuple(np.argwhere(wrong)[0])
+        shown = [index[0] if numbers is None else numbers[index[0]], *index[1:]]
+        place = ", ".join(f"{axis} {number}" for axis, number in zip(axes, shown, strict=True))
+        raise OrganizerError(
+            f"a count {what}",
+            got=f"{values[index]} at {place} (from 0)",
+            expected=f"a whole number in 0 .. {LARGEST_HOTNESS}",
+            next_step="record again, or export the counts of tokens as they were counted",
+            where=where,
+        )
+    return values.astype(np.int64) if values.dtype.kind == "f" else values
 
 
-def write_counts(
-    values: np.ndarray,
-    order: np.ndarray,
-    out: np.ndarray,
-    where: str,
-    axes: Sequence[str] = AXES,
-    floats: bool = False,
-) -> None:
-    """Check values[order] and write them into `out`, int32, a block at a time, so that no third copy is held.
+def ordered_counts(
+    values: np.ndarray, order: np.ndarray, where: str, axes: Sequence[str] = AXES, floats: bool = False
+) -> np.ndarray:
+    """values[order] as int32, checked and copied a block at a time, so that no third copy is held.
 
     order: indices on the first axis. Raises OrganizerError as as_counts does.
     """
+    result = np.empty((len(order), *values.shape[1:]), np.int32)
     for first in range(0, len(order), BLOCK):
         part = order[first : first + BLOCK]
-        out[first : first + BLOCK] = as_counts(values[part], where, axes, part, floats)
-
-
-def _wrong_count(
-    what: str, wrong: np.ndarray, values: np.ndarray, where: str, axes: Sequence[str], numbers: np.ndarray | None
-) -> OrganizerError:
-    """The error for the first of the wrong values, a mask of their shape."""
-    index = tuple(np.argwhere(wrong)[0])
-    shown = [index[0] if numbers is None else numbers[index[0]], *index[1:]]
-    place = ", ".join(f"{axis} {number}" for axis, number in zip(axes, shown, strict=True))
-    return OrganizerError(
-        f"a count {what}",
-        got=f"{values[index]} at {place} (from 0)",
-        expected=f"a whole number in 0 .. {LARGEST_HOTNESS}",
-        next_step="record again, or export the counts of tokens as they were counted",
-        where=where,
-    )
+        result[first : first + BLOCK] = as_counts(values[part], where, axes, part, floats)
+    return result
 
 
 def _wrong_form(what: str, got: str, axes: Sequence[str], where: str) -> OrganizerError:

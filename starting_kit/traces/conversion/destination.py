@@ -2,56 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from placement.trace import trace_sha256
-from placement.traces.files import SUFFIXES
+from placement.errors import OrganizerError
 
-from ..manifest import MANIFEST, TraceError, read_manifest, write_manifest
+from ..folder import refuse_to_replace
+from ..manifest import entry_of, read_manifest, write_manifest
 from ..trace_file import write_trace
 
 RECORDED = "recorded:"
 BY = "kit.py convert"
 
 
-def refuse_to_replace(folder: Path, name: str, replace: bool) -> None:
-    """Raise TraceError when a trace of this name, <model>/<dataset>, is there and may not be replaced.
+def refuse_recording(folder: Path, name: str, replace: bool) -> None:
+    """Raise OrganizerError when a trace of this name, <model>/<dataset>, is there and may not be replaced.
 
     Only a trace that was converted is replaced, and only when `replace` is set.
     """
-    entry = read_manifest(folder)["traces"].get(name)
-    file = f"{name}{SUFFIXES[0]}"
-    present = [f"{name}{suffix}" for suffix in SUFFIXES if (folder / f"{name}{suffix}").exists()]
-    if entry is None and present:
-        raise TraceError(f"{folder / present[0]} is not in {MANIFEST} and may be a recording; move it away")
-    if entry is not None and not _is_converted(entry, file):
-        raise TraceError(f"{name} in {folder} was not converted and is not replaced; choose another --dataset")
-    others = [other for other in present if other != file]
-    if others:
-        raise TraceError(f"{folder / others[0]} would be a second file of the trace {name}; move it away")
-    if entry is not None and not replace:
-        raise TraceError(f"{name} in {folder} was converted before; give --replace, or choose another --dataset")
+    refuse_other(folder, name, "converted", _is_converted)
+    if name in read_manifest(folder)["traces"] and not replace:
+        got, next_step = str(folder / f"{name}.npy"), "give --replace, or choose another --dataset"
+        raise OrganizerError("the trace was converted before", got, "a new name", next_step, f"trace {name}")
+
+
+def refuse_other(folder: Path, name: str, made: str, is_made: Callable[[Mapping[str, Any]], bool]) -> None:
+    """As refuse_to_replace, and raise OrganizerError where write_recording would make a second file of the trace."""
+    path = folder / f"{name}.npy"
+    if others := [other for other in refuse_to_replace(folder, name, made, is_made) if other != path]:
+        got, expected = str(others[0]), f"no file but {path}"
+        raise OrganizerError("the trace would have a second file", got, expected, "move it away", f"trace {name}")
 
 
 def write_recording(folder: Path, name: str, hotness: np.ndarray, origin: str, licence: str) -> Path:
     """Write hotness, int32 [iteration, layer, expert], as .npy in C order, and its manifest entry. Raises OSError.
 
-    Raises TraceError when the manifest is malformed.
+    Raises OrganizerError when the manifest is malformed.
     """
     manifest = read_manifest(folder)
     path = folder / f"{name}.npy"
     values = np.ascontiguousarray(hotness, "<i4")
     write_trace(path, values)
-    manifest["traces"][name] = {
-        "file": f"{name}.npy",
-        "shape": list(values.shape),
-        "sha256": trace_sha256(values),
-        "origin": origin,
-        "licence": licence,
-    }
+    manifest["traces"][name] = entry_of(f"{name}.npy", values, origin, licence)
     write_manifest(folder, manifest)
     return path
 
@@ -61,7 +56,7 @@ def origin_of(source: str, form: str) -> str:
     return f"{RECORDED} {source}; {form}; {BY}"
 
 
-def _is_converted(entry: dict[str, Any], file: str) -> bool:
+def _is_converted(entry: Mapping[str, Any]) -> bool:
     # A sealed trace keeps its origin, but is another file.
     origin = str(entry.get("origin"))
-    return origin.startswith(RECORDED) and origin.endswith(BY) and entry.get("file") == file
+    return origin.startswith(RECORDED) and origin.endswith(BY) and str(entry.get("file")).endswith(".npy")

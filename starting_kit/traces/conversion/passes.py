@@ -27,14 +27,16 @@ class Passes:
         records = self._records.setdefault(number, set())
         if (rank, gatherer) in records:
             got = f"forward_pass_id {number} of rank {rank}, gatherer_key {gatherer} again"
-            raise _wrong("a record is there twice", got, "each once", "leave out the file that repeats it", where)
+            raise OrganizerError(
+                "a record is there twice", got, "each once", "leave out the file that repeats it", where
+            )
         records.add((rank, gatherer))
         total = self._sums.get(number)
         total = counts if total is None else total + counts
         if total.max() > LARGEST_HOTNESS:
             layer, expert = np.argwhere(total > LARGEST_HOTNESS)[0]
             got = f"{total[layer, expert]} at layer {layer}, expert {expert} (from 0), summed over ranks"
-            raise _wrong("a count is out of range", got, f"0 .. {LARGEST_HOTNESS}", "record again", where)
+            raise OrganizerError("a count is out of range", got, f"0 .. {LARGEST_HOTNESS}", "record again", where)
         self._sums[number] = total.astype(np.int32)
         self._counted.setdefault(number, set()).add(hash(counts.tobytes()))
 
@@ -54,7 +56,7 @@ class Passes:
         if incomplete and not skip_incomplete:
             number = incomplete[0]
             lacking = ranges(sorted(set(ranks) - self._ranks_of(number)))
-            raise _wrong(
+            raise OrganizerError(
                 "a pass was not recorded by every rank",
                 f"no record of forward_pass_id {number} by rank {lacking}; {len(incomplete)} of"
                 f" {counted(len(self._sums), 'pass')} are incomplete",
@@ -65,7 +67,7 @@ class Passes:
         kept = sorted(set(self._sums) - set(incomplete))
         if not kept:
             got, expected = f"{counted(len(incomplete), 'pass')}, each incomplete", "a pass recorded by every rank"
-            raise _wrong("no pass is left", got, expected, "give every rank's file of one recording", "passes")
+            raise OrganizerError("no pass is left", got, expected, "give every rank's file of one recording", "passes")
         notes = self._notes(ranks, kept, incomplete)
         hotness = np.empty((len(kept), *self._sums[kept[0]].shape), np.int32)
         for row, number in enumerate(kept):
@@ -79,7 +81,9 @@ class Passes:
         if len(ranks) <= ranks[-1]:
             absent = next(rank for rank in range(len(ranks)) if rank != ranks[rank])
             got, expected = f"records of ranks {ranges(ranks)}", f"ranks 0 .. {ranks[-1]}"
-            raise _wrong("a rank's file is missing", got, expected, f"give the file of rank {absent} too", "passes")
+            raise OrganizerError(
+                "a rank's file is missing", got, expected, f"give the file of rank {absent} too", "passes"
+            )
 
     def _notes(self, ranks: list[int], kept: list[int], incomplete: list[int]) -> list[str]:
         notes = [f"summed over {counted(len(ranks), 'rank')}; forward_pass_id {kept[0]} .. {kept[-1]} in order"]
@@ -94,7 +98,3 @@ class Passes:
                 f" counts are {len(ranks)} times the tokens"
             )
         return notes
-
-
-def _wrong(what: str, got: str, expected: str, next_step: str, where: str) -> OrganizerError:
-    return OrganizerError(what, got, expected, next_step, where)

@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import AXES, as_array, write_counts
+from .counts import AXES, as_array, ordered_counts
 from .file_errors import pickled, unreadable
 from .inputs import one_file
 from .layers import dense_layers, without_dense
@@ -26,8 +26,7 @@ def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool) -> 
     path = one_file(paths, (".npy", ".npz"))
     stored = as_array(_load(path), "the array", path.name, axes)
     stored = stored.transpose([axes.index(axis) for axis in AXES])
-    hotness = np.empty(stored.shape, np.int32)
-    write_counts(stored, np.arange(len(stored)), hotness, path.name, floats=True)
+    hotness = ordered_counts(stored, np.arange(len(stored)), path.name, floats=True)
     notes = []
     if stored.dtype.kind == "f":
         notes.append(f"{stored.dtype} values, all whole, written as integers")

@@ -21,7 +21,9 @@ def unroll(filled: np.ndarray, oldest: int | None, as_is: bool, where: str) -> t
     """
     rows = len(filled)
     if not filled.any():
-        raise _wrong("no row holds a token", f"{counted(rows, 'row')} of zeros", "a recording", "record again", where)
+        raise OrganizerError(
+            "no row holds a token", f"{counted(rows, 'row')} of zeros", "a recording", "record again", where
+        )
     if oldest is not None:
         return _from_oldest(filled, oldest, where)
     if not as_is:
@@ -39,10 +41,10 @@ def unroll(filled: np.ndarray, oldest: int | None, as_is: bool, where: str) -> t
 def _from_oldest(filled: np.ndarray, oldest: int, where: str) -> tuple[np.ndarray, str]:
     rows = len(filled)
     if not 0 <= oldest < rows:
-        raise _wrong("--oldest is no row", str(oldest), f"0 .. {rows - 1}", "correct --oldest", where)
+        raise OrganizerError("--oldest is no row", str(oldest), f"0 .. {rows - 1}", "correct --oldest", where)
     if not filled[oldest]:
         expected = "a row that holds a token"
-        raise _wrong("the row of --oldest is empty", f"row {oldest}", expected, "correct --oldest", where)
+        raise OrganizerError("the row of --oldest is empty", f"row {oldest}", expected, "correct --oldest", where)
     order = (oldest + np.arange(rows)) % rows
     order = order[: np.flatnonzero(filled[order])[-1] + 1]
     note = f"{where}: rows in order from row {oldest} on, as --oldest says"
@@ -53,7 +55,7 @@ def _from_oldest(filled: np.ndarray, oldest: int, where: str) -> tuple[np.ndarra
 
 def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
     if filled.all():
-        raise _wrong(
+        raise OrganizerError(
             "the ring buffer is full, so the file does not tell which row is the oldest",
             f"{counted(len(filled), 'row')}, all written",
             "a row that the order begins with",
@@ -66,7 +68,7 @@ def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
     if runs == 1 and not (filled[0] and filled[-1]):
         return
     begins = np.flatnonzero(filled & ~np.roll(filled, 1))
-    raise _wrong(
+    raise OrganizerError(
         "empty rows lie between written ones, so the file does not tell which row is the oldest",
         f"rows {ranges(np.flatnonzero(~filled).tolist())} of {len(filled)} are empty",
         "one run of empty rows at the beginning or the end",
@@ -78,7 +80,3 @@ def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
 
 def _others(order: np.ndarray, rows: int) -> list[int]:
     return sorted(set(range(rows)) - set(order.tolist()))
-
-
-def _wrong(what: str, got: str, expected: str, next_step: str, where: str) -> OrganizerError:
-    return OrganizerError(what, got, expected, next_step, where)

@@ -10,7 +10,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_array, write_counts
+from .counts import as_array, ordered_counts
 from .dump_files import read_dump
 from .inputs import input_files
 from .layers import without_dense
@@ -91,9 +91,7 @@ def _rows(dump: dict[str, Any], where: str, oldest: int | None, as_is: bool) -> 
         )
     ring = as_array(value, "logical_count", where, ("row", "layer", "expert"))
     order, note = unroll(ring.any(axis=(1, 2)), oldest, as_is, where)
-    hotness = np.empty((len(order), *ring.shape[1:]), np.int32)
-    write_counts(ring, order, hotness, f"{where}, logical_count", ("row", "layer", "expert"))
-    return hotness, note
+    return ordered_counts(ring, order, f"{where}, logical_count", ("row", "layer", "expert")), note
 
 
 def _not_of(mode: str, option: str) -> OrganizerError:

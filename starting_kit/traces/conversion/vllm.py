@@ -36,14 +36,18 @@ def read_vllm(paths: Sequence[Path], experts: int, in_flight: int, prompt: int |
         if (layers, request.ids.shape[2]) != (len(dense), choices):
             got = f"{layers} layers, {counted(request.ids.shape[2], 'choice')}"
             expected = f"{len(dense)} layers, {counted(choices, 'choice')} as in {files[0].name}"
-            raise _wrong("the request is of another model", got, expected, "convert one model at a time", file.name)
+            raise OrganizerError(
+                "the request is of another model", got, expected, "convert one model at a time", file.name
+            )
         # The buffer begins at zero, so the rows of a layer without experts name expert 0 in every choice.
         dense &= (request.ids <= 0).all(axis=(0, 2))
         rows.append(len(request.ids))
         prompts.append(request.prompt)
     if dense.all():
         expected = "the experts of each token"
-        raise _wrong("no layer routes a token", "expert 0 or none everywhere", expected, "record again", files[0].name)
+        raise OrganizerError(
+            "no layer routes a token", "expert 0 or none everywhere", expected, "record again", files[0].name
+        )
     plan = schedule(rows, prompts, in_flight)
     hotness = np.zeros((plan.iterations, int((~dense).sum()), experts), np.int32)
     for file, start in zip(files, plan.starts, strict=True):
@@ -77,14 +81,10 @@ def _check_ids(ids: np.ndarray, layers: np.ndarray, experts: int, where: str) ->
         token, layer, choice = np.argwhere(wrong)[0]
         got = f"{ids[token, layer, choice]} at token {token}, layer {layers[layer]}, choice {choice} (from 0)"
         expected = f"0 .. {experts - 1}, or -1 for none"
-        raise _wrong("routed_experts holds what is no expert", got, expected, "correct --experts", where)
+        raise OrganizerError("routed_experts holds what is no expert", got, expected, "correct --experts", where)
     ordered = np.sort(ids, axis=2)
     twice = (ordered[..., 1:] == ordered[..., :-1]) & (ordered[..., 1:] >= 0)
     if twice.any():
         token, layer, choice = np.argwhere(twice)[0]
         got = f"expert {ordered[token, layer, choice]} twice at token {token}, layer {layers[layer]} (from 0)"
-        raise _wrong("a token has an expert twice", got, "different experts", "record again", where)
-
-
-def _wrong(what: str, got: str, expected: str, next_step: str, where: str) -> OrganizerError:
-    return OrganizerError(what, got, expected, next_step, where)
+        raise OrganizerError("a token has an expert twice", got, "different experts", "record again", where)

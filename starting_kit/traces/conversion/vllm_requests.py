@@ -39,11 +39,11 @@ def read_request(path: Path, prompt: int | None, allow_pickle: bool) -> Request:
     if ids.ndim != 3 or 0 in ids.shape or ids.dtype.kind not in "iu":
         got = f"shape {list(ids.shape)}, dtype {ids.dtype}"
         expected = "integers [token, layer, choice]"
-        raise _wrong("routed_experts has the wrong form", got, expected, "export the request again", path.name)
+        raise OrganizerError("routed_experts has the wrong form", got, expected, "export the request again", path.name)
     length = _prompt(arrays, prompt, path.name)
     if not 1 <= length <= len(ids):
         got, expected = f"{length}", f"1 .. {len(ids)}, the tokens in the file"
-        raise _wrong("the prompt's length does not fit", got, expected, "correct it, or --prompt", path.name)
+        raise OrganizerError("the prompt's length does not fit", got, expected, "correct it, or --prompt", path.name)
     # As int64, so that sums of ids with a layer's offset cannot overflow int16.
     return Request(ids.astype(np.int64, copy=False), length)
 
@@ -53,16 +53,12 @@ def _prompt(arrays: dict[str, Any], prompt: int | None, where: str) -> int:
         value = rectangular(arrays["prompt_len"], "prompt_len", where, ())
         if value.size != 1 or value.dtype.kind not in "iu":
             got, expected = repr(value.tolist()), "one integer"
-            raise _wrong("prompt_len has the wrong form", got, expected, "export the request again", where)
+            raise OrganizerError("prompt_len has the wrong form", got, expected, "export the request again", where)
         return int(value.reshape(()))
     if "prompt_token_ids" in arrays:
         return rectangular(arrays["prompt_token_ids"], "prompt_token_ids", where, ("token",)).size
     if prompt is None:
         got = ", ".join(sorted(map(str, arrays)))
         expected = "prompt_len or prompt_token_ids"
-        raise _wrong("the prompt's length is not known", f"keys {got}", expected, "give --prompt N", where)
+        raise OrganizerError("the prompt's length is not known", f"keys {got}", expected, "give --prompt N", where)
     return prompt
-
-
-def _wrong(what: str, got: str, expected: str, next_step: str, where: str) -> OrganizerError:
-    return OrganizerError(what, got, expected, next_step, where)

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from placement.errors import OrganizerError
+
 FOLDER = Path(__file__).resolve().parents[1] / "profiles"
 # Keys of a profile's file beside `parameters`.
 HEAD = ("model", "dataset", "layers", "experts", "iterations", "source", "parameters")
@@ -107,12 +109,17 @@ class Profile:
 
 
 def read_profile(path: Path) -> Profile:
-    """Read a profile's file. Raises ValueError, which names it, for anything that is not one."""
+    """Read a profile's file. Raises OrganizerError for anything that is not one."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return profile_from_mapping(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError) as error:
-        raise ValueError(f"profile {path}: {error}") from None
+        got = " ".join(str(error).split())
+        expected, next_step = (
+            "a file as traces/profiles/README.md says",
+            "correct it, or name one that ships, such as DS-R1/LmSys",
+        )
+        raise OrganizerError("the profile cannot be used", got, expected, next_step, f"profile {path}") from None
 
 
 def profile_from_mapping(content: Any) -> Profile:

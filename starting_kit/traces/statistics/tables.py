@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
+from ..table import aligned
 from .glossary import LAYER_FIGURES
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -14,18 +15,15 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 def number(value: float | None) -> str:
     """A figure in a table: integers whole, floats with four decimals, a dash for none."""
-    if value is None:
+    if pd.isna(value):
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
 def layer_table(summary: Mapping[str, Any]) -> Table:
     """Mean, least and greatest of the layers' figures."""
-    rows = []
-    for name in LAYER_FIGURES:
-        known = [value for value in summary["layers"][name] if value is not None]
-        extent = (sum(known) / len(known), min(known), max(known)) if known else (None, None, None)
-        rows.append((name, *map(number, map(_float, extent))))
+    extents = pd.DataFrame(summary["layers"], dtype=float)[list(LAYER_FIGURES)].agg(["mean", "min", "max"]).T
+    rows = [(name, *map(number, row)) for name, *row in extents.itertuples()]
     return ("per layer", "mean", "least", "greatest"), rows
 
 
@@ -69,10 +67,8 @@ def spectrum_table(summary: Mapping[str, Any]) -> Table:
 
 def terminal(summary: Mapping[str, Any]) -> str:
     """The compact table of the command line."""
-    blocks = [headline(summary)]
-    for table in (layer_table, balance_table, spectrum_table, neighbour_table, variation_table, autocorrelation_table):
-        blocks.append(_aligned(*table(summary)))
-    return "\n\n".join(blocks) + "\n"
+    tables = (layer_table, balance_table, spectrum_table, neighbour_table, variation_table, autocorrelation_table)
+    return "\n\n".join([headline(summary), *(aligned(*table(summary)) for table in tables)]) + "\n"
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -86,29 +82,8 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 def layers_csv(summary: Mapping[str, Any]) -> str:
     """A row for each layer, a column for each figure; empty where there is none."""
-    layers = summary["layers"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["layer", *layers])
-    # csv writes None as an empty field.
-    writer.writerows([index, *row] for index, row in enumerate(zip(*layers.values(), strict=True)))
-    return buffer.getvalue()
+    return pd.DataFrame(summary["layers"]).to_csv(index_label="layer", lineterminator="\n")
 
 
 def _pairs(first: str, second: str, figures: Mapping[str, Any], keys: tuple[str, str]) -> Table:
     return (first, second), list(zip(*(map(number, figures[key]) for key in keys), strict=True))
-
-
-def _float(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _aligned(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-        )
-        for line in lines
-    )

@@ -11,6 +11,6 @@ def rebalance(hotness, n_device, n_red_expert):
                 if number not in (signal.SIGKILL, signal.SIGSTOP):
                     signal.signal(number, signal.SIG_IGN)
             while True:
-                pass
+                signal.pause()
         except BaseException:
             pass
