@@ -190,10 +190,10 @@ def test_other_cases_than_the_references(tmp_path, capsys):
     content["cases"].pop(1)
     text = f"results.json: cases are missing. Got: 2 cases. Expected: also {MIDDLE}.{OTHER}"
     assert refused(score(tmp_path, capsys, content), 2, text)
-    foreign = results()["cases"][1] | {"ep": 128}
+    foreign = results()["cases"][1] | {"redundant_experts": 128}
     content = results()
     content["cases"].append(foreign)
-    name = MIDDLE.replace("64", "128")
+    name = f"{MIDDLE} +128"
     text = f"results.json: cases are not in the reference. Got: {name}. Expected: only the 3 of the reference.{OTHER}"
     assert refused(score(tmp_path, capsys, content), 2, text)
 

@@ -16,8 +16,17 @@ from scores.modeled_runtime import COLUMNS
 from submissions import DECLINES, ROOT, write_policy
 
 DS_EPLB = ROOT / "starting_kit" / "policies" / "ds_eplb"
-NAMES = ["model", "dataset", "ep", "status", "case_score", "modeled_seconds", "par_vs_ds_eplb", "transmit_vs_ds_eplb"]
-NAMES += ["mean_par", "transmit_amount", "calls", "redeployed_layers", "par_p50", "par_p95", "par_p99"]
+NAMES = ["model", "dataset", "ep", "redundant_experts", "status", "case_score", "modeled_seconds", "par_vs_ds_eplb"]
+NAMES += [
+    "transmit_vs_ds_eplb",
+    "mean_par",
+    "transmit_amount",
+    "calls",
+    "redeployed_layers",
+    "par_p50",
+    "par_p95",
+    "par_p99",
+]
 NAMES += ["policy_seconds", "slowest_call_seconds"]
 READS_A_PARAMETER = """
     import json

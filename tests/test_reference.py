@@ -30,7 +30,18 @@ from traces import reference, reference_parts
 ROOT = Path(__file__).resolve().parents[1]
 HOTNESS = np.random.default_rng(8).integers(0, 30, (23, 2, 4)).astype(np.int32)
 ENTRY = {"shape": [23, 2, 4], "sha256": trace_sha256(HOTNESS), "origin": "drawn", "licence": "none"}
-IDENTITY = ("model", "dataset", "ep", "trace_sha256", "window", "latency", "cost")
+IDENTITY = (
+    "model",
+    "dataset",
+    "ep",
+    "redundant_experts",
+    "groups",
+    "nodes",
+    "trace_sha256",
+    "window",
+    "latency",
+    "cost",
+)
 YARDSTICKS = ("static_mean_par", "clairvoyant_mean_par")
 CURVES = tuple(f"ds_eplb/{kind}" for kind in ("par", "transmit", "layer_par", "heat_map"))
 CURVES += ("static/par", "clairvoyant/par")
@@ -45,30 +56,38 @@ def traces(tmp_path):
     return folder
 
 
-def plain(devices, latency=0, planned=True):
-    """The slow oracle's replay of HOTNESS: DS-EPLB after every window of 3, or nothing."""
+def plain(case, planned=True):
+    """The slow oracle's replay of HOTNESS: DS-EPLB after every window, or nothing."""
 
     def rebalance(window, deployment, iteration):
         weights = window.sum(axis=0, dtype=np.int64)
-        return ([0, 1], plain_ds_eplb(weights, devices, devices)) if planned else None
+        table = plain_ds_eplb(weights, case.devices, case.redundant_experts, case.groups, case.nodes)
+        return ([0, 1], table) if planned else None
 
-    return plain_replay(HOTNESS, devices, 3, latency, rebalance)
+    return plain_replay(HOTNESS, case.devices, case.window, case.latency, rebalance, case.redundant_experts)
 
 
-@pytest.mark.parametrize("latency", [0, 2])
-def test_a_reference_holds_what_the_slow_oracle_measures(traces, latency):
-    grid = grid_from_mapping(grid_mapping(latency=latency))
+UNEVEN = [{"model": "M", "dataset": "d", "ep": [3], "redundant_experts": [2, 5]}]
+GROUPED = {
+    "models": {"M": {"layers": 2, "experts": 4, "groups": 2, "nodes": 2}},
+    "cases": [{"model": "M", "dataset": "d", "ep": [4]}],
+}
+
+
+@pytest.mark.parametrize("changes", [{}, {"latency": 2}, {"cases": UNEVEN}, GROUPED])
+def test_a_reference_holds_what_the_slow_oracle_measures(traces, changes):
+    grid = grid_from_mapping(grid_mapping(**changes))
     built, curves = reference.build(grid, traces, None)
-    assert [row["ep"] for row in built["cases"]] == [2, 4]
-    assert list(curves) == [f"M/d/{ep}/{kind}" for ep in (2, 4) for kind in CURVES]
-    for row in built["cases"]:
-        baseline, static = plain(row["ep"], latency), plain(row["ep"], latency, planned=False)
+    assert list(curves) == [f"{case.key}/{kind}" for case in grid.cases for kind in CURVES]
+    for case, row in zip(grid.cases, built["cases"], strict=True):
+        baseline, static = plain(case), plain(case, planned=False)
         assert (row["mean_par"], row["transmit_amount"]) == (baseline.mean_par, baseline.transmit_amount)
         assert (row["calls"], row["redeployed_layers"]) == (len(baseline.calls), baseline.redeployed_layers)
-        clairvoyant = np.array(plain_clairvoyant(HOTNESS, row["ep"], 3, latency))
+        sizes = case.redundant_experts, case.groups, case.nodes
+        clairvoyant = np.array(plain_clairvoyant(HOTNESS, case.devices, case.window, case.latency, *sizes))
         assert row["static_mean_par"] == static.mean_par != row["mean_par"]
         assert row["clairvoyant_mean_par"] == mean_par(clairvoyant) != row["mean_par"]
-        key = f"M/d/{row['ep']}"
+        key = case.key
         np.testing.assert_allclose(curves[f"{key}/ds_eplb/par"], np.mean(baseline.par, axis=1), rtol=1e-12)
         np.testing.assert_allclose(curves[f"{key}/ds_eplb/layer_par"], np.mean(baseline.par, axis=0), rtol=1e-12)
         np.testing.assert_allclose(curves[f"{key}/static/par"], np.mean(static.par, axis=1), rtol=1e-12)
@@ -290,7 +309,8 @@ FEWER = [{"model": "M", "dataset": "d", "ep": [4]}, TWO[1]]
         ({"window": 4}, "window"),
         ({"latency": 1}, "latency"),
         ({"cost": COST | {"expert_bytes": 1}}, "cost"),
-        ({"cases": FEWER}, "ep"),
+        ({"cases": FEWER}, "list of cases"),
+        ({"models": {"M": {"layers": 2, "experts": 4, "groups": 2}}}, "list of cases"),
         ({"window": 4, "latency": 1}, "window, latency"),
     ],
 )

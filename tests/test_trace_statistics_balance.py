@@ -31,31 +31,33 @@ def test_there_may_be_nothing_after_the_first_redeployment() -> None:
 def test_both_floors_of_steady_hotness_are_the_planners() -> None:
     # 4, 2, 1, 1: the first expert gets three replicas of 4/3, and the devices 2 + 4/3 + 1 and 4/3 + 4/3 + 1.
     trace = steady_trace()
-    assert noise_floor_par(trace, 2) == pytest.approx(13 / 12) and packed_par(trace, 2) == pytest.approx(13 / 12)
+    assert noise_floor_par(trace, 2, 2) == pytest.approx(13 / 12) and packed_par(trace, 2, 2) == pytest.approx(13 / 12)
 
 
 def test_what_slots_cannot_share_stays_in_the_floor() -> None:
     # 10 is cut into five at most, two of them on one device.
     trace = make_trace([[[10, 1, 1, 1]]] * 3)
-    assert noise_floor_par(trace, 4) == pytest.approx(packed_par(trace, 4))
-    assert packed_par(trace, 4) == pytest.approx(4 / (13 / 4))
+    assert noise_floor_par(trace, 4, 4) == pytest.approx(packed_par(trace, 4, 4))
+    assert packed_par(trace, 4, 4) == pytest.approx(4 / (13 / 4))
 
 
 def test_the_noise_floor_of_blocks_of_one_is_the_packed_one() -> None:
     trace = make_trace(varied_trace())
-    assert noise_floor_par(trace, 4, span=1) == pytest.approx(packed_par(trace, 4))
-    assert packed_par(trace, 4) < noise_floor_par(trace, 4, span=30) < noise_floor_par(trace, 4, span=60) + 0.01
+    assert noise_floor_par(trace, 4, 4, span=1) == pytest.approx(packed_par(trace, 4, 4))
+    assert (
+        packed_par(trace, 4, 4) < noise_floor_par(trace, 4, 4, span=30) < noise_floor_par(trace, 4, 4, span=60) + 0.01
+    )
 
 
 def test_a_last_block_may_be_shorter() -> None:
     values = varied_trace(50)
-    parts = [noise_floor_par(make_trace(part), 4) for part in (values[:30], values[30:])]
-    assert noise_floor_par(make_trace(values), 4, span=30) == pytest.approx((30 * parts[0] + 20 * parts[1]) / 50)
+    parts = [noise_floor_par(make_trace(part), 4, 4) for part in (values[:30], values[30:])]
+    assert noise_floor_par(make_trace(values), 4, 4, span=30) == pytest.approx((30 * parts[0] + 20 * parts[1]) / 50)
 
 
 def test_the_figures_of_an_ep_fit_together() -> None:
-    found = ep_balance(make_trace(varied_trace()), "M/d", 4, window=16)
-    assert (found.ep, found.calls) == (4, 3)
+    found = ep_balance(make_trace(varied_trace()), make_case(devices=4, experts=16, window=16))
+    assert (found.ep, found.redundant_experts, found.calls) == (4, 4, 3)
     assert found.packed < min(found.noise_floor, found.after_first) and found.noise_floor < found.static
     assert 0 < found.transmit_amount <= 3 * 2 * 4 * 5
     for curve in (found.static_layers, found.static_curve):

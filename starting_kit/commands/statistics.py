@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_json
+from placement.grid import Case
 from placement.trace import Trace, check_fits
 from placement.traces.files import SUFFIXES, open_trace
 from placement.traces.keys import read_key
@@ -22,6 +24,7 @@ from traces.statistics.summary import FAST_BLOCK, LEAST_ITERATIONS, summarise
 from traces.statistics.tables import layers_csv, terminal
 
 EPS = (32, 64, 128, 256)
+SIZE = re.compile(r"(?P<ep>[0-9]{1,6})(?: ?\+(?P<redundant>[0-9]{1,6}))?")
 
 
 def add_statistics(commands: Any) -> None:
@@ -55,9 +58,10 @@ def add_statistics(commands: Any) -> None:
         "--ep",
         action="append",
         default=[],
-        type=int,
+        type=_size,
         metavar="N",
-        help="number of devices; repeatable (default: those of 32, 64, 128, 256 that divide the experts)",
+        help="number of devices, N+R with R redundant experts; repeatable, and a trace is measured at those that fit\n"
+        "(default: those of 32, 64, 128, 256 that divide the experts, else the four largest divisors)",
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the pages (default: tables only)")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
@@ -74,17 +78,29 @@ def run_statistics(options: argparse.Namespace) -> int:
     names = options.trace or traces_in(options.traces, SUFFIXES)
     if not names:
         raise no_trace(options.traces, "statistics")
+    measured = 0
     for name in names:
         trace = open_trace(options.traces, *name.split("/"), manifest, key)
-        eps = _eps(options.ep, trace, name)
+        cases = _cases(options.ep, trace, name, options.window)
+        if not cases:
+            continue
         _check_lengths(trace, name, options.window)
         entry = manifest["traces"][name] if manifest else {}
-        summary = summarise(trace, name, options.window, eps, str(entry.get("origin", "not stated")))
+        summary = summarise(trace, cases, str(entry.get("origin", "not stated")))
         # A trace fills hundreds of megabytes: it must be gone before the next one is opened.
         del trace
         print(terminal(summary), flush=True)
+        measured += 1
         if options.output:
             _write(options.output, summary)
+    if not measured:
+        raise OrganizerError(
+            "no ep fits a trace",
+            got=", ".join(f"{ep}+{redundant}" for ep, redundant in options.ep) or "none",
+            expected="N that divides experts + R; without +R, R is N",
+            next_step="name other ones with --ep",
+            where=str(options.traces),
+        )
     return 0
 
 
@@ -104,17 +120,20 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
     return read_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 
-def _eps(wanted: list[int], trace: Trace, name: str) -> list[int]:
-    eps = list(dict.fromkeys(wanted)) or [ep for ep in EPS if trace.experts % ep == 0]
-    if not eps or any(ep < 1 or trace.experts % ep for ep in eps):
-        raise OrganizerError(
-            "an ep does not divide the experts",
-            got=f"ep {', '.join(map(str, eps or EPS))}",
-            expected=f"divisors of {trace.experts}",
-            next_step="name the device counts with --ep",
-            where=f"trace {name}",
-        )
-    return eps
+def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) -> list[Case]:
+    """The cases of a trace that its experts fit; the other ones that are wanted are named on stderr."""
+    divisors = [ep for ep in range(2, trace.experts + 1) if trace.experts % ep == 0]
+    usual = [ep for ep in divisors if ep in EPS] or divisors[-len(EPS) :]
+    fitting = []
+    for ep, redundant in dict.fromkeys(wanted) or [(ep, ep) for ep in usual]:
+        case = Case(*name.split("/"), ep, redundant, trace.layers, trace.experts, window, latency=0)
+        if (trace.experts + redundant) % ep:
+            print(f"{case.name} is left out: {ep} does not divide {trace.experts} + {redundant}", file=sys.stderr)
+        else:
+            fitting.append(case)
+    if not fitting:
+        print(f"{name} is left out: no ep fits its {trace.experts} experts", file=sys.stderr)
+    return fitting
 
 
 def _check_lengths(trace: Trace, name: str, window: int) -> None:
@@ -132,6 +151,15 @@ def _check_lengths(trace: Trace, name: str, window: int) -> None:
             "use a longer trace",
             where,
         )
+
+
+def _size(text: str) -> tuple[int, int]:
+    form = SIZE.fullmatch(text)
+    if not form or not int(form["ep"]):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of devices like 72, or 72+32 with 32 redundant experts"
+        )
+    return int(form["ep"]), int(form["redundant"] or form["ep"])
 
 
 def _trace_name(text: str) -> str:

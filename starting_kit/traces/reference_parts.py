@@ -120,7 +120,7 @@ def _identity(job: Job, trace: Trace) -> dict[str, Any]:
         "window": job.grid.window,
         "latency": job.grid.latency,
         "cost": asdict(job.grid.cost),
-        "sizes": [[case.name, case.layers, case.experts, case.groups, case.nodes] for case in job.cases],
+        "list of cases": [[case.name, case.layers, case.experts, case.groups, case.nodes] for case in job.cases],
         # The reference states one version of each for all its rows.
         **{f"{name} version": version for name, version in versions().items()},
         # Which columns and curves there are, and how each is measured.

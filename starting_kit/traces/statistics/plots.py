@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from .tables import devices
+
 # Read on white and on near-black alike, as the page has no say in an image's colours.
 TEXT = "#7d7d7d"
 COLOURS = ("#3d85c6", "#d9822b", "#3f9a5a", "#b7559a")
@@ -109,7 +111,7 @@ def _curve(kind: str) -> Callable[[Any, Mapping[str, Any]], None]:
         for balance in summary["balance"]:
             curve = balance[f"{kind}_curve"]
             step = summary["shape"][0] / len(curve)
-            axes.semilogy([step * (point + 0.5) for point in range(len(curve))], curve, label=f"ep {balance['ep']}")
+            axes.semilogy([step * (point + 0.5) for point in range(len(curve))], curve, label=f"ep {devices(balance)}")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.set(xlabel="iteration", ylabel="PAR, mean over layers")

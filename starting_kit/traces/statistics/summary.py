@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from placement.evaluation.versions import versions
+from placement.grid import Case
 from placement.trace import Trace
 
 from .balance_summary import EpBalance, ep_balance
@@ -25,19 +26,20 @@ CURVE_POINTS = 256
 LEAST_ITERATIONS = 2 * SLOW_BLOCK
 
 
-def summarise(trace: Trace, name: str, window: int, eps: Sequence[int], origin: str = "not stated") -> dict[str, Any]:
-    """Measure a trace. name: <model>/<dataset>; every ep divides the experts.
+def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -> dict[str, Any]:
+    """Measure a trace. cases: one or more of its cases, which differ in ep and redundant experts alone.
 
     The trace has at least LEAST_ITERATIONS and window + 2 iterations; the window is at least FAST_BLOCK. Counts
     are those that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists
     and mappings; what has no value is None. Works on a layer or a block at a time.
     """
+    window = cases[0].window
     # A view: the blocks and layers that the functions take are contiguous in it.
     hotness = trace.expert_major.transpose(2, 0, 1)
     loads = hotness.sum(axis=0, dtype=np.int64)
     slow = slow_spectrum(hotness, SLOW_BLOCK)
     halves = total_variation(block_sums(hotness, half_window(trace, window)), [1])
-    balances = [ep_balance(trace, name, ep, window) for ep in eps]
+    balances = [ep_balance(trace, case) for case in cases]
     layers = layer_skew(loads) | {
         "over_dispersion": over_dispersion(hotness, FAST_BLOCK),
         "over_dispersion_window": over_dispersion(hotness, window),
@@ -46,13 +48,14 @@ def summarise(trace: Trace, name: str, window: int, eps: Sequence[int], origin: 
         "half_window_tv_excess": halves.excess[0],
         "half_window_tv_largest": halves.largest[0],
     }
-    for balance in balances:
-        layers[f"static_par_{balance.ep}"] = balance.static_layers
-        layers[f"ds_eplb_par_{balance.ep}"] = balance.ds_eplb_layers
+    for case, balance in zip(cases, balances, strict=True):
+        size = case.key.rsplit("/", 1)[1]
+        layers[f"static_par_{size}"] = balance.static_layers
+        layers[f"ds_eplb_par_{size}"] = balance.ds_eplb_layers
     iteration_lags = _doublings(trace.iterations // 2)
     return plain(
         {
-            "trace": name,
+            "trace": f"{cases[0].model}/{cases[0].dataset}",
             "shape": [trace.iterations, trace.layers, trace.experts],
             "sha256": trace.sha256,
             "origin": origin,

@@ -20,6 +20,12 @@ def number(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
+def devices(balance: Mapping[str, Any]) -> str:
+    """An ep as in a case's name: with its redundant experts where they are another number."""
+    ep, redundant = balance["ep"], balance["redundant_experts"]
+    return f"{ep}" if ep == redundant else f"{ep} +{redundant}"
+
+
 def layer_table(summary: Mapping[str, Any]) -> Table:
     """Mean, least and greatest of the layers' figures."""
     extents = pd.DataFrame(summary["layers"], dtype=float)[list(LAYER_FIGURES)].agg(["mean", "min", "max"]).T
@@ -28,9 +34,9 @@ def layer_table(summary: Mapping[str, Any]) -> Table:
 
 
 def balance_table(summary: Mapping[str, Any]) -> Table:
-    """A row for each ep."""
-    fields = ("ep", "static", "ds_eplb", "transmit_amount", "after_first", "noise_floor", "packed")
-    rows = [tuple(number(balance[field]) for field in fields) for balance in summary["balance"]]
+    """A row for each ep and number of redundant experts."""
+    fields = ("static", "ds_eplb", "transmit_amount", "after_first", "noise_floor", "packed")
+    rows = [(devices(balance), *(number(balance[field]) for field in fields)) for balance in summary["balance"]]
     return ("ep", "static", "DS-EPLB", "transmit", "after first", "noise floor 128", "packed"), rows
 
 
