@@ -60,7 +60,7 @@ BESIDE = (
 )
 ATTRIBUTES = (
     "Expected: an answer. Next: use the attributes of case: layers, experts, devices, redundant_experts, slots, "
-    "window, iterations, latency, initial_deployment, balanced_compute_seconds, expert_bytes, "
+    "window, iterations, latency, initial_deployment, groups, nodes, balanced_compute_seconds, expert_bytes, "
     "bandwidth_bytes_per_second."
 )
 FASTER = "Next: make it faster; kit.py check shows how many seconds a call takes."

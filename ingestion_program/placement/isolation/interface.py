@@ -38,12 +38,12 @@ class PolicyCase:
     devices: int
     redundant_experts: int
     slots: int
-    groups: int
-    nodes: int
     window: int
     iterations: int
     latency: int
     initial_deployment: np.ndarray
+    groups: int
+    nodes: int
     balanced_compute_seconds: float
     expert_bytes: int
     bandwidth_bytes_per_second: float
@@ -57,12 +57,12 @@ def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
         devices=case.devices,
         redundant_experts=case.redundant_experts,
         slots=case.slots,
-        groups=case.groups,
-        nodes=case.nodes,
         window=case.window,
         iterations=iterations,
         latency=case.latency,
         initial_deployment=initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts),
+        groups=case.groups,
+        nodes=case.nodes,
         **asdict(cost),
     )
 
