@@ -115,7 +115,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> World:
             np.save(path, hotness)
     (folder / "traces" / "manifest.yaml").write_text(yaml.safe_dump({"traces": traces}))
     grid = grid_mapping()
-    grid["cases"] = [case | {"ep": case["ep"][1:]} for case in grid["cases"]]
+    grid["cases"] = [
+        {"model": "Small", "dataset": "one", "ep": [4]},
+        {"model": "Large", "dataset": "two", "ep": [6], "redundant_experts": 4},
+    ]
     cases = [
         case | {"dataset": NEUTRAL[f"{case['model']}/{case['dataset']}"].partition("/")[2]} for case in grid["cases"]
     ]

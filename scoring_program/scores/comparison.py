@@ -103,7 +103,8 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
         for field in ("trace_sha256", "window", "latency", "groups", "nodes", "cost"):
             if row["status"] == "ok" and row.get(field) != wanted[name][field]:
                 got, expected = shown(row.get(field)), shown(wanted[name][field])
-                raise wrong(f"{name} was measured with another {field}", got, expected)
+                what = f"{name} was measured with {'other' if field.endswith('s') else 'another'} {field}"
+                raise wrong(what, got, expected)
     return [(measured[name], row) for name, row in wanted.items() if name in measured]
 
 

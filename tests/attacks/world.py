@@ -126,7 +126,10 @@ def grid_mapping(best_effort: bool, call_seconds: float = PATIENCE) -> dict[str,
             "log_bytes": 65536,
         },
         "models": {MODEL: {"layers": LAYERS, "experts": EXPERTS}},
-        "cases": [{"model": MODEL, "dataset": DATASET, "ep": [2, 4]}],
+        "cases": [
+            {"model": MODEL, "dataset": DATASET, "ep": [2]},
+            {"model": MODEL, "dataset": DATASET, "ep": [3], "redundant_experts": 2},
+        ],
     }
 
 

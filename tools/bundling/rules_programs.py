@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
 
 from bundling.parts import Files, is_hidden
 from bundling.reader import Bundle, Fault, json_of, mapping_of
 from bundling.rules_archive import REBUILD
 from bundling.rules_form import shown
 from placement.errors import OrganizerError
-from placement.grid import Case, Grid, grid_from_mapping
+from placement.grid import Grid, grid_from_mapping
 from scores.comparison import case_name
+from traces.reference import REFERENCE_FORMAT
 
 # What the platform reads at the root of each part, and what a kit is unpacked for.
 ROOT_FILE = {
@@ -120,7 +120,12 @@ def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
 
 def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
     """In what a reference's rows differ from a grid: the scorer would refuse every submission."""
-    rows = json_of(data).get("cases")
+    content = json_of(data)
+    if content.get("format") != REFERENCE_FORMAT:
+        what, got = "the reference has another format", shown(content.get("format"))
+        yield Fault(where, what, got, f"format {REFERENCE_FORMAT}", WRITE_REFERENCE)
+        return
+    rows = content.get("cases")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", WRITE_REFERENCE)
         return
@@ -133,17 +138,12 @@ def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]
         yield Fault(where, "the reference's cases are not the grid's", got, expected, WRITE_REFERENCE)
         return
     for field in ("window", "latency", "groups", "nodes", "cost"):
-        pairs = [
-            (row.get(field), _measured_with(grid, case, field)) for row, case in zip(rows, grid.cases, strict=True)
-        ]
+        wanted = [asdict(grid.cost) if field == "cost" else getattr(case, field) for case in grid.cases]
+        pairs = zip((row.get(field) for row in rows), wanted, strict=True)
         if different := [pair for pair in pairs if pair[0] != pair[1]]:
             got, expected = map(shown, different[0])
-            what = f"the reference was made with another {field}"
+            what = f"the reference was made with {'other' if field.endswith('s') else 'another'} {field}"
             yield Fault(where, what, got, f"{expected}, as in grid {grid.name}", WRITE_REFERENCE)
-
-
-def _measured_with(grid: Grid, case: Case, field: str) -> Any:
-    return asdict(grid.cost) if field == "cost" else getattr(case, field)
 
 
 def hidden_parts(bundle: Bundle) -> Iterator[Fault]:

@@ -8,6 +8,6 @@ calls = 0
 def rebalance(*arguments):
     global calls
     calls += 1
-    if calls == 2 and arguments[1] == 4:
+    if calls == 2 and arguments[1] == 3:
         raise ValueError("a hard window")
     return honest.rebalance(*arguments)

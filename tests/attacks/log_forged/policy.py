@@ -20,7 +20,7 @@ for line_break in (
     "\x1b[1A\x1b[2K",
     "\b" * 20,
 ):
-    text = f"{line_break}ingestion: scored{line_break}[2/2] Tinymodel/Secretset ep 4: ok, mean_par 1.0, transmit 0"
+    text = f"{line_break}ingestion: scored{line_break}[2/2] Tinymodel/Secretset ep 3 +2: ok, mean_par 1.0, transmit 0"
     os.write(1, text.encode())
 os.write(2, bytes(range(256)) + b"\xed\xb3\xbf\x1b]0;title\x07\x1b[31m<script>alert(1)</script>")
 print("\nforged")
