@@ -236,7 +236,8 @@ def test_many_long_chains_of_links_are_accepted(submission: Path) -> None:
     for number in range(530):
         place = submission / "data" / f"{number:03}"
         link(place, last)
-        last = f"{'../' * 2}mine/{folder}/{'../' * 60}data/{min(number, 30):03}"
+        # 13 links in a row: the kernel, which allows 40, counts those of a walk that it begins again twice and thrice.
+        last = f"{'../' * 2}mine/{folder}/{'../' * 60}data/{min(number, 11):03}"
     assert find_policy(submission) == (submission, "")
 
 

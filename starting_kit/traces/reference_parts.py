@@ -70,18 +70,19 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[
     # What an earlier pool left behind is taken away here: a fork that did so could wait for ever for a lock, which some
     # thread of this process held when it was made.
     gc.collect()
-    with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_begin_process) as pool:
-        futures = {pool.submit(_make_part, job, measure): job for job in work}
-        for done, future in enumerate(as_completed(futures), 1):
-            if future.exception():
-                # Waits for the begun ones: no thread of this pool may live on beside the forks of the next.
-                pool.shutdown(cancel_futures=True)
-                break
-            job = futures[future]
-            show(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
     try:
+        with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_begin_process) as pool:
+            futures = {pool.submit(_make_part, job, measure): job for job in work}
+            for done, future in enumerate(as_completed(futures), 1):
+                if future.exception():
+                    # Waits for the begun ones: no thread of this pool may live on beside the forks of the next.
+                    pool.shutdown(cancel_futures=True)
+                    break
+                job = futures[future]
+                show(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
         # Traces are begun in order, so the cancelled ones come after the error.
         return [future.result()[0] for future in futures]
+    # Submitting raises it as well, when a process has ended before its job has come.
     except BrokenProcessPool:
         raise OrganizerError(
             "a process that measured a trace was ended from outside",
