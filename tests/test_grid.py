@@ -103,6 +103,7 @@ def divisor(redundant):
     return f"a divisor of the 4 experts of M and {redundant} redundant ones together"
 
 
+ANOTHER = "redundant_experts beside ep sets another number"
 AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
 A_NAME = "a name without slashes or a leading dot"
 CASE_KEYS, MODEL_KEYS = (
@@ -150,8 +151,8 @@ MALFORMED = [
     (case_row(model=["M"]), "cases[0].model", "['M']", A_NAME),
     (case_row(ep=[]), "cases[0].ep", "[]", "a list of device counts"),
     (case_row(ep=2), "cases[0].ep", "2", "a list of device counts"),
-    (case_row(ep=[2, 3]), "cases[0].ep", "3", divisor(3)),
-    (case_row(ep=[8]), "cases[0].ep", "8", divisor(8)),
+    (case_row(ep=[2, 3]), "cases[0].ep", "3", f"{divisor(3)}; {ANOTHER}"),
+    (case_row(ep=[8]), "cases[0].ep", "8", f"{divisor(8)}; {ANOTHER}"),
     (case_row(ep=[2], redundant_experts=[2, 1]), "cases[0].ep", "2", divisor(1)),
     (
         case_row(redundant_experts=[]),

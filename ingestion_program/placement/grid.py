@@ -154,6 +154,7 @@ def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: i
         for redundant in _redundant(row["redundant_experts"], ep, f"{place}.redundant_experts"):
             if (sizes["experts"] + redundant) % ep:
                 both = f"{sizes['experts']} experts of {model} and {redundant} redundant ones together"
+                both += "; redundant_experts beside ep sets another number" if row["redundant_experts"] is None else ""
                 raise _wrong(f"{place}.ep", ep, f"a divisor of the {both}")
             yield Case(model, dataset, ep, redundant, window=window, latency=latency, **sizes)
 

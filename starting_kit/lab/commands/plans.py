@@ -152,10 +152,12 @@ def export(options: argparse.Namespace) -> int:
     """Write the policy."""
     made = load_plan(options.plan)
     tables = made.table
-    devices = tables.shape[1]
-    if made.experts % devices == 0 and tables.shape[2] == made.experts // devices + 1 and not made.shared:
-        live = initial_deployment(1, made.experts, devices)[0]
+    devices, slots = tables.shape[1:]
+    redundant = devices * slots - made.experts
+    if redundant >= 0 and not made.shared:
+        live = initial_deployment(1, made.experts, devices, redundant)[0]
         tables = np.stack([fewest_moves(table, live) for table in tables])
     path = write_policy(options.output, list(tables), made.experts)
-    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape")
+    shape = f"ep {devices} and redundant_experts {redundant}"
+    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape: {shape}")
     return 0

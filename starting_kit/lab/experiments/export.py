@@ -65,17 +65,10 @@ def fewest_moves(table: np.ndarray, live: np.ndarray) -> np.ndarray:
 def write_policy(folder: Path, tables: Sequence[np.ndarray], experts: int) -> Path:
     """Write policy.py and plan.npy into a folder, which is made; returns policy.py.
 
-    tables: int [device, slot] of each layer, in order. Raises ValueError for tables that no case has room for: other
-    slots than experts / devices + 1, an empty slot, a shared expert, an expert without a slot.
+    tables: int [device, slot] of each layer, in order. Raises ValueError for tables that fit no case: an empty
+    slot, a shared expert, an expert without a slot.
     """
     stacked = np.stack([np.asarray(table, np.int64) for table in tables])
-    devices, slots = stacked.shape[1:]
-    if experts % devices or slots != experts // devices + 1:
-        raise ValueError(
-            f"tables of {devices} devices x {slots} slots for {experts} experts fit no case; expected a number of "
-            f"devices that divides {experts}, and experts / devices + 1 slots. Next: plan with another --grid, or "
-            "other --slots"
-        )
     for layer, table in enumerate(stacked):
         missing = np.setdiff1d(np.arange(experts), table)
         if table.min() < 0 or table.max() >= experts or len(missing):
