@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.isolation.sandbox import die_with_parent
 from placement.submission.receipt import simulator_sha256
-from placement.trace import Trace, check_fits
-from placement.traces.files import open_trace
+from placement.trace import Trace
+from placement.traces.files import TraceFolder
 
 # The member of a part's file that holds all but the curves, as JSON.
 HEAD = "part"
@@ -51,9 +51,7 @@ class Job:
     grid: Grid
     name: str
     cases: list[Case]
-    traces: Path
-    manifest: Mapping[str, Any] | None
-    key: bytes | None = field(repr=False)
+    traces: TraceFolder
     folder: Path | None
 
 
@@ -94,9 +92,7 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[
 
 def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
     """A trace's part, and how it was come by."""
-    first = job.cases[0]
-    trace = open_trace(job.traces, first.model, first.dataset, job.manifest, job.key)
-    check_fits(trace, f"trace {job.name}", first.layers, first.experts, first.window)
+    trace = job.traces.trace_of(job.cases[0])
     if job.folder is None:
         return measure(job, trace), "measured"
     path, identity = job.folder / f"{job.name}.npz", _identity(job, trace)

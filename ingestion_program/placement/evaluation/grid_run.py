@@ -24,7 +24,7 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
     """
     grid, groups = run.grid, run.grid.by_trace()
     for cases in groups:
-        find_trace(run.traces, cases[0].model, cases[0].dataset)
+        find_trace(run.traces.path, cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
     processes = [TraceProcess(Job(run, cases, deadline)) for cases in groups]
     # No policy may run before all processes that hold traces have closed themselves to others.

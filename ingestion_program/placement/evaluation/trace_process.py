@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
@@ -18,8 +18,7 @@ from typing import Any
 from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import die_with_parent, hide_process
-from ..trace import check_fits
-from ..traces.files import open_trace
+from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case, run_case
 
 # What replaying and explaining may take after the grid's time is over.
@@ -30,13 +29,11 @@ METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is of: the folder that holds policy.py, the grid, and its traces; key opens sealed ones."""
+    """What a run is of: the folder that holds policy.py, the grid, and its traces."""
 
     folder: Path
     grid: Grid
-    traces: Path
-    manifest: Mapping[str, Any] | None = None
-    key: bytes | None = field(default=None, repr=False)
+    traces: TraceFolder
 
 
 @dataclass(frozen=True)
@@ -99,10 +96,7 @@ class TraceProcess:
 
 
 def _run_trace(job: Job) -> Iterator[Outcome]:
-    run, first = job.run, job.cases[0]
-    trace = open_trace(run.traces, first.model, first.dataset, run.manifest, run.key)
-    name = f"trace {first.model}/{first.dataset}"
-    check_fits(trace, name, first.layers, first.experts, first.window)
+    run, trace = job.run, job.run.traces.trace_of(job.cases[0])
     for case in job.cases:
         yield run_case(run.folder, case, trace, run.grid, job.deadline)
 
