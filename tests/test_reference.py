@@ -393,7 +393,7 @@ def test_a_process_that_is_killed_is_told_with_the_next_step(tmp_path, two, caps
 
 
 def test_a_key_is_not_shown_with_a_job():
-    job = reference_parts.Job(None, "M/d", [], TraceFolder(Path("traces"), None, b"secret"), None)
+    job = reference_parts.PartJob(None, "M/d", [], TraceFolder(Path("traces"), None, b"secret"), None)
     assert "secret" not in repr(job)
 
 

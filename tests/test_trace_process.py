@@ -17,7 +17,7 @@ import pytest
 
 from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
-from placement.evaluation.trace_process import Job, Run, TraceProcess
+from placement.evaluation.trace_process import Run, TraceJob, TraceProcess
 from placement.grid import Grid, grid_from_mapping
 from placement.traces.files import TraceFolder
 from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
@@ -32,31 +32,31 @@ def run_in(folder: Path, policy: str = DECLINES, grid: Grid | None = None) -> Ru
     return Run(write_policy(world, policy), grid or tiny_grid(), TraceFolder(world / "traces"))
 
 
-def job_in(folder: Path) -> Job:
+def job_in(folder: Path) -> TraceJob:
     """The first trace's two cases, with as much time as the grid has."""
     run = run_in(folder)
-    return Job(run, list(run.grid.cases[:2]), time.monotonic() + run.grid.limits.grid_seconds)
+    return TraceJob(run, list(run.grid.cases[:2]), time.monotonic() + run.grid.limits.grid_seconds)
 
 
-def end_in_a_message(job: Job, connection: Connection) -> None:
+def end_in_a_message(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that the machine ends, for lack of memory, while it sends."""
     connection.send("hidden")
     os.write(connection.fileno(), struct.pack("!i", 1000) + b"a part of them")
     os._exit(9)
 
 
-def end_before_anything(job: Job, connection: Connection) -> None:
+def end_before_anything(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that cannot even start."""
     os._exit(3)
 
 
-def stop(job: Job, connection: Connection) -> None:
+def stop(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something has stopped."""
     connection.send("hidden")
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def end_on_the_small_model(job: Job, connection: Connection) -> None:
+def end_on_the_small_model(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something kills, one of two."""
     if job.cases[0].model == "Small":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(job: Job) -> None:
+    def fail(job: TraceJob) -> None:
         raise OSError("no descriptor left")
 
     monkeypatch.setattr(trace_process, "_run_trace", fail)

@@ -24,7 +24,7 @@ from placement.results import identity, mean_par, measures, series
 from placement.trace import Trace
 from placement.traces.files import TraceFolder, find_trace
 
-from .reference_parts import Job, Part, make_parts, not_written
+from .reference_parts import Part, PartJob, make_parts, not_written
 
 # What a case is known by, in a row and in the grid.
 NAMED = ("model", "dataset", "ep", "redundant_experts")
@@ -49,7 +49,7 @@ def build(
         groups.setdefault(f"{case.model}/{case.dataset}", []).append(case)
     for cases in groups.values():
         find_trace(traces.path, cases[0].model, cases[0].dataset)
-    work = [Job(grid, name, cases, traces, parts) for name, cases in groups.items()]
+    work = [PartJob(grid, name, cases, traces, parts) for name, cases in groups.items()]
     made = make_parts(work, measure, jobs, show)
     rows = {tuple(row[key] for key in NAMED): row for part in made for row in part.rows}
     provenance = {}
@@ -73,7 +73,7 @@ def write(output: Path, reference: Mapping[str, Any], curves: Mapping[str, np.nd
         raise not_written(error, output) from None
 
 
-def measure(job: Job, trace: Trace) -> Part:
+def measure(job: PartJob, trace: Trace) -> Part:
     """Rows and curves of a trace's cases. Raises OrganizerError."""
     part = Part([], {})
     for case in job.cases:

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Job:
+class PartJob:
     """All cases of the trace `name`, and what is needed to measure them in another process.
 
     folder: where parts are kept, or None.
@@ -55,10 +55,10 @@ class Job:
     folder: Path | None
 
 
-Measure = Callable[[Job, Trace], Part]
+Measure = Callable[[PartJob, Trace], Part]
 
 
-def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
+def make_parts(work: Sequence[PartJob], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
     """The parts in the order of `work`, made or found, at most `jobs` at a time; `show` is called with a line for each.
 
     After an error no further trace is begun, and those that were are finished. Raises OrganizerError, the first one
@@ -90,7 +90,7 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[
         ) from None
 
 
-def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
+def _make_part(job: PartJob, measure: Measure) -> tuple[Part, str]:
     """A trace's part, and how it was come by."""
     trace = job.traces.trace_of(job.cases[0])
     if job.folder is None:
@@ -107,7 +107,7 @@ def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
     return part, "measured" + (f" again, because the part that was kept {useless}" if useless else "")
 
 
-def _identity(job: Job, trace: Trace) -> dict[str, Any]:
+def _identity(job: PartJob, trace: Trace) -> dict[str, Any]:
     """All that a part depends on, by the names that a person is told when one differs."""
     return {
         "format": PART_FORMAT,

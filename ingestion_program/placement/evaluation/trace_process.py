@@ -37,7 +37,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Job:
+class TraceJob:
     """All cases of one trace, for another process to run until a deadline."""
 
     run: Run
@@ -48,7 +48,7 @@ class Job:
 class TraceProcess:
     """Starts at once, hides itself, and waits for `run`; use with contextlib.closing."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TraceJob) -> None:
         self._job = job
         context = multiprocessing.get_context(METHOD)
         self._connection, other = context.Pipe()
@@ -95,13 +95,13 @@ class TraceProcess:
             return None
 
 
-def _run_trace(job: Job) -> Iterator[Outcome]:
+def _run_trace(job: TraceJob) -> Iterator[Outcome]:
     run, trace = job.run, job.run.traces.trace_of(job.cases[0])
     for case in job.cases:
         yield run_case(run.folder, case, trace, run.grid, job.deadline)
 
 
-def _serve(job: Job, connection: Connection) -> None:
+def _serve(job: TraceJob, connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
