@@ -33,7 +33,7 @@ from placement.grid import grid_from_mapping
 from placement.isolation.sandbox import hide_process
 from placement.submission.folder import find_policy
 from placement.submission.receipt import receipt, receipt_line
-from placement.traces.files import manifest_beside
+from placement.traces.files import TraceFolder, manifest_beside
 from placement.traces.keys import take_key
 from placement.traces.yaml_file import read_yaml
 
@@ -101,7 +101,7 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     for text in findings.notes:
         print(f"note: {text}", flush=True)
     with temporary_folder():
-        run = Run(folder, grid, traces, manifest, key)
+        run = Run(folder, grid, TraceFolder(traces, manifest, key))
         findings.outcomes = run_grid(run, options.jobs, Progress(len(grid.cases)))
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
     failed = any(outcome.row["status"] != "ok" for outcome in findings.outcomes)

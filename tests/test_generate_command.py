@@ -62,7 +62,7 @@ def test_samples_are_what_the_manifest_says_and_the_generator_draws(name: str, s
     assert entry["sha256"] == trace_sha256(hotness)
     assert entry["licence"] == "Apache-2.0"
     assert f"profile {name} (" in entry["origin"] and "not a recording" in entry["origin"]
-    assert entry["origin"] == command.Recipe(profile, command.SAMPLE_DATASET, 512, seed).origin()
+    assert entry["origin"] == command.NewTrace(profile, command.SAMPLE_DATASET, 512, seed).origin()
     beginning = generate(profile.parameters, 16, profile.layers, profile.experts, seed)
     assert np.array_equal(hotness[:16], beginning)
 
@@ -104,18 +104,18 @@ def test_a_profile_is_found_by_name_or_by_file(folder: Path) -> None:
         "file": "M/d.npy",
         "shape": [40, 2, 16],
         "sha256": trace_sha256(first),
-        "origin": command.Recipe(TINY, "d", 40, 1).origin(),
+        "origin": command.NewTrace(TINY, "d", 40, 1).origin(),
         "licence": "Apache-2.0",
     }
 
 
 def test_the_origin_tells_profile_parameters_and_seed() -> None:
-    origin = command.Recipe(TINY, "d", 40, 1).origin()
+    origin = command.NewTrace(TINY, "d", 40, 1).origin()
     pattern = r"generated: profile M/d \(parameters [0-9a-f]{8}\), seed 1, shared-topics model, "
     assert re.fullmatch(pattern + r"kit\.py generate; not a recording", origin)
     others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(regimes=(0, 5), regime_common=(0.5, 0.5))]
-    recipes = [command.Recipe(other, "d", 40, 1) for other in others] + [command.Recipe(TINY, "d", 40, 2)]
-    assert len({origin, *(recipe.origin() for recipe in recipes)}) == 4
+    new_traces = [command.NewTrace(other, "d", 40, 1) for other in others] + [command.NewTrace(TINY, "d", 40, 2)]
+    assert len({origin, *(trace.origin() for trace in new_traces)}) == 4
 
 
 def test_the_same_command_writes_the_same_bytes_and_keeps_other_entries(folder: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from placement.results import MEASURES
 from placement.submission.receipt import receipt, receipt_line
+from placement.traces.files import TraceFolder
 from submissions import (
     CASES,
     ITERATIONS,
@@ -93,7 +94,7 @@ def test_a_scored_run_ends_with_code_0_and_says_so(scored: CompletedProcess[str]
 
 def test_every_case_has_a_row_with_the_reference_s_numbers(world: Path, scored: CompletedProcess[str]) -> None:
     content = results(world)
-    rows, _ = reference.build(tiny_grid(), world / "traces", None)
+    rows, _ = reference.build(tiny_grid(), TraceFolder(world / "traces"))
     only_there = ("static_mean_par", "clairvoyant_mean_par", "simulator_version")
     expected = [{key: row[key] for key in row if key not in only_there} for row in rows["cases"]]
     assert len(expected) == len(CASES)
@@ -141,7 +142,7 @@ def test_a_refused_submission_has_no_receipt(tmp_path: Path) -> None:
 
 
 def test_the_curves_are_the_reference_s(world: Path, scored: CompletedProcess[str]) -> None:
-    _, curves = reference.build(tiny_grid(), world / "traces", None)
+    _, curves = reference.build(tiny_grid(), TraceFolder(world / "traces"))
     expected = {key.replace("/ds_eplb/", "/"): curve for key, curve in curves.items() if "/ds_eplb/" in key}
     expected = {key: curve for key, curve in expected.items() if not key.endswith("/heat_map")}
     with np.load(world / "output" / "series.npz", allow_pickle=False) as series:
@@ -155,7 +156,7 @@ def test_the_curves_are_the_reference_s(world: Path, scored: CompletedProcess[st
 def test_the_reference_s_heat_map_has_the_bins_and_values_of_the_explanation(
     world: Path, scored: CompletedProcess[str]
 ) -> None:
-    _, curves = reference.build(tiny_grid(), world / "traces", None)
+    _, curves = reference.build(tiny_grid(), TraceFolder(world / "traces"))
     explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     for case, explanation in explanations.items():
         heat = curves[f"{case}/ds_eplb/heat_map"]

@@ -13,11 +13,11 @@ import yaml
 
 import kit
 from commands.machine import imported_modules, machine_line, missing_there, packages_line
-from submissions import DECLINES, ROOT, grid_mapping, write_policy, write_world
+from kit_world import write_kit_world
+from submissions import DECLINES, ROOT, grid_mapping, write_policy
 
 KIT = ROOT / "starting_kit"
 GALLERY = sorted(path.parent for path in (KIT / "policies").glob("*/policy.py"))
-CASES = [{"model": "Small", "dataset": "one", "ep": [4]}, {"model": "Large", "dataset": "two", "ep": [8]}]
 # Only Linux tells.
 MEMORY = r", memory \d+ of 4096 MiB" if sys.platform == "linux" else ""
 
@@ -25,9 +25,7 @@ MEMORY = r", memory \d+ of 4096 MiB" if sys.platform == "linux" else ""
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grid of two cases."""
-    folder = write_world(tmp_path_factory.mktemp("world"))
-    (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": CASES}))
-    return folder
+    return write_kit_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 
 from lab.commands.main import main
 from lab.planning.plan_file import load_plan
-from lab.traces.request_files import Request, write_request
 from lab.traces.trace_file import load_trace
 from lab_cases import ANCHORS
 from submissions import ROOT
@@ -68,7 +67,8 @@ def test_statistics_and_hotness_of_a_trace(trace: Path, tmp_path: Path) -> None:
 def test_requests_are_imported(tmp_path: Path) -> None:
     (tmp_path / "requests").mkdir()
     routed = np.array([[[0, 1]], [[1, 2]], [[3, 0]]])
-    write_request(tmp_path / "requests" / "a.npz", Request(7, np.array([5, 6]), np.array([8]), routed))
+    tokens = {"prompt_token_ids": [5, 6], "output_token_ids": [8]}
+    np.savez(tmp_path / "requests" / "a.npz", **tokens, routed_experts=routed)
     output = tmp_path / "trace.npz"
     assert run("import", tmp_path / "requests", "--experts", 4, "--part", "prompt", "--output", output) == 0
     assert load_trace(output).choices.tolist() == [[[0, 1], [1, 2]]]

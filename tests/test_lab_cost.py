@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lab.serving import cost
-from lab.serving.measures import measures, row_traffic
+from lab.serving.measures import measures
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
@@ -99,4 +99,3 @@ def test_measures_of_a_token_are_those_counted_by_hand() -> None:
     names = ("rows_per_token", "devices_per_token", "cross_row_share", "cross_node_share", "mean_hop", "par")
     assert [measured[name] for name in names] == pytest.approx([2, 3, 1 / 3, 0, 1 / 3, 4 / 3])
     assert measured["row_imbalance"] == pytest.approx(2 / 1.5)
-    assert row_traffic(batches, replicas, routed, Torus(2, 2)).tolist() == [[0, 1]]

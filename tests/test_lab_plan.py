@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 
 from lab.planning.even import even_table
-from lab.planning.rules import check_row_traffic, check_table, share_on_distinct_rows
 from lab.serving.replicas import replicas_of
-from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
-from lab_cases import random_batches
-from planning.packing import deal_out, heaviest_first, load_bounds, pairs
+from planning.packing import deal_out, heaviest_first, pairs
 from planning.replication import one_more, replicas_by_blocks, replicas_by_load, robust_load
 
 GRID = Torus(16, 8)
@@ -89,9 +86,7 @@ def test_pairs_equal_brute_force() -> None:
     for _ in range(20):
         load = rng.integers(0, 50, size=6)
         best = min(load[list(order)].reshape(3, 2).sum(axis=1).max() for order in permutations(range(6)))
-        achieved = load[pairs(load, 3)].sum(axis=1)
-        assert achieved.max() == best
-        assert load_bounds(load, achieved) == (load.sum() / 3, best)
+        assert load[pairs(load, 3)].sum(axis=1).max() == best
 
 
 def test_any_number_of_slots_is_dealt_out() -> None:
@@ -135,9 +130,10 @@ def test_replicas_can_be_kept_on_distinct_rows() -> None:
     for seed in range(3):
         load = np.sqrt(zipf_load(seed)).astype(int)
         replicas = replicas_of(even_table(load, GRID), 257)
-        spread = even_table(load, GRID, spread=True)
-        assert replicas.count.max() <= 16 and share_on_distinct_rows(spread, GRID, 257) == 1.0
-        assert sorted(spread.ravel()) == sorted(replicas.table.ravel())
+        spread = replicas_of(even_table(load, GRID, spread=True), 257)
+        places = set(zip(spread.expert, GRID.row(spread.device), strict=True))
+        assert replicas.count.max() <= 16 and len(places) == len(spread.expert)
+        assert sorted(spread.table.ravel()) == sorted(replicas.table.ravel())
 
 
 def test_the_shared_expert_may_be_an_ordinary_hot_one() -> None:
@@ -146,21 +142,6 @@ def test_the_shared_expert_may_be_an_ordinary_hot_one() -> None:
     assert replicas.count.sum() == 384 and replicas.count[256] > 1
 
 
-def test_a_table_that_breaks_a_rule_is_refused_by_its_name() -> None:
-    batches, torus = random_batches(0), Torus(4, 2)
-    table = np.arange(12).reshape(6, 2)
-    table = np.vstack([table, [[0, 1], [2, 3]]])
-    replicas = replicas_of(table, 12)
-    routed = round_robin(batches, replicas)
-    check_table(table, 12, 2, 16)
-    check_row_traffic(batches, replicas, routed, torus, 10**6)
-    for wrong, text in (
-        ({"slots": 1}, "slots: a device has 2; expected at most 1"),
-        ({"slots": 2, "replicas": 15}, "replicas: the table has 16; expected at most 15"),
-    ):
-        with pytest.raises(ValueError, match=text):
-            check_table(table, 12, **wrong)
-    with pytest.raises(ValueError, match=r"row traffic: .* into row 0"):
-        check_row_traffic(batches, replicas, routed, torus, 5)
-    with pytest.raises(ValueError, match=r"coverage: experts \[12\] have no slot"):
-        check_table(table, 13, 2)
+def test_a_table_without_an_expert_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"experts \[2\] have no slot in the table"):
+        replicas_of(np.array([[0, 1], [1, -1]]), 3)

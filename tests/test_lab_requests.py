@@ -14,7 +14,6 @@ from lab.traces.request_files import (
     read_request,
     read_requests,
     read_stacked,
-    write_request,
 )
 from lab_cases import ANCHORS, needs_anchors
 from placement.errors import Problem
@@ -30,11 +29,11 @@ def _request(name: int | str = 7, prompt: int = 3, output: int = 2, seed: int = 
     return Request(name, np.arange(prompt), np.arange(output) + 100, routed)
 
 
-def _saved(path: Path, **changes: object) -> Path:
-    """A good file with some of its arrays replaced; None leaves one out."""
-    request = _request()
+def _saved(path: Path, request: Request | None = None, **changes: object) -> Path:
+    """A file of a request, by default a good one, with some of its arrays replaced; None leaves one out."""
+    request = request or _request()
     arrays = {
-        "request_id": np.array(7),
+        "request_id": np.array(request.request_id),
         "prompt_token_ids": request.prompt,
         "output_token_ids": request.output,
         "routed_experts": request.routed_experts,
@@ -46,7 +45,7 @@ def _saved(path: Path, **changes: object) -> Path:
 @pytest.mark.parametrize("name", [7, "chat-3"])
 def test_a_request_is_read_as_it_was_written(tmp_path: Path, name: int | str) -> None:
     request = _request(name)
-    write_request(tmp_path / "r.npz", request)
+    _saved(tmp_path / "r.npz", request)
     again = read_request(tmp_path / "r.npz")
     assert again.request_id == name
     assert again.prompt.tolist() == [0, 1, 2] and again.output.tolist() == [100, 101]
@@ -55,7 +54,7 @@ def test_a_request_is_read_as_it_was_written(tmp_path: Path, name: int | str) ->
 
 @pytest.mark.parametrize(("part", "tokens"), [("all", slice(0, 5)), ("prompt", slice(0, 3)), ("output", slice(3, 5))])
 def test_a_part_has_the_tokens_of_prompt_or_output(tmp_path: Path, part: str, tokens: slice) -> None:
-    write_request(tmp_path / "r.npz", _request())
+    _saved(tmp_path / "r.npz")
     trace = read_requests(tmp_path, EXPERTS, part)
     assert trace.choices.tolist() == _request().routed_experts[tokens].transpose(1, 0, 2).tolist()
     assert trace.choices.dtype == np.int32 and set(trace.requests.tolist()) == {7}
@@ -63,7 +62,7 @@ def test_a_part_has_the_tokens_of_prompt_or_output(tmp_path: Path, part: str, to
 
 def test_a_folder_is_read_in_sorted_order_and_a_list_in_its_own(tmp_path: Path) -> None:
     for name, seed in (("b", 1), ("a", 2), ("c", 3)):
-        write_request(tmp_path / f"{name}.npz", _request(seed, prompt=seed, output=0))
+        _saved(tmp_path / f"{name}.npz", _request(seed, prompt=seed, output=0))
     assert read_requests(tmp_path, EXPERTS).requests.tolist() == [2, 2, 1, 3, 3, 3]
     assert read_requests(tmp_path, EXPERTS, max_requests=2).requests.tolist() == [2, 2, 1]
     files = [tmp_path / "c.npz", tmp_path / "b.npz"]
@@ -74,7 +73,7 @@ def test_a_folder_is_read_in_sorted_order_and_a_list_in_its_own(tmp_path: Path) 
 @pytest.mark.parametrize("names", [("x", 1), (4, 4)])
 def test_requests_without_distinct_numbers_are_numbered(tmp_path: Path, names: tuple) -> None:
     for index, name in enumerate(names):
-        write_request(tmp_path / f"{index}.npz", _request(name, 1, 1))
+        _saved(tmp_path / f"{index}.npz", _request(name, 1, 1))
     assert read_requests(tmp_path, EXPERTS).requests.tolist() == [0, 0, 1, 1]
 
 
@@ -157,15 +156,15 @@ def test_arrays_that_are_not_needed_may_be_pickled(tmp_path: Path) -> None:
 
 
 def test_files_of_different_shapes_are_refused_by_name(tmp_path: Path) -> None:
-    write_request(tmp_path / "a.npz", _request())
+    _saved(tmp_path / "a.npz")
     _saved(tmp_path / "b.npz", routed_experts=ROUTED[:, :, :3])
     with pytest.raises(Problem, match=r"b\.npz: .* Got: 2 layers of 3 experts\. Expected: 2 layers of 4 experts"):
         read_requests(tmp_path, EXPERTS)
 
 
 def test_a_request_without_tokens_is_left_out_with_a_warning(tmp_path: Path) -> None:
-    write_request(tmp_path / "a.npz", _request(output=0))
-    write_request(tmp_path / "b.npz", _request(9))
+    _saved(tmp_path / "a.npz", _request(output=0))
+    _saved(tmp_path / "b.npz", _request(9))
     with pytest.warns(UserWarning, match=r"a\.npz has no routing of its output tokens"):
         assert read_requests(tmp_path, EXPERTS, "output").requests.tolist() == [9, 9]
     with pytest.warns(UserWarning, match="left out"), pytest.raises(Problem, match="none in 1 request files"):

@@ -46,10 +46,9 @@ def test_delta_is_full_evaluation_on_random_moves(preset: cost.Preset) -> None:
         moves = np.random.default_rng(seed).integers(24, size=(100, 2)).tolist()
         for first, second in moves:
             delta, before = swaps.delta(first, second), swaps.objective
-            after = swaps.latencies_after(first, second).mean()
             swaps.apply(first, second)
             full = cost.latency(swaps.batches, swaps.listed(), routed, TORUS, preset).total.mean()
-            assert full == pytest.approx(before + delta, abs=1e-9) == after == pytest.approx(swaps.objective, abs=1e-9)
+            assert full == pytest.approx(before + delta, abs=1e-9) == pytest.approx(swaps.objective, abs=1e-9)
             checked += 1
     assert checked == 1000
 

@@ -19,7 +19,7 @@ def test_a_pattern_names_files_that_no_other_names(pattern: str) -> None:
     assert named and not [name for name in named for other in ELSEWHERE if other != pattern and fnmatch(name, other)]
 
 
-@pytest.mark.parametrize("part", ["ingestion", "scoring", "rehearse", "kit", "kit_python", "replay", "a_new_one"])
+@pytest.mark.parametrize("part", ["ingestion", "scoring", "kit", "kit_python", "replay", "a_new_one"])
 def test_what_runs_on_the_platform_is_tested_there(part: str) -> None:
     assert not is_elsewhere(f"test_{part}.py")
 

@@ -22,7 +22,7 @@ from placement.grid import grid_from_mapping
 from placement.replay import replay
 from placement.results import MEASURES, identity, mean_par, measures, series
 from placement.trace import trace_sha256
-from placement.traces.files import open_trace
+from placement.traces.files import TraceFolder, open_trace
 from plain_clairvoyant import plain_clairvoyant
 from plain_ds_eplb import plain_ds_eplb
 from traces import reference, reference_parts
@@ -77,7 +77,7 @@ GROUPED = {
 @pytest.mark.parametrize("changes", [{}, {"latency": 2}, {"cases": UNEVEN}, GROUPED])
 def test_a_reference_holds_what_the_slow_oracle_measures(traces, changes):
     grid = grid_from_mapping(grid_mapping(**changes))
-    built, curves = reference.build(grid, traces, None)
+    built, curves = reference.build(grid, TraceFolder(traces))
     assert list(curves) == [f"{case.key}/{kind}" for case in grid.cases for kind in CURVES]
     for case, row in zip(grid.cases, built["cases"], strict=True):
         baseline, static = plain(case), plain(case, planned=False)
@@ -99,7 +99,7 @@ def test_a_reference_holds_what_the_slow_oracle_measures(traces, changes):
 
 def test_rows_carry_what_the_scorer_compares_and_the_head_says_where_they_come_from(traces):
     grid = grid_from_mapping(grid_mapping())
-    built, _ = reference.build(grid, traces, {"traces": {"M/d": ENTRY}})
+    built, _ = reference.build(grid, TraceFolder(traces, {"traces": {"M/d": ENTRY}}))
     for case, row in zip(grid.cases, built["cases"], strict=True):
         assert tuple(row) == (*IDENTITY, *MEASURES, *YARDSTICKS, "simulator_version")
         assert {key: row[key] for key in IDENTITY} == identity(case, grid.cost, ENTRY["sha256"])
@@ -109,7 +109,7 @@ def test_rows_carry_what_the_scorer_compares_and_the_head_says_where_they_come_f
 
 
 def test_without_a_manifest_origin_and_licence_are_not_stated(traces):
-    built, _ = reference.build(grid_from_mapping(grid_mapping()), traces, None)
+    built, _ = reference.build(grid_from_mapping(grid_mapping()), TraceFolder(traces))
     assert built["traces"] == {"M/d": {"origin": "not stated", "licence": "not stated"}}
 
 
@@ -129,7 +129,7 @@ def test_a_baseline_that_moves_nothing_is_refused(traces):
         models={"M": {"layers": 1, "experts": 2}}, cases=[{"model": "M", "dataset": "still", "ep": [1]}]
     )
     with pytest.raises(OrganizerError) as caught:
-        reference.build(grid_from_mapping(mapping), traces, None)
+        reference.build(grid_from_mapping(mapping), TraceFolder(traces))
     assert str(caught.value) == (
         "M/still ep 1: DS-EPLB moves nothing, so transmit_vs_ds_eplb would be undefined. Got: transmit_amount 0. "
         "Expected: a trace on which DS-EPLB changes a slot. Next: use a longer trace or one with uneven hotness."
@@ -138,20 +138,20 @@ def test_a_baseline_that_moves_nothing_is_refused(traces):
 
 def test_a_trace_that_does_not_fit_is_refused(traces):
     with pytest.raises(OrganizerError, match=r"^trace M/d: the trace is too short for the window"):
-        reference.build(grid_from_mapping(grid_mapping(window=22)), traces, None)
+        reference.build(grid_from_mapping(grid_mapping(window=22)), TraceFolder(traces))
     manifest = {"traces": {"M/d": ENTRY | {"sha256": "0" * 64}}}
     with pytest.raises(OrganizerError, match=r"^trace M/d: the trace's sha256 is not the manifest's"):
-        reference.build(grid_from_mapping(grid_mapping()), traces, manifest)
+        reference.build(grid_from_mapping(grid_mapping()), TraceFolder(traces, manifest))
 
 
 def test_cases_stand_in_the_grids_order_where_those_of_a_trace_are_apart(traces):
     np.save(traces / "M" / "e.npy", HOTNESS[::-1])
     apart = [{"model": "M", "dataset": dataset, "ep": [ep]} for dataset, ep in (("d", 4), ("e", 2), ("d", 2))]
-    built, curves = reference.build(grid_from_mapping(grid_mapping(cases=apart)), traces, None)
+    built, curves = reference.build(grid_from_mapping(grid_mapping(cases=apart)), TraceFolder(traces))
     rows = {(row["dataset"], row["ep"]): row for row in built["cases"]}
     assert list(rows) == [("d", 4), ("e", 2), ("d", 2)]
     assert list(built["traces"]) == ["M/d", "M/e"] and len(curves) == 3 * len(CURVES)
-    together, _ = reference.build(grid_from_mapping(grid_mapping()), traces, None)
+    together, _ = reference.build(grid_from_mapping(grid_mapping()), TraceFolder(traces))
     assert together["cases"] == [rows["d", 2], rows["d", 4]]
 
 
@@ -178,7 +178,7 @@ def test_the_command_writes_the_same_files_each_time(tmp_path, traces, capsys):
     assert "note: no manifest.yaml in " in (printed := capsys.readouterr().out) and "wrote 2 cases to " in printed
     written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert sorted(written) == ["ds_eplb.json", "series.npz"]
-    built, curves = reference.build(grid_from_mapping(grid_mapping()), traces, None)
+    built, curves = reference.build(grid_from_mapping(grid_mapping()), TraceFolder(traces))
     assert json.loads(written["ds_eplb.json"]) == built
     with np.load(tmp_path / "out" / "series.npz", allow_pickle=False) as archive:
         assert all(np.array_equal(archive[name], curve) for name, curve in curves.items())
@@ -240,7 +240,7 @@ def stopped_after_the_first(tmp_path, traces, **changes):
 
 def expected(traces, **changes):
     """What a run that nothing interrupted builds."""
-    return reference.build(grid_from_mapping(grid_mapping(**{"cases": TWO} | changes)), traces, None)
+    return reference.build(grid_from_mapping(grid_mapping(**{"cases": TWO} | changes)), TraceFolder(traces))
 
 
 def written(tmp_path):
@@ -393,7 +393,7 @@ def test_a_process_that_is_killed_is_told_with_the_next_step(tmp_path, two, caps
 
 
 def test_a_key_is_not_shown_with_a_job():
-    job = reference_parts.Job(None, "M/d", [], Path("traces"), None, b"secret", None)
+    job = reference_parts.PartJob(None, "M/d", [], TraceFolder(Path("traces"), None, b"secret"), None)
     assert "secret" not in repr(job)
 
 

@@ -303,8 +303,7 @@ if HIDE:
     os.remove("/app/program/metadata.yaml")
 end = time.monotonic() + PATIENCE
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
-    time.sleep(0.005)
-time.sleep(0.05)
+    os.sched_yield()
 for path in Path("/app/program/loot").iterdir():
     shutil.copy(path, "/app/output")
 Path("/app/output/scores.json").write_text('{"composite_score": 1000}')
@@ -402,8 +401,7 @@ from pathlib import Path
 
 end = time.monotonic() + 600
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
-    time.sleep(0.005)
-time.sleep(0.05)
+    os.sched_yield()
 secrets = json.loads(Path("/app/program/secrets.json").read_text())
 secrets = {name: bytes.fromhex(text) for name, text in secrets.items()}
 seen = []
@@ -477,9 +475,9 @@ def changed_bundle(tiny: World, folder: Path, change: Any) -> World:
 
 
 def test_a_passed_time_limit_is_told_and_stops_nothing(tiny: World, tmp_path: Path) -> None:
-    world = changed_bundle(tiny, tmp_path, lambda content, _: content["phases"][0].update(execution_time_limit=1))
-    policy = f"import time\ntime.sleep(1.1)\n{DECLINES}"
-    done = world.rehearse(write_policy(tmp_path / "slow", policy), "--phase", "development")
+    # Any container takes longer than that to start.
+    world = changed_bundle(tiny, tmp_path, lambda content, _: content["phases"][0].update(execution_time_limit=1e-6))
+    done = world.rehearse(write_policy(tmp_path / "submission", DECLINES), "--phase", "development")
     assert done.code == 0 and "the limit was passed; the platform stops no container" in done.text
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import honest
-from placement.isolation import seccomp
+import without_landlock
+from placement.isolation import landlock, seccomp
 
 PROCESS = 4321
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -141,15 +142,23 @@ def numbers_in(text: str, name: str) -> dict[str, int]:
     return {found: int(number) for found, number in re.findall(rf"^#define {name}\s+(\d+)\b", text, re.MULTILINE)}
 
 
+def landlock_calls(*numbers: int) -> dict[str, tuple[int, int]]:
+    """Landlock's calls by name, whose numbers are the same on both machines."""
+    names = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
+    return {name: (number, number) for name, number in zip(names, numbers, strict=True)}
+
+
 @machines
-@pytest.mark.parametrize("whose", ["the filter's", "the attacks'"])
+@pytest.mark.parametrize("whose", ["the sandbox's", "the attacks'"])
 def test_the_numbers_are_the_kernel_s(machine: str, column: int, whose: str) -> None:
     known = kernel_s_numbers(machine)
     single = {name.lower(): getattr(seccomp, name) for name in ("CLONE", "FCNTL", "IOCTL", "PRCTL", "MADVISE")}
     single["seccomp"] = tuple(seccomp.SECCOMP.values())
     opens = {name: numbers for name, (numbers, _) in seccomp.OPENS.items()}
     listed = seccomp.DENIED | seccomp.MISSING | seccomp.CLOCKS | seccomp.OWN_PROCESS | single | opens
-    numbers = {name: pair[column] for name, pair in (listed if whose == "the filter's" else honest.CALLS).items()}
+    listed |= landlock_calls(landlock.CREATE_RULESET, landlock.ADD_RULE, landlock.RESTRICT_SELF)
+    attacking = honest.CALLS | landlock_calls(*without_landlock.LANDLOCK)
+    numbers = {name: pair[column] for name, pair in (listed if whose == "the sandbox's" else attacking).items()}
     # Calls that are newer than the headers, by their numbers, cannot be compared; every other name is one of theirs.
     newest = max(number for name, number in known.items() if name != "syscalls")
     compared = {name: number for name, number in numbers.items() if number is None or number <= newest}

@@ -17,40 +17,46 @@ import pytest
 
 from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
-from placement.evaluation.trace_process import Job, Run, TraceProcess
-from placement.grid import grid_from_mapping
+from placement.evaluation.trace_process import Run, TraceJob, TraceProcess
+from placement.grid import Grid, grid_from_mapping
+from placement.traces.files import TraceFolder
 from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
 
 SERVE = trace_process._serve
 LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
 
 
-def job(world: Path, **limits: float) -> Job:
+def run_in(folder: Path, policy: str = DECLINES, grid: Grid | None = None) -> Run:
+    """A run of a policy, by default on the tiny grid."""
+    world = write_world(folder)
+    return Run(write_policy(world, policy), grid or tiny_grid(), TraceFolder(world / "traces"))
+
+
+def job_in(folder: Path) -> TraceJob:
     """The first trace's two cases, with as much time as the grid has."""
-    grid = tiny_grid(**limits)
-    deadline = time.monotonic() + grid.limits.grid_seconds
-    return Job(Run(write_policy(world, DECLINES), grid, world / "traces"), list(grid.cases[:2]), deadline)
+    run = run_in(folder)
+    return TraceJob(run, list(run.grid.cases[:2]), time.monotonic() + run.grid.limits.grid_seconds)
 
 
-def end_in_a_message(job: Job, connection: Connection) -> None:
+def end_in_a_message(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that the machine ends, for lack of memory, while it sends."""
     connection.send("hidden")
     os.write(connection.fileno(), struct.pack("!i", 1000) + b"a part of them")
     os._exit(9)
 
 
-def end_before_anything(job: Job, connection: Connection) -> None:
+def end_before_anything(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that cannot even start."""
     os._exit(3)
 
 
-def stop(job: Job, connection: Connection) -> None:
+def stop(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something has stopped."""
     connection.send("hidden")
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def end_on_the_small_model(job: Job, connection: Connection) -> None:
+def end_on_the_small_model(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something kills, one of two."""
     if job.cases[0].model == "Small":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +68,7 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: object, code: int
 ) -> None:
     monkeypatch.setattr(trace_process, "_serve", serve)
-    process = TraceProcess(job(write_world(tmp_path)))
+    process = TraceProcess(job_in(tmp_path))
     process.wait_until_hidden()
     told = []
     with closing(process):
@@ -73,8 +79,7 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
 
 def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", end_on_the_small_model)
-    world, grid = write_world(tmp_path), tiny_grid()
-    outcomes = run_grid(Run(write_policy(world, DECLINES), grid, world / "traces"), 2, lambda outcome: None)
+    outcomes = run_grid(run_in(tmp_path), 2, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed", "ok", "ok"]
     assert sentence_of(outcomes[0].row).startswith(f"Small/one ep 2: {LOST.format(-9)}")
 
@@ -84,16 +89,15 @@ def test_a_case_that_hangs_does_not_keep_its_trace_s_next_case_from_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_calls(monkeypatch, 100, devices=2)
-    world = write_world(tmp_path)
     hangs = DECLINES.replace("    return", "    import signal\n    while n_device == 2: signal.pause()\n    return")
-    outcomes = run_grid(Run(write_policy(world, hangs), tiny_grid(), world / "traces"), 2, lambda outcome: None)
+    outcomes = run_grid(run_in(tmp_path, hangs), 2, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["timeout", "ok", "ok", "ok"]
 
 
 def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", stop)
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
-    process = TraceProcess(job(write_world(tmp_path)))
+    process = TraceProcess(job_in(tmp_path))
     process.wait_until_hidden()
     # The grid's time is over.
     process._job = replace(process._job, deadline=0.0)
@@ -103,7 +107,7 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(job: Job) -> None:
+    def fail(job: TraceJob) -> None:
         raise OSError("no descriptor left")
 
     monkeypatch.setattr(trace_process, "_run_trace", fail)
@@ -112,7 +116,7 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
         monkeypatch.setattr(trace_process, name, lambda: None)
     here, there = multiprocessing.Pipe()
     here.send("run")
-    trace_process._serve(job(write_world(tmp_path)), there)
+    trace_process._serve(job_in(tmp_path), there)
     assert here.recv() == "hidden"
     assert str(here.recv()) == (
         "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
@@ -127,17 +131,14 @@ def test_no_case_runs_before_every_process_is_hidden(tmp_path: Path, monkeypatch
         monkeypatch.setattr(
             TraceProcess, name, lambda *a, name=name, method=method: (order.append(name), method(*a))[1]
         )
-    world = write_world(tmp_path)
-    run_grid(Run(write_policy(world, DECLINES), tiny_grid(), world / "traces"), 2, lambda outcome: None)
+    run_grid(run_in(tmp_path), 2, lambda outcome: None)
     assert order == ["wait_until_hidden"] * 2 + ["run"] * 2
 
 
 def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
-    world = write_world(tmp_path)
     fails = DECLINES.replace("    return", "    assert n_device != 4\n    return")
-    mapping = grid_mapping() | {"hidden": True}
-    run = Run(write_policy(world, fails), grid_from_mapping(mapping), world / "traces")
-    outcomes = run_grid(run, 1, lambda outcome: None)
+    hidden = grid_from_mapping(grid_mapping() | {"hidden": True})
+    outcomes = run_grid(run_in(tmp_path, fails, hidden), 1, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
     # A policy's words may be about the traces: they are for the log, which hidden phases hide.
     told = {"what": "crashed. Hidden traces: no more is told", "next": "try the policy in Development"}
@@ -149,6 +150,5 @@ def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     closed = []
     close = TraceProcess.close
     monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
-    world = write_world(tmp_path)
-    run_grid(Run(write_policy(world, DECLINES), tiny_grid(), world / "traces"), 2, lambda outcome: None)
+    run_grid(run_in(tmp_path), 2, lambda outcome: None)
     assert closed == [(None, -9)] * 2 and multiprocessing.active_children() == []

@@ -217,7 +217,7 @@ def keep(jobs: list[Job], folder: Path, hidden: bool) -> None:
             (folder / f"{name}.txt").write_text(text, encoding="utf-8", errors="backslashreplace")
             if text:
                 print(f"\n--- {name}{' (hidden from participants in this phase)' * hidden} ---")
-                print(printable(text.rstrip("\n")))
+                print(escaped(text.rstrip("\n")))
         print()
         for note in job.notes:
             print(f"note: {note}")
@@ -231,7 +231,7 @@ def keep(jobs: list[Job], folder: Path, hidden: bool) -> None:
         print(f"page: {short(folder / 'detailed_results.html')}")
 
 
-def printable(text: str) -> str:
+def escaped(text: str) -> str:
     """A log without what steers a terminal: a submission may have written it."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text)
 

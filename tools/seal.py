@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
 from placement.errors import OrganizerError
+from placement.submission.receipt import file_sha256
 from placement.traces.files import SUFFIXES, find_trace
 from placement.traces.keys import read_key
 from sealing import seal_trace
 from traces.folder import NAME, no_trace, parts_of, traces_in
 from traces.manifest import MANIFEST, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
-from traces.trace_file import file_sha256
 
 PLAIN = SUFFIXES[:2]
 

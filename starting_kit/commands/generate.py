@@ -30,7 +30,7 @@ SAMPLE_DATASET = "generated"
 SAMPLE_ITERATIONS = 512
 
 
-class Recipe(NamedTuple):
+class NewTrace(NamedTuple):
     """One trace to write."""
 
     profile: Profile
@@ -95,28 +95,28 @@ def run_generate(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each trace; returns 0.
 
     Raises OrganizerError: before anything is written when a trace of that name exists that was not generated, later for
-    one that cannot be generated, or that would have other values than the same recipe gave.
+    one that cannot be generated, or that would have other values than the same profile and seed gave.
     """
     manifest = read_manifest(options.output)
-    recipes = _recipes(options)
-    for recipe in recipes:
-        refuse_to_replace(options.output, recipe.name, "generated", _is_generated)
+    new_traces = _new_traces(options)
+    for trace in new_traces:
+        refuse_to_replace(options.output, trace.name, "generated", _is_generated)
     suffix = options.format or ("npy" if options.profile else "npz")
-    for recipe in recipes:
-        profile = recipe.profile
+    for trace in new_traces:
+        profile = trace.profile
         try:
-            values = generate(profile.parameters, recipe.iterations, profile.layers, profile.experts, recipe.seed)
+            values = generate(profile.parameters, trace.iterations, profile.layers, profile.experts, trace.seed)
         except ValueError as error:
             what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
             where = f"profile {profile.name}"
             raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
-        path = options.output / f"{recipe.name}.{suffix}"
-        entry = entry_of(f"{recipe.name}.{suffix}", values, recipe.origin(), LICENCE)
-        _refuse_other_draws(recipe.name, entry, manifest)
+        path = options.output / f"{trace.name}.{suffix}"
+        entry = entry_of(f"{trace.name}.{suffix}", values, trace.origin(), LICENCE)
+        _refuse_other_draws(trace.name, entry, manifest)
         write_trace(path, values)
         # Of two files of one trace, only the one that the manifest describes may stay.
         path.with_suffix(".npy" if suffix == "npz" else ".npz").unlink(missing_ok=True)
-        manifest["traces"][recipe.name] = entry
+        manifest["traces"][trace.name] = entry
         write_manifest(options.output, manifest)
         print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
     return 0
@@ -128,25 +128,25 @@ def find_profile(text: str) -> Profile:
     return read_profile(shipped if shipped.is_file() else Path(text))
 
 
-def _recipes(options: argparse.Namespace) -> list[Recipe]:
+def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
     sample = not options.profile
     dataset = options.dataset or (SAMPLE_DATASET if sample else None)
     if dataset and not sample and len(options.profile) > 1:
         got, expected = f"{len(options.profile)} profiles", "one --profile with --dataset"
         raise OrganizerError("--dataset names one trace", got, expected, "make the traces one by one")
-    recipes = []
+    new_traces = []
     for number, text in enumerate(SAMPLES if sample else dict.fromkeys(options.profile)):
         profile = find_profile(text)
         iterations = options.iterations or (SAMPLE_ITERATIONS if sample else profile.iterations)
-        recipes.append(Recipe(profile, dataset or profile.dataset, iterations, options.seed + number))
-    return recipes
+        new_traces.append(NewTrace(profile, dataset or profile.dataset, iterations, options.seed + number))
+    return new_traces
 
 
 def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, Any]) -> None:
     """Keep a trace of the same origin and shape but other values: its reference would no longer fit."""
     old = manifest["traces"].get(name, entry)
-    same_recipe = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
-    if same_recipe and old.get("sha256") != entry["sha256"]:
+    made_alike = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
+    if made_alike and old.get("sha256") != entry["sha256"]:
         raise OrganizerError(
             f"numpy {np.__version__} draws other values from this seed than made the trace that is there",
             got=f"sha256 {entry['sha256']}, not written",

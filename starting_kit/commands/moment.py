@@ -14,8 +14,7 @@ from placement.grid import Case, Grid
 from placement.isolation.interface import PolicyCase, policy_case
 from placement.isolation.process import PolicyProcess
 from placement.replay import replay
-from placement.trace import check_fits
-from placement.traces.files import manifest_beside, open_trace
+from placement.traces.files import TraceFolder, manifest_beside
 
 from .options import UsageError
 
@@ -43,8 +42,7 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
 
     Raises UsageError when there are fewer calls, PolicyError when an earlier call fails, and OrganizerError.
     """
-    trace = open_trace(traces, case.model, case.dataset, manifest_beside(traces, []))
-    check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
+    trace = TraceFolder(traces, manifest_beside(traces, [])).trace_of(case)
     seen: list[Moment] = []
     view = policy_case(case, grid.cost, trace.iterations)
     process = PolicyProcess(folder, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)

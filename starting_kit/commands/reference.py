@@ -13,7 +13,7 @@ from typing import Any
 
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
-from placement.traces.files import manifest_beside
+from placement.traces.files import TraceFolder, manifest_beside
 from placement.traces.keys import read_key
 from traces.reference import build, write
 
@@ -49,10 +49,10 @@ def run_reference(options: argparse.Namespace) -> int:
     try:
         grid = read_grid(options.grid)
         manifest = manifest_beside(options.traces, notes)
-        key = read_key(options.key) if options.key else None
+        traces = TraceFolder(options.traces, manifest, read_key(options.key) if options.key else None)
         for note in notes:
             show(f"note: {note}")
-        reference, curves = build(grid, options.traces, manifest, key, options.jobs, parts, show)
+        reference, curves = build(grid, traces, options.jobs, parts, show)
         write(options.output, reference, curves)
     except OrganizerError as error:
         show(str(error))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from placement.errors import OrganizerError
+from placement.submission.receipt import file_sha256
 from placement.traces.files import SUFFIXES, find_trace, open_trace
 from placement.traces.keys import read_key
 from traces.folder import no_trace, parts_of, traces_in
 from traces.manifest import read_manifest
-from traces.trace_file import file_sha256
 
 
 def add_verify(commands: Any) -> None:

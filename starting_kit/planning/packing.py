@@ -64,8 +64,3 @@ def deal_out(experts: np.ndarray, weights: np.ndarray, table: np.ndarray, load: 
         free[lightest] -= 1
         order = order[len(lightest) :]
     return table
-
-
-def load_bounds(weights: np.ndarray, device_load: np.ndarray) -> tuple[float, float]:
-    """The least possible mean load of a device, and the largest that was achieved. device_load: [device]."""
-    return float(np.sum(weights) / len(device_load)), float(np.max(device_load))

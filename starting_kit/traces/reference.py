@@ -22,9 +22,9 @@ from placement.grid import Case, Grid
 from placement.replay import Rebalance, Replay, replay
 from placement.results import identity, mean_par, measures, series
 from placement.trace import Trace
-from placement.traces.files import find_trace
+from placement.traces.files import TraceFolder, find_trace
 
-from .reference_parts import Job, Part, make_parts, not_written
+from .reference_parts import Part, PartJob, make_parts, not_written
 
 # What a case is known by, in a row and in the grid.
 NAMED = ("model", "dataset", "ep", "redundant_experts")
@@ -34,14 +34,12 @@ REFERENCE_FORMAT = 2
 
 def build(
     grid: Grid,
-    traces: Path,
-    manifest: Mapping[str, Any] | None,
-    key: bytes | None = None,
+    traces: TraceFolder,
     jobs: int = 1,
     parts: Path | None = None,
     show: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The content of ds_eplb.json and of series.npz, the same whatever `jobs` is; key opens sealed traces.
+    """The content of ds_eplb.json and of series.npz, the same whatever `jobs` is.
 
     parts: folder for what is finished, which a later call uses; show: called with a line per finished trace.
     Raises OrganizerError.
@@ -50,13 +48,13 @@ def build(
     for case in grid.cases:
         groups.setdefault(f"{case.model}/{case.dataset}", []).append(case)
     for cases in groups.values():
-        find_trace(traces, cases[0].model, cases[0].dataset)
-    work = [Job(grid, name, cases, traces, manifest, key, parts) for name, cases in groups.items()]
+        find_trace(traces.path, cases[0].model, cases[0].dataset)
+    work = [PartJob(grid, name, cases, traces, parts) for name, cases in groups.items()]
     made = make_parts(work, measure, jobs, show)
     rows = {tuple(row[key] for key in NAMED): row for part in made for row in part.rows}
     provenance = {}
     for name in groups:
-        entry = manifest["traces"][name] if manifest else {}
+        entry = traces.manifest["traces"][name] if traces.manifest else {}
         provenance[name] = {key: entry.get(key, "not stated") for key in ("origin", "licence")}
     written_by = "kit.py reference: DS-EPLB (placement.ds_eplb), called after every window, all layers in order"
     head = {"format": REFERENCE_FORMAT, "grid": grid.name, "written_by": written_by}
@@ -75,7 +73,7 @@ def write(output: Path, reference: Mapping[str, Any], curves: Mapping[str, np.nd
         raise not_written(error, output) from None
 
 
-def measure(job: Job, trace: Trace) -> Part:
+def measure(job: PartJob, trace: Trace) -> Part:
     """Rows and curves of a trace's cases. Raises OrganizerError."""
     part = Part([], {})
     for case in job.cases:

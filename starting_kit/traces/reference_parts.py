@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.isolation.sandbox import die_with_parent
 from placement.submission.receipt import simulator_sha256
-from placement.trace import Trace, check_fits
-from placement.traces.files import open_trace
+from placement.trace import Trace
+from placement.traces.files import TraceFolder
 
 # The member of a part's file that holds all but the curves, as JSON.
 HEAD = "part"
@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Job:
+class PartJob:
     """All cases of the trace `name`, and what is needed to measure them in another process.
 
     folder: where parts are kept, or None.
@@ -51,16 +51,14 @@ class Job:
     grid: Grid
     name: str
     cases: list[Case]
-    traces: Path
-    manifest: Mapping[str, Any] | None
-    key: bytes | None = field(repr=False)
+    traces: TraceFolder
     folder: Path | None
 
 
-Measure = Callable[[Job, Trace], Part]
+Measure = Callable[[PartJob, Trace], Part]
 
 
-def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
+def make_parts(work: Sequence[PartJob], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
     """The parts in the order of `work`, made or found, at most `jobs` at a time; `show` is called with a line for each.
 
     After an error no further trace is begun, and those that were are finished. Raises OrganizerError, the first one
@@ -93,11 +91,9 @@ def make_parts(work: Sequence[Job], measure: Measure, jobs: int, show: Callable[
         ) from None
 
 
-def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
+def _make_part(job: PartJob, measure: Measure) -> tuple[Part, str]:
     """A trace's part, and how it was come by."""
-    first = job.cases[0]
-    trace = open_trace(job.traces, first.model, first.dataset, job.manifest, job.key)
-    check_fits(trace, f"trace {job.name}", first.layers, first.experts, first.window)
+    trace = job.traces.trace_of(job.cases[0])
     if job.folder is None:
         return measure(job, trace), "measured"
     path, identity = job.folder / f"{job.name}.npz", _identity(job, trace)
@@ -112,7 +108,7 @@ def _make_part(job: Job, measure: Measure) -> tuple[Part, str]:
     return part, "measured" + (f" again, because the part that was kept {useless}" if useless else "")
 
 
-def _identity(job: Job, trace: Trace) -> dict[str, Any]:
+def _identity(job: PartJob, trace: Trace) -> dict[str, Any]:
     """All that a part depends on, by the names that a person is told when one differs."""
     return {
         "format": PART_FORMAT,

@@ -1,8 +1,7 @@
-"""Trace files: how a plain one is written, and the hash of any file's bytes."""
+"""Trace files: how a plain one is written."""
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -11,7 +10,6 @@ import numpy as np
 
 from placement.traces.whole_file import whole_file
 
-BLOCK_BYTES = 2**21
 # Iterations: window + 2, with the smallest window.
 SMALLEST_TRACE = 3
 
@@ -41,12 +39,3 @@ def write_trace(path: Path, values: np.ndarray) -> None:
 
 def _write_array(file: IO[bytes], values: np.ndarray) -> None:
     np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while data := file.read(BLOCK_BYTES):
-            digest.update(data)
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ from contextlib import closing
 from ..errors import OrganizerError
 from ..traces.files import find_trace
 from .case_run import Outcome
-from .trace_process import Job, Run, TraceProcess
+from .trace_process import Run, TraceJob, TraceProcess
 
 
 def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[Outcome]:
@@ -24,9 +24,9 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
     """
     grid, groups = run.grid, run.grid.by_trace()
     for cases in groups:
-        find_trace(run.traces, cases[0].model, cases[0].dataset)
+        find_trace(run.traces.path, cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
-    processes = [TraceProcess(Job(run, cases, deadline)) for cases in groups]
+    processes = [TraceProcess(TraceJob(run, cases, deadline)) for cases in groups]
     # No policy may run before all processes that hold traces have closed themselves to others.
     for process in processes:
         process.wait_until_hidden()

@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
@@ -18,8 +18,7 @@ from typing import Any
 from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import die_with_parent, hide_process
-from ..trace import check_fits
-from ..traces.files import open_trace
+from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case, run_case
 
 # What replaying and explaining may take after the grid's time is over.
@@ -30,17 +29,15 @@ METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run is of: the folder that holds policy.py, the grid, and its traces; key opens sealed ones."""
+    """What a run is of: the folder that holds policy.py, the grid, and its traces."""
 
     folder: Path
     grid: Grid
-    traces: Path
-    manifest: Mapping[str, Any] | None = None
-    key: bytes | None = field(default=None, repr=False)
+    traces: TraceFolder
 
 
 @dataclass(frozen=True)
-class Job:
+class TraceJob:
     """All cases of one trace, for another process to run until a deadline."""
 
     run: Run
@@ -51,7 +48,7 @@ class Job:
 class TraceProcess:
     """Starts at once, hides itself, and waits for `run`; use with contextlib.closing."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TraceJob) -> None:
         self._job = job
         context = multiprocessing.get_context(METHOD)
         self._connection, other = context.Pipe()
@@ -98,16 +95,13 @@ class TraceProcess:
             return None
 
 
-def _run_trace(job: Job) -> Iterator[Outcome]:
-    run, first = job.run, job.cases[0]
-    trace = open_trace(run.traces, first.model, first.dataset, run.manifest, run.key)
-    name = f"trace {first.model}/{first.dataset}"
-    check_fits(trace, name, first.layers, first.experts, first.window)
+def _run_trace(job: TraceJob) -> Iterator[Outcome]:
+    run, trace = job.run, job.run.traces.trace_of(job.cases[0])
     for case in job.cases:
         yield run_case(run.folder, case, trace, run.grid, job.deadline)
 
 
-def _serve(job: Job, connection: Connection) -> None:
+def _serve(job: TraceJob, connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

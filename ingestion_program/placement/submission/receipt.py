@@ -61,7 +61,7 @@ def policy_sha256(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(_visible(folder)):
         try:
-            content = _file_sha256(folder / name)
+            content = file_sha256(folder / name)
         except OSError:
             continue
         digest.update(f"{name}\n{content}".encode("utf-8", "surrogateescape"))
@@ -80,6 +80,15 @@ def grid_sha256(grid: Grid) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
 
 
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _visible(folder: Path) -> Iterable[str]:
     """Relative POSIX paths of the files below a folder that count."""
     for place, folders, files in os.walk(folder):
@@ -90,11 +99,3 @@ def _visible(folder: Path) -> Iterable[str]:
             # A pipe would be waited for without end.
             if name not in ADDED_FILES and not name.endswith(".pyc") and os.path.isfile(os.path.join(place, name)):
                 yield (inside / name).as_posix()
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

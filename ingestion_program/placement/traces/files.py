@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import OrganizerError
-from ..trace import Trace
+from ..grid import Case
+from ..trace import Trace, check_fits
 from .sealed import open_sealed
 from .yaml_file import read_yaml
 
 SUFFIXES = (".npy", ".npz", ".sealed")
+
+
+@dataclass(frozen=True)
+class TraceFolder:
+    """A folder of traces, the content of its manifest.yaml or None where there is none, and the key of sealed ones."""
+
+    path: Path
+    manifest: Mapping[str, Any] | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+    def trace_of(self, case: Case) -> Trace:
+        """Open a case's trace, which has the case's sizes. Raises OrganizerError."""
+        trace = open_trace(self.path, case.model, case.dataset, self.manifest, self.key)
+        check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
+        return trace
 
 
 def find_trace(folder: Path, model: str, dataset: str) -> Path:
@@ -112,12 +129,12 @@ def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: s
             where=name,
         )
     shape = [trace.iterations, trace.layers, trace.experts]
-    for field, got in (("shape", shape), ("sha256", trace.sha256)):
-        if entry.get(field) != got:
+    for kind, got in (("shape", shape), ("sha256", trace.sha256)):
+        if entry.get(kind) != got:
             raise OrganizerError(
-                f"the trace's {field} is not the manifest's",
+                f"the trace's {kind} is not the manifest's",
                 got=str(got),
-                expected=str(entry.get(field)),
+                expected=str(entry.get(kind)),
                 next_step="copy the right trace to the worker, or correct manifest.yaml",
                 where=name,
             )

@@ -74,12 +74,6 @@ class Swaps:
         dispatch, combine = self._transfers_after(first, second)
         return float(gained + (dispatch + combine - transfers.dispatch - transfers.combine).mean())
 
-    def latencies_after(self, first: int, second: int) -> np.ndarray:
-        """Latency of each batch after an exchange, for any other objective: float64 [batch]."""
-        if not self._moves(first, second):
-            return self.compute + self._transfers.dispatch + self._transfers.combine
-        return self._compute_after(first, second) + sum(self._transfers_after(first, second))
-
     def apply(self, first: int, second: int) -> None:
         """Exchange the contents of two flat slots; the same again takes it back."""
         moved = [replica for replica in (self.replica_in[first], self.replica_in[second]) if replica >= 0]

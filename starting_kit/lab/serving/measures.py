@@ -50,15 +50,6 @@ def measures(
     }
 
 
-def row_traffic(batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus) -> np.ndarray:
-    """Choices that cross into each row, per batch: int64 [batch, row]. What a cap on a row's traffic limits."""
-    row = torus.row(replicas.device[routed])
-    crossing = row != batches.origins[:, None]
-    batch = np.broadcast_to(batches.batch_of_token[:, None], row.shape)
-    keys = (batch * torus.rows + row)[crossing]
-    return np.bincount(keys, minlength=batches.count * torus.rows).reshape(batches.count, torus.rows)
-
-
 def _distinct(values: np.ndarray) -> float:
     """Mean number of distinct values in a row."""
     return float(1 + np.count_nonzero(np.diff(np.sort(values, axis=1), axis=1), axis=1).mean())

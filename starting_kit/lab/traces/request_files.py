@@ -40,18 +40,6 @@ class Request:
         return self.routed_experts[first : len(self.prompt) if part == "prompt" else None]
 
 
-def write_request(path: Path, request: Request) -> None:
-    """Write a request in the form that `read_request` reads. Raises OSError."""
-    with open(path, "wb") as file:
-        np.savez_compressed(
-            file,
-            request_id=np.array(request.request_id),
-            prompt_token_ids=request.prompt,
-            output_token_ids=request.output,
-            routed_experts=request.routed_experts,
-        )
-
-
 def read_request(path: Path, index: int = 0) -> Request:
     """Read one request.
 

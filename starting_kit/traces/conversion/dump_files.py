@@ -24,7 +24,7 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     elif path.suffix == ".pt":
         content = read_torch(path, allow_pickle)
     else:
-        content = read_arrays(path, allow_pickle)
+        content = read_numpy(path, allow_pickle)
     if not isinstance(content, dict):
         got = f"a {type(content).__name__}"
         raise OrganizerError(
@@ -37,7 +37,7 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     return content
 
 
-def read_arrays(path: Path, allow_pickle: bool) -> dict[str, Any]:
+def read_numpy(path: Path, allow_pickle: bool) -> dict[str, Any]:
     """The arrays of an .npz by their names; the one of an .npy by the file's stem. Raises OrganizerError.
 
     A 0-d object array is replaced by the object in it.

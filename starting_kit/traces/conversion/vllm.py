@@ -13,7 +13,7 @@ from .batching import add_request, schedule
 from .inputs import input_files
 from .layers import dropped
 from .recording import Recording, counted
-from .vllm_requests import read_request
+from .vllm_requests import read_routed_tokens
 
 SUFFIXES = (".npz", ".npy")
 
@@ -29,7 +29,7 @@ def read_vllm(paths: Sequence[Path], experts: int, in_flight: int, prompt: int |
     dense: np.ndarray | None = None
     choices = 0
     for file in files:
-        request = read_request(file, prompt, allow_pickle)
+        request = read_routed_tokens(file, prompt, allow_pickle)
         layers = request.ids.shape[1]
         if dense is None:
             dense, choices = np.ones(layers, bool), request.ids.shape[2]
@@ -51,7 +51,7 @@ def read_vllm(paths: Sequence[Path], experts: int, in_flight: int, prompt: int |
     plan = schedule(rows, prompts, in_flight)
     hotness = np.zeros((plan.iterations, int((~dense).sum()), experts), np.int32)
     for file, start in zip(files, plan.starts, strict=True):
-        request = read_request(file, prompt, allow_pickle)
+        request = read_routed_tokens(file, prompt, allow_pickle)
         ids = request.ids[:, ~dense]
         _check_ids(ids, np.flatnonzero(~dense), experts, file.name)
         add_request(hotness, ids, request.prompt, start)

@@ -10,12 +10,12 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from .counts import rectangular
-from .dump_files import key_of, read_arrays
+from .dump_files import key_of, read_numpy
 
 KEY = "routed_experts"
 
 
-class Request(NamedTuple):
+class RoutedTokens(NamedTuple):
     """ids: integers [token, layer, choice], tokens in order without the last, which is never routed; prompt: tokens of
 
     the prompt, 1 .. tokens.
@@ -25,12 +25,12 @@ class Request(NamedTuple):
     prompt: int
 
 
-def read_request(path: Path, prompt: int | None, allow_pickle: bool) -> Request:
+def read_routed_tokens(path: Path, prompt: int | None, allow_pickle: bool) -> RoutedTokens:
     """The request of an .npz (keys routed_experts, prompt_len or prompt_token_ids) or .npy (the ids alone).
 
     prompt: its length when the file does not tell. Raises OrganizerError.
     """
-    arrays = read_arrays(path, allow_pickle)
+    arrays = read_numpy(path, allow_pickle)
     if path.suffix == ".npy":
         arrays = {KEY: arrays[path.stem]}
     if isinstance(arrays.get(KEY), dict):
@@ -45,7 +45,7 @@ def read_request(path: Path, prompt: int | None, allow_pickle: bool) -> Request:
         got, expected = f"{length}", f"1 .. {len(ids)}, the tokens in the file"
         raise OrganizerError("the prompt's length does not fit", got, expected, "correct it, or --prompt", path.name)
     # As int64, so that sums of ids with a layer's offset cannot overflow int16.
-    return Request(ids.astype(np.int64, copy=False), length)
+    return RoutedTokens(ids.astype(np.int64, copy=False), length)
 
 
 def _prompt(arrays: dict[str, Any], prompt: int | None, where: str) -> int:
