@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from scores.problems import EXIT_CODES
-from traces.table import aligned, cells
+from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed

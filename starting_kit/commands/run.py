@@ -14,7 +14,7 @@ import pandas as pd
 
 from placement.grid import Case
 from scores.problems import EXIT_CODES
-from traces.table import aligned, cells
+from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
