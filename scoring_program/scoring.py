@@ -25,6 +25,7 @@ from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
 from scores.problems import EXIT_CODES, FileError, sentence
+from scores.table import aligned
 
 NEXT_STEP = {
     "failed": "Next: mend the cases above; `python starting_kit/kit.py check` finds most mistakes in two seconds.",
@@ -114,16 +115,8 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int) 
 
 def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
     """Print the table of the cases as text."""
-    if not pairs:
-        return
-    lines = [HEADINGS] + [case_cells(row, reference) for row, reference in pairs]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if not index else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        say("  ".join(cells))
+    if pairs:
+        say(aligned(HEADINGS, (case_cells(row, reference) for row, reference in pairs)))
 
 
 def say(text: str) -> None:
@@ -135,8 +128,14 @@ def say(text: str) -> None:
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    # A link that lies there would be followed.
+    partial.unlink(missing_ok=True)
+    try:
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from html import escape
 import pytest
 
 from score_files import COST, FORMAT, NAMES, failed_results, failure, reference, results, score, stopped
+from scores.problems import FileError
 
 FIND = " Next: find the reason in the ingestion log, then run again."
 OTHER = (
@@ -112,6 +113,12 @@ def test_a_bad_reference_file(tmp_path, capsys, content, text):
 )
 def test_a_bad_results_file(tmp_path, capsys, content, text):
     assert refused(score(tmp_path, capsys, content), 1, f"results.json: {text}{FIND}")
+
+
+def test_the_error_of_a_file_keeps_its_fields():
+    error = FileError("refused", "results.json", "is empty", 0, "a case", "run again")
+    assert error.fields == failure("is empty", "results.json", "0", "a case", "run again")
+    assert str(error) == "results.json: is empty. Got: 0. Expected: a case. Next: run again."
 
 
 def test_failed_without_a_failing_case_is_broken(tmp_path, capsys):

@@ -177,6 +177,17 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
     assert lines[-1] == "No comparison. Next: mend the policy and try again with kit.py check."
 
 
+@pytest.mark.parametrize("results", [False, True])
+def test_missing_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, monkeypatch, results: bool) -> None:
+    if not results:
+        monkeypatch.setattr("commands.run.run_quiet", lambda *arguments: (2, ""))
+    options = ("--seeds", "0", "--traces", str(tmp_path))
+    assert kit.main(["compare", str(STATIC), str(DS_EPLB), *on(world), *options]) == 2
+    first, last = capsys.readouterr().out.splitlines()
+    text = "trace Small/one: the trace is missing." if results else "The ingestion program left no results."
+    assert first.startswith(f"A: starting_kit/policies/static: {text}") and last == "No comparison."
+
+
 FEW = "compare needs several policies"
 
 

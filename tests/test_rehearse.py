@@ -218,8 +218,8 @@ def test_a_policy_that_crashes_or_hangs_fails(
     world = changed_bundle(tiny, tmp_path, limit_calls) if reason == "timeout" else tiny
     done = world.rehearse(write_policy(tmp_path / "submission", source), "--phase", phase)
     assert done.code == 1
-    assert done.last.startswith("No score: scoring ended with exit code 1: failed: "), done.text
-    assert f"\n{reason}: " in done.text and "status: Failed" in done.text
+    assert done.last == "No score: scoring ended with exit code 1. Next: read its log above", done.text
+    assert f"\n{reason}: " in done.text and "\nNo score: failed: " in done.text and "status: Failed" in done.text
     assert "note: ingestion ended with exit code 1, which the platform ignores" in done.text
     assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
     assert (done.output / phase / "detailed_results.html").is_file()
@@ -347,7 +347,7 @@ def test_a_command_of_its_own_gains_no_score(
         reason = "results.sig: does not sign results.json. Got: a signature with the published key"
     else:
         reason = "metadata: a program of the submission's own ran beside the ingestion program"
-    assert reason in done.last, done.text
+    assert "exit code 1" in done.last and reason in done.text, done.text
     assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
 
 
@@ -360,7 +360,7 @@ def test_an_old_result_is_told_from_this_run_by_its_time_alone(
     attack = f"HIDE, PATIENCE = False, 600\n{ATTACK}"
     submission = command_submission(tmp_path / "submission", attack, loot["replayed final"])
     done = tiny.rehearse(submission, "--phase", "final", "--own-command", "beside")
-    assert done.code == 1 and "results.json: tells of another run, as older results do" in done.last
+    assert done.code == 1 and "results.json: tells of another run, as older results do" in done.text
 
 
 def test_files_that_lie_in_the_output_beforehand_are_gone(
@@ -370,7 +370,7 @@ def test_files_that_lie_in_the_output_beforehand_are_gone(
     for name, data in {**loot["replayed final"], "scores.json": b'{"composite_score": 1000}', "a.html": b""}.items():
         (tmp_path / name).write_bytes(data)
     done = tiny.rehearse(tmp_path, "--phase", "final")
-    assert done.code == 1 and "exit code 1: failed: " in done.last and "cases failed" in done.last, done.text
+    assert done.code == 1 and "exit code 1" in done.last and "cases failed" in done.text, done.text
     assert set(done.zipped("final")) == {*FILES, "metadata"}
 
 
@@ -384,7 +384,7 @@ def test_an_output_that_cannot_be_emptied_keeps_no_score(
     assert done.code == 1 and "the output cannot be written. Got: PermissionError" in done.text
     # What is deleted before the folder is met depends on the file system.
     reasons = ("metadata: a program of the submission's own ran beside", "cannot be read. Got: no such file")
-    assert any(reason in done.last for reason in reasons), done.text
+    assert any(reason in done.text for reason in reasons), done.text
 
 
 def test_a_file_of_the_worker_s_own_name_fails(tiny: World, tmp_path: Path) -> None:
@@ -453,7 +453,7 @@ def test_its_own_container_holds_no_secret(tiny: World, tmp_path: Path) -> None:
     submission = command_submission(tmp_path / "submission", source, {}, DS_EPLB)
     (submission / "secrets.json").write_text(content)
     done = tiny.rehearse(submission, "--phase", "final", "--own-command", "beside")
-    assert done.code == 1 and "ran beside the ingestion program" in done.last
+    assert done.code == 1 and "ran beside the ingestion program" in done.text
     log = (done.output / "final" / "prediction_stdout.txt").read_text()
     assert "OPEN" not in log, log
     assert "/app/data/tiny-hidden/Large/trace-02.sealed" in log and "/app/output/results.json" in log
@@ -488,18 +488,18 @@ def test_a_container_that_goes_on_is_killed_in_the_end(tiny: World, tmp_path: Pa
     # However slow the machine is, one of these is enough for the start.
     for seconds in (2, 8, 32, 128):
         done = tiny.rehearse(submission, "--phase", "development", "--give-up", str(seconds))
-        if "\nhere\n" in done.text and "may not bring a command of its own" in done.last:
+        if "\nhere\n" in done.text and "may not bring a command of its own" in done.text:
             break
     assert done.code == 1 and f"note: prediction: killed after {seconds} s" in done.text
     assert "--- prediction_stdout ---\nhere\n" in done.text
-    assert "a submission may not bring a command of its own" in done.last
+    assert "a submission may not bring a command of its own" in done.text
 
 
 @pytest.mark.parametrize("command", ["['python3', 'x']", "sh -c 'touch $output/$submission_program'"])
 def test_a_command_that_cannot_be_run_changes_nothing(tiny: World, tmp_path: Path, command: str) -> None:
     submission = write_policy(tmp_path, DECLINES, {"metadata.yaml": f"command: {command}\n"})
     done = tiny.rehearse(submission, "--phase", "development")
-    assert done.code == 1 and "refused: submission: a submission may not bring a command of its own" in done.last
+    assert done.code == 1 and "refused: submission: a submission may not bring a command of its own" in done.text
 
 
 def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> None:
@@ -510,7 +510,7 @@ def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> Non
     attack += "print('\\x1b[2J')\n"
     submission = command_submission(tmp_path / "submission", attack, {})
     done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
-    assert done.code == 1 and "results.json: cannot be read" in done.last, done.text
+    assert done.code == 1 and "results.json: cannot be read" in done.text, done.text
     assert "no plain files, so they are not in prediction_result.zip: folder, link, pipe, results.json" in done.text
     assert not {"link", "folder", "pipe", "results.json"} & set(done.zipped("development"))
     assert "\x1b" not in done.text and "\\x1b[2J" in done.text
@@ -552,7 +552,7 @@ def test_other_traces_than_the_reference_s_are_the_organizers_error(tiny: World,
     (tmp_path / "traces" / "manifest.yaml").write_text(yaml.safe_dump(manifest))
     world = tiny._replace(traces=tmp_path / "traces", folder=tmp_path)
     done = world.rehearse(tiny.folder / "honest", "--phase", "development")
-    assert done.code == 2 and "scoring ended with exit code 2" in done.last and "another trace" in done.last
+    assert done.code == 2 and "scoring ended with exit code 2" in done.last and "another trace" in done.text
 
 
 def drop_column(content: dict[str, Any], _: Files) -> None:
@@ -593,7 +593,7 @@ def drop_vendor(content: dict[str, Any], files: Files) -> None:
 )
 def test_a_faulty_bundle_is_told(tiny: World, tmp_path: Path, change: Any, phase: str, text: str) -> None:
     done = changed_bundle(tiny, tmp_path, change).rehearse(tiny.folder / "honest", "--phase", phase)
-    assert done.code == 2 and text in done.last, done.text
+    assert done.code == 2 and text in done.text, done.text
 
 
 @pytest.mark.parametrize(

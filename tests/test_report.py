@@ -239,6 +239,13 @@ def test_no_scores_stand_when_writing_the_page_fails(tmp_path, capsys):
     assert not (tmp_path / "output" / "scores.json").exists()
 
 
+def test_a_file_that_cannot_be_placed_leaves_no_part(tmp_path):
+    (tmp_path / "scores.json").mkdir()
+    with pytest.raises(OSError, match="scores"):
+        scoring.write(tmp_path / "scores.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
 def test_files_are_written_in_this_order_and_whole(tmp_path, capsys, monkeypatch):
     moved = []
     replace = scoring.os.replace

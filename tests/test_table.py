@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from traces.table import aligned, cells, markdown
+from scores.table import aligned, cells, markdown
 
 FRAME = pd.DataFrame({"plan": ["a", "long"], "mean": [1.256, 10.0], "n": [3, 1000], "word": ["tie", ""]})
 

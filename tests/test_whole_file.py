@@ -6,9 +6,27 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import scoring
+from commands.selection import write_grid
+from lab.planning.plan_file import PlanFile, save_plan
+from lab.traces.routing_trace import RoutingTrace
+from lab.traces.trace_file import save_trace
 from placement.traces.whole_file import whole_file, write_whole
+from traces.generation.profile import FOLDER, read_profile, write_profile
+
+TABLE = np.zeros((1, 1, 1), np.int64)
+TRACE = RoutingTrace(1, (0,), TABLE.astype(np.int32), np.zeros(1, np.int64))
+WRITERS = {
+    "write_whole": lambda path: write_whole(path, b"new"),
+    "the scoring program's": lambda path: scoring.write(path, "new"),
+    "a grid's": lambda path: write_grid(path, {}),
+    "a profile's": lambda path: write_profile(path, read_profile(FOLDER / "DS-R1" / "LmSys.yaml")),
+    "a routing trace's": lambda path: save_trace(path, TRACE),
+    "a plan's": lambda path: save_plan(path, PlanFile(TABLE, TABLE, (0,), 1, False, 1, 1)),
+}
 
 
 def test_a_file_appears_with_its_folder_and_returns_its_bytes(tmp_path: Path) -> None:
@@ -45,10 +63,11 @@ def test_the_mode_is_the_new_file_s_whatever_lay_there(tmp_path: Path, mode: int
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == kept and os.listdir(tmp_path) == ["file"]
 
 
-def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_link_in_the_way_is_not_followed(tmp_path: Path, writer: str) -> None:
     (tmp_path / "other").write_bytes(b"other")
     for name in ("file", ".file.part"):
         (tmp_path / name).symlink_to("other")
-    write_whole(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"new" and not (tmp_path / "file").is_symlink()
+    WRITERS[writer](tmp_path / "file")
+    assert sorted(os.listdir(tmp_path)) == ["file", "other"] and not (tmp_path / "file").is_symlink()
     assert (tmp_path / "other").read_bytes() == b"other"

@@ -33,6 +33,7 @@ from placement.evaluation.grid_run import cores
 from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.traces.files import find_trace
+from placement.traces.whole_file import write_whole
 
 OUTPUT = ROOT / "output" / "benchmark"
 # The only folder that traces are generated into.
@@ -72,8 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OrganizerError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "benchmark.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    write_whole(options.output / "benchmark.json", (json.dumps(numbers, indent=1) + "\n").encode("utf-8"))
     same = len({run["measured_sha256"] for run in numbers["grid"]}) == 1
     print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, jobs))}.")
     return 0 if same else 1

@@ -27,7 +27,7 @@ from commands.archive import archive, unpack
 from commands.places import short
 from placement.errors import OrganizerError
 from placement.traces.whole_file import write_whole
-from traces.table import aligned
+from scores.table import aligned
 
 PHASES = Path("tools", "phases.yaml")
 WHEELS = Path("build", "wheels")

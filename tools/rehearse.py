@@ -201,13 +201,10 @@ def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[
     scoring = jobs[1]
     if not scoring.exit_code:
         return read_scores(scoring.output / "scores.json", board_columns(work.bundle))
-    lines = (scoring.logs["scoring_stdout"] or scoring.logs["scoring_stderr"]).strip().splitlines()
-    reason = next((line for line in lines if line.startswith("No score: ")), lines[-1] if lines else "no message")
-    reason = reason.removeprefix("No score: ")
     if scoring.exit_code == WRONG:
-        next_step = "mend what it names; --traces gives other traces than the samples"
-        raise OrganizerError("scoring ended with exit code 2", reason.rstrip("."), "a score", next_step)
-    raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}: {reason}")
+        next_step = "mend what its log above names; --traces gives other traces than the samples"
+        raise OrganizerError("scoring ended with exit code 2", "no score", "a score", next_step)
+    raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}. Next: read its log above")
 
 
 def keep(jobs: list[Job], folder: Path, hidden: bool) -> None:

@@ -19,9 +19,12 @@ class FileError(Exception):
     """
 
     def __init__(self, status: str, file: str, what: str, got: Any, expected: str, next_step: str) -> None:
-        fields = (file, what, str(got), expected, next_step)
-        super().__init__(sentence(dict(zip(FIELDS, fields, strict=True))))
+        super().__init__(status, file, what, got, expected, next_step)
         self.status, self.exit_code = status, EXIT_CODES[status]
+        self.fields = dict(zip(FIELDS, (file, what, str(got), expected, next_step), strict=True))
+
+    def __str__(self) -> str:
+        return sentence(self.fields)
 
 
 # Makes the error of one file from what is wrong, what was got, what was expected, and a next step other than the usual.

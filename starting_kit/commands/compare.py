@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from traces.table import aligned, cells
+from scores.problems import EXIT_CODES
+from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
@@ -64,9 +65,9 @@ def compare_command(options: argparse.Namespace) -> int:
     try:
         frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=_show)
     except RunFailed as error:
-        print(error)
-        print("No comparison. Next: mend the policy and try again with kit.py check.")
-        return 1
+        mend = " Next: mend the policy and try again with kit.py check." * (error.status != "data_unavailable")
+        print(f"{error}\nNo comparison.{mend}")
+        return EXIT_CODES[error.status]
     for letter, policy in frame.attrs["policies"].items():
         print(f"{letter}: {policy}")
     print(aligned(*cells(_shown(frame))))
@@ -120,7 +121,7 @@ def compare(
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
             except RunFailed as error:
-                raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows) from None
+                raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows, error.status) from None
             case_scores = [float(score) for score in frame["case_score"]]
             scores[letter].append([*case_scores, math.fsum(case_scores) / len(case_scores)])
         means = ", ".join(f"{letter} {scores[letter][-1][-1]:.4f}" for letter in folders)

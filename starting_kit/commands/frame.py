@@ -19,9 +19,9 @@ ADDED = [*MEASURES[2:], "policy_seconds", "slowest_call_seconds"]
 
 
 class RunFailed(Exception):
-    """A run that has no score; the text says why, `rows` has what there is of the cases, `status` the run's own."""
+    """A run that has no score; the text says why, `rows` has what there is of the cases, `status` one of EXIT_CODES."""
 
-    def __init__(self, message: str, rows: pd.DataFrame, status: str = "failed") -> None:
+    def __init__(self, message: str, rows: pd.DataFrame, status: str) -> None:
         super().__init__(message)
         self.rows, self.status = rows, status
 
@@ -41,7 +41,7 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
     failed = [sentence(row["failure"], case_name(row)) for row in content["cases"] if row["status"] != "ok"]
     if failed or content["status"] != "scored":
         said = "\n".join(failed) or sentence(content["failure"])
-        raise RunFailed(said, pd.DataFrame(content["cases"]), content["status"])
+        raise RunFailed(said, pd.DataFrame(content["cases"]), "failed" if failed else content["status"])
     frame = case_table(pairs).join(pd.DataFrame([row for row, _ in pairs], columns=ADDED))
     if cases is None:
         frame.attrs.update(leaderboard(frame))

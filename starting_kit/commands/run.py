@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from placement.grid import Case
-from traces.table import aligned, cells
+from scores.problems import EXIT_CODES
+from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
@@ -101,7 +102,7 @@ def run(
         if verbose:
             print(log, end="")
         if not (output / "results.json").is_file():
-            raise RunFailed(log or NO_RESULTS, pd.DataFrame())
+            raise RunFailed(log or NO_RESULTS, pd.DataFrame(), "data_unavailable")
         return read_frame(output, Path(reference), some)
 
 
@@ -119,11 +120,9 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
     try:
         frame = read_frame(prediction, reference, cases)
     except RunFailed as error:
-        if error.rows.empty:
-            print(f"No score: {error.status}: {error}")
-            return 2 if error.status == "data_unavailable" else 1
-        print("No score. Next: mend the cases above and try again with kit.py check.")
-        return 1
+        mend = ". Next: mend the cases above and try again with kit.py check."
+        print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
+        return EXIT_CODES[error.status]
     frame["case"] = [case.name for case in cases]
     print(aligned(*cells(frame[list(SHOWN)])))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")

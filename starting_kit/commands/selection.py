@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from placement.grid import Case, Grid, grid_from_mapping
+from placement.traces.whole_file import write_whole
 from placement.traces.yaml_file import read_yaml
 
 from .options import UsageError
@@ -57,5 +58,4 @@ def grid_of(path: Path, cases: Sequence[Case]) -> dict[str, Any]:
 
 def write_grid(path: Path, content: dict[str, Any]) -> None:
     """Write a grid file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(content, sort_keys=False).encode("utf-8"))

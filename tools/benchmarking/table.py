@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from traces.table import markdown
+from scores.table import markdown
 
 CASE_COLUMNS = {
     "model": "model",

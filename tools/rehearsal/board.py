@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from placement.errors import OrganizerError
-from traces.table import aligned
+from scores.table import aligned
 
 # What the platform's DecimalField(20, 10) cannot hold.
 LARGEST = 1e10

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from placement.errors import Problem
-from traces.table import aligned, cells
+from scores.table import aligned, cells
 
 from ..experiments.plots import imbalance_curves
 from ..imbalance.presets import MODELS, MoeModel

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from placement.errors import Problem
-from traces.table import cells, markdown
+from scores.table import cells, markdown
 
 from ..experiments.hedging import alpha_sweep, robust
 from ..experiments.matrix import matrix

@@ -12,7 +12,7 @@ import pandas as pd
 
 from placement.deployment import initial_deployment
 from placement.errors import Problem
-from traces.table import cells, markdown
+from scores.table import cells, markdown
 
 from ..experiments.export import fewest_moves, write_policy
 from ..planning.even import even_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from traces.table import aligned, cells
+from scores.table import aligned, cells
 
 from ..experiments.plots import coactivation_map, frequency_curves
 from ..traces.generators import GENERATORS, Sample

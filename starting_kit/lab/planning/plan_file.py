@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.traces.whole_file import whole_file
+
 from ..traces.trace_file import read_arrays
 
 PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols"}
@@ -31,9 +33,9 @@ class PlanFile:
 
 def save_plan(path: Path, plan: PlanFile) -> None:
     """Write a plan. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {key: np.asarray(plan.table if key == "plan" else getattr(plan, key)) for key in sorted(PLAN_KEYS)}
-    np.savez_compressed(path, **arrays)
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_plan(path: Path) -> PlanFile:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from placement.errors import Problem
+from placement.traces.whole_file import whole_file
 
 from .routing_trace import RoutingTrace
 
@@ -20,8 +21,8 @@ def save_trace(path: Path, trace: RoutingTrace) -> None:
     arrays["choices"] = trace.choices.astype(np.uint16)
     if trace.origins is not None:
         arrays["origins"] = trace.origins
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_trace(path: Path) -> RoutingTrace:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from placement.trace import Trace
+from scores.table import markdown
 
 from ..generation.generator import generate
 from ..generation.profile import Profile
-from ..table import markdown
 from .published import Cell
 from .sweep import Measured, sweep
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from placement.errors import OrganizerError
+from placement.traces.whole_file import write_whole
 
 FOLDER = Path(__file__).resolve().parents[1] / "profiles"
 # Keys of a profile's file beside `parameters`.
@@ -150,8 +151,7 @@ def write_profile(path: Path, profile: Profile) -> None:
     """Write a profile's file, every parameter stated, numbers to four significant digits. Raises OSError."""
     parameters = {name: _rounded(value) for name, value in asdict(profile.parameters).items()}
     content = {name: getattr(profile, name) for name in HEAD[:-1]} | {"parameters": parameters}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False, width=110), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(content, sort_keys=False, width=110).encode("utf-8"))
 
 
 def _rounded(value: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..table import aligned
+from scores.table import aligned
+
 from .glossary import LAYER_FIGURES
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
