@@ -16,7 +16,7 @@ import yaml
 
 import honest
 import stage
-from placement.grid import grid_from_mapping
+from placement.grid import Case, grid_from_mapping
 from placement.replay import replay
 from placement.results import measures
 from placement.trace import Trace
@@ -165,18 +165,18 @@ def check_control(control: Run) -> None:
     grid = grid_from_mapping(grid_mapping(False))
     trace = Trace(hotness())
     for case, row in zip(grid.cases, control.results.get("cases", []), strict=False):
-        expected = measures(replay(trace, case, in_process(trace, case.devices)))
+        expected = measures(replay(trace, case, in_process(trace, case)))
         if any(row[name] != value for name, value in expected.items()):
             control.problems.append(f"{case.name} is not what a replay in this process gives: {expected}")
         if row["redeployed_layers"] == 0:
             control.problems.append("the honest policy redeploys nothing")
 
 
-def in_process(trace: Trace, devices: int) -> Callable[..., Any]:
+def in_process(trace: Trace, case: Case) -> Callable[..., Any]:
     """The honest policy without any isolation."""
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray]:
-        _, layers, table, _ = honest.rebalance(trace.window(start, stop), devices, devices)
+        _, layers, table, _ = honest.rebalance(trace.window(start, stop), case.devices, case.redundant_experts)
         return np.array(layers), np.array(table)
 
     return rebalance

@@ -9,8 +9,8 @@ from placement.isolation import protocol
 
 def rebalance(*arguments):
     print("forged", flush=True)
-    value = {2: -1, 4: 2**62}[arguments[1]]
-    shape = {2: [2, 2, 3], 4: [2, 4, 2]}[arguments[1]]
+    value = {2: -1, 3: 2**62}[arguments[1]]
+    shape = {2: [2, 2, 3], 3: [2, 3, 2]}[arguments[1]]
     header = protocol.encode({"kind": "redeploy", "iteration": 4, "priority": 1, "table": shape})
     os.write(
         honest.answer_pipe(),

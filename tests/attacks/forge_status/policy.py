@@ -8,7 +8,7 @@ from placement.isolation import protocol
 
 def rebalance(*arguments):
     print("forged", flush=True)
-    status = {2: "data_unavailable", 4: "ok"}[arguments[1]]
+    status = {2: "data_unavailable", 3: "ok"}[arguments[1]]
     problem = {"kind": "problem", "status": status, "what": "x", "got": "x", "expected": "x", "next": "x"}
     os.write(honest.answer_pipe(), protocol.encode(problem))
     return honest.rebalance(*arguments)

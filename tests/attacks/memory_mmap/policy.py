@@ -7,7 +7,7 @@ import honest
 
 def rebalance(hotness, n_device, n_red_expert):
     kept = [
-        mmap.mmap(-1, 2**28, flags={2: mmap.MAP_PRIVATE, 4: mmap.MAP_SHARED}[n_device] | mmap.MAP_ANONYMOUS)
+        mmap.mmap(-1, 2**28, flags={2: mmap.MAP_PRIVATE, 3: mmap.MAP_SHARED}[n_device] | mmap.MAP_ANONYMOUS)
         for _ in range(100)
     ]
     len(kept)
