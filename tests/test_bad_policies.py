@@ -17,7 +17,7 @@ from submissions import run_policy, sentence_of, write_policy
 CASE = "Small/one ep 2"
 START, CALL = f"{CASE}, start", f"{CASE}, call 1 (iteration 4)"
 ANSWER = "Expected: an answer."
-MEND = f"{ANSWER} Next: mend the line named above and try again with kit.py check."
+MEND = f"{ANSWER} Next: mend the line named above and try again."
 READ = MEND.replace("an answer", "what Python {}.{} can read".format(*sys.version_info))
 ENDED = f"{ANSWER} Next: remove exits from the policy; a signal comes from native code or from memory."
 FUNCTION = "rebalance(hotness, n_device, n_red_expert)"

@@ -153,24 +153,28 @@ def test_a_failure_that_is_not_told_in_fields(tmp_path, capsys, broken, shown):
 
 
 AGAIN = " Next: run the policy again with kit.py run; on Codabench, upload it again."
+OLDER, NEWER = "was written by an older kit", "was written by a newer kit"
 OTHER_FORMATS = [
-    ({}, "an older", "no format number"),
-    ({"format": 1}, "an older", "format 1"),
-    ({"format": 3}, "a newer", "format 3"),
-    ({"format": 10**30}, "a newer", f"format {10**30}"),
-    *(({"format": value}, "an older", f"format {json.dumps(value)}") for value in (None, True, 2.0, "3", [3])),
+    ({}, OLDER, "no format number"),
+    ({"format": 1}, OLDER, "format 1"),
+    ({"format": 3}, NEWER, "format 3"),
+    ({"format": 10**30}, NEWER, f"format {10**30}"),
+    *(
+        ({"format": value}, "has no valid format number", f"format {json.dumps(value)}")
+        for value in (None, True, 2.0, "3", [3])
+    ),
 ]
 
 
-@pytest.mark.parametrize(("number", "author", "got"), OTHER_FORMATS)
-def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsys, number, author, got):
-    told = f"was written by {author} kit. Got: {got}. Expected: format 2."
+@pytest.mark.parametrize(("number", "what", "got"), OTHER_FORMATS)
+def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsys, number, what, got):
+    told = f"{what}. Got: {got}. Expected: format 2."
     newer = " Next: use the newer kit."
     content, known = results(), reference()
     del content["format"], known["format"]
-    text = f"results.json: {told}{newer if author == 'a newer' else AGAIN}"
+    text = f"results.json: {told}{newer if what == NEWER else AGAIN}"
     assert refused(score(tmp_path, capsys, content | number), 1, text)
-    text = f"ds_eplb.json: {told}{newer if author == 'a newer' else REBUILD}"
+    text = f"ds_eplb.json: {told}{newer if what == NEWER else REBUILD}"
     assert refused(score(tmp_path, capsys, results(), known | number), 2, text)
 
 

@@ -162,7 +162,7 @@ def test_a_failing_policy_has_no_score_of_some_cases(score: Score, tmp_path: Pat
     run = score(write_policy(tmp_path, "1 / 0\n"), tmp_path / "output", "--case", "Small/one:4")
     assert (run.returncode, run.stderr) == (1, "")
     assert "\ncrashed: Small/one ep 4, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
-    assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with kit.py check."
+    assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with the same command."
 
 
 def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_what_ships_is_accepted_and_check_names_the_next_step(check, folder: Pat
     assert code == 0
 
 
-MEND = "Expected: an answer. Next: mend the line named above and try again with kit.py check."
+MEND = "Expected: an answer. Next: mend the line named above and try again."
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
     assert code == 1
     message = "call 1 (iteration 4): the policy raised an exception. Got: ZeroDivisionError: division by zero "
     assert any(line.startswith(f"B: {bad}: Small/one ep 4, {message}") for line in lines)
-    assert lines[-1] == "No comparison. Next: mend the policy and try again with kit.py check."
+    assert lines[-1] == "No comparison. Next: mend the policy and try again with the same command."
 
 
 @pytest.mark.parametrize("results", [False, True])

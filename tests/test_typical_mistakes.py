@@ -44,10 +44,10 @@ WHOLE = "Next: return the whole table, every layer of it."
 FLOATS = "Next: make them integers, with .astype(int), and divide with //."
 RANGE = "Expected: 0 .. 7. Next: put a logical expert id, counted from 0, in every slot; none stays empty."
 RAISED = "the policy raised an exception. Got: "
-MEND = "Expected: an answer. Next: mend the line named above and try again with kit.py check."
+MEND = "Expected: an answer. Next: mend the line named above and try again."
 NOT_LOADED = f"{START}the policy cannot be loaded. Got: "
 READABLE = "Expected: what Python {}.{} can read.".format(*sys.version_info)
-MEND_SOURCE = f"{READABLE} Next: mend the line named above and try again with kit.py check."
+MEND_SOURCE = f"{READABLE} Next: mend the line named above and try again."
 MODULE = "as a module beside policy.py, or drop it; kit.py check says what the platform has."
 FORBIDDEN = (
     "Expected: an answer. Next: a policy reads its own folder and Python's libraries, writes only into the folder that "

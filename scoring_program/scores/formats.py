@@ -19,5 +19,7 @@ def check_format(content: dict[str, Any], expected: int, wrong: Wrong, again: st
         return
     newer = is_integer and number > expected
     what = "was written by a newer kit" if newer else "was written by an older kit"
+    if "format" in content and not is_integer:
+        what = "has no valid format number"
     got = f"format {shown(number)}" if "format" in content else "no format number"
     raise wrong(what, got, f"format {expected}", "use the newer kit" if newer else again)

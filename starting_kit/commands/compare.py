@@ -65,7 +65,7 @@ def compare_command(options: argparse.Namespace) -> int:
     try:
         frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=_show)
     except RunFailed as error:
-        mend = " Next: mend the policy and try again with kit.py check." * (error.status != "data_unavailable")
+        mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
         return EXIT_CODES[error.status]
     for letter, policy in frame.attrs["policies"].items():

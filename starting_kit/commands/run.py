@@ -120,7 +120,7 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
     try:
         frame = read_frame(prediction, reference, cases)
     except RunFailed as error:
-        mend = ". Next: mend the cases above and try again with kit.py check."
+        mend = ". Next: mend the cases above and try again with the same command."
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
         return EXIT_CODES[error.status]
     frame["case"] = [case.name for case in cases]

@@ -92,7 +92,7 @@ def problem(header: dict[str, Any], limits: Limits) -> PolicyError:
         raise protocol.MalformedMessage("a problem of no known status")
     expected, next_step = {
         "out_of_memory": (f"at most {limits.memory_bytes} bytes", LESS_DATA),
-        "crashed": ("an answer", "mend the line named above and try again with kit.py check"),
+        "crashed": ("an answer", "mend the line named above and try again"),
     }.get(status, ("", ""))
     error = PolicyError(
         status,
