@@ -17,7 +17,7 @@ from traces.calibration.cells import Comparison, average, cell_table, measure_ce
 from traces.calibration.fit import Search, Step, fit, fittable, log_errors
 from traces.calibration.published import Cell, read_published
 from traces.calibration.sweep import Measured
-from traces.generation.profile import LEAST, Parameters, Profile, read_profile, write_profile
+from traces.generation.profile import LEAST_AND_MOST, LIMITS, Parameters, Profile, read_profile, write_profile
 
 COLUMNS = "model,dataset,ep,policy,collection_window,latency_iterations,mean_par,transmit_amount"
 PARAMETERS = Parameters(
@@ -232,16 +232,16 @@ def test_the_size_of_errors_is_their_root_mean_square() -> None:
 
 
 def test_a_parameter_that_nothing_depends_on_stays() -> None:
-    start = PROFILE.with_parameters(opening_strength=0.0)
+    start = PROFILE.with_parameters(own_drift=0.0)
     cells = published_by(start.with_parameters(layer_sigma=0.4))
-    best = fit(start, cells, Search(["layer_sigma", "opening_decay"], [1], 4, 1), Here(), lambda step: None)
-    assert best.profile.parameters.opening_decay == start.parameters.opening_decay
+    best = fit(start, cells, Search(["layer_sigma", "own_memory"], [1], 4, 1), Here(), lambda step: None)
+    assert best.profile.parameters.own_memory == start.parameters.own_memory
     assert best.profile.parameters.layer_sigma < 0.5
 
 
 def test_a_fit_stays_inside_what_the_model_allows() -> None:
     names = [name for name in fittable() if name != "tokens_per_iteration"]
-    edges = {name: LEAST.get(name, 0.0) for name in names} | {"topic_period_spread": 0.999}
+    edges = {name: float(LIMITS.get(name, LEAST_AND_MOST)[0]) for name in names} | {"topic_period_spread": 0.999}
     start = PROFILE.with_parameters(**edges)
     # Figures that nothing of this model has pull as far as a step reaches.
     for par in (1.0, 9.0):
@@ -254,7 +254,7 @@ def test_a_fit_stays_inside_what_the_model_allows() -> None:
 def test_every_real_number_can_be_fitted() -> None:
     assert "layer_sigma" in fittable() and "token_spread" in fittable()
     assert set(DEFAULT_FIT.split(",")) <= set(fittable())
-    assert not {"topics", "neighbours", "top_k", "iterations_per_weight", "regimes"} & set(fittable())
+    assert not {"topics", "neighbours", "top_k", "switches", "regime_common", "phase_range"} & set(fittable())
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_paths_are_found_in_a_document() -> None:
     text = "`tools/gone.py`, tools/also_gone.py, `pages/`, `output/x`, `case/name`,\n```\npython tools/third.py\n```\n"
     assert paths_in(text) == {"tools/gone.py", "tools/also_gone.py", "pages/", "tools/third.py"}
     assert exists("pages/", "README.md") and not exists("tools/gone.py", "README.md")
-    assert exists("isolation/*.py", "README.md") and exists("log_loads.py", "starting_kit/traces/generation/README.md")
+    assert exists("isolation/*.py", "README.md") and exists("timing.py", "starting_kit/traces/generation/README.md")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

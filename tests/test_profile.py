@@ -13,7 +13,9 @@ from placement.errors import OrganizerError
 from traces.generation.profile import (
     FOLDER,
     HEAD,
-    LEAST,
+    LEAST_AND_MOST,
+    LIMITS,
+    LISTS,
     Parameters,
     Profile,
     profile_from_mapping,
@@ -21,12 +23,11 @@ from traces.generation.profile import (
     write_profile,
 )
 
-PROFILE = Profile("M", "d", 3, 16, 40, "drawn by hand", Parameters(top_k=2, regimes=(0, 20), regime_common=(0.25, 0.5)))
+TWO_REGIMES = {"switches": (20,), "regime_common": (0.25, 0.5), "regime_strength": (1.0, 0.5)}
+PROFILE = Profile("M", "d", 3, 16, 40, "drawn by hand", Parameters(top_k=2, **TWO_REGIMES))
 SHAPES = {"DS-R1": (58, 256, 6144), "Qwen3": (94, 128, 5120)}
-NUMBERS = [field.name for field in fields(Parameters) if field.name not in ("regimes", "regime_common")]
-INTEGERS = ["neighbours", "topics", "top_k", "iterations_per_weight"]
-AT_MOST_ONE = ["popularity_skew", "neighbour_correlation", "topic_period_spread"]
-FROM_ONE = [*INTEGERS, "topic_period", "opening_decay", "cohort_memory", "tokens_per_iteration"]
+NUMBERS = [field.name for field in fields(Parameters) if field.name not in LISTS]
+INTEGERS = ["neighbours", "topics", "top_k"]
 
 
 def content() -> dict[str, Any]:
@@ -52,70 +53,80 @@ def file_refusal(path: Path) -> str:
     return refused.value.got
 
 
+def expected(name: str, value: Any) -> str:
+    least, most = LIMITS.get(name, LEAST_AND_MOST)
+    kind = "an integer" if name in INTEGERS else "a number"
+    return f"{name} must be {kind} from {least:g} to {most:g}, got {value!r}"
+
+
 @pytest.mark.parametrize("value", ["0.5", None, True, [1.0], float("nan"), float("inf"), -float("inf"), 2**31])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_parameter_must_be_a_number_in_range(name: str, value: Any) -> None:
-    least = {"popularity_skew": -1}.get(name, 1 if name in FROM_ONE else 0)
-    expected = f"{name} must be a number of at least {least} and below 2^31, got {value!r}"
-    assert refusal({name: value}) == expected
+    assert refusal({name: value}) == expected(name, value)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-def test_the_least_value_is_allowed_and_less_is_not(name: str) -> None:
-    least = LEAST.get(name, 0.0)
-    assert getattr(Parameters(**{name: least}), name) == least
-    below = least - (1 if name in INTEGERS else 0.5)
-    assert refusal({name: below}) == f"{name} must be a number of at least {least:g} and below 2^31, got {below!r}"
+def test_the_limits_are_allowed_and_what_is_beyond_is_not(name: str) -> None:
+    kind = int if name in INTEGERS else float
+    least, most = map(kind, LIMITS.get(name, LEAST_AND_MOST))
+    for value in (least, most):
+        assert getattr(Parameters(**{name: value}), name) == value
+    for value in (least - kind(1), most + kind(1)):
+        assert refusal({name: value}) == expected(name, value)
+
+
+def test_a_refusal_states_the_range() -> None:
+    assert refusal({"layer_sigma": -0.5}) == "layer_sigma must be a number from 0 to 1e+09, got -0.5"
+    assert refusal({"popularity_skew": 1.5}) == "popularity_skew must be a number from -1 to 1, got 1.5"
+    assert refusal({"topic_period_spread": 1}) == "topic_period_spread must be a number from 0 to 0.999, got 1"
+    assert refusal({"topics": 0}) == "topics must be an integer from 1 to 1e+09, got 0"
 
 
 @pytest.mark.parametrize("name", INTEGERS)
 def test_a_number_of_things_must_be_an_integer(name: str) -> None:
-    assert refusal({name: 2.0}) == f"{name} must be an integer, got 2.0"
+    assert refusal({name: 2.0}) == f"{name} must be an integer from 1 to 1e+09, got 2.0"
 
 
-@pytest.mark.parametrize("name", AT_MOST_ONE)
-def test_a_part_is_at_most_one(name: str) -> None:
-    least = -1 if name == "popularity_skew" else 0
-    assert refusal({name: 1.5}) == f"{name} must lie in {least} .. 1, got 1.5"
+@pytest.mark.parametrize("value", [0, None, "0", {0: 1}])
+@pytest.mark.parametrize("name", LISTS)
+def test_what_has_several_values_must_be_a_list(name: str, value: Any) -> None:
+    assert refusal({name: value}) == f"{name} must be a list, got {value!r}"
 
 
-def test_a_period_cannot_spread_to_nothing() -> None:
-    assert refusal({"topic_period_spread": 1}) == "topic_period_spread must be below 1"
-    assert refusal({"topic_period_spread": 1.0}) == "topic_period_spread must be below 1"
+@pytest.mark.parametrize("value", [-1, 5.0, "5", None, True, [5]])
+def test_switches_are_iterations(value: Any) -> None:
+    words = f"each of switches must be an integer from 0 to 1e+09, got {value!r}"
+    assert refusal(TWO_REGIMES | {"switches": [value]}) == words
 
 
-@pytest.mark.parametrize("regimes", [[], [1], [5, 0], [0, 5, 5], [0, 9, 5], [0, 5.0], [0, "5"], [False], [0, [5]]])
-def test_regimes_must_rise_from_zero(regimes: list[Any]) -> None:
-    expected = f"regimes must be rising iterations that begin with 0, got {regimes}"
-    assert refusal({"regimes": regimes}) == refusal({"regimes": tuple(regimes)}) == expected
+@pytest.mark.parametrize("switches", [[9, 5], [5, 5]])
+def test_switches_must_rise(switches: list[int]) -> None:
+    assert refusal({"switches": switches}) == f"switches must rise, got {switches}"
 
 
-@pytest.mark.parametrize("regimes", [0, None, "0", {0: 1}])
-def test_regimes_must_be_a_list(regimes: Any) -> None:
-    assert refusal({"regimes": regimes}) == f"regimes must be a list of iterations, got {regimes!r}"
+@pytest.mark.parametrize("name", ["regime_common", "regime_strength"])
+def test_every_regime_states_what_it_shares_and_how_strong_it_is(name: str) -> None:
+    for values in ((), (0.5,), (0.5, 0.5, 0.5)):
+        words = f"{name} must have 2 values, one more than switches, got {values}"
+        assert refusal(TWO_REGIMES | {name: values}) == words
+    most = {"regime_common": "1"}.get(name, "1e+09")
+    for value in (-0.5, "1", None, True):
+        words = f"{name} must be a number from 0 to {most}, got {value!r}"
+        assert refusal(TWO_REGIMES | {name: [0.5, value]}) == words
+    assert refusal(TWO_REGIMES | {"regime_common": [0.5, 1.5]}).endswith("from 0 to 1, got 1.5")
 
 
-@pytest.mark.parametrize("parts", [[1.0], [1.0, 1.0, 1.0], [1.0, 1], [1.0, -0.5], [1.0, 1.5], [1.0, "1"]])
-def test_every_regime_states_what_it_shares(parts: list[Any]) -> None:
-    expected = f"regime_common must be a part from 0.0 to 1.0 for each of regimes, got {parts}"
-    assert refusal({"regimes": [0, 9], "regime_common": parts}) == expected
-
-
-def test_what_regimes_share_must_be_a_list() -> None:
-    assert refusal({"regime_common": 1.0}) == "regime_common must be a list of real numbers, got 1.0"
-
-
-def test_integers_stand_for_real_numbers_and_lists_for_regimes() -> None:
-    parameters = Parameters(topic_period=300, regimes=[0, 7], regime_common=[0.5, 0.5])
-    assert parameters == Parameters(topic_period=300.0, regimes=(0, 7), regime_common=(0.5, 0.5))
-    assert hash(parameters) == hash(Parameters(topic_period=300.0, regimes=(0, 7), regime_common=(0.5, 0.5)))
+def test_integers_stand_for_real_numbers_and_lists_for_tuples() -> None:
+    parameters = Parameters(topic_period=300, switches=[7], regime_common=[1, 0.5], regime_strength=[1, 1])
+    same = Parameters(topic_period=300.0, switches=(7,), regime_common=(1.0, 0.5), regime_strength=(1.0, 1.0))
+    assert parameters == same and hash(parameters) == hash(same)
 
 
 def test_parameters_can_be_changed_and_are_checked_again() -> None:
     changed = PROFILE.with_parameters(layer_sigma=0.25)
     assert changed.parameters == replace(PROFILE.parameters, layer_sigma=0.25)
     assert replace(changed, parameters=PROFILE.parameters) == PROFILE
-    with pytest.raises(ValueError, match=r"^layer_sigma must be a number of at least 0 and below 2\^31, got -1$"):
+    with pytest.raises(ValueError, match=r"^layer_sigma must be a number from 0 to 1e\+09, got -1$"):
         PROFILE.with_parameters(layer_sigma=-1)
 
 
@@ -205,7 +216,7 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     path.write_text("a: [", encoding="utf-8")
     assert file_refusal(path).startswith("while parsing")
     path.write_text(yaml.safe_dump(content() | {"parameters": {"topics": 0}}), encoding="utf-8")
-    assert file_refusal(path) == "topics must be a number of at least 1 and below 2^31, got 0"
+    assert file_refusal(path) == "topics must be an integer from 1 to 1e+09, got 0"
 
 
 def test_shipped_profiles_have_their_models_shapes_and_are_found_by_name() -> None:

@@ -17,7 +17,8 @@ from traces.calibration.published import Cell, read_published
 from traces.generation.profile import Profile, read_profile, write_profile
 
 DEFAULT_FIT = (
-    "layer_sigma,popularity_skew,neighbour_correlation,topic_strength,topic_period,own_drift,tokens_per_iteration"
+    "layer_sigma,neighbour_correlation,topic_strength,topic_period,topic_period_spread,own_drift,volatility_spread,"
+    "tokens_per_iteration"
 )
 SHAPES = "a CSV file with a row per figure: model, dataset, ep, policy (static, ds_eplb), collection_window, "
 SHAPES += "latency_iterations (none, measured), mean_par, transmit_amount"
@@ -29,9 +30,8 @@ def add_calibrate(commands: Any) -> None:
         "calibrate",
         help="fit a profile to published figures",
         description="Fit a profile's parameters to published figures of a recorded trace, then measure every figure on "
-        "generated traces of full size and print the errors. The published file is not part of this repository: "
-        + SHAPES
-        + ".",
+        "generated traces of full size and print the errors. Period, phase and switches are held as the profile says. "
+        "The published file is not part of this repository: " + SHAPES + ".",
         epilog="examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv \\\n"

@@ -37,9 +37,10 @@ class Comparison(NamedTuple):
 
 
 def measure_cells(profile: Profile, cells: Sequence[Cell], seed: int) -> list[Measured]:
-    """Measure every cell on one generated trace of full size, all layers."""
+    """Measure every cell on one generated trace of full size, all layers, its timing as fitted."""
     shape = profile.iterations, profile.layers, profile.experts
-    by_cell = sweep(Trace(generate(profile.parameters, *shape, seed), profile.name), profile.layers, list(cells))
+    trace = Trace(generate(profile.parameters, *shape, seed, fitted=True), profile.name)
+    by_cell = sweep(trace, profile.layers, list(cells))
     return [by_cell[cell] for cell in cells]
 
 

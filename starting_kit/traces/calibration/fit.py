@@ -12,7 +12,7 @@ import numpy as np
 from placement.trace import Trace
 
 from ..generation.generator import generate
-from ..generation.profile import LEAST, Parameters, Profile
+from ..generation.profile import LEAST_AND_MOST, LIMITS, Parameters, Profile
 from .published import Cell
 from .sweep import sampled_layers, sweep
 
@@ -20,10 +20,10 @@ from .sweep import sampled_layers, sweep
 # that are positive by nature, absolute for the rest.
 RELATIVE_STEP = 0.08
 ABSOLUTE_STEPS = {"popularity_skew": 0.05, "neighbour_correlation": 0.02}
-ABSOLUTE_STEPS |= {"volatility_spread": 0.1, "topic_phase_spread": 0.1, "cohort_strength": 0.02}
+ABSOLUTE_STEPS |= {"volatility_spread": 0.1, "third_harmonic": 0.05}
+# How far a seed moves what is fitted: fits hold that still.
+RANGES = ("period_range", "phase_range", "switch_range")
 LONGEST_STEP = 2.5
-# Four digits of it are still below the 1 that the model does not allow.
-LARGEST_PERIOD_SPREAD = 0.999
 # Ridge: what a cell's error must fall by, per unit step, before a parameter is moved for it.
 RESERVE = 0.003
 
@@ -80,7 +80,7 @@ def fit(profile: Profile, cells: Sequence[Cell], search: Search, pool: Executor,
 def log_errors(profile: Profile, cells: Sequence[Cell], seed: int, layers: int) -> np.ndarray:
     """Log of generated over published mean PAR, float64 [cell], on a sample of the model's layers."""
     shape = profile.iterations, len(sampled_layers(profile.layers, layers)), profile.experts
-    trace = Trace(generate(profile.parameters, *shape, seed), profile.name)
+    trace = Trace(generate(profile.parameters, *shape, seed, fitted=True), profile.name)
     by_cell = sweep(trace, profile.layers, list(cells))
     return np.log([by_cell[cell].mean_par / cell.mean_par for cell in cells])
 
@@ -90,15 +90,12 @@ def _moved(profile: Profile, amounts: dict[str, float]) -> Profile:
     changes = {}
     for name, amount in amounts.items():
         value = getattr(profile.parameters, name)
-        if name in ABSOLUTE_STEPS:
-            least, most = (-1.0, 1.0) if name == "popularity_skew" else (0.0, 1.0)
-            changes[name] = float(np.clip(value + amount * ABSOLUTE_STEPS[name], least, most))
-        else:
-            most = LARGEST_PERIOD_SPREAD if name == "topic_period_spread" else np.inf
-            changes[name] = float(np.clip(value * np.exp(amount * RELATIVE_STEP), LEAST.get(name, 0.0), most))
+        absolute = name in ABSOLUTE_STEPS
+        value = value + amount * ABSOLUTE_STEPS[name] if absolute else value * np.exp(amount * RELATIVE_STEP)
+        changes[name] = float(np.clip(value, *LIMITS.get(name, LEAST_AND_MOST)))
     return profile.with_parameters(**changes)
 
 
 def fittable() -> list[str]:
-    """The parameters that a fit can move: the real numbers among them."""
-    return [name for name, value in vars(Parameters()).items() if isinstance(value, float)]
+    """The parameters that a fit can move: the real numbers among them, but for RANGES."""
+    return [name for name, value in vars(Parameters()).items() if isinstance(value, float) and name not in RANGES]

@@ -1,9 +1,8 @@
-"""Token counts from log loads: over-dispersed, and adding up to what an iteration's tokens route.
+"""Token counts from shares: over-dispersed, and adding up to what an iteration's tokens route.
 
-    share    = softmax of the layer's log loads
     total[t] = top_k * tokens[t], tokens[t] = tokens_per_iteration * exp(token_spread * N - token_spread^2 / 2), rounded
     m        = total[t] * share, the expected count
-    G        = Gamma of mean m and variance m + dispersion * m^2: the moments of a negative binomial count
+    G        = Gamma of mean m and variance m + dispersion * m^2: the moments of a gamma-Poisson count
     counts   = G * total / sum(G) over the layer, rounded so that the sum stays: with C the sums over the experts
                before, floor(C[e + 1] + u) - floor(C[e] + u), u uniform, one for every row
 
@@ -36,35 +35,42 @@ def draw_tokens(p: Parameters, iterations: int, rng: np.random.Generator) -> np.
     return tokens.astype(np.int64)
 
 
-def draw_counts(p: Parameters, log_load: np.ndarray, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_counts(p: Parameters, share: np.ndarray, tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Counts int32 [iteration, layer, expert]; every row sums to top_k * tokens and none exceeds tokens.
 
-    log_load: [layer, expert]; tokens: int64 [iteration].
+    share: [layer, expert], rows adding up to 1; tokens: int64 [iteration].
     """
-    load = np.exp(log_load - log_load.max(axis=-1, keepdims=True))
-    share = np.maximum(np.rint(load / load.sum(axis=-1, keepdims=True) / SHARE_STEP), 1) * SHARE_STEP
-    expected = (p.top_k * tokens).astype(np.float32)[:, None, None] * share.astype(np.float32)
+    share = np.maximum(np.rint(share / SHARE_STEP), 1) * SHARE_STEP
+    total = (p.top_k * tokens).astype(np.float64)[:, None]
+    expected = total.astype(np.float32)[..., None] * share.astype(np.float32)
     # A gamma variable of shape m / scale has mean m and variance m * scale.
     scale = 1 + np.float32(p.dispersion) * expected
     drawn = rng.standard_gamma(expected / scale, dtype=np.float32)
     drawn *= scale
+    largest = drawn.max(axis=-1)
     # Shapes near 0 can draw 0 for every expert, which says nothing of their proportions.
-    nothing = ~drawn.any(axis=-1)
+    nothing = largest == 0
     drawn[nothing] = expected[nothing]
+    largest[nothing] = expected[nothing].max(axis=-1)
     sums = drawn.cumsum(axis=-1, dtype=np.float64)
-    total = (p.top_k * tokens).astype(np.float64)[:, None]
-    sums *= (total / sums[..., -1])[..., None]
-    largest = np.diff(sums, axis=-1, prepend=0.0).max(axis=-1)
-    for row, layer in np.argwhere(largest > tokens[:, None]):
-        sums[row, layer] = _limited(np.diff(sums[row, layer], prepend=0.0), float(tokens[row]))
+    factor = total / sums[..., -1]
+    sums *= factor[..., None]
+    for row, layer in np.argwhere(largest * factor > tokens[:, None]):
+        values = drawn[row, layer].astype(np.float64) * factor[row, layer]
+        sums[row, layer] = _limited(values, float(tokens[row])).cumsum()
     # The last sum is exact, whatever the scaling's last digit is.
     sums[..., -1] = total
     sums += rng.random(sums.shape[:-1])[..., None]
-    return np.diff(np.floor(sums, out=sums), axis=-1, prepend=0.0).astype(np.int32)
+    # All of them are positive, so this rounds down.
+    whole = sums.astype(np.int64)
+    counts = np.empty(whole.shape, np.int32)
+    counts[..., 0] = whole[..., 0]
+    np.subtract(whole[..., 1:], whole[..., :-1], out=counts[..., 1:], casting="unsafe")
+    return counts
 
 
 def _limited(values: np.ndarray, limit: float) -> np.ndarray:
-    """Sums over the experts of values brought down to `limit`, the excess given to those that have room.
+    """Values brought down to `limit`, the excess given to those that have room.
 
     It is given in proportion to what they have, evenly where that is nothing.
     """
@@ -75,4 +81,4 @@ def _limited(values: np.ndarray, limit: float) -> np.ndarray:
         if not values[~full].any():
             values[~full] = 1.0
         values[~full] *= (total - limit * full.sum()) / values[~full].sum()
-    return np.minimum(values, limit).cumsum()
+    return np.minimum(values, limit)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from .counts import draw_counts, draw_tokens
-from .log_loads import log_loads
 from .profile import Parameters
+from .shares import STEP, expert_shares
+from .timing import drawn_timing, fitted_timing
 
 
-def generate(parameters: Parameters, iterations: int, layers: int, experts: int, seed: int) -> np.ndarray:
+def generate(
+    parameters: Parameters, iterations: int, layers: int, experts: int, seed: int, fitted: bool = False
+) -> np.ndarray:
     """Generate a trace: tokens routed to each expert, int32 [iteration, layer, expert].
 
-    The same arguments give the same trace, and a longer trace begins with the shorter one of the same seed. Beside
-    the trace only a block of `iterations_per_weight` iterations is held. Raises ValueError for an empty shape, for
-    fewer experts than top_k, for a negative seed, and for parameters that leave the range of the numbers.
+    The same arguments give the same trace, and a longer trace begins with the shorter one of the same seed. Period,
+    phase and switches come from the seed; fitted: they are the profile's, and nothing else changes. Beside the trace
+    only a block of STEP iterations is held. Raises ValueError for an empty shape, for fewer experts than top_k, for a
+    negative seed, and for parameters that leave the range of the numbers.
     """
     p = parameters
     if min(iterations, layers, experts) < 1:
@@ -24,16 +28,14 @@ def generate(parameters: Parameters, iterations: int, layers: int, experts: int,
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     # A stream for each purpose: the length of the trace then changes none of the draws before its end.
-    load_seed, token_seed, count_seed = np.random.SeedSequence(seed).spawn(3)
-    rows = p.iterations_per_weight
-    whole_blocks = -(-iterations // rows) * rows
+    share_seed, timing_seed, token_seed, count_seed = np.random.SeedSequence(seed).spawn(4)
+    timing = fitted_timing(p) if fitted else drawn_timing(p, np.random.Generator(np.random.PCG64(timing_seed)))
+    whole_blocks = -(-iterations // STEP) * STEP
     tokens = draw_tokens(p, whole_blocks, np.random.Generator(np.random.PCG64(token_seed)))
     rng = np.random.Generator(np.random.PCG64(count_seed))
     trace = np.empty((iterations, layers, experts), np.int32)
-    for number, log_load in enumerate(log_loads(p, iterations, layers, experts, load_seed)):
-        if not np.isfinite(log_load).all():
-            raise ValueError("these parameters give log loads that are not finite")
-        block = slice(number * rows, (number + 1) * rows)
+    for number, share in enumerate(expert_shares(p, timing, iterations, layers, experts, share_seed)):
+        block = slice(number * STEP, (number + 1) * STEP)
         # A block that the trace's end cuts off is drawn whole, so that a longer trace begins with the same counts.
-        trace[block] = draw_counts(p, log_load, tokens[block], rng)[: iterations - block.start]
+        trace[block] = draw_counts(p, share, tokens[block], rng)[: iterations - block.start]
     return trace

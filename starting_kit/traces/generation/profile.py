@@ -19,73 +19,81 @@ HEAD = ("model", "dataset", "layers", "experts", "iterations", "source", "parame
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the model of `log_loads.py` and `counts.py` is drawn from; both state the formulas.
+    """What a trace is drawn from; the modules named below state the formulas.
 
     Standard deviations and strengths are in units of log load, times in iterations, phases in periods. Raises
     ValueError for values that the model has no meaning for.
     """
 
-    # Lasting popularity
+    # popularity.py
     layer_sigma: float = 0.57
     layer_sigma_spread: float = 0.16
-    popularity_skew: float = 0.02
+    popularity_skew: float = 0.0
     neighbour_correlation: float = 0.025
     neighbours: int = 32
-    # Topics, and what experts do by themselves
-    topics: int = 5
-    topic_strength: float = 0.105
-    topic_period: float = 1980.0
-    topic_period_spread: float = 0.25
-    topic_phase_spread: float = 0.35
-    opening_strength: float = 1.0
-    opening_decay: float = 1500.0
-    cohort_strength: float = 0.03
-    cohort_memory: float = 100.0
-    own_drift: float = 0.04
-    volatility_spread: float = 0.4
-    # Regimes: the first iteration of each, and the part of its popularity that it shares with the others
-    regimes: tuple[int, ...] = (0,)
+    # For each regime: the part of its popularity that it shares with the others, and how strong it is
     regime_common: tuple[float, ...] = (1.0,)
-    # Sampling
-    tokens_per_iteration: float = 1800.0
+    regime_strength: tuple[float, ...] = (1.0,)
+    # timing.py: the iterations in whose middle one regime gives way to the next, and how long that takes
+    switches: tuple[int, ...] = ()
+    switch_width: float = 200.0
+    topic_period: float = 2000.0
+    topic_period_spread: float = 0.1
+    topic_strength: float = 0.15
+    third_harmonic: float = 0.0
+    # timing.py: how far a seed moves them, each way; a part of the period, periods, iterations
+    period_range: float = 0.1
+    phase_range: float = 0.02
+    switch_range: float = 100.0
+    # shares.py
+    topics: int = 5
+    own_drift: float = 0.05
+    own_memory: float = 60.0
+    volatility_spread: float = 0.2
+    # counts.py
+    tokens_per_iteration: float = 3200.0
     token_spread: float = 0.05
     dispersion: float = 0.004
     top_k: int = 8
-    iterations_per_weight: int = 16
 
     def __post_init__(self) -> None:
-        if not isinstance(self.regimes, (list, tuple)):
-            raise ValueError(f"regimes must be a list of iterations, got {self.regimes!r}")
-        object.__setattr__(self, "regimes", tuple(self.regimes))
-        if not isinstance(self.regime_common, (list, tuple)):
-            raise ValueError(f"regime_common must be a list of real numbers, got {self.regime_common!r}")
-        object.__setattr__(self, "regime_common", tuple(self.regime_common))
+        for name in LISTS:
+            if not isinstance(getattr(self, name), (list, tuple)):
+                raise ValueError(f"{name} must be a list, got {getattr(self, name)!r}")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, value in asdict(self).items():
-            if name in ("regimes", "regime_common"):
-                continue
-            least = LEAST.get(name, 0.0)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 2**31:
-                raise ValueError(f"{name} must be a number of at least {least:g} and below 2^31, got {value!r}")
-            if isinstance(least, int) and not isinstance(value, int):
-                raise ValueError(f"{name} must be an integer, got {value!r}")
-            if name in PARTS and value > 1:
-                raise ValueError(f"{name} must lie in {least:g} .. 1, got {value}")
-        if self.topic_period_spread == 1:
-            raise ValueError("topic_period_spread must be below 1")
-        starts = self.regimes
-        if starts[:1] != (0,) or any(type(s) is not int for s in starts) or list(starts) != sorted(set(starts)):
-            raise ValueError(f"regimes must be rising iterations that begin with 0, got {list(starts)}")
-        parts = self.regime_common
-        if len(parts) != len(starts) or any(type(part) is not float or not 0 <= part <= 1 for part in parts):
-            raise ValueError(f"regime_common must be a part from 0.0 to 1.0 for each of regimes, got {list(parts)}")
+            if name not in LISTS:
+                _check_number(name, value, isinstance(DEFAULTS[name], int))
+        for value in self.switches:
+            _check_number("each of switches", value, whole=True)
+        if list(self.switches) != sorted(set(self.switches)):
+            raise ValueError(f"switches must rise, got {list(self.switches)}")
+        for name in ("regime_common", "regime_strength"):
+            values = getattr(self, name)
+            if len(values) != len(self.switches) + 1:
+                raise ValueError(
+                    f"{name} must have {len(self.switches) + 1} values, one more than switches, got {values}"
+                )
+            for value in values:
+                _check_number(name, value, whole=False)
 
 
-# The least value of a parameter where it is not 0; integers here are integers in a profile.
-LEAST = {"neighbours": 1, "topics": 1, "top_k": 1, "iterations_per_weight": 1}
-LEAST |= {"topic_period": 1.0, "opening_decay": 1.0, "cohort_memory": 1.0, "tokens_per_iteration": 1.0}
-LEAST |= {"popularity_skew": -1.0}
-# Those that are at most 1.
-PARTS = ("popularity_skew", "neighbour_correlation", "topic_period_spread")
+DEFAULTS = {field.name: field.default for field in fields(Parameters)}
+LISTS = ("switches", "regime_common", "regime_strength")
+# The least and the largest value where they are not LEAST_AND_MOST.
+LEAST_AND_MOST = (0, 1e9)
+LIMITS = {"neighbours": (1, 1e9), "topics": (1, 1e9), "top_k": (1, 1e9), "tokens_per_iteration": (1, 1e9)}
+LIMITS |= {"topic_period": (1, 1e9), "own_memory": (1, 1e9), "switch_width": (1, 1e9)}
+LIMITS |= {"popularity_skew": (-1, 1), "third_harmonic": (-1, 1), "neighbour_correlation": (0, 1)}
+LIMITS |= {"topic_period_spread": (0, 0.999), "period_range": (0, 0.999), "phase_range": (0, 0.5)}
+LIMITS |= {"regime_common": (0, 1)}
+
+
+def _check_number(name: str, value: Any, whole: bool) -> None:
+    least, most = LIMITS.get(name, LEAST_AND_MOST)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not least <= value <= most:
+        kind = "an integer" if whole else "a number"
+        raise ValueError(f"{name} must be {kind} from {least:g} to {most:g}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -128,10 +136,9 @@ def profile_from_mapping(content: Any) -> Profile:
     if not isinstance(content, Mapping) or set(content) != set(HEAD):
         got = sorted(map(str, content)) if isinstance(content, Mapping) else content
         raise ValueError(f"exactly the keys {', '.join(HEAD)} are expected, got {got}")
-    known = {field.name for field in fields(Parameters)}
     parameters = content["parameters"]
-    if not isinstance(parameters, Mapping) or not set(parameters) <= known:
-        unknown = sorted(map(str, set(parameters) - known)) if isinstance(parameters, Mapping) else parameters
+    if not isinstance(parameters, Mapping) or not set(parameters) <= set(DEFAULTS):
+        unknown = sorted(map(str, set(parameters) - set(DEFAULTS))) if isinstance(parameters, Mapping) else parameters
         raise ValueError(f"parameters that the model does not have: {unknown}")
     for name in ("layers", "experts", "iterations"):
         if type(content[name]) is not int or content[name] < 1:
@@ -156,5 +163,5 @@ def write_profile(path: Path, profile: Profile) -> None:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, tuple):
-        return list(value)
+        return [_rounded(one) for one in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value

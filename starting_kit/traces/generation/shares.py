@@ -1,0 +1,53 @@
+"""Each expert's share of its layer's load over time: what lasts, moved by topics in common and by itself.
+
+    load[t, l, e] = sum_r f_r(t) * share[r, l, e] * exp(v[l, e] * (sum_k w_k(t) * pi[k, l, e] + own_drift * x[t, l, e]))
+
+    f, w    regimes and topics over time, the same in all layers, as timing.py says
+    share   the lasting popularity of each regime, as popularity.py says
+    pi      N(0, 1 / topics): groups of experts, some of them against others; each expert has a part in every topic
+    x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself
+    v       volatility: exp(s N(0, 1) - s^2), s = volatility_spread, so that v^2 has mean 1
+
+All of it stands still for STEP iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .popularity import regime_shares
+from .profile import Parameters
+from .timing import Timing, draw_spread, regime_weights, topic_weights
+
+STEP = 16
+
+
+def expert_shares(
+    p: Parameters, timing: Timing, iterations: int, layers: int, experts: int, seed: np.random.SeedSequence
+) -> Iterator[np.ndarray]:
+    """Shares float64 [layer, expert], one array for every STEP iterations; every row adds up to 1.
+
+    The draws before an iteration do not depend on `iterations`. Raises ValueError for parameters that leave the range
+    of the numbers.
+    """
+    lasting, moving, alone = (np.random.Generator(np.random.PCG64(child)) for child in seed.spawn(3))
+    regimes = regime_shares(p, layers, experts, lasting)
+    spread = draw_spread(p, moving)
+    volatility = np.exp(p.volatility_spread * moving.standard_normal((layers, experts)) - p.volatility_spread**2)
+    topics = moving.standard_normal((p.topics, layers, experts)) / np.sqrt(p.topics)
+    memory = np.exp(-STEP / p.own_memory)
+    own = alone.standard_normal((layers, experts))
+    for t in range(0, iterations, STEP):
+        moved = p.own_drift * own
+        # Plain sums, not matrix products: BLAS libraries differ in the order in which they add.
+        for weight, topic in zip(topic_weights(p, timing, spread, t), topics, strict=True):
+            moved += weight * topic
+        popular = sum(weight * share for weight, share in zip(regime_weights(p, timing, t), regimes, strict=True))
+        load = popular * np.exp(volatility * moved)
+        share = load / load.sum(axis=1, keepdims=True)
+        if not np.isfinite(share).all():
+            raise ValueError("these parameters give loads that are not finite")
+        yield share
+        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal((layers, experts))
