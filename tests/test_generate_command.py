@@ -111,11 +111,22 @@ def test_a_profile_is_found_by_name_or_by_file(folder: Path) -> None:
 
 def test_the_origin_tells_profile_parameters_and_seed() -> None:
     origin = command.NewTrace(TINY, "d", 40, 1).origin()
-    pattern = r"generated: profile M/d \(parameters [0-9a-f]{8}\), seed 1, shared-topics model, "
-    assert re.fullmatch(pattern + r"kit\.py generate; not a recording", origin)
-    others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(regimes=(0, 5), regime_common=(0.5, 0.5))]
+    pattern = r"generated: profile M/d \(parameters [0-9a-f]{8}\), seed 1, period, phase and switches drawn from the "
+    assert re.fullmatch(pattern + r"seed, kit\.py generate; not a recording", origin)
+    others = [TINY.with_parameters(layer_sigma=0.1), TINY.with_parameters(third_harmonic=0.1)]
     new_traces = [command.NewTrace(other, "d", 40, 1) for other in others] + [command.NewTrace(TINY, "d", 40, 2)]
     assert len({origin, *(trace.origin() for trace in new_traces)}) == 4
+
+
+def test_a_fitted_trace_says_that_it_is_for_calibration_alone(folder: Path) -> None:
+    assert run(folder, "--profile", "M/d", "N/e", "--fitted") == 0
+    for profile, seed in ((TINY, 1), (OTHER, 2)):
+        shape = profile.iterations, profile.layers, profile.experts
+        values = np.load(folder / "out" / f"{profile.name}.npy")
+        assert np.array_equal(values, generate(profile.parameters, *shape, seed, fitted=True))
+        assert not np.array_equal(values, generate(profile.parameters, *shape, seed))
+        origin = entries_of(folder / "out")[profile.name]["origin"]
+        assert "period, phase and switches as fitted, for calibration alone, kit.py generate" in origin
 
 
 def test_the_same_command_writes_the_same_bytes_and_keeps_other_entries(folder: Path) -> None:
@@ -227,7 +238,7 @@ def test_one_name_is_not_given_to_two_traces(folder: Path, capsys: pytest.Captur
 def test_what_the_generator_refuses_is_told_with_the_profiles_name(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_profile(folder / "large.yaml", TINY.with_parameters(tokens_per_iteration=2e9, token_spread=1.0))
+    write_profile(folder / "large.yaml", TINY.with_parameters(tokens_per_iteration=1e9, token_spread=2.0))
     assert run(folder, "--profile", folder / "large.yaml") == 2
     words = r"an iteration of \S+ tokens exceeds 2147483647, the largest count of a trace"
     assert (

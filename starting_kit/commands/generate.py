@@ -37,6 +37,7 @@ class NewTrace(NamedTuple):
     dataset: str
     iterations: int
     seed: int
+    fitted: bool = False
 
     @property
     def name(self) -> str:
@@ -47,7 +48,8 @@ class NewTrace(NamedTuple):
         parameters = json.dumps(asdict(self.profile.parameters), sort_keys=True).encode()
         digits = hashlib.sha256(parameters).hexdigest()[:8]
         made = f"profile {self.profile.name} (parameters {digits}), seed {self.seed}"
-        return f"{GENERATED} {made}, shared-topics model, kit.py generate; not a recording"
+        timing = "as fitted, for calibration alone" if self.fitted else "drawn from the seed"
+        return f"{GENERATED} {made}, period, phase and switches {timing}, kit.py generate; not a recording"
 
 
 def add_generate(commands: Any) -> None:
@@ -83,6 +85,11 @@ def add_generate(commands: Any) -> None:
         "their profiles (default: %(default)s)",
     )
     parser.add_argument(
+        "--fitted",
+        action="store_true",
+        help="for calibration alone: hold period, phase and switches at the profile's values, which a seed moves",
+    )
+    parser.add_argument(
         "--format",
         choices=("npz", "npy"),
         help="npz: compressed, int16 where the values allow it; npy: int32, for full traces "
@@ -105,7 +112,8 @@ def run_generate(options: argparse.Namespace) -> int:
     for trace in new_traces:
         profile = trace.profile
         try:
-            values = generate(profile.parameters, trace.iterations, profile.layers, profile.experts, trace.seed)
+            shape = trace.iterations, profile.layers, profile.experts
+            values = generate(profile.parameters, *shape, trace.seed, trace.fitted)
         except ValueError as error:
             what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
             where = f"profile {profile.name}"
@@ -138,7 +146,8 @@ def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
     for number, text in enumerate(SAMPLES if sample else dict.fromkeys(options.profile)):
         profile = find_profile(text)
         iterations = options.iterations or (SAMPLE_ITERATIONS if sample else profile.iterations)
-        new_traces.append(NewTrace(profile, dataset or profile.dataset, iterations, options.seed + number))
+        name, seed = dataset or profile.dataset, options.seed + number
+        new_traces.append(NewTrace(profile, name, iterations, seed, options.fitted))
     return new_traces
 
 
