@@ -30,7 +30,7 @@ from .selection import read_grid
 EXAMPLES = """
 check  the template, starting_kit/policy.py
 check my_policy  my_policy/policy.py
-check my_policy --grid ingestion_program/grid_official.yaml  with windows of the official grid's size
+check my_policy --grid official  with windows of the official grid's size
 """
 MIB = 2**20
 

@@ -17,12 +17,13 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
-from .places import GRID, OUTPUT, REFERENCE, TRACES, short
+from .places import GRID, OUTPUT, TRACES, grid_file, short
 from .policy_folder import policy_folder
 from .run import run
-from .seeds import FIRST_SEED, Draws, World, announce, folder_of, make_world, recipes
+from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .verdict import NOT_KNOWN, difference
+from .worlds import world_of
 
 EXAMPLES = """
 compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
@@ -39,7 +40,7 @@ def add_compare(commands: Any) -> None:
     parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="folders with policy.py, two or more")
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--reference", type=Path, default=REFERENCE, help="with --seeds 0: holds ds_eplb.json")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="with --seeds 0: holds ds_eplb.json")
     parser.add_argument(
         "--seeds",
         type=int,
@@ -79,8 +80,8 @@ def compare_command(options: argparse.Namespace) -> int:
 def compare(
     *policies: str | Path,
     grid: str | Path = GRID,
-    traces: str | Path = TRACES,
-    reference: str | Path = REFERENCE,
+    traces: str | Path | None = None,
+    reference: str | Path | None = None,
     seeds: int = SEEDS,
     iterations: int | None = None,
     cases: Sequence[str] | None = None,
@@ -101,7 +102,8 @@ def compare(
         raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
-    whole = read_grid(Path(grid))
+    file = grid_file(grid)
+    whole = read_grid(file)
     chosen = select(whole, cases)
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)
@@ -110,12 +112,13 @@ def compare(
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
     if seeds:
-        drawn = recipes(whole, chosen, Path(traces), iterations)
-        draws = Draws(folder_of(Path(output), Path(grid), chosen, drawn), Path(grid), chosen, drawn)
+        drawn = recipes(whole, chosen, Path(traces or TRACES), iterations)
+        draws = Draws(folder_of(Path(output), file, chosen, drawn), file, chosen, drawn)
         announce(draws, numbers, show)
     for seed in numbers or [None]:
-        world, named = World(Path(grid), Path(traces), Path(reference)), cases
-        if seed is not None:
+        if seed is None:
+            world, named = world_of(grid, traces, reference, jobs=jobs or shared.JOBS, show=show), cases
+        else:
             world, named = make_world(draws, seed, jobs or shared.JOBS, show), None
         for letter, folder in folders.items():
             try:
