@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 
@@ -125,7 +126,8 @@ def compare(
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
             except RunFailed as error:
                 raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows, error.status) from None
-            case_scores = [float(score) for score in frame["case_score"]]
+            by_name = {case_name(row): float(row["case_score"]) for row in frame.to_dict("records")}
+            case_scores = [by_name[name] for name in rows]
             scores[letter].append([*case_scores, math.fsum(case_scores) / len(case_scores)])
         means = ", ".join(f"{letter} {scores[letter][-1][-1]:.4f}" for letter in folders)
         show(f"{'these traces' if seed is None else f'seed {seed}'}: {means}")

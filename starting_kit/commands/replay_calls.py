@@ -46,7 +46,11 @@ def add_replay(commands: Any) -> None:
     shared.add_grid(parser)
     shared.add_traces(parser)
     shared.add_seed(parser)
-    parser.add_argument("--case", metavar="CASE", help="MODEL/DATASET:EP or 'MODEL/DATASET ep EP' (default: the first)")
+    parser.add_argument(
+        "--case",
+        metavar="CASE",
+        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
+    )
     parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
     parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")

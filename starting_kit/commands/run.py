@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from placement.grid import Case
+from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 
@@ -137,7 +138,7 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
         mend = ". Next: mend the cases above and try again with the same command."
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
         return EXIT_CODES[error.status]
-    frame["case"] = [case.name for case in cases]
+    frame["case"] = [case_name(row) for row in frame.to_dict("records")]
     print(aligned(*cells(frame[list(SHOWN)])))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0
