@@ -18,6 +18,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
+from .options import show
 from .places import GRID, OUTPUT, TRACES, grid_file, short
 from .policy_folder import policy_folder
 from .run import run
@@ -65,7 +66,7 @@ def compare_command(options: argparse.Namespace) -> int:
     shared.check_least("--jobs", options.jobs, 1)
     keys = ("grid", "traces", "reference", "seeds", "iterations", "cases", "jobs", "output")
     try:
-        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=_show)
+        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=show)
     except RunFailed as error:
         mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
@@ -174,7 +175,3 @@ def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) ->
     if word == NOT_KNOWN:
         return f"{row}: {name} = {mean:+.4f}; which is better is not known. Next: --seeds {SEEDS}"
     return f"{row}: {name} = {mean:+.4f} (95 %: {low:+.4f} .. {high:+.4f}) over {seeds} seeds: {word}"
-
-
-def _show(line: str) -> None:
-    print(line, flush=True)

@@ -95,6 +95,11 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def show(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
 def check_least(name: str, value: int, least: int) -> None:
     """Raise UsageError for a number that is too small."""
     if value < least:

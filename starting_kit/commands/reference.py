@@ -18,6 +18,7 @@ from placement.traces.keys import read_key
 from traces.reference import build, write
 
 from . import options as shared
+from .options import show
 from .places import REFERENCE
 from .selection import read_grid
 from .worlds import world_of
@@ -69,11 +70,6 @@ def run_reference(options: argparse.Namespace) -> int:
 def interrupted(options: argparse.Namespace) -> str:
     """What an interrupted command leaves."""
     return f"reference: interrupted; {how_to_go_on(options.output / PARTS)}"
-
-
-def show(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 def how_to_go_on(parts: Path) -> str:

@@ -19,6 +19,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
+from .options import show
 from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, short
 from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
@@ -114,11 +115,6 @@ def run(
         if not (output / "results.json").is_file():
             raise RunFailed(log or NO_RESULTS, pd.DataFrame(), "data_unavailable")
         return read_frame(output, world.reference, some)
-
-
-def show(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 def _some_cases(grid: Path, names: Sequence[str] | None) -> list[Case] | None:
