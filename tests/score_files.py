@@ -42,6 +42,7 @@ def reference() -> dict[str, Any]:
             "groups": 1,
             "nodes": 1,
             "trace_sha256": model * 4,
+            "simulator_version": "1.0.0",
         }
         grid = {"window": 128, "latency": 0, "cost": dict(COST)}
         rows.append(identity | grid | {"mean_par": mean_par, "transmit_amount": transmit_amount})

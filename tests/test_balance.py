@@ -92,6 +92,14 @@ def test_devices_that_do_not_divide_the_experts_begin_where_their_share_begins()
     assert initial_deployment(1, 2, 5, 3).tolist() == [[[0], [0], [0], [1], [1]]]
 
 
+@pytest.mark.parametrize(("experts", "devices", "redundant"), [(5, 3, 0), (4, 3, None), (4, 2, -2)])
+def test_sizes_that_do_not_fit_are_refused(experts, devices, redundant):
+    with pytest.raises(
+        ValueError, match=rf"^{experts} experts and -?\d redundant ones do not fill {devices} devices evenly$"
+    ):
+        initial_deployment(1, experts, devices, redundant)
+
+
 SIZES = [
     (256, 32, 72),
     (256, 0, 64),

@@ -30,7 +30,7 @@ def test_a_slice_is_scaled_to_the_whole_trace(monkeypatch, function):
     monkeypatch.setattr(plain, "median_seconds", lambda loop, times: (loop(), 1.0)[1])
     stored = np.ones((192, 8, 4), np.int32)
     if function == "plain":
-        assert plain.plain_seconds(stored, devices=2) == 192 / 6 * 8 / 4
+        assert plain.plain_seconds(stored, devices=2, redundant=2) == 192 / 6 * 8 / 4
     else:
         assert plain.numpy_loop_seconds(stored, np.array([[0, 1, 1], [2, 3, 3]])) == 192 / 96 * 8 / 4
 

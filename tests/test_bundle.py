@@ -202,7 +202,7 @@ def test_the_kit_is_a_subset_of_the_repository_without_hidden_grids(files: Files
         if not name.endswith(".npz"):
             assert (ROOT / name).read_bytes() == content, name
     grids = {name for name in kit if re.match(r"ingestion_program/grid", name)}
-    assert grids == {"ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml"}
+    assert grids == {f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official")}
     assert {name.split("/")[0] for name in kit}.isdisjoint({"tests", "keys", ".git", "competition.yaml", "dist"})
 
 

@@ -214,13 +214,22 @@ def test_other_cases_than_the_references(tmp_path, capsys):
     [
         ("trace_sha256", "abc", '"abc"', '"DS-R1DS-R1DS-R1DS-R1"'),
         ("window", 64, "64", "128"),
+        ("groups", 4, "4", "1"),
         ("latency", 3, "3", "0"),
         ("cost", COST | {"expert_bytes": 88_080_385}, json.dumps(COST).replace("384", "385"), json.dumps(COST)),
     ],
 )
 def test_measured_otherwise(tmp_path, capsys, field, value, got, expected):
-    text = f"{MIDDLE} was measured with another {field}. Got: {got}. Expected: {expected}.{OTHER}"
+    another = "other" if field == "groups" else "another"
+    text = f"{MIDDLE} was measured with {another} {field}. Got: {got}. Expected: {expected}.{OTHER}"
     assert refused(score(tmp_path, capsys, results(**{field: value})), 2, f"results.json: {text}")
+
+
+def test_another_simulator_than_the_references(tmp_path, capsys):
+    known = reference()
+    known["cases"][1]["simulator_version"] = "0.9.0"
+    text = f'{MIDDLE} was measured with another simulator_version. Got: "1.0.0". Expected: "0.9.0".{OTHER}'
+    assert refused(score(tmp_path, capsys, results(), known), 2, f"results.json: {text}")
 
 
 def test_columns_that_the_platform_cannot_store(tmp_path, capsys):
@@ -256,7 +265,7 @@ def test_costs_that_give_no_finite_score(tmp_path, capsys, cost, got):
 # Hostile results: any type anywhere ends with a text, never with a traceback
 
 HOSTILE = [None, True, -0.5, 10**400, -(10**400), 1e308, 1e999, "", "\ud800$x${y}<", ["ok"], {}]
-IGNORED = {"policy_seconds", "failure"}
+IGNORED = {"policy_seconds", "failure", "simulator_version"}
 
 
 @pytest.mark.parametrize(
@@ -278,13 +287,13 @@ def test_any_type_in_a_row(tmp_path, capsys, field, status):
 def test_any_type_at_the_top(tmp_path, capsys, field, status):
     for value in HOSTILE:
         run = score(tmp_path, capsys, results() | {"status": status, field: value})
-        fine = status == "scored" and field not in ("format", "status", "cases")
+        fine = status == "scored" and field not in ("format", "status", "cases", "versions")
         assert (run.scores is not None) == (run.code == 0) == fine, value
 
 
 @pytest.mark.parametrize("field", ["model", "failure", "policy_seconds", "status", "cost"])
 def test_nesting_as_deep_as_json_reads_it(tmp_path, capsys, field):
-    content = json.dumps(results(**{field: "HERE"}) | {"versions": {"x": "HERE"}})
+    content = json.dumps(results(**{field: "HERE"}) | {"versions": results()["versions"] | {"x": "HERE"}})
     for depth in (10, *range(850, 1000, 25), 3_000, 30_000):
         run = score(tmp_path, capsys, content.replace('"HERE"', nested(depth)))
         assert run.code in (0, 1)

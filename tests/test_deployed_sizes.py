@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,22 @@ def test_the_baselines_own_policy_scores_100_and_its_page_names_every_case(
     page = (output / "scoring" / "detailed_results.html").read_text(encoding="utf-8")
     for name in ("Global256x72/d ep 72 +32", "Grouped160x40/d ep 40 +0", "Global384x96/d ep 96<", "+512"):
         assert name in page
+
+
+def test_some_cases_keep_their_names_where_the_reference_has_another_order(
+    world: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load((world / "grid.yaml").read_text(encoding="utf-8"))
+    content["cases"].reverse()
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    places = ["--grid", tmp_path / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference"]
+    names = ["--case", "Global8x16/d:16+8", "--case", "Global256x72/d"]
+    policy = ROOT / "starting_kit/policies/static"
+    assert kit.main(["run", str(policy), *map(str, [*places, "--output", tmp_path / "output"]), *names]) == 0
+    printed = capfd.readouterr().out
+    measured = dict(re.findall(r"\] (\S+ ep \d+ \+\d+): ok, mean_par ([\d.]+)", printed))
+    tabled = dict(re.findall(r"^(\S+ ep \d+ \+\d+) +([\d.]+)", printed, re.MULTILINE))
+    assert measured == tabled and len(tabled) == 2
 
 
 def test_without_redundancy_and_with_a_slot_for_each_expert_there_is_nothing_to_move(

@@ -153,6 +153,8 @@ MALFORMED = [
     (case_row(ep=2), "cases[0].ep", "2", "a list of device counts"),
     (case_row(ep=[2, 3]), "cases[0].ep", "3", f"{divisor(3)}; {ANOTHER}"),
     (case_row(ep=[8]), "cases[0].ep", "8", f"{divisor(8)}; {ANOTHER}"),
+    (case_row(ep=[4100]), "cases[0].ep", "4100", "at most 4096 devices"),
+    (case_row(ep=[2], redundant_experts=100_000), "cases[0].redundant_experts", "100000", "at most 65536"),
     (case_row(ep=[2], redundant_experts=[2, 1]), "cases[0].ep", "2", divisor(1)),
     (
         case_row(redundant_experts=[]),

@@ -147,10 +147,12 @@ def test_policy_seconds_that_are_no_number_are_a_dash(tmp_path, capsys, seconds)
 
 
 def test_versions_that_are_no_text_are_left_out(tmp_path, capsys):
-    for versions in (None, [], "1", {"a": None, "b": ["x"], "c": {}}):
+    versions = {"simulator": "1.0.0", "a": None, "b": ["x"], "c": {}}
+    run = score(tmp_path, capsys, results() | {"versions": versions})
+    assert run.code == 0 and "simulator 1.0.0" in Page(run.page).texts
+    for versions in (None, [], "1", {"a": None}):
         run = score(tmp_path, capsys, results() | {"versions": versions})
-        assert run.code == 0
-        assert "Measured with: " not in run.page
+        assert run.code == 2 and "another simulator_version. Got: null." in run.page
 
 
 # Harmless
@@ -158,7 +160,7 @@ def test_versions_that_are_no_text_are_left_out(tmp_path, capsys):
 
 def every_page(tmp_path, capsys, text=HOSTILE):
     """Pages of all kinds in which every free text of the results is `text`."""
-    versions = {"simulator": text}
+    versions = {"simulator": "1.0.0", "python": text}
     told = failure(*[text] * 5)
     failing = failed_results() | {"versions": versions}
     for row in failing["cases"]:
@@ -185,7 +187,7 @@ def test_everything_from_a_participant_is_escaped(tmp_path, capsys):
         assert page.count("<title>") == page.count("</title>") == 1, name
     assert f"{HOSTILE}." in Page(hostile["refused"]).texts
     assert Page(hostile["failed"]).texts.count(HOSTILE) == 10
-    assert f"simulator {HOSTILE}" in Page(hostile["scored"]).texts
+    assert f"simulator 1.0.0, python {HOSTILE}" in Page(hostile["scored"]).texts
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x00\x1b[2J", "a\nb\r\n c", "\u202e\u2028", "x" * 100_000])

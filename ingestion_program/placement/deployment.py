@@ -10,9 +10,13 @@ def initial_deployment(layers: int, experts: int, devices: int, redundant: int |
 
     redundant: slots of a layer beyond one per expert, by default one on each device. Returns int64
     [layers, devices, (experts + redundant) // devices]. Devices must divide experts + redundant. Where devices do not
-    divide the experts, some get one more than others; where there are more devices than experts, neighbours share one.
+    divide the experts, some get one more than others; where there are more devices than experts, neighbours share
+    one. Raises ValueError for sizes that do not fit.
     """
-    slots = (experts + (devices if redundant is None else redundant)) // devices
+    redundant = devices if redundant is None else redundant
+    if redundant < 0 or (experts + redundant) % devices:
+        raise ValueError(f"{experts} experts and {redundant} redundant ones do not fill {devices} devices evenly")
+    slots = (experts + redundant) // devices
     first = np.arange(devices + 1, dtype=np.int64) * experts // devices
     count = np.maximum(np.diff(first), 1)
     rows = first[:-1, None] + np.minimum(np.arange(slots), count[:, None] - 1)

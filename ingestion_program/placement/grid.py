@@ -13,6 +13,10 @@ from .errors import OrganizerError
 SANDBOXES = ("required", "best_effort")
 
 
+# Far beyond any deployment; a slip of the pen must not fill the memory. The page draws as many devices.
+MOST_DEVICES, MOST_REDUNDANT = 4096, 65_536
+
+
 @dataclass(frozen=True)
 class Cost:
     """The constants that turn PAR and transmit into modeled seconds."""
@@ -149,9 +153,12 @@ def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: i
     if not isinstance(row["ep"], list) or not row["ep"]:
         raise _wrong(f"{place}.ep", row["ep"], "a list of device counts")
     for ep in row["ep"]:
-        _number(ep, f"{place}.ep", int, least=1)
+        if _number(ep, f"{place}.ep", int, least=1) > MOST_DEVICES:
+            raise _wrong(f"{place}.ep", ep, f"at most {MOST_DEVICES} devices")
         _check_divides(sizes["nodes"], ep, f"models.{model}.nodes", f"devices of {place}")
         for redundant in _redundant(row["redundant_experts"], ep, f"{place}.redundant_experts"):
+            if redundant > MOST_REDUNDANT:
+                raise _wrong(f"{place}.redundant_experts", redundant, f"at most {MOST_REDUNDANT}")
             if (sizes["experts"] + redundant) % ep:
                 both = f"{sizes['experts']} experts of {model} and {redundant} redundant ones together"
                 both += "; redundant_experts beside ep sets another number" if row["redundant_experts"] is None else ""

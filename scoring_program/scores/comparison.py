@@ -77,7 +77,7 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     """Pairs (row, reference row) in the reference's order, which is the grid's.
 
     Raises FileError when a case is foreign, or missing although none failed, and when one was measured on another
-    trace, with another window, latency, groups or nodes, or under other cost constants.
+    trace, with another window, latency, groups or nodes, under other cost constants, or by another simulator.
     """
     measured = {case_name(row): row for row in results["cases"]}
     wanted = {case_name(row): row for row in reference["cases"]}
@@ -96,11 +96,15 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
         missing = []
     foreign = [name for name in measured if name not in wanted]
     if missing:
-        raise wrong("cases are missing", f"{len(measured)} cases", f"also {', '.join(missing)}")
+        instead = f", among them {', '.join(foreign)}" * bool(foreign)
+        raise wrong("cases are missing", f"{len(measured)} cases{instead}", f"also {', '.join(missing)}")
     if foreign:
         raise wrong("cases are not in the reference", ", ".join(foreign), f"only the {len(wanted)} of the reference")
+    versions = results.get("versions")
+    simulator = versions.get("simulator") if isinstance(versions, dict) else None
     for name, row in measured.items():
-        for field in ("trace_sha256", "window", "latency", "groups", "nodes", "cost"):
+        row = row | {"simulator_version": simulator}
+        for field in ("simulator_version", "trace_sha256", "window", "latency", "groups", "nodes", "cost"):
             if row["status"] == "ok" and row.get(field) != wanted[name][field]:
                 got, expected = shown(row.get(field)), shown(wanted[name][field])
                 what = f"{name} was measured with {'other' if field.endswith('s') else 'another'} {field}"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from .selection import read_grid
 EXAMPLES = """
 check  the template, starting_kit/policy.py
 check my_policy  my_policy/policy.py
-check my_policy --grid ingestion_program/grid_official.yaml  with windows of the official grid's size
+check my_policy --grid official  with windows of the official grid's size
 """
 MIB = 2**20
 
@@ -98,10 +99,12 @@ def check(folder: Path, grid_path: Path) -> list[str]:
 
 
 def _try(submission: Path, grid: Grid) -> list[Trial]:
+    """Try the extreme sizes of each model: by devices, redundant experts, slots, and what devices leave undivided."""
     by_model: dict[str, list[Case]] = {case.model: [] for case in grid.cases}
     for case in sorted(grid.cases, key=lambda case: case.ep):
         by_model[case.model].append(case)
-    ends = [dict.fromkeys((cases[0], cases[-1])) for cases in by_model.values()]
+    sizes = [*map(attrgetter, ("ep", "redundant_experts", "slots")), lambda case: case.experts % case.ep]
+    ends = [dict.fromkeys(end(cases, key=size) for size in sizes for end in (min, max)) for cases in by_model.values()]
     with ThreadPoolExecutor(len(ends)) as pool:
         return list(pool.map(lambda cases: _try_cases(submission, cases, grid), ends))
 

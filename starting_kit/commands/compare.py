@@ -12,17 +12,20 @@ from typing import Any
 
 import pandas as pd
 
+from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
-from .places import GRID, OUTPUT, REFERENCE, TRACES, short
+from .options import show
+from .places import GRID, OUTPUT, TRACES, grid_file, short
 from .policy_folder import policy_folder
 from .run import run
-from .seeds import FIRST_SEED, Draws, World, announce, folder_of, make_world, recipes
+from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .verdict import NOT_KNOWN, difference
+from .worlds import world_of
 
 EXAMPLES = """
 compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
@@ -39,7 +42,7 @@ def add_compare(commands: Any) -> None:
     parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="folders with policy.py, two or more")
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--reference", type=Path, default=REFERENCE, help="with --seeds 0: holds ds_eplb.json")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="with --seeds 0: holds ds_eplb.json")
     parser.add_argument(
         "--seeds",
         type=int,
@@ -63,7 +66,7 @@ def compare_command(options: argparse.Namespace) -> int:
     shared.check_least("--jobs", options.jobs, 1)
     keys = ("grid", "traces", "reference", "seeds", "iterations", "cases", "jobs", "output")
     try:
-        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=_show)
+        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=show)
     except RunFailed as error:
         mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
@@ -79,8 +82,8 @@ def compare_command(options: argparse.Namespace) -> int:
 def compare(
     *policies: str | Path,
     grid: str | Path = GRID,
-    traces: str | Path = TRACES,
-    reference: str | Path = REFERENCE,
+    traces: str | Path | None = None,
+    reference: str | Path | None = None,
     seeds: int = SEEDS,
     iterations: int | None = None,
     cases: Sequence[str] | None = None,
@@ -101,7 +104,8 @@ def compare(
         raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
-    whole = read_grid(Path(grid))
+    file = grid_file(grid)
+    whole = read_grid(file)
     chosen = select(whole, cases)
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)
@@ -110,19 +114,21 @@ def compare(
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
     numbers = range(FIRST_SEED, FIRST_SEED + seeds)
     if seeds:
-        drawn = recipes(whole, chosen, Path(traces), iterations)
-        draws = Draws(folder_of(Path(output), Path(grid), chosen, drawn), Path(grid), chosen, drawn)
+        drawn = recipes(whole, chosen, Path(traces or TRACES), iterations)
+        draws = Draws(folder_of(Path(output), file, chosen, drawn), file, chosen, drawn)
         announce(draws, numbers, show)
     for seed in numbers or [None]:
-        world, named = World(Path(grid), Path(traces), Path(reference)), cases
-        if seed is not None:
+        if seed is None:
+            world, named = world_of(grid, traces, reference, jobs=jobs or shared.JOBS, show=show), cases
+        else:
             world, named = make_world(draws, seed, jobs or shared.JOBS, show), None
         for letter, folder in folders.items():
             try:
                 frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
             except RunFailed as error:
                 raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows, error.status) from None
-            case_scores = [float(score) for score in frame["case_score"]]
+            by_name = {case_name(row): float(row["case_score"]) for row in frame.to_dict("records")}
+            case_scores = [by_name[name] for name in rows]
             scores[letter].append([*case_scores, math.fsum(case_scores) / len(case_scores)])
         means = ", ".join(f"{letter} {scores[letter][-1][-1]:.4f}" for letter in folders)
         show(f"{'these traces' if seed is None else f'seed {seed}'}: {means}")
@@ -169,7 +175,3 @@ def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) ->
     if word == NOT_KNOWN:
         return f"{row}: {name} = {mean:+.4f}; which is better is not known. Next: --seeds {SEEDS}"
     return f"{row}: {name} = {mean:+.4f} (95 %: {low:+.4f} .. {high:+.4f}) over {seeds} seeds: {word}"
-
-
-def _show(line: str) -> None:
-    print(line, flush=True)

@@ -11,6 +11,8 @@ from placement.errors import Problem
 from . import places
 
 JOBS = 2
+# Apart from the seeds of the sample traces and of compare.
+PRACTICE_SEED = 501
 
 
 class UsageError(Problem):
@@ -44,7 +46,13 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 
 def add_grid(parser: argparse.ArgumentParser) -> None:
     """Declare --grid."""
-    parser.add_argument("--grid", type=Path, default=places.GRID, help="which cases (default: the sample grid)")
+    parser.add_argument(
+        "--grid",
+        type=places.grid_file,
+        default=places.GRID,
+        metavar="GRID",
+        help="which cases: sample, practice, official, or a grid file (default: sample)",
+    )
 
 
 def add_traces(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +60,19 @@ def add_traces(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--traces",
         type=Path,
-        default=places.TRACES,
-        help="holds <model>/<dataset>.npy or .npz (default: sample traces)",
+        metavar="FOLDER",
+        help="holds <model>/<dataset>.npy or .npz (default: the named grid's; the sample traces for a grid file)",
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Declare --seed."""
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=PRACTICE_SEED,
+        metavar="N",
+        help="of the practice grid's traces, which are kept for each seed (default: %(default)s)",
     )
 
 
@@ -74,6 +93,11 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=JOBS, help=f"traces replayed at the same time (default: {JOBS}); changes no score"
     )
+
+
+def show(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
 
 
 def check_least(name: str, value: int, least: int) -> None:

@@ -11,6 +11,16 @@ GRID = INGESTION / "grid.yaml"
 TRACES = ROOT / "sample_traces"
 REFERENCE = ROOT / "reference_data"
 OUTPUT = ROOT / "output"
+GRIDS = {
+    "sample": GRID,
+    "practice": INGESTION / "grid_practice.yaml",
+    "official": INGESTION / "grid_official.yaml",
+}
+
+
+def grid_file(grid: str | Path) -> Path:
+    """A grid's file, by the grid's name or as a path: ./practice is a file."""
+    return GRIDS.get(str(grid), Path(grid))
 
 
 def short(path: Path) -> Path:

@@ -18,12 +18,14 @@ from placement.traces.keys import read_key
 from traces.reference import build, write
 
 from . import options as shared
+from .options import show
 from .places import REFERENCE
 from .selection import read_grid
+from .worlds import world_of
 
 EXAMPLES = """
 reference  the reference that ships, of the sample grid
-reference --grid ingestion_program/grid_official.yaml --traces DIR --output DIR  another grid's
+reference --grid my_grid.yaml --traces DIR --output DIR  another grid's
 """
 PARTS = "reference_parts"
 
@@ -48,8 +50,9 @@ def run_reference(options: argparse.Namespace) -> int:
     parts = options.output / PARTS
     try:
         grid = read_grid(options.grid)
-        manifest = manifest_beside(options.traces, notes)
-        traces = TraceFolder(options.traces, manifest, read_key(options.key) if options.key else None)
+        folder = world_of(options.grid, options.traces).traces
+        manifest = manifest_beside(folder, notes)
+        traces = TraceFolder(folder, manifest, read_key(options.key) if options.key else None)
         for note in notes:
             show(f"note: {note}")
         reference, curves = build(grid, traces, options.jobs, parts, show)
@@ -67,11 +70,6 @@ def run_reference(options: argparse.Namespace) -> int:
 def interrupted(options: argparse.Namespace) -> str:
     """What an interrupted command leaves."""
     return f"reference: interrupted; {how_to_go_on(options.output / PARTS)}"
-
-
-def show(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
 
 
 def how_to_go_on(parts: Path) -> str:

@@ -23,9 +23,10 @@ from placement.submission.folder import find_policy
 
 from . import options as shared
 from .moment import Moment, moments
-from .places import GRID, TRACES, short
+from .places import GRID, short
 from .policy_folder import staged
 from .selection import read_grid, select, short_name
+from .worlds import world_of
 
 EXAMPLES = """
 replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
@@ -44,7 +45,12 @@ def add_replay(commands: Any) -> None:
     shared.add_policy(parser)
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--case", metavar="CASE", help="MODEL/DATASET:EP or 'MODEL/DATASET ep EP' (default: the first)")
+    shared.add_seed(parser)
+    parser.add_argument(
+        "--case",
+        metavar="CASE",
+        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
+    )
     parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
     parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
@@ -96,16 +102,17 @@ def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
 
 
 def replay(
-    policy: str | Path, case: str, call: int = 1, grid: str | Path = GRID, traces: str | Path = TRACES
+    policy: str | Path, case: str, call: int = 1, grid: str | Path = GRID, traces: str | Path | None = None
 ) -> Moment:
     """What a policy saw at a call: hotness, deployment, iteration and case, by running the case up to there.
 
     case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
     """
-    chosen = _one_case(Path(grid), case)
+    world = world_of(grid, traces)
+    chosen = _one_case(world.grid, case)
     shared.check_least("call", call, 1)
     with staged(policy) as submission:
-        return moments(find_policy(submission)[0], chosen, read_grid(Path(grid)), Path(traces), call)[-1]
+        return moments(find_policy(submission)[0], chosen, read_grid(world.grid), world.traces, call)[-1]
 
 
 def _one_case(grid: Path, name: str | None) -> Case:
@@ -119,7 +126,8 @@ def _one_case(grid: Path, name: str | None) -> Case:
 
 def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Moment]:
     shared.check_least("--call", options.call, 1)
-    return moments(folder, case, read_grid(options.grid), options.traces, options.call)
+    world = world_of(options.grid, options.traces, None, options.seed)
+    return moments(folder, case, read_grid(world.grid), world.traces, options.call)
 
 
 def _check_file(path: Path) -> None:

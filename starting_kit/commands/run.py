@@ -13,21 +13,25 @@ from typing import Any
 import pandas as pd
 
 from placement.grid import Case
+from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
-from .places import GRID, INGESTION, OUTPUT, REFERENCE, SCORING, TRACES, short
+from .options import show
+from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, short
 from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
+from .worlds import ESTIMATE, official_estimate, world_of
 
 EXAMPLES = """
 run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
 run my_policy --case DS-R1/generated:64  one case of the grid
-run --grid ingestion_program/grid_official.yaml --traces traces --reference reference  traces of your own
+run my_policy --grid practice  full-size generated traces, made at first use; about a minute
+run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
 """
 SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
 NO_RESULTS = "The ingestion program left no results. Next: read its messages above."
@@ -39,7 +43,8 @@ def add_run(commands: Any) -> None:
     shared.add_policy(parser)
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--reference", type=Path, default=REFERENCE, help="holds ds_eplb.json of this grid")
+    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="holds ds_eplb.json (default: the grid's)")
+    shared.add_seed(parser)
     parser.add_argument("--output", type=Path, default=OUTPUT, help="results and page go here (default: output)")
     shared.add_cases(parser)
     shared.add_jobs(parser)
@@ -51,6 +56,7 @@ def run_command(options: argparse.Namespace) -> int:
     policy_folder(options.policy)
     shared.check_least("--jobs", options.jobs, 1)
     some = _some_cases(options.grid, options.cases)
+    world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     prediction, scoring = options.output / "prediction", options.output / "scoring"
     # An earlier run's results must not be scored, or shown, should this one not end.
     for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
@@ -60,25 +66,28 @@ def run_command(options: argparse.Namespace) -> int:
         if some:
             grid = Path(temporary) / "grid.yaml"
             write_grid(grid, grid_of(options.grid, some))
-        paths = {"submission": submission, "traces": options.traces, "grid": grid, "output": prediction}
+        paths = {"submission": submission, "traces": world.traces, "grid": grid, "output": prediction}
         arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
         run_shown(INGESTION / "ingestion.py", *arguments, "--jobs", options.jobs)
     if not (prediction / "results.json").is_file():
         print(NO_RESULTS)
         return 2
     if some:
-        return _show_some(prediction, options.reference, some, len(read_grid(options.grid).cases))
+        return _show_some(prediction, world.reference, some, len(read_grid(options.grid).cases))
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
-    folders = ("--results", prediction, "--reference", options.reference, "--output", scoring)
+    folders = ("--results", prediction, "--reference", world.reference, "--output", scoring)
     # Its few lines come at once: nothing to draw a bar for.
-    return subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    if code == 0 and options.grid == GRIDS["practice"]:
+        print(f"{ESTIMATE}: {official_estimate(read_frame(prediction, world.reference, None)):.4f}")
+    return code
 
 
 def run(
     policy: str | Path,
     grid: str | Path = GRID,
-    traces: str | Path = TRACES,
-    reference: str | Path = REFERENCE,
+    traces: str | Path | None = None,
+    reference: str | Path | None = None,
     cases: Sequence[str] | None = None,
     jobs: int | None = None,
     verbose: bool = False,
@@ -90,20 +99,22 @@ def run(
     verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
     policy or a case that is not there, and problems.FileError for a reference of another grid.
     """
-    some = _some_cases(Path(grid), cases)
+    world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
+    grid = world.grid
+    some = _some_cases(grid, cases)
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary)
         if some:
-            write_grid(output / "grid.yaml", grid_of(Path(grid), some))
+            write_grid(output / "grid.yaml", grid_of(grid, some))
             grid = output / "grid.yaml"
-        arguments = ["--submission", submission, "--traces", traces, "--grid", grid, "--output", output]
+        arguments = ["--submission", submission, "--traces", world.traces, "--grid", grid, "--output", output]
         arguments += ["--jobs", jobs or shared.JOBS]
         _, log = run_quiet(INGESTION / "ingestion.py", *arguments)
         if verbose:
             print(log, end="")
         if not (output / "results.json").is_file():
             raise RunFailed(log or NO_RESULTS, pd.DataFrame(), "data_unavailable")
-        return read_frame(output, Path(reference), some)
+        return read_frame(output, world.reference, some)
 
 
 def _some_cases(grid: Path, names: Sequence[str] | None) -> list[Case] | None:
@@ -123,7 +134,7 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) ->
         mend = ". Next: mend the cases above and try again with the same command."
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
         return EXIT_CODES[error.status]
-    frame["case"] = [case.name for case in cases]
+    frame["case"] = [case_name(row) for row in frame.to_dict("records")]
     print(aligned(*cells(frame[list(SHOWN)])))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0

@@ -16,9 +16,10 @@ from placement.submission.receipt import simulator_sha256
 from placement.traces.files import manifest_beside
 from traces.generation.generator import generate
 from traces.generation.profile import FOLDER, Profile
+from traces.manifest import entry_of, read_manifest, write_manifest
 from traces.trace_file import write_trace
 
-from .generate import SAMPLES, find_profile
+from .generate import LICENCE, SAMPLES, NewTrace, find_profile
 from .options import UsageError
 from .places import KIT, short
 from .program import run_quiet
@@ -53,6 +54,10 @@ class Recipe:
     iterations: int
     profile: Profile
     number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}/{self.dataset}"
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,14 @@ def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) ->
         show(f"draws {len(draws.recipes) * len(missing)} traces, {size:.1f} MB, into {short(draws.kept)}")
 
 
-def make_world(draws: Draws, seed: int, jobs: int, show: Callable[[str], None]) -> World:
-    """The traces of one seed and their reference, made or found.
+def make_world(
+    draws: Draws, seed: int, jobs: int, show: Callable[[str], None], drawn: Callable[[str], None] = lambda line: None
+) -> World:
+    """The traces of one seed and their reference, made or found; what an interruption left is gone on with.
 
     The trace with the number k of the grid is drawn from 1000 * seed + k, so that no two traces share their draws.
-    jobs: traces that DS-EPLB is measured on at the same time. Raises UsageError.
+    jobs: traces that DS-EPLB is measured on at the same time; drawn: is called with a line for each trace. Raises
+    UsageError.
     """
     world = _world(draws.kept, seed)
     if _is_made(world):
@@ -124,9 +132,15 @@ def make_world(draws: Draws, seed: int, jobs: int, show: Callable[[str], None]) 
     show(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
     write_grid(world.grid, grid_of(draws.grid, draws.cases))
     for recipe in draws.recipes:
-        parameters, shape = recipe.profile.parameters, (recipe.iterations, recipe.layers, recipe.experts)
-        values = generate(parameters, *shape, MOST_TRACES * seed + recipe.number)
-        write_trace(world.traces / recipe.model / f"{recipe.dataset}.npy", values)
+        manifest, file = read_manifest(world.traces), f"{recipe.name}.npy"
+        if recipe.name in manifest["traces"]:
+            continue
+        new = NewTrace(recipe.profile, recipe.dataset, recipe.iterations, MOST_TRACES * seed + recipe.number)
+        values = generate(new.profile.parameters, new.iterations, recipe.layers, recipe.experts, new.seed)
+        write_trace(world.traces / file, values)
+        manifest["traces"][recipe.name] = entry_of(file, values, new.origin(), LICENCE)
+        write_manifest(world.traces, manifest)
+        drawn(f"{recipe.name}: drawn from seed {new.seed}, {list(values.shape)}")
     paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference, "--jobs", jobs)
     code, log = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:

@@ -40,7 +40,9 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
             expected = "one of " + ", ".join(map(short_name, grid.cases))
             what, got = f"the grid {grid.name} has no such case", name or "no name"
             raise UsageError(what, got, expected, "correct --case")
-        chosen.update(matches)
+        # An ep alone is the case's whole name where its redundant experts are as many.
+        named = [case for case in matches if form["ep"] and not form["redundant"] and case.redundant_experts == case.ep]
+        chosen.update(named or matches)
     return [case for case in grid.cases if case in chosen or not names]
 
 

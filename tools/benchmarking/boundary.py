@@ -26,10 +26,8 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     written once into fresh shared memory, mapped and read once; `copy`: a copy in the process's own memory, read once.
     `start_seconds`: until the new process is isolated and has imported the policy, without the process's end.
     """
-    window, deployment = (
-        trace.window(0, case.window),
-        initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts),
-    )
+    window = trace.window(0, case.window)
+    deployment = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
 
     def hand_over() -> None:
         hotness, _ = receive(case, share(case, trace, 0, case.window, deployment))

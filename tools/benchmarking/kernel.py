@@ -39,13 +39,14 @@ def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[
         seconds = median_seconds(lambda case=case, answers=answers: _replay(trace, case, answers), times)
         window = trace.window(0, case.window)
         weights = window.sum(axis=0)
-        call = median_seconds(lambda c=case, w=window: ds_eplb(w.sum(axis=0), c.devices, c.redundant_experts), times)
-        plan = median_seconds(lambda c=case, w=weights: ds_eplb(w, c.devices, c.redundant_experts), times)
-        table = ds_eplb(weights, case.devices, case.redundant_experts)
+        sizes = (case.devices, case.redundant_experts, case.groups, case.nodes)
+        call = median_seconds(lambda w=window, s=sizes: ds_eplb(w.sum(axis=0), *s), times)
+        plan = median_seconds(lambda w=weights, s=sizes: ds_eplb(w, *s), times)
+        table = ds_eplb(weights, *sizes)
         rows.append(
             {
                 "model": case.model,
-                "ep": case.ep,
+                "ep": case.key.rsplit("/", 1)[1],
                 "pass_seconds": one_pass,
                 "read_passes": reading / one_pass,
                 "hash_passes": hashing / one_pass,
@@ -53,7 +54,7 @@ def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[
                 "replay_seconds": seconds,
                 "replay_passes": seconds / one_pass,
                 "case_passes": (seconds + opening / len(cases)) / one_pass,
-                "plain_loop_ratio": plain_seconds(stored, case.devices) / seconds,
+                "plain_loop_ratio": plain_seconds(stored, case.devices, case.redundant_experts) / seconds,
                 "numpy_loop_ratio": numpy_loop_seconds(stored, table[0]) / seconds,
                 "ds_eplb_call_milliseconds": call * 1000,
                 "ds_eplb_plan_milliseconds": plan * 1000,

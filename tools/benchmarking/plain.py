@@ -11,14 +11,17 @@ from benchmarking.plain_replay import plain_replay
 SLICE = (6, 4)
 
 
-def plain_seconds(stored: np.ndarray, devices: int) -> float:
+def plain_seconds(stored: np.ndarray, devices: int, redundant: int) -> float:
     """Seconds of plain_replay on a whole trace, timed on a slice and scaled by (iteration, layer).
 
     stored: integers [iteration, layer, expert].
     """
     part = stored[: SLICE[0], : SLICE[1]]
-    seconds = median_seconds(lambda: plain_replay(part, devices, 2, 0, lambda window, deployment, iteration: None), 3)
-    return _scaled(seconds, part, stored)
+
+    def decline(window: object, deployment: object, iteration: int) -> None:
+        return None
+
+    return _scaled(median_seconds(lambda: plain_replay(part, devices, 2, 0, decline, redundant), 3), part, stored)
 
 
 def numpy_loop_seconds(stored: np.ndarray, rows: np.ndarray) -> float:

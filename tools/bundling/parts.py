@@ -28,7 +28,7 @@ KIT = (
     "pyproject.toml",
     "LICENSE",
 )
-PUBLIC_GRIDS = ("ingestion_program/grid.yaml", "ingestion_program/grid_official.yaml")
+PUBLIC_GRIDS = tuple(f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official"))
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")
 Files = dict[str, bytes]
 

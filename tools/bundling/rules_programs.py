@@ -13,7 +13,7 @@ from bundling.rules_form import shown
 from placement.errors import OrganizerError
 from placement.grid import Grid, grid_from_mapping
 from scores.comparison import case_name
-from traces.reference import REFERENCE_FORMAT
+from scores.formats import REFERENCE_FORMAT
 
 # What the platform reads at the root of each part, and what a kit is unpacked for.
 ROOT_FILE = {

@@ -18,7 +18,8 @@ COLUMNS = (
 KEY = (
     "The grey numbers are DS-EPLB's in the same case. Modeled seconds are compute, which grows with mean PAR, plus the "
     "transfer of moved experts. Of the way: from static, which never moves an expert (0 %), to clairvoyant DS-EPLB, "
-    "which knows the coming hotness and moves for free (100 %)."
+    "which knows the coming hotness and moves for free (100 %). +N in a name: N redundant experts; without it, as many "
+    "as devices (ep)."
 )
 
 

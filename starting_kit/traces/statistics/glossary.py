@@ -33,7 +33,7 @@ TRACE_FIGURES = {
 }
 BALANCE_FIGURES = {
     "static": "mean PAR of the initial deployment",
-    "DS-EPLB": "mean PAR of DS-EPLB at the window, whole trace",
+    "DS-EPLB": "mean PAR of DS-EPLB in global mode at the window, whole trace",
     "transmit": "DS-EPLB's transmit amount",
     "after first": "mean PAR of DS-EPLB, each layer from its first redeployment on",
     "noise floor 128": "mean PAR of DS-EPLB planned on the 128 iterations it is measured on",

@@ -1,0 +1,77 @@
+"""Where the traces and the reference of a grid lie: the practice grid's are made, the official grid's looked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from .options import PRACTICE_SEED, UsageError
+from .places import GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
+from .seeds import Draws, World, announce, folder_of, make_world, recipes
+from .selection import read_grid
+
+# How many cases of the official grid behave like those of each trace: stationary DS-R1, Mix, and Qwen3.
+LIKE_OFFICIAL = {"DS-R1/LmSys": 12, "DS-R1/Mix": 4, "Qwen3/LmSys": 9}
+ESTIMATE = "official_estimate"
+
+
+def world_of(
+    grid: str | Path,
+    traces: str | Path | None = None,
+    reference: str | Path | None = None,
+    seed: int = PRACTICE_SEED,
+    jobs: int = 1,
+    show: Callable[[str], None] = print,
+) -> World:
+    """A grid's file, traces and reference; a folder that is named is taken, the other ones are the grid's.
+
+    The practice grid's traces are drawn from the seed and measured at first use. Raises UsageError, also for the
+    official grid without its traces.
+    """
+    file = grid_file(grid)
+    if file == GRIDS["practice"] and traces is None:
+        made = _practice(seed, jobs, show)
+        return World(file, made.traces, Path(reference or made.reference))
+    if file == GRIDS["official"] and traces is None:
+        traces, reference = _official(), Path(reference or OUTPUT / "official" / "reference")
+    return World(file, Path(traces or TRACES), Path(reference or REFERENCE))
+
+
+def official_estimate(frame: pd.DataFrame) -> float:
+    """What the practice grid's case scores let expect of the official grid's composite score.
+
+    The mean over the cases of each trace, weighted by how many official cases are like them: unweighted, Mix would
+    count twice as much as there.
+    """
+    names = frame["model"] + "/" + frame["dataset"]
+    means = {name: math.fsum(scores) / len(scores) for name, scores in frame["case_score"].groupby(names)}
+    return round(
+        math.fsum(LIKE_OFFICIAL[name] * mean for name, mean in means.items()) / sum(LIKE_OFFICIAL.values()), 10
+    )
+
+
+def _practice(seed: int, jobs: int, show: Callable[[str], None]) -> World:
+    file = GRIDS["practice"]
+    grid = read_grid(file)
+    drawn = recipes(grid, grid.cases, TRACES, None)
+    draws = Draws(folder_of(OUTPUT / "practice", file, grid.cases, drawn), file, grid.cases, drawn)
+    announce(draws, [seed], show)
+    return make_world(draws, seed, jobs, show, drawn=show)
+
+
+def _official() -> Path:
+    traces = OUTPUT / "official" / "traces"
+    if not (traces / "manifest.yaml").is_file():
+        names = dict.fromkeys(f"{case.model}/{case.dataset}" for case in read_grid(GRIDS["official"]).cases)
+        kit, here = "python starting_kit/kit.py", short(traces.parent)
+        raise UsageError(
+            "the official grid's traces are not here: organizers keep the recorded ones",
+            f"no {short(traces)}",
+            "generated ones of that size, 2.2 GB, or your own by --traces and --reference",
+            f"{kit} generate --output {here}/traces --profile {' '.join(names)}, then "
+            f"{kit} reference --grid official --output {here}/reference",
+        )
+    return traces
