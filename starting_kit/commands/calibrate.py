@@ -10,18 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from placement.errors import OrganizerError
-from traces.calibration.cells import average, cell_table, measure_cells, summary
-from traces.calibration.fit import Search, Step, fit, fittable
-from traces.calibration.published import Cell, read_published
+from traces.calibration.errors import Generated, Measurement, Target, measure, rms
+from traces.calibration.fit import Search, Step, fit, fittable, value_of
+from traces.calibration.published import Published, read_curves, read_once, read_published
+from traces.calibration.report import cell_table, draw_curves, group_table
 from traces.generation.profile import Profile, read_profile, write_profile
 
+from .places import OUTPUT, short
+
 DEFAULT_FIT = (
-    "layer_sigma,neighbour_correlation,topic_strength,topic_period,topic_period_spread,own_drift,volatility_spread,"
-    "tokens_per_iteration"
+    "layer_sigma,neighbour_correlation,popularity_skew,topic_strength,topic_period,topic_period_spread,topic_alignment,"
+    "own_drift,volatility_spread,tokens_per_iteration"
 )
-SHAPES = "a CSV file with a row per figure: model, dataset, ep, policy (static, ds_eplb), collection_window, "
-SHAPES += "latency_iterations (none, measured), mean_par, transmit_amount"
+KEPT = OUTPUT / "calibrate"
 
 
 def add_calibrate(commands: Any) -> None:
@@ -30,23 +34,35 @@ def add_calibrate(commands: Any) -> None:
         "calibrate",
         help="fit a profile to published figures",
         description="Fit a profile's parameters to published figures of a recorded trace, then measure every figure on "
-        "generated traces of full size and print the errors. Period, phase and switches are held as the profile says. "
-        "The published file is not part of this repository: " + SHAPES + ".",
+        "generated traces of full size and print the errors: of a group of figures the root mean square on one trace, "
+        "averaged over the seeds. Period, phase and switches are held as the profile says. Measurements are kept, so "
+        "that a fit that was ended goes on where it was, when the command is given again. The published files are not "
+        "part of this repository; traces/profiles/README.md says what is in them.",
         epilog="examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
-        "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv \\\n"
-        "      --output fitted.yaml --table cells.md",
+        "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --once once.csv \\\n"
+        "      --curves curves.csv --output fitted.yaml --table cells.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--profile", required=True, type=Path, help="where the fit begins")
-    parser.add_argument("--published", required=True, type=Path, metavar="CSV")
+    parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of DS-EPLB and static")
+    parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once")
+    parser.add_argument("--curves", type=Path, metavar="CSV", help="PAR by iteration")
+    parser.add_argument(
+        "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show and not to fit, such as once:32"
+    )
     parser.add_argument("--output", type=Path, metavar="YAML", help="takes the fitted profile")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="takes the table of all cells, as Markdown")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="takes both tables, as Markdown")
+    parser.add_argument("--image", type=Path, metavar="PNG", help="takes a picture of the curves (needs matplotlib)")
     parser.add_argument("--fit", default=DEFAULT_FIT, help="parameters to move (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4, help="0: only measure (default: %(default)s)")
-    parser.add_argument("--fit-seeds", type=_seeds, default=(101, 102), metavar="N,N", help="default: 101,102")
-    parser.add_argument("--fit-layers", type=int, default=15, help="layers generated while fitting (%(default)s)")
-    parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="of the table (default: 1,2,3)")
+    parser.add_argument("--fit-seeds", type=_seeds, default=(101, 102, 103), metavar="N,N", help="default: 101,102,103")
+    parser.add_argument("--fit-layers", type=int, default=12, help="layers that slopes come from (%(default)s)")
+    parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="of the tables (default: 1,2,3)")
+    parser.add_argument(
+        "--drawn", action="store_true", help="draw period, phase and switches of the tables' traces from their seeds"
+    )
+    parser.add_argument("--kept", type=Path, default=KEPT, metavar="FOLDER", help=f"default: {short(KEPT)}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.set_defaults(run=run_calibrate)
 
@@ -54,47 +70,65 @@ def add_calibrate(commands: Any) -> None:
 def run_calibrate(options: argparse.Namespace) -> int:
     """Fit, write and report; returns 0. Raises OrganizerError."""
     profile = read_profile(options.profile)
-    cells = read_published(options.published, profile.model, profile.dataset)
+    target = _target(options, profile)
     names = [name for name in options.fit.split(",") if name]
-    if unknown := sorted(set(names) - set(fittable())):
-        what, got = "--fit names what cannot be fitted", ", ".join(unknown)
-        raise OrganizerError(what, got, f"some of {', '.join(fittable())}", "correct --fit")
-    if options.steps > 0 and not names:
-        raise OrganizerError("--fit names no parameter", "none", "at least one", "name one, or measure with --steps 0")
-    if wrong := [cell.ep for cell in cells if cell.ep < 1 or profile.experts % cell.ep]:
-        what, expected = "an ep does not divide the experts", f"a divisor of {profile.experts}"
-        raise OrganizerError(what, f"ep {wrong[0]}", expected, "correct the file", str(options.published))
-    if options.steps > 0 and not 1 <= options.fit_layers <= profile.layers:
-        expected = f"1 .. {profile.layers}, the layers of {profile.name}"
-        raise OrganizerError("--fit-layers is out of range", str(options.fit_layers), expected, "correct --fit-layers")
+    if options.steps > 0:
+        _check_fit(options, profile, names)
     with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
         if options.steps > 0:
-            show_step = partial(_show_step, names)
-            search = Search(names, options.fit_seeds, options.fit_layers, options.steps)
-            profile = fit(profile, cells, search, pool, show_step).profile
+            search = Search(names, options.fit_seeds, options.fit_layers, options.steps, options.kept)
+            show = partial(_show_step, names, target)
+            profile = fit(profile, target, search, pool, show).profile
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)
-        comparisons = average(cells, list(pool.map(partial(_measure, profile, cells), options.seeds)))
-    seeds = ", ".join(map(str, options.seeds))
-    errors = summary(comparisons)
-    head = (
-        f"{profile.name}, seeds {seeds}: PAR root mean square error {100 * errors['par_rms']:.2f} %, largest "
-        f"{100 * errors['par_largest']:.2f} %; transmit largest {100 * errors['transmit_largest']:.2f} %"
-    )
-    print(f"\n{cell_table(comparisons)}\n\n{head}")
+        traces = [Generated(profile, seed, None, not options.drawn, options.kept) for seed in options.seeds]
+        measurements: list[Measurement] = list(pool.map(measure, traces, [target] * len(traces)))
+    timing = "drawn from the seeds" if options.drawn else "as fitted"
+    head = f"{profile.name}, seeds {', '.join(map(str, options.seeds))}, period, phase and switches {timing}"
+    tables = f"{head}\n\n{group_table(target, measurements)}\n\n{cell_table(target, measurements)}\n"
+    print(f"\n{tables}", end="")
     if options.table:
-        options.table.write_text(f"{head}\n\n{cell_table(comparisons)}\n", encoding="utf-8")
+        options.table.write_text(tables, encoding="utf-8")
+    if options.image:
+        draw_curves(options.image, target, measurements, f"{head}: generated, and recorded")
     return 0
 
 
-def _measure(profile: Profile, cells: list[Cell], seed: int) -> Any:
-    return measure_cells(profile, cells, seed)
+def _target(options: argparse.Namespace, profile: Profile) -> Target:
+    cells = read_published(options.published, profile.name, may_lack=options.once is not None)
+    cells += read_once(options.once, profile.name) if options.once else []
+    curves = read_curves(options.curves, profile.name) if options.curves else []
+    for policy in [figure.policy for figure in [*cells, *curves]]:
+        if policy.ep < 1 or profile.experts % policy.ep:
+            what, expected = "an ep does not divide the experts", f"a divisor of {profile.experts}"
+            raise OrganizerError(what, f"ep {policy.ep} of {policy.name}", expected, "correct the published file")
+    known = {f"{cell.policy.name}:{cell.policy.ep}" for cell in cells}
+    if unknown := sorted(set(options.aside) - known):
+        what, expected = "--aside names no published cell", f"some of {', '.join(sorted(known))}"
+        raise OrganizerError(what, ", ".join(unknown), expected, "correct --aside")
+    if options.image and not curves:
+        what, expected = "--image needs curves", f"--curves with curves of {profile.name}"
+        raise OrganizerError(what, "none", expected, "name a file of curves, or leave --image out")
+    return Target(Published(cells, curves), tuple(options.aside))
 
 
-def _show_step(names: list[str], step: Step) -> None:
-    values = ", ".join(f"{name} {getattr(step.profile.parameters, name):.4g}" for name in names)
-    print(f"rms {100 * step.rms:.2f} %, largest {100 * abs(step.errors).max():.2f} %: {values}", flush=True)
+def _check_fit(options: argparse.Namespace, profile: Profile, names: list[str]) -> None:
+    if unknown := sorted(set(names) - set(fittable(profile))):
+        what, got = "--fit names what cannot be fitted", ", ".join(unknown)
+        raise OrganizerError(what, got, f"some of {', '.join(fittable(profile))}", "correct --fit")
+    if not names:
+        raise OrganizerError("--fit names no parameter", "none", "at least one", "name one, or measure with --steps 0")
+    if not 1 <= options.fit_layers <= profile.layers:
+        expected = f"1 .. {profile.layers}, the layers of {profile.name}"
+        raise OrganizerError("--fit-layers is out of range", str(options.fit_layers), expected, "correct --fit-layers")
+
+
+def _show_step(names: list[str], target: Target, step: Step) -> None:
+    values = ", ".join(f"{name} {value_of(step.profile, name):.4g}" for name in names)
+    by_seed = [measurement.errors(target) for measurement in step.measurements]
+    sizes = [f"{group} {np.mean([rms(errors[group]) for errors in by_seed]):.2f}" for group in target.groups()]
+    print(f"cost {step.cost:.3f}: {values}\n    error %: {'; '.join(sizes)}", flush=True)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

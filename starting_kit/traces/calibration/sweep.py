@@ -1,4 +1,4 @@
-"""DS-EPLB at several windows on a sample of a model's layers, as the replay of all its layers would have it."""
+"""The policies of published figures on a sample of a model's layers, as the replay of all its layers would have it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from placement.deployment import initial_deployment
 from placement.ds_eplb import ds_eplb
 from placement.trace import Trace
 
-from .published import Cell
+from .published import Curve, Policy
+
+# A point of a published curve is the mean of so many iterations.
+POINT = 10
 
 
 class Measured(NamedTuple):
@@ -28,47 +31,60 @@ def sampled_layers(layers: int, count: int) -> np.ndarray:
     return ((np.arange(count) + 0.5) * layers / count).astype(int)
 
 
-def sweep(trace: Trace, layers: int, cells: list[Cell]) -> dict[Cell, Measured]:
-    """What each cell's policy would measure, were the trace's layers `sampled_layers` of a model of `layers`.
+class Sweep:
+    """A trace whose layers stand for a model of `layers`: they are `sampled_layers`; and the static PAR of each ep.
 
     The calls come when all layers would have been redeployed, one per iteration, and each sampled layer has its turn
     when it would have had it among all. With all layers it is the simulator's replay.
     """
-    position = sampled_layers(layers, trace.layers)
-    measured: dict[Cell, Measured] = {}
-    static: dict[int, np.ndarray] = {}
-    for cell in cells:
-        if cell.ep not in static:
-            rows = initial_deployment(1, trace.experts, cell.ep)[0]
-            static[cell.ep] = np.stack([_par(trace, layer, rows, 0, trace.iterations) for layer in range(trace.layers)])
-        if cell.window:
-            measured[cell] = _redeployed(trace, layers, position, cell, static[cell.ep])
-        else:
-            measured[cell] = Measured(float(static[cell.ep].mean()), 0.0, float("nan"))
-    return measured
 
+    def __init__(self, trace: Trace, layers: int) -> None:
+        self.trace, self.layers = trace, layers
+        self.position = sampled_layers(layers, trace.layers)
+        self._static: dict[int, np.ndarray] = {}
 
-def _redeployed(trace: Trace, layers: int, position: np.ndarray, cell: Cell, static: np.ndarray) -> Measured:
-    starts, tables = [], []
-    finish = 0
-    while (iteration := finish + cell.window + 1) <= trace.iterations:
-        hotness = trace.expert_major[:, :, iteration - cell.window : iteration]
-        tables.append(ds_eplb(hotness.sum(axis=2, dtype=np.int64), cell.ep, cell.ep))
-        # What is applied in iteration n (from 1) counts from index n (from 0) on.
-        starts.append(np.minimum(iteration + cell.latency + 1 + position, trace.iterations + 1))
-        finish = iteration + cell.latency + layers
-    par, changed = static.copy(), 0
-    live = initial_deployment(trace.layers, trace.experts, cell.ep)
-    for start, stop, table in zip(starts, [*starts[1:], np.full(trace.layers, trace.iterations)], tables, strict=True):
-        for layer in np.flatnonzero(start <= trace.iterations):
-            changed += np.count_nonzero(table[layer] != live[layer])
-            piece = slice(start[layer], min(stop[layer], trace.iterations))
-            par[layer, piece] = _par(trace, layer, table[layer], piece.start, piece.stop)
-        live = table
-    later = np.concatenate([par[layer, start:] for layer, start in enumerate(starts[0])]) if starts else np.array([])
-    later_par = float(later.mean()) if later.size else float("nan")
-    return Measured(float(par.mean()), changed * layers / trace.layers, later_par)
+    def measure(self, policy: Policy) -> Measured:
+        """What the simulator would measure of the policy."""
+        if not policy.window:
+            return Measured(float(self._static_par(policy.ep).mean()), 0.0, float("nan"))
+        par, changed, begun = self._replay(policy, self.trace.iterations)
+        later = np.concatenate([par[layer, start:] for layer, start in enumerate(begun)]) if begun.size else begun
+        return Measured(float(par.mean()), changed, float(later.mean()) if later.size else float("nan"))
 
+    def curve(self, curve: Curve) -> np.ndarray:
+        """Mean PAR of the sampled layers at a published curve's points: float64 [point]."""
+        firsts = np.rint(np.array(curve.iterations) - POINT / 2).astype(int)
+        stop = min(int(firsts.max()) + POINT, self.trace.iterations)
+        par = self._replay(curve.policy, stop)[0] if curve.policy.window else self._static_par(curve.policy.ep)
+        mean = par.mean(axis=0)
+        return np.array([mean[first : first + POINT].mean() for first in firsts])
 
-def _par(trace: Trace, layer: int, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
-    return balance.par(trace.expert_major[layer, :, start:stop], trace.totals[layer, start:stop], rows)
+    def _static_par(self, ep: int) -> np.ndarray:
+        if ep not in self._static:
+            rows = initial_deployment(1, self.trace.experts, ep)[0]
+            par = [self._par(layer, rows, 0, self.trace.iterations) for layer in range(self.trace.layers)]
+            self._static[ep] = np.stack(par)
+        return self._static[ep]
+
+    def _replay(self, policy: Policy, stop: int) -> tuple[np.ndarray, float, np.ndarray]:
+        """PAR [layer, iteration < stop], slots changed, and where each layer's first redeployment begins."""
+        trace, starts, tables = self.trace, [], []
+        finish = 0
+        while (iteration := finish + policy.window + 1) <= stop and not (policy.name == "once" and tables):
+            hotness = trace.expert_major[:, :, iteration - policy.window : iteration]
+            tables.append(ds_eplb(hotness.sum(axis=2, dtype=np.int64), policy.ep, policy.ep))
+            # What is applied in iteration n (from 1) counts from index n (from 0) on.
+            starts.append(np.minimum(iteration + policy.latency + 1 + self.position, stop + 1))
+            finish = iteration + policy.latency + self.layers
+        par, changed = self._static_par(policy.ep)[:, :stop].copy(), 0
+        live = initial_deployment(trace.layers, trace.experts, policy.ep)
+        for start, end, table in zip(starts, [*starts[1:], np.full(trace.layers, stop)], tables, strict=True):
+            for layer in np.flatnonzero(start <= stop):
+                changed += np.count_nonzero(table[layer] != live[layer])
+                piece = slice(start[layer], min(end[layer], stop))
+                par[layer, piece] = self._par(layer, table[layer], piece.start, piece.stop)
+            live = table
+        return par, changed * self.layers / trace.layers, starts[0] if starts else np.array([])
+
+    def _par(self, layer: int, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
+        return balance.par(self.trace.expert_major[layer, :, start:stop], self.trace.totals[layer, start:stop], rows)

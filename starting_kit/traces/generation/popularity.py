@@ -4,8 +4,8 @@
 
     sigma_l = layer_sigma * exp(layer_sigma_spread * n_l), n_l the quantiles of N(0, 1) in random order
     z       quantiles n of N(0, 1), in the order of sqrt(c_r) * x + sqrt(1 - c_r) * x_r, c_r of regime_common. x and x_r
-            are N(0, 1), correlated inside blocks of `neighbours` ids; a layer's correlation is exponential with mean
-            neighbour_correlation, at most 0.9. popularity_skew b bends n to
+            are N(0, 1), correlated inside blocks of `neighbours` ids; a layer's correlation is one of the quantiles of
+            the exponential distribution of mean neighbour_correlation, at most 0.9. popularity_skew b bends n to
             sign(b) * (exp(b n - b^2 / 2) - 1) / sqrt(exp(b^2) - 1), of skewness near 3 b
 
 Quantiles are the middles of equally likely parts: layers and regimes differ in which experts are popular, not in how
@@ -29,7 +29,8 @@ LEAST_SKEW = 1e-6
 def regime_shares(p: Parameters, layers: int, experts: int, rng: np.random.Generator) -> np.ndarray:
     """Each expert's part of its layer's load: float64 [regime, layer, expert]; every row adds up to 1."""
     sigma = p.layer_sigma * np.exp(p.layer_sigma_spread * rng.permutation(normal_quantiles(layers)))[:, None]
-    correlation = np.minimum(p.neighbour_correlation * rng.standard_exponential((layers, 1)), MOST_CORRELATED)
+    exponential = -np.log1p(-(rng.permutation(layers)[:, None] + 0.5) / layers)
+    correlation = np.minimum(p.neighbour_correlation * exponential, MOST_CORRELATED)
     quantiles = _bent(normal_quantiles(experts), p.popularity_skew)
     common = _neighbourly(p, correlation, experts, rng)
     shares = []
@@ -44,7 +45,14 @@ def regime_shares(p: Parameters, layers: int, experts: int, rng: np.random.Gener
 
 def normal_quantiles(count: int) -> np.ndarray:
     """The middles of `count` equally likely parts of N(0, 1), rising."""
-    return np.array([NormalDist().inv_cdf((index + 0.5) / count) for index in range(count)])
+    return normal((np.arange(count) + 0.5) / count)
+
+
+def normal(probability: np.ndarray) -> np.ndarray:
+    """The values of N(0, 1) with these probabilities of a lesser one, of the same shape."""
+    # Zero and one, which a random number may round to, have no value.
+    inside = np.clip(probability, 2.0**-53, 1 - 2.0**-53).ravel()
+    return np.array([NormalDist().inv_cdf(each) for each in inside.tolist()]).reshape(probability.shape)
 
 
 def _bent(normal: np.ndarray, skew: float) -> np.ndarray:

@@ -40,6 +40,7 @@ class Parameters:
     topic_period: float = 2000.0
     topic_period_spread: float = 0.1
     topic_strength: float = 0.15
+    second_harmonic: float = 0.0
     third_harmonic: float = 0.0
     # timing.py: how far a seed moves them, each way; a part of the period, periods, iterations
     period_range: float = 0.1
@@ -47,6 +48,7 @@ class Parameters:
     switch_range: float = 100.0
     # shares.py
     topics: int = 5
+    topic_alignment: float = 0.0
     own_drift: float = 0.05
     own_memory: float = 60.0
     volatility_spread: float = 0.2
@@ -84,7 +86,13 @@ LISTS = ("switches", "regime_common", "regime_strength")
 LEAST_AND_MOST = (0, 1e9)
 LIMITS = {"neighbours": (1, 1e9), "topics": (1, 1e9), "top_k": (1, 1e9), "tokens_per_iteration": (1, 1e9)}
 LIMITS |= {"topic_period": (1, 1e9), "own_memory": (1, 1e9), "switch_width": (1, 1e9)}
-LIMITS |= {"popularity_skew": (-1, 1), "third_harmonic": (-1, 1), "neighbour_correlation": (0, 1)}
+LIMITS |= {
+    "popularity_skew": (-1, 1),
+    "second_harmonic": (-1, 1),
+    "third_harmonic": (-1, 1),
+    "topic_alignment": (-1, 1),
+    "neighbour_correlation": (0, 1),
+}
 LIMITS |= {"topic_period_spread": (0, 0.999), "period_range": (0, 0.999), "phase_range": (0, 0.5)}
 LIMITS |= {"regime_common": (0, 1)}
 

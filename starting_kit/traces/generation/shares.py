@@ -4,9 +4,15 @@
 
     f, w    regimes and topics over time, the same in all layers, as timing.py says
     share   the lasting popularity of each regime, as popularity.py says
-    pi      N(0, 1 / topics): groups of experts, some of them against others; each expert has a part in every topic
+    pi      N(0, 1 / topics): groups of experts, some of them against others; each expert has a part in every topic.
+            Their sum is topic_alignment * n + sqrt(1 - topic_alignment^2) * N(0, 1), n the normal quantile of the
+            expert's rank in the first regime: aligned, hot experts are hottest at the crest
     x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself
     v       volatility: exp(s N(0, 1) - s^2), s = volatility_spread, so that v^2 has mean 1
+
+Over the layers, the sums of pi and the v of the experts of one rank are a Latin hypercube sample: one in each of as
+many equally likely parts as there are layers. PAR rests on each layer's hottest experts; so a single trace is typical
+of its parameters.
 
 All of it stands still for STEP iterations.
 """
@@ -17,7 +23,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .popularity import regime_shares
+from .popularity import normal, normal_quantiles, regime_shares
 from .profile import Parameters
 from .timing import Timing, draw_spread, regime_weights, topic_weights
 
@@ -35,8 +41,9 @@ def expert_shares(
     lasting, moving, alone = (np.random.Generator(np.random.PCG64(child)) for child in seed.spawn(3))
     regimes = regime_shares(p, layers, experts, lasting)
     spread = draw_spread(p, moving)
-    volatility = np.exp(p.volatility_spread * moving.standard_normal((layers, experts)) - p.volatility_spread**2)
-    topics = moving.standard_normal((p.topics, layers, experts)) / np.sqrt(p.topics)
+    ranks = regimes[0].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+    volatility = np.exp(p.volatility_spread * _spread_over_layers(ranks, moving) - p.volatility_spread**2)
+    topics = _draw_topics(p, ranks, moving)
     memory = np.exp(-STEP / p.own_memory)
     own = alone.standard_normal((layers, experts))
     for t in range(0, iterations, STEP):
@@ -51,3 +58,19 @@ def expert_shares(
             raise ValueError("these parameters give loads that are not finite")
         yield share
         own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal((layers, experts))
+
+
+def _draw_topics(p: Parameters, ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """pi: float64 [topic, layer, expert]."""
+    topics = rng.standard_normal((p.topics, *ranks.shape)) / np.sqrt(p.topics)
+    aligned = p.topic_alignment * normal_quantiles(ranks.shape[1])[ranks]
+    wanted = aligned + np.sqrt(1 - p.topic_alignment**2) * _spread_over_layers(ranks, rng)
+    return topics + (wanted - topics.sum(axis=0)) / p.topics
+
+
+def _spread_over_layers(ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """N(0, 1) [layer, expert], for each rank a Latin hypercube sample over the layers; ranks: int [layer, expert]."""
+    layers, experts = ranks.shape
+    strata = rng.permuted(np.tile(np.arange(layers)[:, None], experts), axis=0)
+    by_rank = normal((strata + rng.random((layers, experts))) / layers)
+    return np.take_along_axis(by_rank, ranks, axis=1)

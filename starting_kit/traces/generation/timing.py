@@ -1,7 +1,8 @@
 """When things move: the topics' wave, and the switches from one regime to the next.
 
-    w_k(t) = topic_strength * sqrt(2 / (1 + h^2)) * (cos x + h cos 3x), x = 2 pi (t / P_k + phase), h third_harmonic:
-             of root mean square topic_strength
+    w_k(t) = topic_strength * sqrt(2 / (1 + g^2 + h^2)) * (cos x - g sin 2x + h cos 3x), x = 2 pi (t / P_k + phase),
+             g second_harmonic, h third_harmonic: of root mean square topic_strength. g makes the fall quick at first
+             and slow in the middle, h slow in the middle of fall and rise
     P_k    = period * (1 + topic_period_spread * u_k), u_k uniform, one in each of as many parts of -1 .. 1
     g_i(t) = 0 before switch i, 1 after it, linear over the switch_width iterations around it
     f_r(t) = g_r(t) - g_{r+1}(t): the part that regime r has in the load (g_0 = 1, and 0 beyond the last)
@@ -47,8 +48,8 @@ def draw_spread(p: Parameters, rng: np.random.Generator) -> np.ndarray:
 def topic_weights(p: Parameters, timing: Timing, spread: np.ndarray, t: int) -> np.ndarray:
     """w_k of iteration t, counted from 0: float64 [topic]; spread: u_k."""
     x = 2 * np.pi * (t / (timing.period * (1 + p.topic_period_spread * spread)) + timing.phase)
-    wave = np.cos(x) + p.third_harmonic * np.cos(3 * x)
-    return p.topic_strength * np.sqrt(2 / (1 + p.third_harmonic**2)) * wave
+    wave = np.cos(x) - p.second_harmonic * np.sin(2 * x) + p.third_harmonic * np.cos(3 * x)
+    return p.topic_strength * np.sqrt(2 / (1 + p.second_harmonic**2 + p.third_harmonic**2)) * wave
 
 
 def regime_weights(p: Parameters, timing: Timing, t: int) -> np.ndarray:
