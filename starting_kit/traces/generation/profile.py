@@ -84,17 +84,14 @@ DEFAULTS = {field.name: field.default for field in fields(Parameters)}
 LISTS = ("switches", "regime_common", "regime_strength")
 # The least and the largest value where they are not LEAST_AND_MOST.
 LEAST_AND_MOST = (0, 1e9)
-LIMITS = {"neighbours": (1, 1e9), "topics": (1, 1e9), "top_k": (1, 1e9), "tokens_per_iteration": (1, 1e9)}
-LIMITS |= {"topic_period": (1, 1e9), "own_memory": (1, 1e9), "switch_width": (1, 1e9)}
-LIMITS |= {
-    "popularity_skew": (-1, 1),
-    "second_harmonic": (-1, 1),
-    "third_harmonic": (-1, 1),
-    "topic_alignment": (-1, 1),
-    "neighbour_correlation": (0, 1),
+LIMITS = {
+    **dict.fromkeys(("neighbours", "topics", "top_k", "tokens_per_iteration"), (1, 1e9)),
+    **dict.fromkeys(("topic_period", "own_memory", "switch_width"), (1, 1e9)),
+    **dict.fromkeys(("popularity_skew", "second_harmonic", "third_harmonic", "topic_alignment"), (-1, 1)),
+    **dict.fromkeys(("neighbour_correlation", "regime_common"), (0, 1)),
+    **dict.fromkeys(("topic_period_spread", "period_range"), (0, 0.999)),
+    "phase_range": (0, 0.5),
 }
-LIMITS |= {"topic_period_spread": (0, 0.999), "period_range": (0, 0.999), "phase_range": (0, 0.5)}
-LIMITS |= {"regime_common": (0, 1)}
 
 
 def _check_number(name: str, value: Any, whole: bool) -> None:
