@@ -5,7 +5,8 @@
     f, w    regimes and topics over time, the same in all layers, as timing.py says
     share   the lasting popularity of each regime, as popularity.py says
     pi      N(0, 1 / topics): groups of experts, some of them against others; each expert has a part in every topic
-    x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself
+    x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself; of n memories,
+            the sum of n such processes over sqrt(n), so that each has an equal part of the variance
     v       volatility: exp(s N(0, 1) - s^2), s = volatility_spread, so that v^2 has mean 1
 
 All of it stands still for STEP iterations.
@@ -37,10 +38,12 @@ def expert_shares(
     spread = draw_spread(p, moving)
     volatility = np.exp(p.volatility_spread * moving.standard_normal((layers, experts)) - p.volatility_spread**2)
     topics = moving.standard_normal((p.topics, layers, experts)) / np.sqrt(p.topics)
-    memory = np.exp(-STEP / p.own_memory)
-    own = alone.standard_normal((layers, experts))
+    memories = np.atleast_1d(p.own_memory)
+    # One by one: an array's exp() may differ from a number's in the last digit.
+    memory = np.array([np.exp(-STEP / one) for one in memories])[:, None, None]
+    own = alone.standard_normal((len(memories), layers, experts))
     for t in range(0, iterations, STEP):
-        moved = p.own_drift * own
+        moved = p.own_drift / np.sqrt(len(memories)) * own.sum(axis=0)
         # Plain sums, not matrix products: BLAS libraries differ in the order in which they add.
         for weight, topic in zip(topic_weights(p, timing, spread, t), topics, strict=True):
             moved += weight * topic
@@ -50,4 +53,4 @@ def expert_shares(
         if not np.isfinite(share).all():
             raise ValueError("these parameters give loads that are not finite")
         yield share
-        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal((layers, experts))
+        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal(own.shape)
