@@ -15,7 +15,9 @@ FOLDERS = ("ingestion_program", "scoring_program", "starting_kit", "tools", "tes
 RULES, SCORES, KIT, LAB = "ingestion_program/placement", "scoring_program/scores", "starting_kit", "starting_kit/lab"
 PARTS = tuple(f"{RULES}/{name}" for name in ("isolation", "traces", "submission"))
 PLACEMENT = (RULES, *PARTS, f"{RULES}/evaluation")
-TRACES = tuple(f"{KIT}/traces{name}" for name in ("", "/calibration", "/conversion", "/generation", "/statistics"))
+TRACES = tuple(
+    f"{KIT}/traces{name}" for name in ("", "/calibration", "/composition", "/conversion", "/generation", "/statistics")
+)
 LAB_ROOMS = tuple(f"{LAB}/{name}" for name in ("commands", "experiments", "search", "planning", "serving", "traces"))
 COMMANDS = f"{KIT}/commands"
 # Each room, and the rooms beside itself that it may import from.
@@ -32,6 +34,7 @@ ARROWS = {
     f"{KIT}/traces": PLACEMENT,
     f"{KIT}/traces/generation": PLACEMENT,
     f"{KIT}/traces/calibration": (*PLACEMENT, SCORES, f"{KIT}/traces", f"{KIT}/traces/generation"),
+    f"{KIT}/traces/composition": (*PLACEMENT, f"{KIT}/traces/conversion"),
     f"{KIT}/traces/conversion": (*PLACEMENT, f"{KIT}/traces"),
     f"{KIT}/traces/statistics": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     COMMANDS: (*PLACEMENT, SCORES, *TRACES),

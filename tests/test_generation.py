@@ -12,6 +12,7 @@ import pytest
 
 from traces.generation.counts import draw_counts
 from traces.generation.generator import generate
+from traces.generation.independent import MEMORIES, independent
 from traces.generation.profile import Parameters
 from traces.generation.timing import draw_spread, drawn_timing, fitted_timing, regime_weights, topic_weights
 from traces.statistics.slow import slow_spectrum
@@ -293,6 +294,42 @@ def test_what_experts_do_alone_is_forgotten_with_its_memory() -> None:
     assert np.sqrt(products[0]) == pytest.approx(0.3, rel=0.1)
     for lag in (1, 2, 4, 8):
         assert products[lag] / products[0] == pytest.approx(np.exp(-16 * lag / 64), abs=0.05)
+
+
+def test_an_independent_trace_drifts_as_much_as_its_profile_with_long_and_short_memories() -> None:
+    profile = replace(STILL, topic_strength=0.24, own_drift=0.1, topic_period=400.0, volatility_spread=0.3)
+    assert independent(profile).own_drift == pytest.approx(0.26)
+    drawn = [log_loads(generate(p, 16000, 2, 64, seed=1))[::16] for p in (profile, independent(profile))]
+    shared, alone = (load.reshape(1000, -1) for load in drawn)
+    # Of the log loads around the lasting popularity, which is even here.
+    assert (alone**2).mean() == pytest.approx((shared**2).mean(), rel=0.1)
+    variance = (alone**2).mean()
+    for lag in (4, 25, 94):
+        expected = np.mean([np.exp(-16 * lag / memory) for memory in MEMORIES])
+        assert (alone[:-lag] * alone[lag:]).mean() / variance == pytest.approx(expected, abs=0.06)
+
+
+def test_experts_of_an_independent_trace_have_no_common_component() -> None:
+    profile = replace(STILL, topic_strength=0.2, own_drift=0.05, topic_period=400.0, topics=2, dispersion=0.001)
+    spectra = [slow_spectrum(generate(p, 4096, 3, 64, seed=1), 16, [2]) for p in (profile, independent(profile))]
+    assert spectra[0].shares[0] > 0.9 and spectra[1].shares[0] < 0.3
+    load = log_loads(generate(independent(profile), 32000, 1, 32, seed=1))[::16, 0]
+    pairs = np.corrcoef(load, rowvar=False)[~np.eye(32, dtype=bool)]
+    # Less than nothing by what the layer's mean takes from each: -1 / (experts - 1).
+    assert pairs.mean() == pytest.approx(-1 / 31, abs=0.01) and np.sqrt((pairs**2).mean()) < 0.3
+
+
+def test_an_independent_trace_has_its_profiles_popularity_tokens_and_switches() -> None:
+    still = replace(FULL, topic_strength=0.0, own_drift=0.0)
+    assert np.array_equal(generate(independent(still), 64, 2, 16, seed=1), generate(still, 64, 2, 16, seed=1))
+    assert np.array_equal(
+        generate(independent(FULL), 64, 2, 16, seed=1).sum(axis=2), generate(FULL, 64, 2, 16, seed=1).sum(axis=2)
+    )
+
+
+def test_a_longer_independent_trace_begins_with_the_shorter_one() -> None:
+    longest = generate(independent(FULL), 70, 2, 16, seed=3)
+    assert np.array_equal(generate(independent(FULL), 33, 2, 16, seed=3), longest[:33])
 
 
 def test_what_is_slow_lies_in_as_many_components_as_there_are_topics() -> None:

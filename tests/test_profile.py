@@ -75,6 +75,12 @@ def test_the_limits_are_allowed_and_what_is_beyond_is_not(name: str) -> None:
         assert refusal({name: value}) == expected(name, value)
 
 
+def test_memories_are_one_or_several_each_in_range() -> None:
+    assert Parameters(own_memory=(60.0, 400.0)).own_memory == (60.0, 400.0)
+    assert refusal({"own_memory": (60.0, 0.5)}) == "own_memory must be a number from 1 to 1e+09, got 0.5"
+    assert refusal({"own_memory": ()}) == "own_memory must be a number from 1 to 1e+09, got ()"
+
+
 def test_a_refusal_states_the_range() -> None:
     assert refusal({"layer_sigma": -0.5}) == "layer_sigma must be a number from 0 to 1e+09, got -0.5"
     assert refusal({"popularity_skew": 1.5}) == "popularity_skew must be a number from -1 to 1, got 1.5"

@@ -15,14 +15,29 @@ import numpy as np
 from placement.errors import OrganizerError
 from traces.folder import refuse_to_replace
 from traces.generation.generator import generate
+from traces.generation.independent import independent
 from traces.generation.profile import FOLDER, Profile, read_profile
 from traces.manifest import entry_of, read_manifest, write_manifest
 from traces.trace_file import SMALLEST_TRACE, write_trace
 
 from .argument_types import integer_from, plain_name
+from .composed import (
+    COMPOSED,
+    COMPOSED_ITERATIONS,
+    COMPOSED_OPTIONS,
+    ComposedTrace,
+    add_composed_options,
+    composed_trace,
+)
 
 LICENCE = "Apache-2.0"
 GENERATED = "generated:"
+# What traces are made from, and the options that only some of them have.
+FAMILIES = {
+    "profiles": ("profile", "fitted"),
+    "independent": ("profile",),
+    "requests": COMPOSED_OPTIONS,
+}
 # The profiles of the traces that ship. Short, so that a clone stays small.
 SAMPLES = ("DS-R1/LmSys", "Qwen3/LmSys")
 SAMPLE_SEED = 1
@@ -38,10 +53,26 @@ class NewTrace(NamedTuple):
     iterations: int
     seed: int
     fitted: bool = False
+    family: str = "profiles"
 
     @property
     def name(self) -> str:
         return f"{self.profile.model}/{self.dataset}"
+
+    @property
+    def licence(self) -> str:
+        return LICENCE
+
+    def values(self) -> np.ndarray:
+        """The trace, int32 [iteration, layer, expert]. Raises OrganizerError for one that cannot be generated."""
+        profile = self.profile
+        parameters = independent(profile.parameters) if self.family == "independent" else profile.parameters
+        try:
+            return generate(parameters, self.iterations, profile.layers, profile.experts, self.seed, self.fitted)
+        except ValueError as error:
+            what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
+            where = f"profile {profile.name}"
+            raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
 
     def origin(self) -> str:
         """What a manifest says of it; the digits tell two states of a profile apart."""
@@ -49,32 +80,43 @@ class NewTrace(NamedTuple):
         digits = hashlib.sha256(parameters).hexdigest()[:8]
         made = f"profile {self.profile.name} (parameters {digits}), seed {self.seed}"
         timing = "as fitted, for calibration alone" if self.fitted else "drawn from the seed"
-        return f"{GENERATED} {made}, period, phase and switches {timing}, kit.py generate; not a recording"
+        moved = f"period, phase and switches {timing}"
+        if self.family == "independent":
+            made, moved = f"independent, {made}", "every expert drifts alone"
+        return f"{GENERATED} {made}, {moved}, kit.py generate; not a recording"
 
 
 def add_generate(commands: Any) -> None:
     """Declare `generate` on the subparsers of the command line."""
     parser = commands.add_parser(
         "generate",
-        help="generate synthetic traces from profiles and a seed",
+        help="generate synthetic traces from a seed, and profiles or recorded requests",
         description="Generate synthetic traces and list them in the output folder's manifest.yaml.\n"
-        "Without --profile this writes the sample traces as they ship.",
+        "Without --family and --profile this writes the sample traces as they ship. Three families, which\n"
+        "starting_kit/traces/profiles/README.md compares:\n"
+        "  profiles     popularity and drift as fitted to published figures of recorded traces\n"
+        "  independent  a profile's popularity, but every expert drifts alone\n"
+        "  requests     composed of recorded requests, whose topics stay, drift or switch",
         epilog="examples:\n"
         "  python starting_kit/kit.py generate --output sample_traces\n"
         "  python starting_kit/kit.py generate --output traces --profile DS-R1/Mix Qwen3/LmSys --seed 7\n"
-        "  python starting_kit/kit.py generate --output traces --profile mine.yaml --dataset mine --iterations 2048",
+        "  python starting_kit/kit.py generate --output traces --profile mine.yaml --dataset mine --iterations 2048\n"
+        "  python starting_kit/kit.py generate --output alone --family independent --profile DS-R1/LmSys --seed 7\n"
+        "  python starting_kit/kit.py generate --output composed --family requests --requests routing.npz \\\n"
+        "      --model GPT-OSS-20B --dataset drifting --weights drifting --seed 7",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shipped = ", ".join(sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.yaml")))
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
+    parser.add_argument("--family", choices=FAMILIES, default="profiles", help="default: %(default)s")
     parser.add_argument("--profile", nargs="+", metavar="PROFILE", help=f"a profile's file, or one of {shipped}")
-    parser.add_argument("--dataset", type=plain_name, metavar="NAME", help="default: the profile's")
+    parser.add_argument("--dataset", type=plain_name, metavar="NAME", help="default: the profile's; requests: required")
     parser.add_argument(
         "--iterations",
         type=integer_from(SMALLEST_TRACE),
         metavar="N",
         help="length of the trace; a longer one begins with the shorter one "
-        f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces)",
+        f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces, {COMPOSED_ITERATIONS} for requests)",
     )
     parser.add_argument(
         "--seed",
@@ -93,33 +135,30 @@ def add_generate(commands: Any) -> None:
         "--format",
         choices=("npz", "npy"),
         help="npz: compressed, int16 where the values allow it; npy: int32, for full traces "
-        "(default: npz for the sample traces, npy with --profile)",
+        "(default: npz for the sample traces, else npy)",
     )
+    add_composed_options(parser)
     parser.set_defaults(run=run_generate)
 
 
 def run_generate(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each trace; returns 0.
 
-    Raises OrganizerError: before anything is written when a trace of that name exists that was not generated, later for
-    one that cannot be generated, or that would have other values than the same profile and seed gave.
+    Raises OrganizerError: before anything is written for options that the family has not, and when a trace of that name
+    exists that was not generated; later for one that cannot be generated, or that would have other values than the same
+    profile and seed gave.
     """
+    _refuse_options_of_others(options)
     manifest = read_manifest(options.output)
-    new_traces = _new_traces(options)
+    requests = options.family == "requests"
+    new_traces: list[NewTrace] | list[ComposedTrace] = [composed_trace(options)] if requests else _new_traces(options)
     for trace in new_traces:
         refuse_to_replace(options.output, trace.name, "generated", _is_generated)
-    suffix = options.format or ("npy" if options.profile else "npz")
+    suffix = options.format or ("npy" if options.profile or requests else "npz")
     for trace in new_traces:
-        profile = trace.profile
-        try:
-            shape = trace.iterations, profile.layers, profile.experts
-            values = generate(profile.parameters, *shape, trace.seed, trace.fitted)
-        except ValueError as error:
-            what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
-            where = f"profile {profile.name}"
-            raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
+        values = trace.values()
         path = options.output / f"{trace.name}.{suffix}"
-        entry = entry_of(f"{trace.name}.{suffix}", values, trace.origin(), LICENCE)
+        entry = entry_of(f"{trace.name}.{suffix}", values, trace.origin(), trace.licence)
         _refuse_other_draws(trace.name, entry, manifest)
         write_trace(path, values)
         # Of two files of one trace, only the one that the manifest describes may stay.
@@ -136,8 +175,20 @@ def find_profile(text: str) -> Profile:
     return read_profile(shipped if shipped.is_file() else Path(text))
 
 
+def _refuse_options_of_others(options: argparse.Namespace) -> None:
+    """Refuse an option that only other families have, rather than leave it unheard."""
+    for name in dict.fromkeys(name for names in FAMILIES.values() for name in names):
+        if name not in FAMILIES[options.family] and getattr(options, name) not in (None, False):
+            flag = f"--{name.replace('_', '-')}"
+            what, got = f"{flag} is not an option of --family {options.family}", f"{flag} {getattr(options, name)}"
+            raise OrganizerError(what, got, "no such option", "leave it out, or choose another family", "generate")
+
+
 def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
     sample = not options.profile
+    if sample and options.family == "independent":
+        what, expected = "the sample traces are of the family profiles", "--profile with --family independent"
+        raise OrganizerError(what, "no --profile", expected, "name a profile, such as DS-R1/LmSys", "generate")
     dataset = options.dataset or (SAMPLE_DATASET if sample else None)
     if dataset and not sample and len(options.profile) > 1:
         got, expected = f"{len(options.profile)} profiles", "one --profile with --dataset"
@@ -147,7 +198,7 @@ def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
         profile = find_profile(text)
         iterations = options.iterations or (SAMPLE_ITERATIONS if sample else profile.iterations)
         name, seed = dataset or profile.dataset, options.seed + number
-        new_traces.append(NewTrace(profile, name, iterations, seed, options.fitted))
+        new_traces.append(NewTrace(profile, name, iterations, seed, options.fitted, options.family))
     return new_traces
 
 
@@ -166,4 +217,4 @@ def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, An
 
 
 def _is_generated(entry: Mapping[str, Any]) -> bool:
-    return str(entry.get("origin")).startswith(GENERATED)
+    return str(entry.get("origin")).startswith((GENERATED, COMPOSED))

@@ -50,7 +50,8 @@ class Parameters:
     topics: int = 5
     topic_alignment: float = 0.0
     own_drift: float = 0.05
-    own_memory: float = 60.0
+    # Several, in a tuple, for independent.py alone: a profile's file has one
+    own_memory: float | tuple[float, ...] = 60.0
     volatility_spread: float = 0.2
     # counts.py
     tokens_per_iteration: float = 3200.0
@@ -65,7 +66,9 @@ class Parameters:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, value in asdict(self).items():
             if name not in LISTS:
-                _check_number(name, value, isinstance(DEFAULTS[name], int))
+                several = name == "own_memory" and isinstance(value, tuple) and value
+                for one in value if several else (value,):
+                    _check_number(name, one, isinstance(DEFAULTS[name], int))
         for value in self.switches:
             _check_number("each of switches", value, whole=True)
         if list(self.switches) != sorted(set(self.switches)):

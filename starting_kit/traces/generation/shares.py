@@ -7,7 +7,8 @@
     pi      N(0, 1 / topics): groups of experts, some of them against others; each expert has a part in every topic.
             Their sum is topic_alignment * n + sqrt(1 - topic_alignment^2) * N(0, 1), n the normal quantile of the
             expert's rank in the first regime: aligned, hot experts are hottest at the crest
-    x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself
+    x       an Ornstein-Uhlenbeck process of variance 1 and memory own_memory, each expert's for itself; of n memories,
+            the sum of n such processes over sqrt(n), so that each has an equal part of the variance
     v       volatility: exp(s N(0, 1) - s^2), s = volatility_spread, so that v^2 has mean 1
 
 Over the layers, the sums of pi and the v of the experts of one rank are a Latin hypercube sample: one in each of as
@@ -44,10 +45,12 @@ def expert_shares(
     ranks = regimes[0].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
     volatility = np.exp(p.volatility_spread * _spread_over_layers(ranks, moving) - p.volatility_spread**2)
     topics = _draw_topics(p, ranks, moving)
-    memory = np.exp(-STEP / p.own_memory)
-    own = alone.standard_normal((layers, experts))
+    memories = np.atleast_1d(p.own_memory)
+    # One by one: an array's exp() may differ from a number's in the last digit.
+    memory = np.array([np.exp(-STEP / one) for one in memories])[:, None, None]
+    own = alone.standard_normal((len(memories), layers, experts))
     for t in range(0, iterations, STEP):
-        moved = p.own_drift * own
+        moved = p.own_drift / np.sqrt(len(memories)) * own.sum(axis=0)
         # Plain sums, not matrix products: BLAS libraries differ in the order in which they add.
         for weight, topic in zip(topic_weights(p, timing, spread, t), topics, strict=True):
             moved += weight * topic
@@ -57,7 +60,7 @@ def expert_shares(
         if not np.isfinite(share).all():
             raise ValueError("these parameters give loads that are not finite")
         yield share
-        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal((layers, experts))
+        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal(own.shape)
 
 
 def _draw_topics(p: Parameters, ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Hotness composed of recorded requests: topics that stay, drift or switch, on the routing of real tokens."""
