@@ -14,6 +14,7 @@ from traces.generation.counts import draw_counts
 from traces.generation.generator import generate
 from traces.generation.independent import MEMORIES, independent
 from traces.generation.profile import Parameters
+from traces.generation.shares import spread_over_layers
 from traces.generation.timing import draw_spread, drawn_timing, fitted_timing, regime_weights, topic_weights
 from traces.statistics.slow import slow_spectrum
 
@@ -44,9 +45,11 @@ FULL = Parameters(
     topic_period=60.0,
     topic_period_spread=0.25,
     topic_strength=0.1,
+    second_harmonic=0.1,
     third_harmonic=0.15,
     switch_range=10.0,
     topics=3,
+    topic_alignment=0.2,
     own_drift=0.1,
     own_memory=30.0,
     volatility_spread=0.4,
@@ -56,7 +59,7 @@ FULL = Parameters(
     top_k=2,
 )
 # The generator's digits. New ones mean new sample traces, and new references on them.
-PINNED_SHA256 = "e5f63bdfd32d758ef1537cfdfed70c41168605d9a315d00e085ef743862669d1"
+PINNED_SHA256 = "50e15a8f6b88dda0714df608d753a40bc9e830464db485e29230552534c4a268"
 
 
 def log_loads(trace: np.ndarray) -> np.ndarray:
@@ -253,13 +256,43 @@ def test_topics_start_at_their_crest_turn_and_come_back() -> None:
 def test_every_topic_is_at_its_crest_at_the_start_whatever_its_period() -> None:
     spread = np.linspace(-1, 1, 5)
     for third, height in ((0.0, 1.0), (0.75, 1.4)):
-        parameters = replace(FULL, third_harmonic=third)
+        parameters = replace(FULL, second_harmonic=0.0, third_harmonic=third)
         weights = np.array([topic_weights(parameters, fitted_timing(parameters), spread, t) for t in range(60)])
         np.testing.assert_allclose(weights[0], 0.1 * np.sqrt(2) * height)
         assert (weights <= weights[0] + 1e-12).all()
         # Half a period of 60 * 1.25, 60 and 60 * 0.75 iterations is a trough.
         assert weights[30, 2] == pytest.approx(-weights[0, 2])
         assert weights[45, 0] == pytest.approx(weights[0, 0])
+
+
+def test_a_second_harmonic_falls_quickly_at_first_and_a_third_slowly_in_the_middle() -> None:
+    # By hand, at 0, 1/8 and 1/4 of a period: cos x - g sin 2x + h cos 3x, of root mean square 0.1.
+    parameters = replace(FULL, second_harmonic=0.5, third_harmonic=0.5, topic_period=80.0)
+    found = [topic_weights(parameters, fitted_timing(parameters), np.zeros(1), t)[0] for t in (0, 10, 20)]
+    half = np.sqrt(0.5)
+    expected = [1.5, half - 0.5 - 0.5 * half, 0.0]
+    np.testing.assert_allclose(found, np.array(expected) * 0.1 * np.sqrt(2 / 1.5), atol=1e-12)
+    weights = np.array([topic_weights(parameters, fitted_timing(parameters), np.zeros(1), t) for t in range(80)])
+    assert np.sqrt((weights**2).mean()) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("alignment", [-0.8, 0.0, 0.8])
+def test_aligned_topics_make_hot_experts_hottest_at_the_crest(alignment: float) -> None:
+    parameters = replace(STILL, layer_sigma=0.5, topic_strength=0.05, topic_period=64.0, topic_alignment=alignment)
+    load = log_loads(generate(replace(parameters, topic_period_spread=0.0), 48, 20, 64, seed=1, fitted=True))
+    crest, trough = load[:16].mean(axis=0), load[32:].mean(axis=0)
+    found = np.corrcoef((crest - trough).ravel(), (crest + trough).ravel())[0, 1]
+    assert found == pytest.approx(alignment, abs=0.05)
+    assert (crest - trough).std() == pytest.approx(2 * 0.05 * np.sqrt(2), rel=0.05)
+
+
+def test_experts_of_a_rank_draw_one_in_each_equally_likely_part_over_the_layers() -> None:
+    rng = np.random.default_rng(1)
+    ranks = np.array([rng.permutation(32) for _ in range(10)])
+    by_rank = np.take_along_axis(spread_over_layers(ranks, rng), ranks.argsort(axis=1), axis=1)
+    between = [NormalDist().inv_cdf(number / 10) for number in range(1, 10)]
+    assert (np.searchsorted(between, np.sort(by_rank, axis=0)) == np.arange(10)[:, None]).all()
+    assert len({tuple(order) for order in by_rank.argsort(axis=0).T}) > 25
 
 
 def test_a_phase_is_a_part_of_a_period() -> None:

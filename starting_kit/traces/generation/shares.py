@@ -43,7 +43,7 @@ def expert_shares(
     regimes = regime_shares(p, layers, experts, lasting)
     spread = draw_spread(p, moving)
     ranks = regimes[0].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    volatility = np.exp(p.volatility_spread * _spread_over_layers(ranks, moving) - p.volatility_spread**2)
+    volatility = np.exp(p.volatility_spread * spread_over_layers(ranks, moving) - p.volatility_spread**2)
     topics = _draw_topics(p, ranks, moving)
     memories = np.atleast_1d(p.own_memory)
     # One by one: an array's exp() may differ from a number's in the last digit.
@@ -67,11 +67,11 @@ def _draw_topics(p: Parameters, ranks: np.ndarray, rng: np.random.Generator) -> 
     """pi: float64 [topic, layer, expert]."""
     topics = rng.standard_normal((p.topics, *ranks.shape)) / np.sqrt(p.topics)
     aligned = p.topic_alignment * normal_quantiles(ranks.shape[1])[ranks]
-    wanted = aligned + np.sqrt(1 - p.topic_alignment**2) * _spread_over_layers(ranks, rng)
+    wanted = aligned + np.sqrt(1 - p.topic_alignment**2) * spread_over_layers(ranks, rng)
     return topics + (wanted - topics.sum(axis=0)) / p.topics
 
 
-def _spread_over_layers(ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def spread_over_layers(ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """N(0, 1) [layer, expert], for each rank a Latin hypercube sample over the layers; ranks: int [layer, expert]."""
     layers, experts = ranks.shape
     strata = rng.permuted(np.tile(np.arange(layers)[:, None], experts), axis=0)
