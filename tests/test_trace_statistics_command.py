@@ -21,6 +21,7 @@ from traces.statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIG
 from traces.statistics.page import page
 from traces.statistics.plots import PLOTS, Plot, draw
 from traces.statistics.summary import plain, summarise
+from traces.statistics.tables import number
 
 VALUES = np.random.default_rng(9).multinomial(300, np.arange(32, 64) / 1520, (160, 2)).astype(np.int32)
 KEY = bytes(range(32))
@@ -188,7 +189,12 @@ def test_the_summary_is_strict_json_with_a_figure_for_every_layer(summary: dict[
 
 def test_numbers_become_plain() -> None:
     values = {"a": np.array([1.23456789, np.nan]), "b": (np.int64(3), np.float32(0.5)), "c": "text"}
-    assert plain(values) == {"a": [1.23457, None], "b": [3, 0.5], "c": "text"}
+    assert plain(values) == {"a": [1.23456789, None], "b": [3, 0.5], "c": "text"}
+
+
+def test_a_figure_of_a_table_is_rounded_once() -> None:
+    # Six digits first would give 1.23445 and then 1.2345.
+    assert number(plain(1.234449999)) == "1.2344"
 
 
 # page

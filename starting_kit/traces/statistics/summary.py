@@ -96,13 +96,16 @@ def half_window(trace: Trace, window: int) -> int:
 
 
 def plain(value: Any) -> Any:
-    """The value with arrays as lists, floats of six significant digits, and None for what is not finite."""
+    """The value with arrays as lists, floats as they are, and None for what is not finite.
+
+    Nothing is rounded here: the tables round once.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
 
 
