@@ -17,6 +17,7 @@ import pytest
 import kit
 import seal
 from cases import make_case, make_trace
+from commands.statistics import fitting_window
 from traces.statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
 from traces.statistics.page import page
 from traces.statistics.plots import PLOTS, Plot, draw
@@ -136,6 +137,18 @@ def test_a_short_trace_is_refused(folder: Path, capsys: pytest.CaptureFixture[st
     np.save(folder / "M" / "d.npy", VALUES[:100])
     assert run(folder) == 2
     assert "Got: 100 iterations. Expected: at least 128." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("iterations", "window"), [(128, 32), (160, 32), (512, 128), (4095, 512), (5120, 1024), (20000, 1024), (20, 16)]
+)
+def test_the_default_window_fits_four_times(iterations: int, window: int) -> None:
+    assert fitting_window(iterations) == window
+
+
+def test_without_a_window_one_is_chosen_that_fits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kit.main(["statistics", "--traces", str(folder)]) == 0
+    assert "M/d [160, 2, 32], window 32: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "4+", "4+x", "+4"])
