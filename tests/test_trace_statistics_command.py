@@ -18,11 +18,11 @@ import kit
 import seal
 from cases import make_case, make_trace
 from commands.statistics import fitting_window
-from traces.statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
+from traces.statistics.glossary import BALANCE_FIGURES, DRIFT_FIGURES, LAYER_FIGURES, TRACE_FIGURES
 from traces.statistics.page import page
 from traces.statistics.plots import PLOTS, Plot, draw
 from traces.statistics.summary import plain, summarise
-from traces.statistics.tables import number
+from traces.statistics.tables import drift_table, family, number
 
 VALUES = np.random.default_rng(9).multinomial(300, np.arange(32, 64) / 1520, (160, 2)).astype(np.int32)
 KEY = bytes(range(32))
@@ -185,7 +185,7 @@ def test_the_help_explains_every_figure(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         kit.main(["statistics", "--help"])
     said = capsys.readouterr().out
-    for name in (*LAYER_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
+    for name in (*LAYER_FIGURES, *DRIFT_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
         assert f"  {name}: " in said
 
 
@@ -210,6 +210,22 @@ def test_a_figure_of_a_table_is_rounded_once() -> None:
     assert number(plain(1.234449999)) == "1.2344"
 
 
+def test_independent_draws_are_stationary_beside_their_shuffle(summary: dict[str, Any]) -> None:
+    assert family(summary) == "Of the families of traces it resembles stationary most."
+    headings, rows = drift_table(summary)
+    assert headings == ("drift", "trace", "shuffled", "family") and [row[0] for row in rows] == list(DRIFT_FIGURES)
+    by_name = {name: (trace, shuffled, says) for name, trace, shuffled, says in rows}
+    assert by_name["lasting"][2] == "stationary below 0.05, another family from 0.15 on"
+    assert by_name["zero_lag"][:2] == ("-", "-")
+    trace, shuffled = map(float, by_name["half_window_tv"][:2])
+    assert trace == pytest.approx(shuffled, rel=0.1)
+
+
+def test_two_families_that_it_may_be_are_both_named(summary: dict[str, Any]) -> None:
+    said = family({**summary, "families": ["independent", "requests", "profiles"]})
+    assert said == "Of the families of traces it lies between independent, requests and profiles."
+
+
 # page
 
 
@@ -226,7 +242,7 @@ def test_the_page_escapes_names_and_refers_to_nothing(summary: dict[str, Any]) -
 def test_the_page_has_both_themes_and_every_figure(summary: dict[str, Any]) -> None:
     text = page(summary, None)
     assert "prefers-color-scheme: dark" in text and "[plots]" in text and "<img" not in text
-    for name in (*LAYER_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
+    for name in (*LAYER_FIGURES, *DRIFT_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
         assert f"<dt>{name}</dt>" in text
 
 

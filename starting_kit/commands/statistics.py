@@ -17,10 +17,11 @@ from placement.traces.keys import read_key
 from placement.traces.whole_file import write_whole
 from traces.folder import FORM, NAME, no_trace, traces_in
 from traces.manifest import MANIFEST, read_manifest
+from traces.statistics.drift_figures import FAST_BLOCK
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
 from traces.statistics.plots import draw
-from traces.statistics.summary import FAST_BLOCK, LEAST_ITERATIONS, summarise
+from traces.statistics.summary import LEAST_ITERATIONS, summarise
 from traces.statistics.tables import layers_csv, terminal
 
 # The official grid's window.
@@ -35,7 +36,8 @@ def add_statistics(commands: Any) -> None:
         "statistics",
         help="measure skew, drift, noise and balance of traces",
         description="Measure what decides how hard a trace is to place: skew, drift, noise, and the PAR of the static\n"
-        "deployment and of DS-EPLB. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
+        "deployment and of DS-EPLB. Drift stands beside that of the trace shuffled, and says which family of\n"
+        "traces it resembles. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
         "and, with a row for each layer, .csv. Plots need matplotlib: pip install -e '.[plots]'.",
         epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,

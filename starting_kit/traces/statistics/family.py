@@ -1,0 +1,49 @@
+"""Which family of traces a trace resembles most, by three figures and plain thresholds.
+
+    stationary   nothing moves beyond sampling
+    independent  each expert moves alone
+    requests     experts move together, as the requests that prefer them come and go: what has fallen to zero stays low
+    profiles     experts move together on one wave: what has fallen to zero turns against itself
+
+A trace that moves too slowly for its length, as one whose regime switches twice, does not show whether its experts turn
+back, or did so by chance: it lies between the last two.
+"""
+
+from __future__ import annotations
+
+import math
+
+# Below the first number, or up to it, the one family; from the second on the other; between them, both.
+LASTING = (0.05, 0.15)
+TOGETHER = (0.04, 0.08)
+RETURNING = (-0.45, -0.35)
+# What turns once only may have turned back by chance.
+TURNS = 2
+
+
+def families(lasting: float, together: float, returning: float, zero_share: float) -> list[str]:
+    """The family that figures of drift_figures.py speak for, or those between which they do not decide.
+
+    zero_share: the zero lag over the trace's length, a quarter of a turn. A slow part that cannot be told from noise
+    has no components: together is NaN then. NaN for returning decides nothing.
+    """
+    if lasting < LASTING[0] or math.isnan(together):
+        return ["stationary"]
+    found = ["stationary"] if lasting < LASTING[1] else []
+    if together < TOGETHER[1]:
+        found.append("independent")
+    if together > TOGETHER[0]:
+        turned = returning <= RETURNING[0] and 4 * zero_share * TURNS <= 1
+        found += ["requests"] if not turned else []
+        found += ["profiles"] if not returning >= RETURNING[1] else []
+    return found
+
+
+def thresholds() -> dict[str, str]:
+    """What each figure says, by its name in drift_figures.py."""
+    return {
+        "lasting": f"stationary below {LASTING[0]}, another family from {LASTING[1]} on",
+        "together": f"independent up to {TOGETHER[0]}, requests or profiles from {TOGETHER[1]} on",
+        "zero_lag": f"profiles, rather than both, up to 1/{4 * TURNS} of the trace",
+        "returning": f"profiles up to {RETURNING[0]}, requests from {RETURNING[1]} on",
+    }
