@@ -161,7 +161,7 @@ def test_traces_of_known_kinds_resemble_their_families(
     figures: dict[str, tuple[DriftFigures, DriftFigures]],
 ) -> None:
     found = {
-        name: families(of.lasting, of.together, of.returning, of.zero_lag / ITERATIONS)
+        name: families(of.lasting, of.together, of.returning, of.zero_lag, ITERATIONS)
         for name, (of, _) in figures.items()
     }
     assert found["drifting"] == ["profiles"] and found["steady"] == ["stationary"]
@@ -175,7 +175,7 @@ def test_traces_of_known_kinds_resemble_their_families(
         (0.1, 0.3, -0.9, ["stationary", "profiles"]),
         (0.9, 0.01, -0.9, ["independent"]),
         (0.9, 0.06, -0.1, ["independent", "requests"]),
-        (0.9, 0.08, -0.35, ["requests"]),
+        (0.9, 0.1, -0.35, ["requests"]),
         (0.9, 0.2, -0.45, ["profiles"]),
         (0.9, 0.2, -0.4, ["requests", "profiles"]),
         (0.9, 0.2, math.nan, ["requests", "profiles"]),
@@ -184,10 +184,16 @@ def test_traces_of_known_kinds_resemble_their_families(
 def test_three_figures_decide_the_family(
     lasting: float, together: float, returning: float, expected: list[str]
 ) -> None:
-    assert families(lasting, together, returning, 0.1) == expected
+    assert families(lasting, together, returning, 500, 6144) == expected
 
 
 def test_turning_back_once_may_be_chance() -> None:
-    assert families(0.9, 0.2, -0.9, 1 / 8) == ["profiles"]
-    assert families(0.9, 0.2, -0.9, 0.13) == ["requests", "profiles"]
-    assert families(0.9, 0.2, -0.1, 0.3) == ["requests"]
+    assert families(0.9, 0.2, -0.9, 500, 4000) == ["profiles"]
+    assert families(0.9, 0.2, -0.9, 500, 3999) == ["requests", "profiles"]
+    assert families(0.9, 0.2, -0.1, 1000, 4000) == ["requests"]
+
+
+def test_a_short_trace_tells_only_whether_it_is_stationary() -> None:
+    for together, returning in ((0.01, math.nan), (0.5, -0.1), (0.5, -0.9)):
+        assert families(0.9, together, returning, 50, 2047) == ["independent", "requests", "profiles"]
+    assert families(0.01, 0.5, -0.9, 50, 2047) == ["stationary"]

@@ -15,27 +15,30 @@ import math
 
 # Below the first number, or up to it, the one family; from the second on the other; between them, both.
 LASTING = (0.05, 0.15)
-TOGETHER = (0.04, 0.08)
+TOGETHER = (0.04, 0.1)
 RETURNING = (-0.45, -0.35)
 # What turns once only may have turned back by chance.
 TURNS = 2
+# In a shorter trace experts that move alone seem to move together.
+LEAST_ITERATIONS = 2048
 
 
-def families(lasting: float, together: float, returning: float, zero_share: float) -> list[str]:
+def families(lasting: float, together: float, returning: float, zero_lag: float, iterations: int) -> list[str]:
     """The family that figures of drift_figures.py speak for, or those between which they do not decide.
 
-    zero_share: the zero lag over the trace's length, a quarter of a turn. A slow part that cannot be told from noise
-    has no components: together is NaN then. NaN for returning decides nothing.
+    iterations: the trace's length. A slow part that cannot be told from noise has no components: together is NaN then.
+    NaN for returning decides nothing.
     """
     if lasting < LASTING[0] or math.isnan(together):
         return ["stationary"]
     found = ["stationary"] if lasting < LASTING[1] else []
-    if together < TOGETHER[1]:
+    short = iterations < LEAST_ITERATIONS
+    if short or together < TOGETHER[1]:
         found.append("independent")
-    if together > TOGETHER[0]:
-        turned = returning <= RETURNING[0] and 4 * zero_share * TURNS <= 1
+    if short or together > TOGETHER[0]:
+        turned = not short and returning <= RETURNING[0] and 4 * zero_lag * TURNS <= iterations
         found += ["requests"] if not turned else []
-        found += ["profiles"] if not returning >= RETURNING[1] else []
+        found += ["profiles"] if short or not returning >= RETURNING[1] else []
     return found
 
 

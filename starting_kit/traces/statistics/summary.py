@@ -94,7 +94,7 @@ def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -
                 "eigenvalues": slow.eigenvalues[:32],
             },
             "drift": {"trace": _drift(drift), "shuffled": _drift(shuffled), "block": FAST_BLOCK, "seed": SHUFFLE_SEED},
-            "families": families(drift.lasting, drift.together, drift.returning, drift.zero_lag / trace.iterations),
+            "families": families(drift.lasting, drift.together, drift.returning, drift.zero_lag, trace.iterations),
             "balance": [_balance(balance) for balance in balances],
         }
     )

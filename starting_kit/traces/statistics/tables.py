@@ -9,7 +9,7 @@ import pandas as pd
 
 from scores.table import aligned
 
-from .family import thresholds
+from .family import LEAST_ITERATIONS, thresholds
 from .glossary import DRIFT_FIGURES, LAYER_FIGURES
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -84,7 +84,10 @@ def family(summary: Mapping[str, Any]) -> str:
     found = summary["families"]
     if len(found) == 1:
         return f"Of the families of traces it resembles {found[0]} most."
-    return f"Of the families of traces it lies between {', '.join(found[:-1])} and {found[-1]}."
+    said = f"Of the families of traces it lies between {', '.join(found[:-1])} and {found[-1]}"
+    if summary["shape"][0] < LEAST_ITERATIONS:
+        return f"{said}: fewer than {LEAST_ITERATIONS} iterations do not tell which."
+    return f"{said}."
 
 
 def spectrum_table(summary: Mapping[str, Any]) -> Table:
