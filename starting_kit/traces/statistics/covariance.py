@@ -4,8 +4,9 @@ Two placements are learned from one window and measured on the next one. Both go
 share and put each on the device, among those with a free place, where mean + standard deviation of the device's share
 becomes least. One takes the standard deviation from the device's shares in the window's blocks, covariances included;
 the other one adds up the experts' variances, as if each expert moved alone. Both hedge against experts that vary much,
-so what lies between them is what covariance is worth, and nothing else. It is about zero where experts move
-alone, and where what moves together in one window does not in the next.
+so what lies between them is what covariance is worth, and nothing else. It is about zero where nothing moves, small
+where experts move alone (at most 1.1 % was measured, where slow drift goes on from one window to the next), and
+negative where what moves together in one window does not in the next.
 """
 
 from __future__ import annotations
