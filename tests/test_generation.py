@@ -16,6 +16,7 @@ from traces.generation.independent import MEMORIES, independent
 from traces.generation.profile import Parameters
 from traces.generation.shares import spread_over_layers
 from traces.generation.timing import draw_spread, drawn_timing, fitted_timing, regime_weights, topic_weights
+from traces.statistics.blocks import half_sums
 from traces.statistics.slow import slow_spectrum
 
 # Nothing but the draws of counts: a test adds the one thing that it is about.
@@ -369,8 +370,8 @@ def test_what_is_slow_lies_in_as_many_components_as_there_are_topics() -> None:
     waves = replace(STILL, topic_period=200.0, topic_period_spread=0.5, volatility_spread=0.4, dispersion=0.001)
     for topics in (1, 4):
         trace = generate(replace(waves, topics=topics, topic_strength=0.1), 512, 3, 64, seed=1)
-        assert slow_spectrum(trace, 16, [topics]).shares[0] > 0.95
-    alone = slow_spectrum(generate(replace(waves, own_drift=0.1), 512, 3, 64, seed=1), 16, [1])
+        assert slow_spectrum(half_sums(trace, 16), [topics]).shares[0] > 0.95
+    alone = slow_spectrum(half_sums(generate(replace(waves, own_drift=0.1), 512, 3, 64, seed=1), 16), [1])
     assert alone.shares[0] < 0.65
 
 

@@ -17,10 +17,12 @@ import pytest
 import kit
 import seal
 from cases import make_case, make_trace
-from traces.statistics.glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
+from commands.statistics import fitting_window
+from traces.statistics.glossary import BALANCE_FIGURES, DRIFT_FIGURES, LAYER_FIGURES, TRACE_FIGURES
 from traces.statistics.page import page
 from traces.statistics.plots import PLOTS, Plot, draw
 from traces.statistics.summary import plain, summarise
+from traces.statistics.tables import drift_table, family, number
 
 VALUES = np.random.default_rng(9).multinomial(300, np.arange(32, 64) / 1520, (160, 2)).astype(np.int32)
 KEY = bytes(range(32))
@@ -137,6 +139,18 @@ def test_a_short_trace_is_refused(folder: Path, capsys: pytest.CaptureFixture[st
     assert "Got: 100 iterations. Expected: at least 128." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("iterations", "window"), [(128, 32), (160, 32), (512, 128), (4095, 512), (5120, 1024), (20000, 1024), (20, 16)]
+)
+def test_the_default_window_fits_four_times(iterations: int, window: int) -> None:
+    assert fitting_window(iterations) == window
+
+
+def test_without_a_window_one_is_chosen_that_fits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kit.main(["statistics", "--traces", str(folder)]) == 0
+    assert "M/d [160, 2, 32], window 32: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "x", "4+", "4+x", "+4"])
 def test_an_ep_that_is_no_size_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     with pytest.raises(SystemExit):
@@ -171,7 +185,7 @@ def test_the_help_explains_every_figure(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         kit.main(["statistics", "--help"])
     said = capsys.readouterr().out
-    for name in (*LAYER_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
+    for name in (*LAYER_FIGURES, *DRIFT_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
         assert f"  {name}: " in said
 
 
@@ -188,7 +202,30 @@ def test_the_summary_is_strict_json_with_a_figure_for_every_layer(summary: dict[
 
 def test_numbers_become_plain() -> None:
     values = {"a": np.array([1.23456789, np.nan]), "b": (np.int64(3), np.float32(0.5)), "c": "text"}
-    assert plain(values) == {"a": [1.23457, None], "b": [3, 0.5], "c": "text"}
+    assert plain(values) == {"a": [1.23456789, None], "b": [3, 0.5], "c": "text"}
+
+
+def test_a_figure_of_a_table_is_rounded_once() -> None:
+    # Six digits first would give 1.23445 and then 1.2345.
+    assert number(plain(1.234449999)) == "1.2344"
+
+
+def test_independent_draws_are_stationary_beside_their_shuffle(summary: dict[str, Any]) -> None:
+    assert family(summary) == "Of the families of traces it resembles stationary most."
+    headings, rows = drift_table(summary)
+    assert headings == ("drift", "trace", "shuffled", "family") and [row[0] for row in rows] == list(DRIFT_FIGURES)
+    by_name = {name: (trace, shuffled, says) for name, trace, shuffled, says in rows}
+    assert by_name["lasting"][2] == "stationary below 0.05, another family from 0.15 on"
+    assert by_name["zero_lag"][:2] == ("-", "-")
+    trace, shuffled = map(float, by_name["half_window_tv"][:2])
+    assert trace == pytest.approx(shuffled, rel=0.1)
+
+
+def test_two_families_that_it_may_be_are_both_named(summary: dict[str, Any]) -> None:
+    between = {**summary, "families": ["independent", "requests", "profiles"]}
+    said = "Of the families of traces it lies between independent, requests and profiles"
+    assert family(between) == f"{said}: fewer than 2048 iterations do not tell which."
+    assert family({**between, "shape": [2048, 2, 32]}) == f"{said}."
 
 
 # page
@@ -207,7 +244,7 @@ def test_the_page_escapes_names_and_refers_to_nothing(summary: dict[str, Any]) -
 def test_the_page_has_both_themes_and_every_figure(summary: dict[str, Any]) -> None:
     text = page(summary, None)
     assert "prefers-color-scheme: dark" in text and "[plots]" in text and "<img" not in text
-    for name in (*LAYER_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
+    for name in (*LAYER_FIGURES, *DRIFT_FIGURES, *TRACE_FIGURES, *BALANCE_FIGURES):
         assert f"<dt>{name}</dt>" in text
 
 

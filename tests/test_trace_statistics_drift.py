@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traces.statistics.blocks import block_sums, shares
+from traces.statistics.blocks import block_sums, half_sums, shares
 from traces.statistics.dispersion import over_dispersion
 from traces.statistics.drift import deviation_autocorrelation, total_variation
-from traces.statistics.slow import slow_spectrum
+from traces.statistics.slow import SlowSpectrum, slow_spectrum
 
 EXPERTS, LAYERS, ITERATIONS, COUNTS = 32, 3, 1024, 2000
 
@@ -31,6 +31,11 @@ TOPIC = draw(BASE + WAVE * PUSH)
 RELABELLED = np.random.default_rng(3).permutation(EXPERTS)
 
 
+def slow_of(hotness: np.ndarray) -> SlowSpectrum:
+    """In blocks of 64 iterations."""
+    return slow_spectrum(half_sums(hotness, 64))
+
+
 # blocks
 
 
@@ -45,7 +50,7 @@ def test_memory_order_does_not_matter() -> None:
     by_expert = np.ascontiguousarray(TOPIC.transpose(1, 2, 0)).transpose(2, 0, 1)
     assert np.array_equal(block_sums(by_expert, 64), block_sums(TOPIC, 64))
     assert over_dispersion(by_expert, 16) == pytest.approx(over_dispersion(TOPIC, 16))
-    assert slow_spectrum(by_expert).shares == pytest.approx(slow_spectrum(TOPIC).shares)
+    assert slow_of(by_expert).shares == pytest.approx(slow_of(TOPIC).shares)
 
 
 def test_an_empty_row_has_shares_of_zero() -> None:
@@ -158,7 +163,7 @@ def test_a_block_without_comparison_is_refused(block: int) -> None:
 def test_slow_variance_by_hand() -> None:
     # Shares 3/4, 1/4 for one block and the reverse for the next: deviations of 1/4, mean shares of 1/2.
     hotness = np.array([[[3, 1]], [[3, 1]], [[1, 3]], [[1, 3]]])
-    found = slow_spectrum(hotness, 2, (1,))
+    found = slow_spectrum(half_sums(hotness, 2), (1,))
     assert found.variance == pytest.approx([2 * (1 / 4) ** 2 / (1 / 2)])
     assert found.noise == pytest.approx([0]) and found.shares == pytest.approx([1])
     assert found.eigenvalues == pytest.approx([0.25, 0])
@@ -166,7 +171,7 @@ def test_slow_variance_by_hand() -> None:
 
 
 def test_independent_draws_have_no_slow_part() -> None:
-    found = slow_spectrum(STEADY)
+    found = slow_of(STEADY)
     blocks = ITERATIONS // 64
     assert abs(found.variance.sum()) < 4 * found.noise.sum() / np.sqrt(blocks * LAYERS * EXPERTS)
     # The halves of a block have 32 iterations, and the blocks' mean takes one of their number away.
@@ -175,11 +180,11 @@ def test_independent_draws_have_no_slow_part() -> None:
 
 
 def test_over_dispersed_draws_have_no_slow_part_either() -> None:
-    assert np.isnan(slow_spectrum(draw(BASE, dispersion=0.1)).shares).all()
+    assert np.isnan(slow_of(draw(BASE, dispersion=0.1)).shares).all()
 
 
 def test_one_topic_is_one_component() -> None:
-    found = slow_spectrum(TOPIC)
+    found = slow_of(TOPIC)
     assert found.shares[0] > 0.97
     # Shifted in time, its experts need a sine and a cosine.
     assert found.shifted_shares[0] < 0.8
@@ -191,18 +196,18 @@ def test_the_slow_variance_is_that_of_log_load() -> None:
     # Shares hold the push less its load-weighted mean; the wave has variance 1 / 2.
     share = shares(np.exp(BASE))
     truth = (share * PUSH**2).sum(axis=1) - (share * PUSH).sum(axis=1) ** 2
-    assert slow_spectrum(TOPIC).variance == pytest.approx(truth / 2, rel=0.1)
+    assert slow_of(TOPIC).variance == pytest.approx(truth / 2, rel=0.1)
 
 
 def test_two_topics_are_two_components() -> None:
     other = np.sin(4 * np.pi * np.arange(ITERATIONS) / ITERATIONS)[:, None, None]
     push = 0.2 * np.random.default_rng(4).standard_normal((LAYERS, EXPERTS))
-    found = slow_spectrum(draw(BASE + WAVE * PUSH + other * push), components=(1, 2))
+    found = slow_spectrum(half_sums(draw(BASE + WAVE * PUSH + other * push), 64), (1, 2))
     assert found.shares[0] < 0.8 and found.shares[1] > 0.97
 
 
 def test_the_spectrum_does_not_depend_on_ids() -> None:
-    found, relabelled = slow_spectrum(TOPIC), slow_spectrum(TOPIC[:, :, RELABELLED])
+    found, relabelled = slow_of(TOPIC), slow_of(TOPIC[:, :, RELABELLED])
     assert relabelled.variance == pytest.approx(found.variance)
     assert relabelled.shares == pytest.approx(found.shares)
     assert relabelled.autocorrelation == pytest.approx(found.autocorrelation)
@@ -211,4 +216,4 @@ def test_the_spectrum_does_not_depend_on_ids() -> None:
 @pytest.mark.parametrize("block", [0, 3, 514])
 def test_a_block_that_cannot_be_halved_or_compared_is_refused(block: int) -> None:
     with pytest.raises(ValueError, match="must be even and fit twice"):
-        slow_spectrum(STEADY, block)
+        half_sums(STEADY, block)

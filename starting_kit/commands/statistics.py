@@ -17,12 +17,15 @@ from placement.traces.keys import read_key
 from placement.traces.whole_file import write_whole
 from traces.folder import FORM, NAME, no_trace, traces_in
 from traces.manifest import MANIFEST, read_manifest
+from traces.statistics.drift_figures import FAST_BLOCK
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
 from traces.statistics.plots import draw
-from traces.statistics.summary import FAST_BLOCK, LEAST_ITERATIONS, summarise
+from traces.statistics.summary import LEAST_ITERATIONS, summarise
 from traces.statistics.tables import layers_csv, terminal
 
+# The official grid's window.
+LONGEST_WINDOW = 1024
 EPS = (32, 64, 128, 256)
 SIZE = re.compile(r"(?P<ep>[0-9]{1,6})(?: ?\+(?P<redundant>[0-9]{1,6}))?")
 
@@ -33,7 +36,8 @@ def add_statistics(commands: Any) -> None:
         "statistics",
         help="measure skew, drift, noise and balance of traces",
         description="Measure what decides how hard a trace is to place: skew, drift, noise, and the PAR of the static\n"
-        "deployment and of DS-EPLB. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
+        "deployment and of DS-EPLB. Drift stands beside that of the trace shuffled, and says which family of\n"
+        "traces it resembles. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
         "and, with a row for each layer, .csv. Plots need matplotlib: pip install -e '.[plots]'.",
         epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -50,9 +54,9 @@ def add_statistics(commands: Any) -> None:
     parser.add_argument(
         "--window",
         type=int,
-        default=1024,
         metavar="N",
-        help="collection window (default: %(default)s, the official grid's; 128 fits the sample traces)",
+        help=f"collection window (default: {LONGEST_WINDOW}, the official grid's, or for a shorter trace the largest\n"
+        "power of two that fits four times: 128 for the sample traces)",
     )
     parser.add_argument(
         "--ep",
@@ -81,10 +85,11 @@ def run_statistics(options: argparse.Namespace) -> int:
     measured = 0
     for name in names:
         trace = open_trace(options.traces, *name.split("/"), manifest, key)
-        cases = _cases(options.ep, trace, name, options.window)
+        window = fitting_window(trace.iterations) if options.window is None else options.window
+        cases = _cases(options.ep, trace, name, window)
         if not cases:
             continue
-        _check_lengths(trace, name, options.window)
+        _check_lengths(trace, name, window)
         entry = manifest["traces"][name] if manifest else {}
         summary = summarise(trace, cases, str(entry.get("origin", "not stated")))
         # A trace fills hundreds of megabytes: it must be gone before the next one is opened.
@@ -102,6 +107,11 @@ def run_statistics(options: argparse.Namespace) -> int:
             where=str(options.traces),
         )
     return 0
+
+
+def fitting_window(iterations: int) -> int:
+    """The largest power of two that fits four times into the iterations, from FAST_BLOCK to LONGEST_WINDOW."""
+    return min(max(1 << max(iterations // 4, 1).bit_length() - 1, FAST_BLOCK), LONGEST_WINDOW)
 
 
 def _write(folder: Path, summary: dict[str, Any]) -> None:

@@ -18,6 +18,18 @@ def block_sums(hotness: np.ndarray, block: int) -> np.ndarray:
     return whole.reshape(blocks, block, *hotness.shape[1:]).sum(axis=1, dtype=np.int64)
 
 
+def half_sums(hotness: np.ndarray, block: int) -> np.ndarray:
+    """Add up the even and the odd iterations of every `block` consecutive ones, apart.
+
+    hotness: integers [iteration, layer, expert]; block: iterations, even. Returns int64 [half, block, layer, expert];
+    an incomplete block at the end is left out. Raises ValueError when the block is odd or does not fit twice.
+    """
+    if block < 2 or block % 2 or len(hotness) < 2 * block:
+        raise ValueError(f"block must be even and fit twice into {len(hotness)} iterations, got {block}")
+    used = hotness[: len(hotness) // block * block]
+    return np.stack([block_sums(used[first::2], block // 2) for first in (0, 1)])
+
+
 def shares(counts: np.ndarray) -> np.ndarray:
     """Each expert's part of its row: counts [..., expert] over their sum, float64; zeros where a row is empty."""
     totals = counts.sum(axis=-1, keepdims=True)

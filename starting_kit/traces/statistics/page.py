@@ -9,11 +9,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from .glossary import BALANCE_FIGURES, LAYER_FIGURES, TRACE_FIGURES
+from .glossary import BALANCE_FIGURES, DRIFT_FIGURES, LAYER_FIGURES, TRACE_FIGURES
 from .plots import Plot
 from .tables import (
     autocorrelation_table,
     balance_table,
+    drift_table,
+    family,
     headline,
     layer_table,
     neighbour_table,
@@ -34,6 +36,8 @@ def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
         title=escape(f"Trace statistics: {summary['trace']}"),
         headline=escape(headline(summary)),
         origin=escape(f"Origin: {summary['origin']}. Values' sha256: {summary['sha256']}."),
+        family=escape(family(summary)),
+        drift=_table(*drift_table(summary)),
         balance=_table(*balance_table(summary)),
         layers=_table(*layer_table(summary)),
         plots=_plots(plots),
@@ -41,7 +45,7 @@ def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
         every_layer=_every_layer(summary["layers"]),
         glossary="\n".join(
             f"<dt>{escape(name)}</dt><dd>{escape(meaning)}</dd>"
-            for name, meaning in {**LAYER_FIGURES, **TRACE_FIGURES, **BALANCE_FIGURES}.items()
+            for name, meaning in {**LAYER_FIGURES, **DRIFT_FIGURES, **TRACE_FIGURES, **BALANCE_FIGURES}.items()
         ),
         receipt=escape(versions),
     )

@@ -86,7 +86,7 @@ def _neighbours(axes: Any, summary: Mapping[str, Any]) -> None:
 
 def _variation(axes: Any, summary: Mapping[str, Any]) -> None:
     variation = summary["total_variation"]
-    for part, label in (("raw", "as counted"), ("excess", "without noise"), ("noise", "independent draws")):
+    for part, label in (("raw", "as counted"), ("excess", "excess"), ("noise", "noise"), ("shuffled", "shuffled")):
         axes.semilogx(variation["lags"], variation[part], marker="o", base=2, label=label)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel=f"lag in iterations, blocks of {variation['block']}", ylabel="total variation", ylim=(0, None))
@@ -94,8 +94,12 @@ def _variation(axes: Any, summary: Mapping[str, Any]) -> None:
 
 def _autocorrelation(axes: Any, summary: Mapping[str, Any]) -> None:
     figures = summary["autocorrelation"]
-    axes.plot(figures["slow_lags"], _numbers(figures["slow_correlation"]), label="slow part, noise removed")
+    axes.plot(figures["slow_lags"], _numbers(figures["slow_correlation"]), label="slow part")
+    axes.plot(figures["slow_lags"], _numbers(figures["shuffled_correlation"]), label="shuffled")
     axes.plot(figures["lags"], _numbers(figures["correlation"]), "o", label="single iterations")
+    zero_lag = summary["drift"]["trace"]["zero_lag"]
+    if zero_lag is not None:
+        axes.axvline(zero_lag, color=TEXT, linestyle=":", label=f"zero at {zero_lag:.0f}")
     axes.set(xlabel="lag in iterations", ylabel="autocorrelation")
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .blocks import block_sums, shares
+from .blocks import shares
 
 COMPONENTS = (1, 3, 6, 10)
 # Below this many standard deviations of its noise a slow variance cannot be told from none.
@@ -49,16 +49,11 @@ class SlowSpectrum(NamedTuple):
     autocorrelation: np.ndarray
 
 
-def slow_spectrum(hotness: np.ndarray, block: int = 64, components: Sequence[int] = COMPONENTS) -> SlowSpectrum:
+def slow_spectrum(halves: np.ndarray, components: Sequence[int] = COMPONENTS) -> SlowSpectrum:
     """Separate what lasts from noise, and decompose it.
 
-    hotness: integers [iteration, layer, expert]; block: iterations, even. Needs two complete blocks.
-    Raises ValueError.
+    halves: counts [half, block, layer, expert] of the blocks' even and odd iterations; two blocks or more.
     """
-    if block < 2 or block % 2 or len(hotness) < 2 * block:
-        raise ValueError(f"block must be even and fit twice into {len(hotness)} iterations, got {block}")
-    used = hotness[: len(hotness) // block * block]
-    halves = [block_sums(used[first::2], block // 2) for first in (0, 1)]
     mean_share = shares((halves[0] + halves[1]).sum(axis=0))
     even, odd = (_deviations(counts, mean_share) for counts in halves)
     blocks, layers, experts = even.shape
@@ -79,6 +74,19 @@ def slow_spectrum(hotness: np.ndarray, block: int = 64, components: Sequence[int
         autocorrelation = np.full(blocks // 2 + 1, np.nan)
     eigenvalues = np.linalg.eigvalsh(gram)[::-1] / blocks
     return SlowSpectrum(variance, noise, eigenvalues, parts, shifted_parts, autocorrelation)
+
+
+def zero_lag(autocorrelation: np.ndarray) -> float:
+    """Where a curve that starts above zero first reaches zero, in lags, between two of them by a straight line.
+
+    NaN when the curve stays above zero or has no values.
+    """
+    at_zero = np.flatnonzero(autocorrelation <= 0)
+    if not at_zero.size or at_zero[0] == 0:
+        return float("nan")
+    after = int(at_zero[0])
+    above, below = autocorrelation[after - 1], autocorrelation[after]
+    return float(after - 1 + above / (above - below))
 
 
 def _deviations(counts: np.ndarray, mean_share: np.ndarray) -> np.ndarray:

@@ -13,15 +13,17 @@ from placement.grid import Case
 from placement.trace import Trace
 
 from .balance_summary import EpBalance, ep_balance
-from .blocks import block_sums, shares
+from .blocks import block_sums, half_sums, shares
 from .dispersion import over_dispersion
 from .drift import deviation_autocorrelation, total_variation
+from .drift_figures import FAST_BLOCK, SLOW_BLOCK, DriftFigures, drift_figures
+from .family import families
+from .shuffle import shuffle
 from .skew import DISTANCES, layer_skew, neighbour_correlation
-from .slow import COMPONENTS, slow_spectrum
+from .slow import COMPONENTS
 
-SLOW_BLOCK = 64
-FAST_BLOCK = 16
 CURVE_POINTS = 256
+SHUFFLE_SEED = 0
 # Two slow blocks.
 LEAST_ITERATIONS = 2 * SLOW_BLOCK
 
@@ -31,14 +33,19 @@ def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -
 
     The trace has at least LEAST_ITERATIONS and window + 2 iterations; the window is at least FAST_BLOCK. Counts
     are those that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists
-    and mappings; what has no value is None. Works on a layer or a block at a time.
+    and mappings; what has no value is None. Sums of blocks are held beside the trace.
     """
     window = cases[0].window
     # A view: the blocks and layers that the functions take are contiguous in it.
     hotness = trace.expert_major.transpose(2, 0, 1)
     loads = hotness.sum(axis=0, dtype=np.int64)
-    slow = slow_spectrum(hotness, SLOW_BLOCK)
     halves = total_variation(block_sums(hotness, half_window(trace, window)), [1])
+    fast = half_sums(hotness, FAST_BLOCK)
+    drift, variation = drift_figures(fast, window), _variation(fast, window)
+    fast = shuffle(fast, SHUFFLE_SEED)
+    shuffled, variation["shuffled"] = drift_figures(fast, window), _variation(fast, window)["raw"]
+    del fast
+    slow = drift.slow
     balances = [ep_balance(trace, case) for case in cases]
     layers = layer_skew(loads) | {
         "over_dispersion": over_dispersion(hotness, FAST_BLOCK),
@@ -69,12 +76,13 @@ def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -
             "layers": layers,
             "ranks": _ranks(loads),
             "neighbours": {"distances": DISTANCES, "correlation": _mean(neighbour_correlation(loads), axis=0)},
-            "total_variation": _variation(hotness, window),
+            "total_variation": variation,
             "autocorrelation": {
                 "lags": iteration_lags,
                 "correlation": _mean(deviation_autocorrelation(hotness, iteration_lags), axis=1),
                 "slow_lags": np.arange(len(slow.autocorrelation)) * SLOW_BLOCK,
                 "slow_correlation": slow.autocorrelation,
+                "shuffled_correlation": shuffled.slow.autocorrelation,
             },
             "spectrum": {
                 "block": SLOW_BLOCK,
@@ -85,6 +93,8 @@ def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -
                 "shifted_shares": slow.shifted_shares,
                 "eigenvalues": slow.eigenvalues[:32],
             },
+            "drift": {"trace": _drift(drift), "shuffled": _drift(shuffled), "block": FAST_BLOCK, "seed": SHUFFLE_SEED},
+            "families": families(drift.lasting, drift.together, drift.returning, drift.zero_lag, trace.iterations),
             "balance": [_balance(balance) for balance in balances],
         }
     )
@@ -96,23 +106,27 @@ def half_window(trace: Trace, window: int) -> int:
 
 
 def plain(value: Any) -> Any:
-    """The value with arrays as lists, floats of six significant digits, and None for what is not finite."""
+    """The value with arrays as lists, floats as they are, and None for what is not finite.
+
+    Nothing is rounded here: the tables round once.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _variation(hotness: np.ndarray, window: int) -> dict[str, Any]:
+def _variation(fast: np.ndarray, window: int) -> dict[str, Any]:
     # An eighth of a window: fine enough for the lags, coarse enough for the noise.
-    block = min(max(window // 8, 1), len(hotness) // 2)
-    counts = block_sums(hotness, block)
+    merged = min(max(window // 8 // FAST_BLOCK, 1), fast.shape[1] // 2)
+    counts = block_sums(fast.sum(axis=0), merged)
     lags = _doublings(max(len(counts) // 2, 1))
     variation = total_variation(counts, lags)
     means = {part: getattr(variation, part).mean(axis=1) for part in ("raw", "noise", "excess")}
+    block = merged * FAST_BLOCK
     return {"block": block, "lags": [lag * block for lag in lags], **means}
 
 
@@ -129,6 +143,10 @@ def _balance(balance: EpBalance) -> dict[str, Any]:
     for field in ("static_curve", "ds_eplb_curve"):
         fields[field] = [part.mean() for part in np.array_split(fields[field], min(CURVE_POINTS, len(fields[field])))]
     return fields
+
+
+def _drift(figures: DriftFigures) -> dict[str, float]:
+    return {name: value for name, value in figures._asdict().items() if name != "slow"}
 
 
 def _doublings(largest: int) -> list[int]:

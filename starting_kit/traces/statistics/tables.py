@@ -9,7 +9,8 @@ import pandas as pd
 
 from scores.table import aligned
 
-from .glossary import LAYER_FIGURES
+from .family import LEAST_ITERATIONS, thresholds
+from .glossary import DRIFT_FIGURES, LAYER_FIGURES
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
@@ -49,20 +50,44 @@ def neighbour_table(summary: Mapping[str, Any]) -> Table:
 def variation_table(summary: Mapping[str, Any]) -> Table:
     """Total variation by lag."""
     variation = summary["total_variation"]
-    heading = (f"lag of blocks of {variation['block']}", "total variation", "noise", "excess")
-    columns = [map(number, variation[part]) for part in ("lags", "raw", "noise", "excess")]
+    heading = (f"lag of blocks of {variation['block']}", "total variation", "noise", "excess", "shuffled")
+    columns = [map(number, variation[part]) for part in ("lags", "raw", "noise", "excess", "shuffled")]
     return heading, list(zip(*columns, strict=True))
 
 
 def autocorrelation_table(summary: Mapping[str, Any]) -> Table:
-    """Autocorrelation by lag; the slow one where its lags meet those of single iterations."""
+    """Autocorrelation by lag; the slow ones where their lags meet those of single iterations."""
     figures = summary["autocorrelation"]
-    slow = dict(zip(figures["slow_lags"], figures["slow_correlation"], strict=True))
+    slow, shuffled = (
+        dict(zip(figures["slow_lags"], figures[part], strict=True))
+        for part in ("slow_correlation", "shuffled_correlation")
+    )
     rows = [
-        (number(lag), number(value), number(slow.get(lag)))
+        (number(lag), number(value), number(slow.get(lag)), number(shuffled.get(lag)))
         for lag, value in zip(figures["lags"], figures["correlation"], strict=True)
     ]
-    return ("lag", "single iterations", "slow part"), rows
+    return ("lag", "single iterations", "slow part", "slow part, shuffled"), rows
+
+
+def drift_table(summary: Mapping[str, Any]) -> Table:
+    """Drift and covariance of the trace and of its shuffle null, and what they say of its family."""
+    drift, says = summary["drift"], thresholds()
+    rows = [
+        (name, number(drift["trace"][name]), number(drift["shuffled"][name]), says.get(name, ""))
+        for name in DRIFT_FIGURES
+    ]
+    return ("drift", "trace", "shuffled", "family"), rows
+
+
+def family(summary: Mapping[str, Any]) -> str:
+    """The family that the trace resembles, as a sentence."""
+    found = summary["families"]
+    if len(found) == 1:
+        return f"Of the families of traces it resembles {found[0]} most."
+    said = f"Of the families of traces it lies between {', '.join(found[:-1])} and {found[-1]}"
+    if summary["shape"][0] < LEAST_ITERATIONS:
+        return f"{said}: fewer than {LEAST_ITERATIONS} iterations do not tell which."
+    return f"{said}."
 
 
 def spectrum_table(summary: Mapping[str, Any]) -> Table:
@@ -74,8 +99,12 @@ def spectrum_table(summary: Mapping[str, Any]) -> Table:
 
 def terminal(summary: Mapping[str, Any]) -> str:
     """The compact table of the command line."""
-    tables = (layer_table, balance_table, spectrum_table, neighbour_table, variation_table, autocorrelation_table)
-    return "\n\n".join([headline(summary), *(aligned(*table(summary)) for table in tables)]) + "\n"
+    tables = (
+        *(layer_table, balance_table, drift_table),
+        *(spectrum_table, neighbour_table, variation_table, autocorrelation_table),
+    )
+    head = f"{headline(summary)}\n{family(summary)}"
+    return "\n\n".join([head, *(aligned(*table(summary)) for table in tables)]) + "\n"
 
 
 def headline(summary: Mapping[str, Any]) -> str:
