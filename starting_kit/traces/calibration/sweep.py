@@ -75,14 +75,14 @@ class Sweep:
             starts.append(np.minimum(iteration + policy.latency + 1 + self.position, stop + 1))
             finish = iteration + policy.latency + self.layers
         par, changed = self._static_par(policy.ep)[:, :stop].copy(), 0
-        live = initial_deployment(trace.layers, trace.experts, policy.ep)
-        for start, end, table in zip(starts, [*starts[1:], np.full(trace.layers, stop)], tables, strict=True):
+        live, last = initial_deployment(trace.layers, trace.experts, policy.ep), np.full(trace.layers, stop)
+        for start, end, table in zip(starts, [*starts, last][1:], tables, strict=True):
             for layer in np.flatnonzero(start <= stop):
                 changed += np.count_nonzero(table[layer] != live[layer])
                 piece = slice(start[layer], min(end[layer], stop))
                 par[layer, piece] = self._par(layer, table[layer], piece.start, piece.stop)
             live = table
-        return par, changed * self.layers / trace.layers
+        return par, float(changed) * self.layers / trace.layers
 
     def _par(self, layer: int, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
         return balance.par(self.trace.expert_major[layer, :, start:stop], self.trace.totals[layer, start:stop], rows)
