@@ -19,10 +19,10 @@ from ..generation.profile import Profile
 from .published import Cell, Published
 from .sweep import Measured, Sweep
 
-CELLS, LATE, ONCE = "DS-EPLB and static", "without latency", "once"
+CELLS, UNDELAYED, ONCE = "DS-EPLB and static", "without latency", "once"
 # What a group's mean square counts in a fit, in the order in which groups are shown. Curves were read off pictures,
 # and say little of a whole trace.
-WEIGHTS = {CELLS: 1.0, LATE: 0.35, ONCE: 1.0}
+WEIGHTS = {CELLS: 1.0, UNDELAYED: 0.35, ONCE: 1.0}
 CURVE_WEIGHT = 0.06
 ROOM = Path(__file__).parent
 
@@ -44,7 +44,7 @@ class Target:
             group = ONCE
         else:
             mixed = any(other.policy.latency for other in self.published.cells)
-            group = LATE if mixed and policy.window and not policy.latency else CELLS
+            group = UNDELAYED if mixed and policy.window and not policy.latency else CELLS
         return f"{group}, ep {policy.ep}, aside" if f"{policy.name}:{policy.ep}" in self.aside else group
 
     def groups(self) -> dict[str, float]:
