@@ -155,15 +155,25 @@ def test_an_element_of_a_list_is_fitted(name: str, start: dict[str, tuple[float,
     assert [value_of(best.profile, other) for other in others] == [value_of(SWITCHING, other) for other in others]
 
 
-@pytest.mark.parametrize(("name", "switches"), [("switches:0", (198, 200)), ("switches:1", (100, 102))])
-def test_switches_stay_in_order(name: str, switches: tuple[int, int]) -> None:
-    # The known switch lies beyond the other one.
-    known = {"switches:0": (290, 295), "switches:1": (10, 20)}[name]
-    target = target_of(SWITCHING.with_parameters(switches=known))
-    _, heard = fitted(SWITCHING.with_parameters(switches=switches), target, Search([name], [1], 4, 2))
-    for step in heard:
-        first, second = step.profile.parameters.switches
-        assert first < second and isinstance(first, int) and isinstance(second, int)
+@pytest.mark.parametrize(
+    ("name", "par", "switches"),
+    [
+        ("switches:0", 1e9, [(98, 150), (149, 150), (149, 150)]),
+        ("switches:1", 1e-9, [(98, 150), (98, 99), (98, 99)]),
+        ("switches:0", 1e-9, [(98, 150), (8, 150), (0, 150)]),
+    ],
+)
+def test_switches_stay_in_order(
+    monkeypatch: pytest.MonkeyPatch, name: str, par: float, switches: list[tuple[int, int]]
+) -> None:
+    def later_is_more(trace: Generated, target: Target) -> Measurement:
+        return Measurement([errors.Measured(float(np.exp(0.01 * sum(trace.profile.parameters.switches))), 1.0)], [])
+
+    monkeypatch.setattr("traces.calibration.fit.measure", later_is_more)
+    target = Target(Published([Cell(POLICIES[0], par, 1)], []))
+    _, heard = fitted(SWITCHING.with_parameters(switches=switches[0]), target, Search([name], [1], 4, 2))
+    # As far as a step reaches, three times 30.
+    assert [step.profile.parameters.switches for step in heard] == switches
 
 
 def test_every_real_number_and_every_element_can_be_fitted() -> None:

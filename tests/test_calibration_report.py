@@ -34,6 +34,16 @@ def test_the_table_of_groups_says_how_far_off_one_trace_is_and_the_worst_figure(
     ]
 
 
+def test_the_worst_figure_is_the_farthest_off_either_way() -> None:
+    curves = [np.array(curve.mean_par) for curve in CURVES]
+    for delayed, static, worst in (
+        (0.8, 1.1, "ds_eplb, ep 32, window 256, latency 7 | -22.3"),
+        (0.9, 1.2, "static, ep 32 | +18.2"),
+    ):
+        line = group_table(TARGET, [Measurement(off_by(1, delayed, static, 1), curves)]).splitlines()[2]
+        assert line.endswith(f"| {worst} |")
+
+
 def test_the_table_of_cells_states_both_figures_and_errors_of_every_cell() -> None:
     assert cell_table(TARGET, two_seeds()).splitlines() == [
         "| figure | PAR published | generated | error % | standard deviation % "
