@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,10 +14,21 @@ from typing import Any
 import numpy as np
 
 from placement.errors import OrganizerError
+from placement.traces.whole_file import write_whole
 from traces.calibration.errors import Generated, Measurement, Target, measure, rms
 from traces.calibration.fit import Search, Step, fit, fittable, value_of
-from traces.calibration.published import Published, read_curves, read_once, read_published
+from traces.calibration.published import (
+    CELL_COLUMNS,
+    CURVE_COLUMNS,
+    CURVE_NAMES,
+    ONCE_COLUMNS,
+    Published,
+    read_curves,
+    read_once,
+    read_published,
+)
 from traces.calibration.report import cell_table, draw_curves, group_table
+from traces.calibration.sweep import POINT
 from traces.generation.profile import Profile, read_profile, write_profile
 
 from .places import OUTPUT, short
@@ -33,21 +45,24 @@ def add_calibrate(commands: Any) -> None:
     parser = commands.add_parser(
         "calibrate",
         help="fit a profile to published figures",
-        description="Fit a profile's parameters to published figures of a recorded trace, then measure every figure on "
-        "generated traces of full size and print the errors: of a group of figures the root mean square on one trace, "
-        "averaged over the seeds. Period, phase and switches are held as the profile says. Measurements are kept, so "
-        "that a fit that was ended goes on where it was, when the command is given again. The published files are not "
-        "part of this repository; traces/profiles/README.md says what is in them.",
-        epilog="examples:\n"
+        description="Fit a profile's parameters to published figures of a recorded trace. Then measure every figure\n"
+        "on generated traces of full size, and print the errors: for each group of figures the root mean square on\n"
+        "one trace, averaged over the seeds. Period, phase and switches are held as the profile says. Measurements\n"
+        "are kept: a fit that was ended goes on where it was, when the command is given again. The published files\n"
+        "are not part of this repository.",
+        epilog=f"columns of the published files:\n  --published  {', '.join(CELL_COLUMNS)}\n"
+        f"  --once       {', '.join(ONCE_COLUMNS)}\n  --curves     {', '.join(CURVE_COLUMNS)}\n"
+        f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n\n"
+        "examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --once once.csv \\\n"
         "      --curves curves.csv --output fitted.yaml --table cells.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--profile", required=True, type=Path, help="where the fit begins")
-    parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of DS-EPLB and static")
-    parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once")
-    parser.add_argument("--curves", type=Path, metavar="CSV", help="PAR by iteration")
+    parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of static and DS-EPLB")
+    parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once, too")
+    parser.add_argument("--curves", type=Path, metavar="CSV", help="PAR by iteration, too")
     parser.add_argument(
         "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show and not to fit, such as once:32"
     )
@@ -57,12 +72,14 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument("--fit", default=DEFAULT_FIT, help="parameters to move (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=4, help="0: only measure (default: %(default)s)")
     parser.add_argument("--fit-seeds", type=_seeds, default=(101, 102, 103), metavar="N,N", help="default: 101,102,103")
-    parser.add_argument("--fit-layers", type=int, default=12, help="layers that slopes come from (%(default)s)")
+    parser.add_argument("--fit-layers", type=int, default=12, help="slopes come from so many (default: %(default)s)")
     parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="of the tables (default: 1,2,3)")
     parser.add_argument(
         "--drawn", action="store_true", help="draw period, phase and switches of the tables' traces from their seeds"
     )
-    parser.add_argument("--kept", type=Path, default=KEPT, metavar="FOLDER", help=f"default: {short(KEPT)}")
+    parser.add_argument(
+        "--kept", type=Path, default=KEPT, metavar="FOLDER", help=f"keeps measurements (default: {short(KEPT)})"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.set_defaults(run=run_calibrate)
 
@@ -89,27 +106,41 @@ def run_calibrate(options: argparse.Namespace) -> int:
     tables = f"{head}\n\n{group_table(target, measurements)}\n\n{cell_table(target, measurements)}\n"
     print(f"\n{tables}", end="")
     if options.table:
-        options.table.write_text(tables, encoding="utf-8")
+        write_whole(options.table, tables.encode("utf-8"))
     if options.image:
         draw_curves(options.image, target, measurements, f"{head}: generated, and recorded")
     return 0
 
 
 def _target(options: argparse.Namespace, profile: Profile) -> Target:
-    cells = read_published(options.published, profile.name, may_lack=options.once is not None)
-    cells += read_once(options.once, profile.name) if options.once else []
+    cells = read_published(options.published, profile.name)
+    once = read_once(options.once, profile.name) if options.once else []
     curves = read_curves(options.curves, profile.name) if options.curves else []
-    for policy in [figure.policy for figure in [*cells, *curves]]:
-        if policy.ep < 1 or profile.experts % policy.ep:
-            what, expected = "an ep does not divide the experts", f"a divisor of {profile.experts}"
-            raise OrganizerError(what, f"ep {policy.ep} of {policy.name}", expected, "correct the published file")
-    known = {f"{cell.policy.name}:{cell.policy.ep}" for cell in cells}
-    if unknown := sorted(set(options.aside) - known):
-        what, expected = "--aside names no published cell", f"some of {', '.join(sorted(known))}"
+    for path, figures in ((options.published, cells), (options.once, once), (options.curves, curves)):
+        for policy in [figure.policy for figure in figures]:
+            if policy.ep < 1 or profile.experts % policy.ep:
+                what, expected = "an ep does not divide the experts", f"a divisor of {profile.experts}"
+                raise OrganizerError(what, f"ep {policy.ep} of {policy.name}", expected, "correct the file", str(path))
+    for iteration in [iteration for curve in curves for iteration in curve.iterations]:
+        if not POINT / 2 <= iteration <= profile.iterations - POINT / 2:
+            what, got = "a curve's point lies outside of the trace", f"iteration {iteration:g}"
+            expected = f"the middle of {POINT} of {profile.iterations} iterations"
+            raise OrganizerError(what, got, expected, "correct the file", str(options.curves))
+    cells += once
+    if not cells:
+        where = ", ".join(str(path) for path in (options.published, options.once) if path)
+        what, expected = "the trace has no published figures", "rows of the profile's model and dataset"
+        raise OrganizerError(what, f"none of {profile.name}", expected, "name other files or another profile", where)
+    known = list(dict.fromkeys(f"{cell.policy.name}:{cell.policy.ep}" for cell in cells))
+    if unknown := sorted(set(options.aside) - set(known)):
+        what, expected = "--aside names no published cell", f"some of {', '.join(known)}"
         raise OrganizerError(what, ", ".join(unknown), expected, "correct --aside")
     if options.image and not curves:
         what, expected = "--image needs curves", f"--curves with curves of {profile.name}"
         raise OrganizerError(what, "none", expected, "name a file of curves, or leave --image out")
+    if options.image and importlib.util.find_spec("matplotlib") is None:
+        what, next_step = "--image needs matplotlib", "python -m pip install -e '.[plots]', or leave --image out"
+        raise OrganizerError(what, "it is not installed", "the extra `plots`", next_step)
     return Target(Published(cells, curves), tuple(options.aside))
 
 
@@ -136,6 +167,6 @@ def _seeds(text: str) -> tuple[int, ...]:
         seeds = tuple(int(part) for part in text.split(","))
     except ValueError:
         seeds = (-1,)
-    if min(seeds) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds, such as 1,2,3")
+    if min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different seeds, such as 1,2,3")
     return seeds

@@ -19,9 +19,10 @@ from ..generation.profile import Profile
 from .published import Cell, Published
 from .sweep import Measured, Sweep
 
-CELLS, LATE, ONCE = "DS-EPLB and static", "without latency", "once"
-# What a group's mean square counts in a fit. Curves were read off pictures, and say little of a whole trace.
-WEIGHTS = {CELLS: 1.0, ONCE: 1.0, LATE: 0.35}
+CELLS, UNDELAYED, ONCE = "DS-EPLB and static", "without latency", "once"
+# What a group's mean square counts in a fit, in the order in which groups are shown. Curves were read off pictures,
+# and say little of a whole trace.
+WEIGHTS = {CELLS: 1.0, UNDELAYED: 0.35, ONCE: 1.0}
 CURVE_WEIGHT = 0.06
 ROOM = Path(__file__).parent
 
@@ -43,7 +44,7 @@ class Target:
             group = ONCE
         else:
             mixed = any(other.policy.latency for other in self.published.cells)
-            group = LATE if mixed and policy.window and not policy.latency else CELLS
+            group = UNDELAYED if mixed and policy.window and not policy.latency else CELLS
         return f"{group}, ep {policy.ep}, aside" if f"{policy.name}:{policy.ep}" in self.aside else group
 
     def groups(self) -> dict[str, float]:
@@ -85,12 +86,10 @@ class Generated:
 
 
 def measure(generated: Generated, target: Target) -> Measurement:
-    """Measure every figure on one generated trace of full length, or find what an earlier run kept."""
-    identity = _identity(generated, target)
-    kept = generated.folder / f"{identity}.json" if generated.folder else None
-    if kept and kept.is_file():
-        content = json.loads(kept.read_text(encoding="utf-8"))
-        return Measurement([Measured(*cell) for cell in content["cells"]], [np.array(c) for c in content["curves"]])
+    """Measure every figure on one generated trace of full length, or find what an earlier run kept. Raises OSError."""
+    kept = generated.folder / f"{_identity(generated, target)}.json" if generated.folder else None
+    if kept and (found := _read_kept(kept)):
+        return found
     profile = generated.profile
     shape = profile.iterations, generated.layers or profile.layers, profile.experts
     trace = Trace(generate(profile.parameters, *shape, generated.seed, fitted=generated.fitted), profile.name)
@@ -101,6 +100,16 @@ def measure(generated: Generated, target: Target) -> Measurement:
         content = {"cells": cells, "curves": [curve.tolist() for curve in measurement.curves]}
         write_whole(kept, json.dumps(content).encode("utf-8"))
     return measurement
+
+
+def _read_kept(path: Path) -> Measurement | None:
+    """What an earlier run kept, or None: a file that is damaged is as good as none."""
+    try:
+        content = json.loads(path.read_bytes())
+        cells = [Measured(*map(float, cell)) for cell in content["cells"]]
+        return Measurement(cells, [np.array(curve, dtype=float) for curve in content["curves"]])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def rms(errors: Sequence[float] | np.ndarray) -> float:
@@ -114,7 +123,8 @@ def _identity(generated: Generated, target: Target) -> str:
     curves = [[curve.policy, curve.iterations] for curve in target.published.curves]
     profile = generated.profile
     shape = [profile.name, profile.iterations, profile.layers, profile.experts]
-    drawn = [asdict(profile.parameters), generated.seed, generated.layers, generated.fitted]
+    layers = generated.layers or profile.layers
+    drawn = [asdict(profile.parameters), generated.seed, layers, generated.fitted, np.__version__]
     sources = [ROOM / "sweep.py", *sorted((ROOM.parent / "generation").glob("*.py"))]
     digest = hashlib.sha256(json.dumps([shape, drawn, policies, curves, simulator_sha256()]).encode())
     for source in sources:
@@ -123,5 +133,5 @@ def _identity(generated: Generated, target: Target) -> str:
 
 
 def _rank(group: str) -> tuple[int, str]:
-    order = (CELLS, LATE, ONCE)
+    order = list(WEIGHTS)
     return order.index(group) if group in order else len(order), group

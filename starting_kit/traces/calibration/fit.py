@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def fit(profile: Profile, target: Target, search: Search, pool: Executor, show: 
     for _ in range(search.steps):
         if slopes is None:
             moved = [_moved(best.profile, {name: 1.0}) for name in names]
-            few = Search(names, search.seeds[:SLOPE_SEEDS], search.layers, 0, search.folder)
+            few = replace(search, seeds=search.seeds[:SLOPE_SEEDS])
             before, *after = _measured([best.profile, *moved], target, few, pool, search.layers)
             from_here = _weighted(before, target)
             slopes = np.array([_weighted(step, target) - from_here for step in after]).T
@@ -103,15 +104,12 @@ def value_of(profile: Profile, name: str) -> float:
 def _measured(
     profiles: Sequence[Profile], target: Target, search: Search, pool: Executor, layers: int | None = None
 ) -> list[Step]:
-    jobs = [
-        pool.submit(measure, Generated(profile, seed, layers, folder=search.folder), target)
-        for profile in profiles
-        for seed in search.seeds
-    ]
-    parts, count = [job.result() for job in jobs], len(search.seeds)
+    traces = [[Generated(one, seed, layers, folder=search.folder) for seed in search.seeds] for one in profiles]
+    # A parameter that cannot move gives the same trace once more.
+    jobs = {trace: pool.submit(measure, trace, target) for trace in dict.fromkeys(chain(*traces))}
     steps = []
-    for number, profile in enumerate(profiles):
-        step = Step(profile, parts[number * count : (number + 1) * count], 0.0)
+    for profile, of in zip(profiles, traces, strict=True):
+        step = Step(profile, [jobs[trace].result() for trace in of], 0.0)
         steps.append(step._replace(cost=float(np.sum(_weighted(step, target) ** 2))))
     return steps
 
@@ -135,8 +133,13 @@ def _moved(profile: Profile, amounts: dict[str, float]) -> Profile:
         value = value + amount * absolute if absolute else value * np.exp(amount * RELATIVE_STEP)
         value = float(np.clip(value, *LIMITS.get(parameter, LEAST_AND_MOST)))
         if index:
-            elements = list(getattr(profile.parameters, parameter))
-            elements[int(index)] = round(value) if parameter == "switches" else value
+            elements, place = list(getattr(profile.parameters, parameter)), int(index)
+            if parameter == "switches":
+                # Whole, and between those beside it: they rise.
+                before, after = elements[:place][-1:], elements[place + 1 :][:1]
+                value = min([round(value), *(switch - 1 for switch in after)])
+                value = max([value, *(switch + 1 for switch in before)])
+            elements[place] = value
             profile = profile.with_parameters(**{parameter: elements})
         else:
             profile = profile.with_parameters(**{parameter: value})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from placement.errors import OrganizerError
 
@@ -18,14 +19,14 @@ CELL_COLUMNS += ("transmit_amount",)
 ONCE_COLUMNS = ("model", "dataset", "ep", "collection_window", "mean_par", "transmit_amount")
 CURVE_COLUMNS = ("model", "dataset", "ep", "curve", "iteration", "mean_par")
 # A curve of DS-EPLB at window 1024, and those of two policies that DS-EPLB stands in for.
-CURVE = re.compile(r"static|ds_eplb|kept_from_first_(\d+)|replanned_every_(\d+)")
+CURVE = re.compile(r"static|ds_eplb|kept_from_first_([0-9]+)|replanned_every_([0-9]+)")
+CURVE_NAMES = "static, ds_eplb, kept_from_first_N or replanned_every_N"
 CURVE_WINDOW = 1024
-# From a window's end until every layer is redeployed, and some.
-REDEPLOYED = 61
+# From a window's end to the first point none of whose ten iterations has a layer that is not redeployed: the call, the
+# 58 layers of DS-R1, the only model with curves, and half of a point.
+REDEPLOYED = 1 + 58 + 5
 # The recorded policy of `replanned_every_...` planned no more from about 930 on.
 LAST_REPLANNED = 1055
-
-Figure = TypeVar("Figure")
 
 
 class Policy(NamedTuple):
@@ -68,28 +69,30 @@ class Published(NamedTuple):
     curves: list[Curve]
 
 
-def read_published(path: Path, name: str, may_lack: bool = False) -> list[Cell]:
+def read_published(path: Path, name: str) -> list[Cell]:
     """The figures of the static deployment and of DS-EPLB on the trace `name`, as a CSV file states them.
 
-    Raises OrganizerError for a file that is not of this form or, unless it may lack them, has none of the trace.
+    Raises OrganizerError for a file that is not of this form, as the other readers do. Other policies are passed over.
     """
-    rows = _rows(path, name, CELL_COLUMNS, _cell, lambda row: row["policy"] in ("static", "ds_eplb"))
-    if not rows and not may_lack:
-        got = f"none of {name}"
-        raise _wrong("the trace has no published figures", got, path, CELL_COLUMNS)
-    return sorted(rows)
+    with _rows(path, name, CELL_COLUMNS) as rows:
+        return sorted(_cell(row) for row in rows if row["policy"] in ("static", "ds_eplb"))
 
 
 def read_once(path: Path, name: str) -> list[Cell]:
     """The figures of a policy that deploys once on the trace `name`. Raises OrganizerError."""
-    return sorted(_rows(path, name, ONCE_COLUMNS, _once))
+    with _rows(path, name, ONCE_COLUMNS) as rows:
+        return sorted(_once(row) for row in rows)
 
 
 def read_curves(path: Path, name: str) -> list[Curve]:
-    """The curves of the trace `name`, from where every layer is redeployed on. Raises OrganizerError."""
+    """The curves of the trace `name`, without points of iterations before every layer is redeployed.
+
+    Raises OrganizerError.
+    """
     points: dict[Policy, list[tuple[float, float]]] = {}
-    for policy, iteration, par in _rows(path, name, CURVE_COLUMNS, _point):
-        points.setdefault(policy, []).append((iteration, par))
+    with _rows(path, name, CURVE_COLUMNS) as rows:
+        for policy, iteration, par in map(_point, rows):
+            points.setdefault(policy, []).append((iteration, par))
     curves = []
     for policy, of in sorted(points.items()):
         first = policy.window + REDEPLOYED if policy.window else 0
@@ -99,49 +102,61 @@ def read_curves(path: Path, name: str) -> list[Curve]:
     return curves
 
 
-def _rows(
-    path: Path,
-    name: str,
-    columns: tuple[str, ...],
-    figure: Callable[[Mapping[str, str]], Figure],
-    wanted: Callable[[Mapping[str, str]], bool] = lambda row: True,
-) -> list[Figure]:
+@contextmanager
+def _rows(path: Path, name: str, columns: tuple[str, ...]) -> Iterator[list[dict[str, str]]]:
+    """The rows of the trace `name`. What is wrong with the file, or found wrong with a row, becomes OrganizerError."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if f"{row['model']}/{row['dataset']}" == name]
-        return [figure(row) for row in rows if wanted(row)]
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        got = f"no column {error}" if isinstance(error, KeyError) else str(error)
-        raise _wrong("the published figures cannot be read", got, path, columns) from None
-
-
-def _wrong(what: str, got: str, path: Path, columns: tuple[str, ...]) -> OrganizerError:
-    return OrganizerError(what, got, f"a CSV file with the columns {', '.join(columns)}", "correct the file", str(path))
+            reader = csv.DictReader(file, restval="")
+            if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
+                raise ValueError(f"no column {', '.join(missing)}")
+            yield [row for row in reader if f"{row['model']}/{row['dataset']}" == name]
+    except (OSError, ValueError, csv.Error) as error:
+        what, expected = "the published figures cannot be read", f"a CSV file with the columns {', '.join(columns)}"
+        raise OrganizerError(what, str(error), expected, "correct the file", str(path)) from None
 
 
 def _cell(row: Mapping[str, str]) -> Cell:
-    ep, window = int(row["ep"]), int(row["collection_window"] or 0)
-    latency = 0
-    if window and row["latency_iterations"] == "measured":
-        if ep not in MEASURED_LATENCY:
-            raise ValueError(
-                f"ep {ep} has no known measured latency, only {', '.join(map(str, MEASURED_LATENCY))} have"
-            )
-        latency = MEASURED_LATENCY[ep]
-    policy = Policy(row["policy"], ep, window, latency)
-    return Cell(policy, float(row["mean_par"]), int(row["transmit_amount"]))
+    policy = Policy("static", int(row["ep"]), 0)
+    if row["policy"] != "static":
+        policy = Policy(row["policy"], policy.ep, _window(row["collection_window"]), _latency(row, policy.ep))
+    return Cell(policy, _par(row), int(row["transmit_amount"]))
+
+
+def _latency(row: Mapping[str, str], ep: int) -> int:
+    if row["latency_iterations"] == "none":
+        return 0
+    if row["latency_iterations"] != "measured":
+        raise ValueError(f"latency_iterations must be none or measured, got {row['latency_iterations']!r}")
+    if ep not in MEASURED_LATENCY:
+        raise ValueError(f"ep {ep} has no known measured latency, only {', '.join(map(str, MEASURED_LATENCY))} have")
+    return MEASURED_LATENCY[ep]
 
 
 def _once(row: Mapping[str, str]) -> Cell:
-    policy = Policy("once", int(row["ep"]), int(row["collection_window"]))
-    return Cell(policy, float(row["mean_par"]), int(row["transmit_amount"]))
+    policy = Policy("once", int(row["ep"]), _window(row["collection_window"]))
+    return Cell(policy, _par(row), int(row["transmit_amount"]))
 
 
 def _point(row: Mapping[str, str]) -> tuple[Policy, float, float]:
     found = CURVE.fullmatch(row["curve"])
     if not found:
-        raise ValueError(f"{row['curve']!r} is no curve: {CURVE.pattern}")
+        raise ValueError(f"{row['curve']!r} is no curve: {CURVE_NAMES}")
     kept, replanned = found.groups()
     name = "once" if kept else "static" if row["curve"] == "static" else "ds_eplb"
-    window = int(kept or replanned or CURVE_WINDOW) if name != "static" else 0
-    return Policy(name, int(row["ep"]), window), float(row["iteration"]), float(row["mean_par"])
+    window = 0 if name == "static" else _window(kept or replanned or str(CURVE_WINDOW))
+    return Policy(name, int(row["ep"]), window), float(row["iteration"]), _par(row)
+
+
+def _window(text: str) -> int:
+    window = int(text)
+    if window < 1:
+        raise ValueError(f"a collection window must be at least 1, got {window}")
+    return window
+
+
+def _par(row: Mapping[str, str]) -> float:
+    par = float(row["mean_par"])
+    if not 1 <= par < float("inf"):
+        raise ValueError(f"mean_par must be a number of at least 1, got {row['mean_par']}")
+    return par

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.traces.whole_file import whole_file
 from scores.table import markdown
 
 from .errors import Measurement, Target, rms
 from .published import Policy
 
 GROUP_COLUMNS = ("figures", "count", "error %", "by seed", "worst", "its error %")
-CELL_COLUMNS = ("figure", "PAR published", "generated", "error %", "standard deviation")
+CELL_COLUMNS = ("figure", "PAR published", "generated", "error %", "standard deviation %")
 CELL_COLUMNS += ("transmit published", "generated", "error %")
 
 
@@ -46,12 +47,19 @@ def cell_table(target: Target, measurements: Sequence[Measurement]) -> str:
 
 
 def draw_curves(path: Path, target: Target, measurements: Sequence[Measurement], title: str) -> None:
-    """Draw recorded and generated curves on top of each other, a panel for each policy. Needs matplotlib."""
+    """Draw recorded and generated curves on top of each other as PNG, a panel for each policy.
+
+    Makes the folder. Raises ImportError without matplotlib, and OSError.
+    """
     from matplotlib.figure import Figure
 
     kinds = list(dict.fromkeys(_kind(curve.policy) for curve in target.published.curves))
-    figure = Figure(figsize=(11, 3.2 * -(-len(kinds) // 2)), layout="constrained")
-    panels = dict(zip(kinds, figure.subplots(-(-len(kinds) // 2), 2, squeeze=False).flat, strict=False))
+    rows = -(-len(kinds) // 2)
+    figure = Figure(figsize=(11, 3.2 * rows), layout="constrained")
+    places = list(figure.subplots(rows, 2, squeeze=False).flat)
+    panels = dict(zip(kinds, places, strict=False))
+    for unused in places[len(kinds) :]:
+        unused.remove()
     for number, curve in enumerate(target.published.curves):
         panel = panels[_kind(curve.policy)]
         drawn = [measurement.curves[number] for measurement in measurements]
@@ -66,7 +74,8 @@ def draw_curves(path: Path, target: Target, measurements: Sequence[Measurement],
     figure.suptitle(title)
     figure.legend(loc="outside lower center", ncols=2)
     # Without the date and the version, the same figures give the same bytes.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
 
 def _figures(target: Target, group: str) -> list[str]:

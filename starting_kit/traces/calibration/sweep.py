@@ -18,12 +18,10 @@ POINT = 10
 
 
 class Measured(NamedTuple):
-    """mean_par over all layers and iterations; transmit_amount, scaled from the sample to all layers;
-    later_par: mean PAR from the first redeployed iteration of each layer on, NaN without one."""
+    """mean_par over all layers and iterations; transmit_amount, scaled from the sample to all layers."""
 
     mean_par: float
     transmit_amount: float
-    later_par: float
 
 
 def sampled_layers(layers: int, count: int) -> np.ndarray:
@@ -32,7 +30,7 @@ def sampled_layers(layers: int, count: int) -> np.ndarray:
 
 
 class Sweep:
-    """A trace whose layers stand for a model of `layers`: they are `sampled_layers`; and the static PAR of each ep.
+    """A trace whose layers stand for a model of `layers`: they are its `sampled_layers`.
 
     The calls come when all layers would have been redeployed, one per iteration, and each sampled layer has its turn
     when it would have had it among all. With all layers it is the simulator's replay.
@@ -41,15 +39,15 @@ class Sweep:
     def __init__(self, trace: Trace, layers: int) -> None:
         self.trace, self.layers = trace, layers
         self.position = sampled_layers(layers, trace.layers)
+        # By ep, as every policy begins with that.
         self._static: dict[int, np.ndarray] = {}
 
     def measure(self, policy: Policy) -> Measured:
         """What the simulator would measure of the policy."""
         if not policy.window:
-            return Measured(float(self._static_par(policy.ep).mean()), 0.0, float("nan"))
-        par, changed, begun = self._replay(policy, self.trace.iterations)
-        later = np.concatenate([par[layer, start:] for layer, start in enumerate(begun)]) if begun.size else begun
-        return Measured(float(par.mean()), changed, float(later.mean()) if later.size else float("nan"))
+            return Measured(float(self._static_par(policy.ep).mean()), 0.0)
+        par, changed = self._replay(policy, self.trace.iterations)
+        return Measured(float(par.mean()), changed)
 
     def curve(self, curve: Curve) -> np.ndarray:
         """Mean PAR of the sampled layers at a published curve's points: float64 [point]."""
@@ -66,8 +64,8 @@ class Sweep:
             self._static[ep] = np.stack(par)
         return self._static[ep]
 
-    def _replay(self, policy: Policy, stop: int) -> tuple[np.ndarray, float, np.ndarray]:
-        """PAR [layer, iteration < stop], slots changed, and where each layer's first redeployment begins."""
+    def _replay(self, policy: Policy, stop: int) -> tuple[np.ndarray, float]:
+        """PAR [layer, iteration < stop], and slots changed, scaled to all layers."""
         trace, starts, tables = self.trace, [], []
         finish = 0
         while (iteration := finish + policy.window + 1) <= stop and not (policy.name == "once" and tables):
@@ -77,14 +75,14 @@ class Sweep:
             starts.append(np.minimum(iteration + policy.latency + 1 + self.position, stop + 1))
             finish = iteration + policy.latency + self.layers
         par, changed = self._static_par(policy.ep)[:, :stop].copy(), 0
-        live = initial_deployment(trace.layers, trace.experts, policy.ep)
-        for start, end, table in zip(starts, [*starts[1:], np.full(trace.layers, stop)], tables, strict=True):
+        live, last = initial_deployment(trace.layers, trace.experts, policy.ep), np.full(trace.layers, stop)
+        for start, end, table in zip(starts, [*starts, last][1:], tables, strict=True):
             for layer in np.flatnonzero(start <= stop):
                 changed += np.count_nonzero(table[layer] != live[layer])
                 piece = slice(start[layer], min(end[layer], stop))
                 par[layer, piece] = self._par(layer, table[layer], piece.start, piece.stop)
             live = table
-        return par, changed * self.layers / trace.layers, starts[0] if starts else np.array([])
+        return par, float(changed) * self.layers / trace.layers
 
     def _par(self, layer: int, rows: np.ndarray, start: int, stop: int) -> np.ndarray:
         return balance.par(self.trace.expert_major[layer, :, start:stop], self.trace.totals[layer, start:stop], rows)
