@@ -7,7 +7,7 @@ from placement.ds_eplb import ds_eplb
 from placement.grid import Case
 from placement.replay import replay
 from placement.trace import Trace
-from traces.calibration.published import REDEPLOYED, Curve, Policy
+from traces.calibration.published import Curve, Policy
 from traces.calibration.sweep import Sweep, sampled_layers
 
 LAYERS, EXPERTS = 6, 8
@@ -98,10 +98,3 @@ def test_deployed_once_by_hand():
     # after, experts 0 and 2 are on one device.
     assert sweep.measure(policy) == (pytest.approx((6 * 12 / 7 + 9 * 1 + 15 * 12 / 7) / 30), 4)
     assert sweep.curve(Curve(policy, (11.0, 25.0), (1.0, 1.0))) == pytest.approx([(9 + 12 / 7) / 10, 12 / 7])
-
-
-def test_curves_begin_when_all_of_58_layers_are_redeployed():
-    # As above: 12 of 14 tokens on a device, balanced once a layer is redeployed.
-    sweep = Sweep(Trace(np.tile(np.array([6, 6, 0, 0], np.int32), (100, 58, 1))), 58)
-    points = sweep.curve(Curve(Policy("ds_eplb", 2, 20), (20 + REDEPLOYED - 1, 20 + REDEPLOYED), (1.0, 1.0)))
-    assert points[0] > 1 and points[1] == 1

@@ -22,9 +22,8 @@ CURVE_COLUMNS = ("model", "dataset", "ep", "curve", "iteration", "mean_par")
 CURVE = re.compile(r"static|ds_eplb|kept_from_first_([0-9]+)|replanned_every_([0-9]+)")
 CURVE_NAMES = "static, ds_eplb, kept_from_first_N or replanned_every_N"
 CURVE_WINDOW = 1024
-# From a window's end to the first point none of whose ten iterations has a layer that is not redeployed: the call, the
-# 58 layers of DS-R1, the only model with curves, and half of a point.
-REDEPLOYED = 1 + 58 + 5
+# From a window's end until the 58 layers of DS-R1, the only model with curves, are redeployed, and some.
+REDEPLOYED = 61
 # The recorded policy of `replanned_every_...` planned no more from about 930 on.
 LAST_REPLANNED = 1055
 
@@ -85,10 +84,7 @@ def read_once(path: Path, name: str) -> list[Cell]:
 
 
 def read_curves(path: Path, name: str) -> list[Curve]:
-    """The curves of the trace `name`, without points of iterations before every layer is redeployed.
-
-    Raises OrganizerError.
-    """
+    """The curves of the trace `name`, from where every layer is redeployed on. Raises OrganizerError."""
     points: dict[Policy, list[tuple[float, float]]] = {}
     with _rows(path, name, CURVE_COLUMNS) as rows:
         for policy, iteration, par in map(_point, rows):
