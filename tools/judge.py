@@ -2,6 +2,7 @@
 
     python tools/judge.py rank        scores policies on the sample, practice and official grid: a table, and how well
                                       the first two rank as the third; 3.2 GB in output/ at first use
+    python tools/judge.py by-heart    what policies gain that know the timing of one seed's traces, or of the family
 
 What was measured before is kept in output/ and not measured again, as long as all that goes into it is the same.
 """
@@ -17,9 +18,11 @@ sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestio
 
 from commands.frame import RunFailed
 from commands.options import JOBS, PRACTICE_SEED, show
+from judging.gains import measure_switches, measure_wave, switches_table, wave_table
 from judging.ranking import KEPT, score_all, spearman, table, worlds
 from judging.variants import write_policies
 from placement.errors import OrganizerError, Problem
+from traces.generation.profile import FOLDER, read_profile
 
 OFFICIAL_SEED = 601
 
@@ -33,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     rank.add_argument("--official-seed", type=int, default=OFFICIAL_SEED, metavar="N", help="default: %(default)s")
     rank.add_argument("--jobs", type=int, default=JOBS, help="traces replayed at the same time (default: %(default)s)")
     rank.set_defaults(run=run_rank)
+    by_heart = commands.add_parser("by-heart", help="what knowing the timing of generated traces is worth")
+    by_heart.add_argument("--layers", type=int, metavar="N", help="fewer than the model has, for a first look")
+    by_heart.set_defaults(run=run_by_heart)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -49,6 +55,17 @@ def run_rank(options: argparse.Namespace) -> None:
     print(table(scores))
     for grid in ("practice", "sample"):
         print(f"Spearman, {grid} and official: {spearman(scores, grid, 'official'):.3f} ({len(scores)} policies)")
+
+
+def run_by_heart(options: argparse.Namespace) -> None:
+    """Print what is gained on DS-R1/LmSys, a wave, and on DS-R1/Mix, which switches. Raises OrganizerError."""
+    for dataset, measure, table_of in (
+        ("LmSys", measure_wave, wave_table),
+        ("Mix", measure_switches, switches_table),
+    ):
+        profile = read_profile(FOLDER / "DS-R1" / f"{dataset}.yaml")
+        measured = measure(profile, options.layers or profile.layers, show)
+        print(f"\n{profile.name}, mean of {len(measured)} seeds (standard error):\n\n{table_of(measured)}\n")
 
 
 if __name__ == "__main__":
