@@ -106,6 +106,7 @@ def test_the_switches_known_by_heart_are_the_traces_own() -> None:
 
 
 def test_a_gain_has_the_larger_of_its_two_standard_errors() -> None:
-    measured = [{"kept": 2.0, "other": [1.98, 2.02]}, {"kept": 4.0, "other": [3.96, 4.04]}]
+    measured = [{"kept": [2.0], "other": [1.98, 2.02]}, {"kept": [4.0], "other": [3.96, 4.04]}]
     assert gain(measured, "other", "kept") == pytest.approx((0.0, 1.0))
-    assert gain([{"kept": 2.0, "own": 1.9}, {"kept": 2.0, "own": 1.8}], "own", "kept") == pytest.approx((7.5, 2.5))
+    alike = [{"kept": [2.0], "own": [1.9]}, {"kept": [2.0], "own": [1.8]}]
+    assert gain(alike, "own", "kept") == pytest.approx((7.5, 2.5))

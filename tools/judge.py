@@ -37,7 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     rank.add_argument("--jobs", type=int, default=JOBS, help="traces replayed at the same time (default: %(default)s)")
     rank.set_defaults(run=run_rank)
     by_heart = commands.add_parser("by-heart", help="what knowing the timing of generated traces is worth")
-    by_heart.add_argument("--layers", type=int, metavar="N", help="fewer than the model has, for a first look")
     by_heart.set_defaults(run=run_by_heart)
     options = parser.parse_args(arguments)
     try:
@@ -64,7 +63,7 @@ def run_by_heart(options: argparse.Namespace) -> None:
         ("Mix", measure_switches, switches_table),
     ):
         profile = read_profile(FOLDER / "DS-R1" / f"{dataset}.yaml")
-        measured = measure(profile, options.layers or profile.layers, show)
+        measured = measure(profile, show)
         print(f"\n{profile.name}, mean of {len(measured)} seeds (standard error):\n\n{table_of(measured)}\n")
 
 

@@ -36,53 +36,54 @@ EP, WINDOW = 256, 1024
 LEARNED, TRIED = range(801, 809), range(701, 709)
 # A wave is the same in all layers: two show it.
 LEARNED_LAYERS = 2
-# Mean PAR by policy; a list has one for each learned seed.
-Measured = dict[str, "float | list[float]"]
+# By what is known: one forecast, or one for each learned seed; and the mean PAR of each.
+Forecasts = dict[str, list[Forecast]]
+Measured = dict[str, list[float]]
 
 
-def measure_wave(profile: Profile, layers: int, show: Callable[[str], None]) -> list[Measured]:
+def measure_wave(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
     """For each tried seed: policies that know another seed's wave, the seed's own, the family's, and nothing."""
     courses = [_course(profile, seed) for seed in LEARNED]
 
-    def policies(replay: Replay, seed: int) -> dict[str, Forecast | list[Forecast]]:
+    def policies(replay: Replay, seed: int) -> Forecasts:
         first, wave = WINDOW // BLOCK, waves(len(replay.shares), FAMILY_PERIOD)
         return {
-            "kept": kept(WINDOW),
-            "window": since([], first),
-            "all": since([], None),
+            "kept": [kept(WINDOW)],
+            "window": [since([], first)],
+            "all": [since([], None)],
             "other": [extrapolated(course, first) for course in courses],
-            "own": extrapolated(_course(profile, seed), first),
-            "crest": extrapolated(wave[:, :1], first),
-            "crest, all": extrapolated(wave[:, :1]),
-            "both": extrapolated(wave, first),
-            "both, all": extrapolated(wave),
+            "own": [extrapolated(_course(profile, seed), first)],
+            "crest": [extrapolated(wave[:, :1], first)],
+            "crest, all": [extrapolated(wave[:, :1])],
+            "both": [extrapolated(wave, first)],
+            "both, all": [extrapolated(wave)],
         }
 
-    return _measure(profile, layers, policies, show)
+    return _measure(profile, policies, show)
 
 
-def measure_switches(profile: Profile, layers: int, show: Callable[[str], None]) -> list[Measured]:
+def measure_switches(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
     """For each tried seed: policies that forget what was before another seed's switches, the seed's own, or nothing."""
     p, first = profile.parameters, WINDOW // BLOCK
 
-    def policies(replay: Replay, seed: int) -> dict[str, Forecast | list[Forecast]]:
+    def policies(replay: Replay, seed: int) -> Forecasts:
         own, others = drawn_switches(p, seed), [drawn_switches(p, other) for other in LEARNED]
         return {
-            "window": since([], first),
-            "all": since([], None),
+            "window": [since([], first)],
+            "all": [since([], None)],
             "window, other": [since(switches, first) for switches in others],
-            "window, own": since(own, first),
+            "window, own": [since(own, first)],
             "all, other": [since(switches, None) for switches in others],
-            "all, own": since(own, None),
+            "all, own": [since(own, None)],
         }
 
-    return _measure(profile, layers, policies, show)
+    return _measure(profile, policies, show)
 
 
 def gain(measured: Sequence[Measured], policy: str, base: str) -> tuple[float, float]:
     """Gain over the base in %, and its standard error over the tried seeds, or over the learned if that is larger."""
-    pars = np.array([one[policy] for one in measured]).reshape(len(measured), -1)  # [tried, learned or 1]
-    gains = 100 * (1 - pars / np.array([[one[base]] for one in measured]))
+    # [tried, learned or 1]
+    gains = 100 * (1 - np.array([one[policy] for one in measured]) / np.array([one[base] for one in measured]))
     errors = [
         means.std(ddof=1) / len(means) ** 0.5 for means in (gains.mean(axis=0), gains.mean(axis=1)) if len(means) > 1
     ]
@@ -130,26 +131,24 @@ def _course(profile: Profile, seed: int) -> np.ndarray:
 
 def _measure(
     profile: Profile,
-    layers: int,
-    policies: Callable[[Replay, int], dict[str, Forecast | list[Forecast]]],
+    policies: Callable[[Replay, int], Forecasts],
     show: Callable[[str], None],
 ) -> list[Measured]:
-    """Mean PAR of the policies on each tried seed; what was measured before is kept."""
-    sources = [*sorted(GENERATION.glob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
-    content = [asdict(profile), layers, [path.read_text(encoding="utf-8") for path in sources]]
+    """Mean PAR with each forecast on each tried seed; what was measured before is kept."""
+    sources = [
+        *sorted(GENERATION.glob("*.py")),
+        *(Path(__file__).with_name(f"{name}.py") for name in ("by_heart", "gains")),
+    ]
+    content = [asdict(profile), [path.read_text(encoding="utf-8") for path in sources]]
     digits = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
     measured = []
     for seed in TRIED:
         file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
         if not file.is_file():
-            shape = profile.iterations, layers, profile.experts
+            shape = profile.iterations, profile.layers, profile.experts
             replay = replay_of(profile.parameters, *shape, EP, WINDOW, seed)
-            one = {
-                name: [mean_par(replay, each) for each in policy]
-                if isinstance(policy, list)
-                else mean_par(replay, policy)
-                for name, policy in policies(replay, seed).items()
-            }
+            known = policies(replay, seed)
+            one = {name: [mean_par(replay, forecast) for forecast in known[name]] for name in known}
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(one), encoding="utf-8")
             show(f"{profile.name}, seed {seed}: measured")
