@@ -50,7 +50,7 @@ def test_each_cell_that_writes_the_policy_ends_a_step_with_all_that_was_written(
 
 def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[str, Path]) -> None:
     gallery = sorted(path.parent.name for path in ROOT.glob("starting_kit/policies/*/policy.py"))
-    assert list(policies) == ["template", *gallery, *STEPS[1:], *VARIANTS]
+    assert list(policies) == ["template", *gallery, *STEPS, *VARIANTS]
     template = {path.name: path.read_bytes() for path in policies["template"].iterdir()}
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
     assert json.loads((policies["once, hedge"] / "parameters.json").read_text()) == VARIANTS["once, hedge"]

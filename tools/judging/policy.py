@@ -17,8 +17,8 @@ BLOCK = 32
 PARTS = 12
 DEFAULTS = {
     "calls": None,  # how many calls are answered; None: all
-    "memory": None,  # how many of the last blocks count; None: all
-    "half_life": None,  # after how many blocks a block counts half; None: all count alike
+    "memory": None,  # how many of the last windows, or which part of the last, counts; None: all
+    "half_life": None,  # after how many windows a block counts half; None: all blocks count alike
     "switch": None,  # total variation between what was before and after an iteration, at which the former is forgotten
     "hedge": 0.0,  # how many standard deviations of single iterations are added to the mean
     "apart": False,  # keep apart what is hot in the same blocks, instead of DS-EPLB's packing
@@ -32,6 +32,7 @@ class Policy:
         self.case, self.answered = case, 0
         self.p = DEFAULTS | json.loads((Path(__file__).parent / "parameters.json").read_text())
         self.means = self.singles = np.zeros((0, case.layers, case.experts), np.float32)
+        self.window = max(1, case.window // BLOCK)  # in blocks
 
     def rebalance(self, hotness, deployment, iteration):
         if self.answered == self.p["calls"]:
@@ -54,7 +55,7 @@ class Policy:
         new = blocks.mean(axis=1, dtype=np.float32), blocks[:, size // 2].astype(np.float32)
         means, singles = (part / part.sum(axis=2, keepdims=True) for part in new)
         self.means, self.singles = np.concatenate([self.means, means]), np.concatenate([self.singles, singles])
-        kept = len(self.means) if self.p["memory"] is None else self.p["memory"]
+        kept = len(self.means) if self.p["memory"] is None else max(1, int(self.p["memory"] * self.window))
         if self.p["switch"] is not None:
             kept = min(kept, len(self.means) - self.last_switch())
         self.means, self.singles = self.means[-kept:], self.singles[-kept:]
@@ -73,7 +74,7 @@ class Policy:
         """A table for the loads to come: [layer, device, slot]."""
         count, case = len(self.means), self.case
         age = np.arange(count)[::-1]
-        weight = np.ones(count) if self.p["half_life"] is None else 0.5 ** (age / self.p["half_life"])
+        weight = np.ones(count) if self.p["half_life"] is None else 0.5 ** (age / self.p["half_life"] / self.window)
         weight = (weight / weight.sum()).astype(np.float32)
         load = np.tensordot(weight, self.means, 1)
         spread = self.p["hedge"] * np.sqrt(np.tensordot(weight, (self.singles - self.means) ** 2, 1))

@@ -16,17 +16,17 @@ VARIANTS: dict[str, dict[str, object]] = {
     "all seen": {},
     "all seen, relabelled": {"relabel": True},
     "all seen, gate": {"relabel": True, "gate": 1.0},
-    "window, gate": {"memory": 32, "relabel": True, "gate": 1.0},
-    "last quarter, gate": {"memory": 8, "relabel": True, "gate": 1.0},
-    "half life 16 blocks, gate": {"half_life": 16, "relabel": True, "gate": 1.0},
+    "window, gate": {"memory": 1, "relabel": True, "gate": 1.0},
+    "last quarter, gate": {"memory": 0.25, "relabel": True, "gate": 1.0},
+    "half life, gate": {"half_life": 0.5, "relabel": True, "gate": 1.0},
     "switch": {"switch": 0.17, "relabel": True, "gate": 1.0},
-    "hedge": {"hedge": 1.0, "relabel": True, "gate": 1.0},
-    "once, hedge": {"calls": 1, "hedge": 1.0},
-    "switch, hedge": {"switch": 0.17, "hedge": 1.0, "relabel": True, "gate": 1.0},
-    "once, apart": {"calls": 1, "hedge": 1.0, "apart": True},
-    "switch, hedge, apart": {"switch": 0.17, "hedge": 1.0, "apart": True, "relabel": True, "gate": 1.0},
+    "hedge": {"hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, hedge": {"calls": 1, "hedge": 2.0},
+    "switch, hedge": {"switch": 0.17, "hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, apart": {"calls": 1, "hedge": 2.0, "apart": True},
+    "switch, hedge, apart": {"switch": 0.17, "hedge": 2.0, "apart": True, "relabel": True, "gate": 1.0},
 }
-STEPS = ("tutorial: first", "tutorial: aligned", "tutorial: spread", "tutorial: only where it pays")
+STEPS = ("tutorial: aligned", "tutorial: spread", "tutorial: only where it pays")
 
 
 def write_policies(folder: Path) -> dict[str, Path]:
@@ -39,7 +39,7 @@ def write_policies(folder: Path) -> dict[str, Path]:
         files["template" if policy == KIT else policy.name] = names
     # Its first step is the baseline, which the gallery has.
     steps = tutorial_steps(KIT / "tutorial.ipynb")
-    files |= dict(zip(STEPS[1:], steps[1:], strict=True))
+    files |= dict(zip(STEPS, steps[1:], strict=True))
     for name, parameters in VARIANTS.items():
         modules = {"policy.py": POLICY.read_text(encoding="utf-8"), "align.py": steps[1]["align.py"]}
         files[name] = modules | {"parameters.json": json.dumps(parameters)}
