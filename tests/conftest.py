@@ -27,7 +27,7 @@ ELSEWHERE = (
     *("test_trace_statistics_*.py", "test_trace_commands.py", "test_reference.py"),
     *("test_lab_*.py", "test_bundle*.py", "test_benchmark.py", "test_container.py", "test_mutants.py"),
     *("test_architecture.py", "test_docs*.py", "test_pages.py", "test_tutorial.py", "test_page_browser.py"),
-    *("test_attacks.py", "test_rehearse.py"),
+    *("test_attacks.py", "test_rehearse.py", "test_ranking.py", "test_by_heart.py"),
 )
 # The longest files begin, so that none of them is left for one core alone at the end.
 LONGEST = (

@@ -20,6 +20,7 @@ TRACES = tuple(
 )
 LAB_ROOMS = tuple(f"{LAB}/{name}" for name in ("commands", "experiments", "search", "planning", "serving", "traces"))
 COMMANDS = f"{KIT}/commands"
+TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal"))
 # Each room, and the rooms beside itself that it may import from.
 ARROWS = {
     RULES: (),
@@ -45,8 +46,9 @@ ARROWS = {
     f"{LAB}/imbalance": (RULES,),
     "tools/bundling": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     "tools/benchmarking": (*PLACEMENT, SCORES, f"{KIT}/traces"),
+    "tools/judging": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     "tools/rehearsal": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools", "tools/bundling"),
-    "tools": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools/bundling", "tools/benchmarking", "tools/rehearsal"),
+    "tools": (*PLACEMENT, SCORES, COMMANDS, *TRACES, *TOOLS),
 }
 ARRAYS_ONLY = {"__future__", "collections.abc", "dataclasses", "hashlib", "itertools", "math", "numpy", "typing"}
 FILE_ACCESS = {"open", "load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt"}

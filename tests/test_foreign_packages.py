@@ -27,6 +27,7 @@ KIT = (ROOT / "starting_kit" / "kit.py",)
 WORLD = ("--grid", "grid.yaml", "--traces", "traces")
 RUN = (*WORLD, "--reference", "reference")
 CASE = ("--case", "Small/one:4")
+TOOLS = ("bundle", "seal", "rehearse", "benchmark", "judge")
 NAMED = ("--model", "M", "--dataset", "d", "--licence", "CC0-1.0")
 COMMANDS = {
     "check": (*KIT, "check", "policy", "--grid", "grid.yaml"),
@@ -43,7 +44,7 @@ COMMANDS = {
     "inspect": (*KIT, "inspect", "traces/Small/one.npy"),
     "reference": (*KIT, "reference", *WORLD, "--output", "out/reference"),
     "lab": ("-m", "lab", "--help"),
-    **{name: (ROOT / "tools" / f"{name}.py", "--help") for name in ("bundle", "seal", "rehearse", "benchmark")},
+    **{name: (ROOT / "tools" / f"{name}.py", "--help") for name in TOOLS},
 }
 
 

@@ -146,7 +146,9 @@ def test_cost_constants_on_the_evaluation_page_are_those_of_the_grids(grid: str)
     assert stated_constants() == load_yaml(f"ingestion_program/{grid}.yaml")["cost"]
 
 
-@pytest.mark.parametrize(("grid", "name"), [("grid", "sample"), ("grid_official", "official")])
+@pytest.mark.parametrize(
+    ("grid", "name"), [("grid", "sample"), ("grid_practice", "practice"), ("grid_official", "official")]
+)
 def test_cases_on_the_data_page_are_those_of_the_grids(grid: str, name: str) -> None:
     content = load_yaml(f"ingestion_program/{grid}.yaml")
     expected = {(c["model"], c["dataset"], ep) for c in content["cases"] for ep in c["ep"]}

@@ -83,6 +83,17 @@ def test_the_receipt_stands_apart_from_the_versions(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("grid", "purpose"),
+    [("sample", "mistakes"), ("practice", "ranking ideas"), ("official", "what counts"), ("mine", None), (5, None)],
+)
+def test_the_head_says_what_a_named_grid_is_for(tmp_path, capsys, grid, purpose):
+    for content in (results(), failed_results()):
+        texts = Page(score(tmp_path, capsys, content | {"receipt": {"grid": grid}}).page).texts
+        said = [text for text in texts if text.startswith(f"The {grid} grid is ")]
+        assert [purpose in text for text in said] == ([True] if purpose else [])
+
+
+@pytest.mark.parametrize(
     ("grid", "told"),
     [({"case_seconds": 60}, "1.250 of 60 s"), *((grid, "1.250 ") for grid in (None, [], {}, {"case_seconds": "60"}))],
 )

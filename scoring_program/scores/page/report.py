@@ -17,7 +17,7 @@ from .case_details import case_details
 from .cases_table import cases_table
 from .failures import failure_list
 from .markup import Markup, content, element, table
-from .receipt_line import receipt_lines
+from .receipt_line import receipt_lines, texts
 
 FOLDER = Path(__file__).parent
 UPLOT = FOLDER / "vendor" / "uplot"
@@ -29,6 +29,11 @@ LADDER = {
     "ds_eplb": "DS-EPLB, the baseline",
     "policy": "this submission",
     "clairvoyant": "clairvoyant DS-EPLB: knows what comes, moves for free",
+}
+PURPOSES = {
+    "sample": "The sample grid is for finding mistakes; its score is no forecast.",
+    "practice": "The practice grid is for ranking ideas.",
+    "official": "The official grid is what counts.",
 }
 
 
@@ -91,6 +96,7 @@ def _ladder(composite: float, references: Sequence[Row]) -> Markup:
 def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any], scripts: bool) -> str:
     styles = _read(FOLDER / "report.css") + (_read(UPLOT / "uPlot.min.css") if scripts else "")
     script = _read(UPLOT / "uPlot.iife.min.js") + _read(FOLDER / "report.js") if scripts else ""
+    purpose = PURPOSES.get(texts(results.get("receipt")).get("grid", ""))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     allowed = f"; script-src 'sha256-{digest}'" if scripts else ""
     return Template(_read(FOLDER / "report.html")).substitute(
@@ -99,6 +105,7 @@ def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any]
         styles=styles,
         headline=content(headline),
         explanation=content(explanation),
+        purpose=content(element("p", purpose, class_="muted") if purpose else None),
         body=body,
         receipt=receipt_lines(results),
         script=content(_licence(), Markup(f"<script>{script}</script>")) if scripts else "",

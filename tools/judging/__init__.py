@@ -1,0 +1,1 @@
+"""What the grids and the generated traces are worth for judging policies."""

@@ -1,0 +1,156 @@
+"""What policies gain by what they know by heart: means over seeds, in % of mean PAR."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from commands.places import OUTPUT
+from commands.seeds import GENERATION
+from scores.table import markdown
+from traces.generation.profile import Profile
+
+from .by_heart import (
+    BLOCK,
+    FAMILY_PERIOD,
+    Forecast,
+    Replay,
+    drawn_switches,
+    extrapolated,
+    kept,
+    learned_course,
+    mean_par,
+    replay_of,
+    since,
+    waves,
+)
+
+KEPT = OUTPUT / "by_heart"
+EP, WINDOW = 256, 1024
+# The seeds that something is learned from, and those that it is tried on.
+LEARNED, TRIED = range(801, 809), range(701, 709)
+# A wave is the same in all layers: two show it.
+LEARNED_LAYERS = 2
+# By what is known: one forecast, or one for each learned seed; and the mean PAR of each.
+Forecasts = dict[str, list[Forecast]]
+Measured = dict[str, list[float]]
+
+
+def measure_wave(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
+    """For each tried seed: policies that know another seed's wave, the seed's own, the family's, and nothing."""
+    courses = [_course(profile, seed) for seed in LEARNED]
+
+    def policies(replay: Replay, seed: int) -> Forecasts:
+        first, wave = WINDOW // BLOCK, waves(len(replay.shares), FAMILY_PERIOD)
+        return {
+            "kept": [kept(WINDOW)],
+            "window": [since([], first)],
+            "all": [since([], None)],
+            "other": [extrapolated(course, first) for course in courses],
+            "own": [extrapolated(_course(profile, seed), first)],
+            "crest": [extrapolated(wave[:, :1], first)],
+            "crest, all": [extrapolated(wave[:, :1])],
+            "both": [extrapolated(wave, first)],
+            "both, all": [extrapolated(wave)],
+        }
+
+    return _measure(profile, policies, show)
+
+
+def measure_switches(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
+    """For each tried seed: policies that forget what was before another seed's switches, the seed's own, or nothing."""
+    p, first = profile.parameters, WINDOW // BLOCK
+
+    def policies(replay: Replay, seed: int) -> Forecasts:
+        own, others = drawn_switches(p, seed), [drawn_switches(p, other) for other in LEARNED]
+        return {
+            "window": [since([], first)],
+            "all": [since([], None)],
+            "window, other": [since(switches, first) for switches in others],
+            "window, own": [since(own, first)],
+            "all, other": [since(switches, None) for switches in others],
+            "all, own": [since(own, None)],
+        }
+
+    return _measure(profile, policies, show)
+
+
+def gain(measured: Sequence[Measured], policy: str, base: str) -> tuple[float, float]:
+    """Gain over the base in %, and its standard error over the tried seeds, or over the learned if that is larger."""
+    # [tried, learned or 1]
+    gains = 100 * (1 - np.array([one[policy] for one in measured]) / np.array([one[base] for one in measured]))
+    errors = [
+        means.std(ddof=1) / len(means) ** 0.5 for means in (gains.mean(axis=0), gains.mean(axis=1)) if len(means) > 1
+    ]
+    return float(gains.mean()), float(max(errors))
+
+
+def wave_table(measured: Sequence[Measured]) -> str:
+    """Markdown: what is gained over keeping the first placement."""
+    titles = {
+        "other": "another seed's wave, extrapolated from the first window",
+        "own": "this seed's wave, the same way",
+        "crest": f"the family: cosine of period {FAMILY_PERIOD:.0f}, crest at 0, from the first window",
+        "crest, all": "the same, from all seen",
+        "both": f"the family: cosine and sine of period {FAMILY_PERIOD:.0f}, from the first window",
+        "both, all": "the same, from all seen",
+        "all": "nothing: the mean of all seen",
+        "window": "nothing: the mean of the window",
+    }
+    return _table(measured, titles, ["kept"], ["gain over keeping the first placement, %"])
+
+
+def switches_table(measured: Sequence[Measured]) -> str:
+    """Markdown: what is gained over the window's mean, and over the mean of all seen."""
+    titles = {
+        "window, other": "the window's mean from another seed's switch on",
+        "window, own": "the window's mean from this seed's switch on",
+        "all, other": "the mean of all seen from another seed's switch on",
+        "all, own": "the mean of all seen from this seed's switch on",
+        "all": "nothing: the mean of all seen",
+    }
+    return _table(
+        measured, titles, ["window", "all"], ["gain over the window's mean, %", "over the mean of all seen, %"]
+    )
+
+
+def _table(measured: Sequence[Measured], titles: dict[str, str], bases: Iterable[str], headings: Iterable[str]) -> str:
+    cells = [["{:+.2f} ({:.2f})".format(*gain(measured, name, base)) for base in bases] for name in titles]
+    return markdown(["known by heart", *headings], [[t, *row] for t, row in zip(titles.values(), cells, strict=True)])
+
+
+def _course(profile: Profile, seed: int) -> np.ndarray:
+    args = profile.iterations, LEARNED_LAYERS, profile.experts, EP, WINDOW, seed
+    return learned_course(replay_of(profile.parameters, *args))
+
+
+def _measure(
+    profile: Profile,
+    policies: Callable[[Replay, int], Forecasts],
+    show: Callable[[str], None],
+) -> list[Measured]:
+    """Mean PAR with each forecast on each tried seed; what was measured before is kept."""
+    sources = [
+        *sorted(GENERATION.glob("*.py")),
+        *(Path(__file__).with_name(f"{name}.py") for name in ("by_heart", "gains")),
+    ]
+    content = [asdict(profile), [path.read_text(encoding="utf-8") for path in sources]]
+    digits = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+    measured = []
+    for seed in TRIED:
+        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
+        if not file.is_file():
+            shape = profile.iterations, profile.layers, profile.experts
+            replay = replay_of(profile.parameters, *shape, EP, WINDOW, seed)
+            known = policies(replay, seed)
+            one = {name: [mean_par(replay, forecast) for forecast in known[name]] for name in known}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(one), encoding="utf-8")
+            show(f"{profile.name}, seed {seed}: measured")
+        measured.append(json.loads(file.read_text(encoding="utf-8")))
+    return measured

@@ -1,0 +1,71 @@
+"""The policies that the grids are ranked with: the gallery, the template, the tutorial's steps, and simple variants."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from pathlib import Path
+
+from commands.places import KIT
+from commands.policy_folder import staged
+
+POLICY = Path(__file__).parent / "policy.py"
+VARIANTS: dict[str, dict[str, object]] = {
+    "once": {"calls": 1},
+    "all seen": {},
+    "all seen, relabelled": {"relabel": True},
+    "all seen, gate": {"relabel": True, "gate": 1.0},
+    "window, gate": {"memory": 1, "relabel": True, "gate": 1.0},
+    "last quarter, gate": {"memory": 0.25, "relabel": True, "gate": 1.0},
+    "half life, gate": {"half_life": 0.5, "relabel": True, "gate": 1.0},
+    "switch": {"switch": 0.17, "relabel": True, "gate": 1.0},
+    "hedge": {"hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, hedge": {"calls": 1, "hedge": 2.0},
+    "switch, hedge": {"switch": 0.17, "hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, apart": {"calls": 1, "hedge": 2.0, "apart": True},
+    "switch, hedge, apart": {"switch": 0.17, "hedge": 2.0, "apart": True, "relabel": True, "gate": 1.0},
+}
+STEPS = ("tutorial: aligned", "tutorial: spread", "tutorial: only where it pays")
+
+
+def write_policies(folder: Path) -> dict[str, Path]:
+    """Write every policy into a folder of its own, and return the folders by the policies' names."""
+    shutil.rmtree(folder, ignore_errors=True)
+    files: dict[str, dict[str, str]] = {}
+    for policy in (KIT, *sorted(path.parent for path in KIT.glob("policies/*/policy.py"))):
+        with staged(policy) as stage:
+            names = {path.name: path.read_text(encoding="utf-8") for path in stage.glob("*.py")}
+        files["template" if policy == KIT else policy.name] = names
+    # Its first step is the baseline, which the gallery has.
+    steps = tutorial_steps(KIT / "tutorial.ipynb")
+    files |= dict(zip(STEPS, steps[1:], strict=True))
+    for name, parameters in VARIANTS.items():
+        modules = {"policy.py": POLICY.read_text(encoding="utf-8"), "align.py": steps[1]["align.py"]}
+        files[name] = modules | {"parameters.json": json.dumps(parameters)}
+    for name, texts in files.items():
+        (folder / name).mkdir(parents=True)
+        for file, text in texts.items():
+            (folder / name / file).write_text(text, encoding="utf-8")
+    return {name: folder / name for name in files}
+
+
+def tutorial_steps(notebook: Path) -> list[dict[str, str]]:
+    """The files of the tutorial's policy after each cell that writes policy.py: texts by name.
+
+    A cell writes with write(name, text); SPREAD is the text of spread.py, before a loop changes its MEMORY.
+    """
+    steps: list[dict[str, str]] = []
+    files: dict[str, str] = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        written = {}
+        for node in ast.parse("".join(cell["source"])).body if cell["cell_type"] == "code" else ():
+            match node:
+                case ast.Expr(ast.Call(ast.Name("write"), [ast.Constant(name), ast.Constant(text)])):
+                    written[name] = text.lstrip()
+                case ast.Assign([ast.Name("SPREAD")], ast.Constant(text)):
+                    written["spread.py"] = text.lstrip()
+        files = files | written
+        if "policy.py" in written:
+            steps.append(files)
+    return steps
