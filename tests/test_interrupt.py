@@ -73,3 +73,17 @@ def test_what_is_made_while_an_interrupt_removes_the_folder_is_not_left_behind(
     monkeypatch.setattr(interruption.shutil, "rmtree", meanwhile)
     interruption.remove(str(folder))
     assert len(refused) == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to a process are of Unix")
+def test_an_interrupted_program_ends_when_nobody_reads_its_lines_any_more() -> None:
+    program = "import os, signal, sys\nsys.path.insert(0, sys.argv[1])\n"
+    program += "from placement.evaluation.interruption import end_when_interrupted\n"
+    program += "end_when_interrupted('interrupted')\nsys.stdin.read()\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
+    reading, writing = os.pipe()
+    arguments = [sys.executable, "-c", program, str(INGESTION.parent)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=writing) as process:
+        os.close(writing)
+        os.close(reading)
+        process.communicate(timeout=600)
+    assert process.returncode == interruption.INTERRUPTED

@@ -55,7 +55,9 @@ def end_when_interrupted(message: str) -> None:
             process.join()
         for folder in TEMPORARY:
             remove(folder)
-        os.write(sys.stdout.fileno(), f"{message}\n".encode())
+        # Whoever read the lines may be gone, and the program must end all the same.
+        with suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{message}\n".encode())
         os._exit(INTERRUPTED)
 
     for number in (signal.SIGINT, signal.SIGTERM):
