@@ -13,6 +13,7 @@ import pytest
 from traces.generation.counts import draw_counts
 from traces.generation.generator import generate
 from traces.generation.independent import MEMORIES, independent
+from traces.generation.popularity import regime_shares
 from traces.generation.profile import Parameters
 from traces.generation.shares import spread_over_layers
 from traces.generation.timing import draw_spread, drawn_timing, fitted_timing, regime_weights, topic_weights
@@ -60,7 +61,7 @@ FULL = Parameters(
     top_k=2,
 )
 # The generator's digits. New ones mean new sample traces, and new references on them.
-PINNED_SHA256 = "50e15a8f6b88dda0714df608d753a40bc9e830464db485e29230552534c4a268"
+PINNED_SHA256 = "e218d0a095a60f8d8b000cc0a259036a5d4919db53fe9ab5aa2dba13e3c3a75d"
 
 
 def log_loads(trace: np.ndarray) -> np.ndarray:
@@ -232,7 +233,22 @@ def test_layers_differ_in_which_experts_are_popular_not_in_how_popular(seed: int
     assert load[0, -1] == pytest.approx(0.5 * NormalDist().inv_cdf(1 - 0.5 / 64), abs=0.02)
 
 
-def test_regimes_that_share_everything_or_come_too_late_change_nothing() -> None:
+def test_of_the_orders_of_popularity_the_most_typical_set_is_taken() -> None:
+    # Static PAR of contiguous devices scatters less over seeds than where an order is taken as it comes.
+    rng = np.random.default_rng(1)
+    parameters = replace(STILL, layer_sigma=0.8)
+
+    def contiguous_par(shares: np.ndarray) -> float:
+        return float(np.log(shares.reshape(4, 16, 4).sum(axis=2).max(axis=1).mean()))
+
+    taken = [contiguous_par(regime_shares(parameters, 4, 64, np.random.default_rng(seed))[0]) for seed in range(60)]
+    shuffled = regime_shares(parameters, 4, 64, np.random.default_rng(0))[0]
+    any_order = [contiguous_par(rng.permuted(shuffled, axis=1)) for _ in range(60)]
+    assert np.std(taken) < 0.7 * np.std(any_order)
+    assert np.mean(taken) == pytest.approx(np.mean(any_order), abs=0.03)
+
+
+def test_regimes_that_share_everything_change_nothing() -> None:
     def with_switches(*switches: int, common: float) -> np.ndarray:
         count = len(switches) + 1
         parts = {"regime_common": (common,) * count, "regime_strength": (1.0,) * count}
@@ -240,7 +256,6 @@ def test_regimes_that_share_everything_or_come_too_late_change_nothing() -> None
 
     # The parts of alike regimes add up but for a last digit.
     assert (with_switches(16, common=1.0) != with_switches(common=1.0)).mean() < 0.01
-    assert np.array_equal(with_switches(63, 10**9, common=0.3), with_switches(common=0.3))
     assert (with_switches(16, common=0.3) != with_switches(common=0.3)).mean() > 0.3
 
 
@@ -345,7 +360,9 @@ def test_an_independent_trace_drifts_as_much_as_its_profile_with_long_and_short_
 
 def test_experts_of_an_independent_trace_have_no_common_component() -> None:
     profile = replace(STILL, topic_strength=0.2, own_drift=0.05, topic_period=400.0, topics=2, dispersion=0.001)
-    spectra = [slow_spectrum(generate(p, 4096, 3, 64, seed=1), 16, [2]) for p in (profile, independent(profile))]
+    spectra = [
+        slow_spectrum(half_sums(generate(p, 4096, 3, 64, seed=1), 16), [2]) for p in (profile, independent(profile))
+    ]
     assert spectra[0].shares[0] > 0.9 and spectra[1].shares[0] < 0.3
     load = log_loads(generate(independent(profile), 32000, 1, 32, seed=1))[::16, 0]
     pairs = np.corrcoef(load, rowvar=False)[~np.eye(32, dtype=bool)]

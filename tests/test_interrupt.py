@@ -79,7 +79,9 @@ def test_what_is_made_while_an_interrupt_removes_the_folder_is_not_left_behind(
 def test_an_interrupted_program_ends_when_nobody_reads_its_lines_any_more() -> None:
     program = "import os, signal, sys\nsys.path.insert(0, sys.argv[1])\n"
     program += "from placement.evaluation.interruption import end_when_interrupted\n"
-    program += "end_when_interrupted('interrupted')\nsys.stdin.read()\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
+    program += (
+        "end_when_interrupted('interrupted')\nsys.stdin.read()\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
+    )
     reading, writing = os.pipe()
     arguments = [sys.executable, "-c", program, str(INGESTION.parent)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=writing) as process:
