@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import judge
 import runner
+import verdicts
 import world
 
 ATTACKS = Path(__file__).resolve().parent / "attacks"
@@ -42,13 +42,13 @@ CONTROLS = ("honest", "wrong")
 
 def names(mode: str) -> list[str]:
     """The attacks that a mode is run with."""
-    verdicts = judge.load_verdicts(world.without_landlock(mode))
+    known = verdicts.load_verdicts(world.without_landlock(mode))
     if mode == ("local" if world.impossible("platform") else "platform"):
-        return list(verdicts)
+        return list(known)
     if mode == "local":
         # The other modes have these: what the first version of Landlock closes, a later one closes as well.
-        return [name for name in verdicts if not name.startswith((*ANYWHERE, *DIFFERENT))]
-    return [name for name in verdicts if name.startswith((*CONTROLS, *DIFFERENT))]
+        return [name for name in known if not name.startswith((*ANYWHERE, *DIFFERENT))]
+    return [name for name in known if name.startswith((*CONTROLS, *DIFFERENT))]
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,12 @@ def test_every_attack_comes_to_its_verdict(mode: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", [*ANYWHERE, *DIFFERENT, *CONTROLS])
 def test_a_prefix_names_attacks(prefix: str) -> None:
-    assert [name for name in judge.load_verdicts(False) if name.startswith(prefix)]
+    assert [name for name in verdicts.load_verdicts(False) if name.startswith(prefix)]
 
 
 @pytest.mark.usefixtures("linux")
 def test_the_runner_sees_an_open_door() -> None:
-    closed = judge.Verdict("files_walk", "lists folders", "SAME", 2)
+    closed = verdicts.Verdict("files_walk", "lists folders", "SAME", 2)
     (run,) = runner.run_all([closed], "without-landlock", 1)
     assert any("OPEN: list /tmp" in problem for problem in run.problems)
 
@@ -87,7 +87,7 @@ def test_the_runner_sees_an_open_door() -> None:
 def runs(linux: None) -> dict[str, world.Run]:
     """An honest policy, one that answers otherwise, and one that is wrong; the verdict of each is another one."""
     names = ("honest", "answer_hard_windows", "wrong")
-    found = runner.run_all([judge.Verdict(name, "", "REFUSED", "own") for name in names], "local", 2)
+    found = runner.run_all([verdicts.Verdict(name, "", "REFUSED", "own") for name in names], "local", 2)
     return {run.name: run for run in found}
 
 
@@ -105,6 +105,6 @@ def test_the_runner_sees_another_verdict(
     runs: dict[str, world.Run], name: str, verdict: str, status: str | None, problem: str
 ) -> None:
     run = replace(runs[name], problems=[])
-    judge.judge(run, judge.Verdict(name, "", verdict, "own", status), runs["honest"])
+    verdicts.judge(run, verdicts.Verdict(name, "", verdict, "own", status), runs["honest"])
     assert any(text.startswith(problem) for text in run.problems)
     assert any(text.startswith("expected refused, got ") for text in runs[name].problems)

@@ -140,7 +140,6 @@ def test_a_fit_stays_inside_what_the_model_allows() -> None:
     ("name", "start", "known"),
     [
         ("switches:1", {"switches": (100, 240)}, 200),
-        ("regime_common:2", {"regime_common": (0.9, 0.5, 0.4)}, 0.1),
         ("regime_strength:0", {"regime_strength": (0.9, 0.8, 1.2)}, 1.0),
     ],
 )

@@ -156,7 +156,7 @@ def test_the_template_scores_as_at_home_in_both_phases(sample: World, tmp_path: 
     assert "(hidden from participants" not in development
     assert "--- prediction_ingestion_stdout (hidden from participants in this phase) ---" in final
     assert "pycryptodome none" in development and "from /app/program/vendor/Crypto/" in final
-    row = "    2.1714       48799.0000          1.1701               0.1523"
+    row = "    2.1063       48789.0000          1.1565               0.1521"
     assert "\n89.7551  " in final and f"{row}\nranked by composite_score, the highest first\n" in final
     names = {"prediction_result.zip", "scoring_result.zip", "detailed_results.html", "prediction_ingestion_stdout.txt"}
     for phase in PHASES:
