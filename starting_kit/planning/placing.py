@@ -1,0 +1,44 @@
+"""Replicas to devices by risk: each, the heaviest first, to the device that then risks least."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.ds_eplb import replicate
+
+from .risk import Forecast, risk
+
+
+def place_by_risk(forecast: Forecast, devices: int, redundant: int) -> np.ndarray:
+    """A deployment table int64 [layer, device, slot]; no device holds an expert twice where that can be.
+
+    Numbers of replicas as DS-EPLB's for the experts' own risks.
+    """
+    experts, weight = replicate(forecast.weights().astype(np.float32), redundant)
+    layers, total = experts.shape
+    slots, row = total // devices, np.arange(layers)
+    counts = np.stack([np.bincount(line, minlength=forecast.load.shape[1]) for line in experts])
+    loadings = np.moveaxis(forecast.loadings, 0, -1).astype(np.float32)  # [layer, expert, component]
+    mean, variance = np.zeros((2, layers, devices), np.float32)
+    together = np.zeros((layers, devices, loadings.shape[2]), np.float32)
+    filled = np.zeros((layers, devices), np.int64)
+    holds = np.zeros((layers, devices, forecast.load.shape[1]), bool)
+    table = np.zeros((layers, devices, slots), np.int64)
+    for replica in np.argsort(-weight, axis=1, kind="stable").T:
+        expert = experts[row, replica]
+        part = (1 / counts[row, expert]).astype(np.float32)
+        more = (forecast.load[row, expert] * part).astype(np.float32)
+        noisy = (forecast.variance[row, expert] * part**2).astype(np.float32)
+        moves = loadings[row, expert] * part[:, None]
+        after = ((together + moves[:, None]) ** 2).sum(axis=2)
+        value = risk(forecast, mean + more[:, None], variance + noisy[:, None], after)
+        value[holds[row, :, expert]] += 1e3
+        value[filled == slots] = np.inf
+        device = value.argmin(axis=1)
+        table[row, device, filled[row, device]] = expert
+        filled[row, device] += 1
+        holds[row, device, expert] = True
+        mean[row, device] += more
+        variance[row, device] += noisy
+        together[row, device] += moves
+    return table
