@@ -4,70 +4,92 @@ from __future__ import annotations
 
 import numpy as np
 
-from .risk import POWER, Forecast, of_slots, risk
+from .risk import POWER, Devices, Forecast, of_slots, risk
 
 
 def exchange(forecast: Forecast, table: np.ndarray, steps: int, least: np.ndarray | float = 1e-4) -> np.ndarray:
     """A better table, int64 [layer, device, slot]: at most `steps` exchanges in a layer, each the best there is.
 
-    least: by how much an exchange must lower the layer's objective, a number or [layer]. No device comes to hold an
-    expert twice. The objective (risk.py) of no layer rises.
+    least: by how much an exchange must lower the layer's objective (risk.py), a number or [layer]. Every device keeps
+    its number of experts and comes to hold none twice. The objective of no layer rises.
     """
-    table = table.copy()
+    table = np.array(table, np.int64)
     going = np.arange(len(table))
     least = np.broadcast_to(least, len(table))
     for _ in range(steps):
         if not len(going):
             break
-        going = going[_best_exchange(forecast.of_layers(going), table, going, least[going])]
+        going = going[_exchange_once(forecast.of_layers(going), table, going, least[going])]
     return table
 
 
-def _best_exchange(forecast: Forecast, table: np.ndarray, going: np.ndarray, least: np.ndarray) -> np.ndarray:
-    """Make the best exchange of each layer of `going` that gains enough, in place; returns where one was made."""
+def _exchange_once(forecast: Forecast, table: np.ndarray, going: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Make the best exchange in each layer of `going` where one gains enough, in place; says in which one was made."""
     rows = table[going]
-    layers, devices, slots = rows.shape
+    layers, devices, _ = rows.shape
     row = np.arange(layers)
-    part = of_slots(forecast, rows)
-    mean, variance, together = part.mean.sum(axis=2), part.variance.sum(axis=2), part.together.sum(axis=2)
-    square = (together**2).sum(axis=2)
-    value = risk(forecast, mean, variance, square)
+    slots = of_slots(forecast, rows)
+    carried = Devices(slots.mean.sum(axis=2), slots.variance.sum(axis=2), slots.together.sum(axis=2))
+    value = carried.risk(forecast)
     busiest = value.argmax(axis=1)
+    here, there = _risks_after(forecast, slots, carried, busiest)
+    # All in units of the largest risk, whose powers then hold in a float.
     top = value[row, busiest]
-    # Of the busiest device: [layer, slot i]; of all: [layer, device, slot j].
-    own = part.mean[row, busiest], part.variance[row, busiest], part.together[row, busiest]
-    flat = part.together.reshape(layers, devices * slots, -1)
-    cross = (own[2] @ flat.transpose(0, 2, 1)).reshape(layers, slots, devices, slots)  # f_i . f_j
-    sizes = (part.together**2).sum(axis=3)  # |f_j|^2
-    apart = sizes[row, busiest][:, :, None, None] + sizes[:, None] - 2 * cross
-    busy_with = together[row, busiest]
-    at_busy = (flat @ busy_with[:, :, None]).reshape(layers, devices, slots)[:, None] - (
-        own[2] @ busy_with[:, :, None]
-    )[:, :, :, None]
-    at_other = np.einsum("ldk,ldsk->lds", together, part.together)[:, None] - (
-        own[2] @ together.transpose(0, 2, 1)
-    )[..., None]
-    more = part.mean[:, None] - own[0][:, :, None, None]
-    noisy = part.variance[:, None] - own[1][:, :, None, None]
-    here = risk(forecast, mean[row, busiest][:, None, None, None] + more,
-                variance[row, busiest][:, None, None, None] + noisy,
-                square[row, busiest][:, None, None, None] + 2 * at_busy + apart)
-    there = risk(forecast, mean[:, None, :, None] - more, variance[:, None, :, None] - noisy,
-                 square[:, None, :, None] - 2 * at_other + apart)
+    powers = (value / top[:, None]) ** POWER
     scale = top[:, None, None, None]
-    cost = (here / scale) ** POWER + (there / scale) ** POWER - ((value / top[:, None]) ** POWER)[:, None, :, None]
-    experts = rows[row, busiest]
-    holds = (rows[:, :, None, :] == experts[:, None, :, None]).any(axis=3)  # [layer, device, slot i]
-    held = (rows[:, :, :, None] == experts[:, None, None, :]).any(axis=3)  # [layer, device, slot j]
-    cost[np.broadcast_to(holds.transpose(0, 2, 1)[..., None], cost.shape)] = np.inf
-    cost[np.broadcast_to(held[:, None], cost.shape)] = np.inf
+    cost = (here / scale) ** POWER + (there / scale) ** POWER - powers[:, None, :, None]
+    mine = rows[row, busiest]
+    other_holds_mine = (rows[:, :, :, None] == mine[:, None, None, :]).any(axis=2)  # [layer, device, own slot]
+    is_mine = (rows[:, :, :, None] == mine[:, None, None, :]).any(axis=3)  # [layer, device, slot]
+    cost[np.broadcast_to(other_holds_mine.transpose(0, 2, 1)[..., None] | is_mine[:, None], cost.shape)] = np.inf
     best = cost.reshape(layers, -1).argmin(axis=1)
-    i, device, j = np.unravel_index(best, cost.shape[1:])
-    total = ((value / top[:, None]) ** POWER).sum(axis=1)
-    after = np.maximum(total - 1 + cost.reshape(layers, -1)[row, best], 1e-300)
-    gain = top * devices * (total ** (1 / POWER) - after ** (1 / POWER))
-    made = np.flatnonzero(np.isfinite(gain) & (gain > least))
-    at = going[made]
-    b, d, s, o = busiest[made], device[made], i[made], j[made]
-    table[at, b, s], table[at, d, o] = rows[made, d, o], rows[made, b, s]
+    slot, device, its_slot = np.unravel_index(best, cost.shape[1:])
+    before = powers.sum(axis=1)
+    after = np.maximum(before - 1 + cost.reshape(layers, -1)[row, best], np.finfo(float).tiny)
+    gain = top * devices * (before ** (1 / POWER) - after ** (1 / POWER))
+    made = np.flatnonzero(np.isfinite(after) & (gain > least))
+    one = going[made], busiest[made], slot[made]
+    other = going[made], device[made], its_slot[made]
+    table[one], table[other] = table[other], table[one]
     return made
+
+
+def _risks_after(
+    forecast: Forecast, slots: Devices, carried: Devices, busiest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Risks of the busiest device and of the other one after each exchange: [layer, own slot, device, its slot].
+
+    With f the loadings of a slot and F those of a device, |F + f_j - f_i|^2 is multiplied out, so that the components
+    are summed once for each pair of slots, and not for each exchange.
+    """
+    layers, devices, count = slots.mean.shape
+    row = np.arange(layers)
+    mean, variance, f = (part[row, busiest] for part in (slots.mean, slots.variance, slots.together))
+    flat = slots.together.reshape(layers, devices * count, -1)
+    pairs = (f @ flat.transpose(0, 2, 1)).reshape(layers, count, devices, count)
+    sizes = (slots.together**2).sum(axis=3)
+    between = sizes[row, busiest][:, :, None, None] + sizes[:, None] - 2 * pairs  # |f_j - f_i|^2
+    at = carried.together[row, busiest][:, :, None]
+    along_here = (flat @ at).reshape(layers, 1, devices, count) - (f @ at)[..., None]
+    along_there = np.einsum("ldk,ldsk->lds", carried.together, slots.together)[:, None]
+    along_there = along_there - (f @ carried.together.transpose(0, 2, 1))[..., None]
+    more = slots.mean[:, None] - mean[:, :, None, None]
+    noisier = slots.variance[:, None] - variance[:, :, None, None]
+    square = (carried.together**2).sum(axis=2)
+
+    def one(of_device: np.ndarray) -> np.ndarray:
+        return of_device[row, busiest][:, None, None, None]
+
+    def other(of_device: np.ndarray) -> np.ndarray:
+        return of_device[:, None, :, None]
+
+    here = risk(
+        forecast, one(carried.mean) + more, one(carried.variance) + noisier, one(square) + 2 * along_here + between
+    )
+    there = risk(
+        forecast,
+        other(carried.mean) - more,
+        other(carried.variance) - noisier,
+        other(square) - 2 * along_there + between,
+    )
+    return here, there

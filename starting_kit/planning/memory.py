@@ -1,4 +1,4 @@
-"""What is remembered of the loads: shares of experts in blocks of iterations, since the last switch."""
+"""What is remembered of the loads: shares of experts in blocks of iterations, and the switch that ends a memory."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ import numpy as np
 
 
 class Memory:
-    """Blocks of the windows seen so far.
+    """Blocks of the windows seen so far, oldest first.
 
-    means: float32 [block, layer, expert], an expert's share of its layer's load, mean over a block; noise: float32
-    [block, layer, expert], the variance of single iterations within a block; tokens: mean load of a layer's iteration.
+    means, noise: float32 [block, layer, expert]: an expert's share of its layer's load, mean over the block, and the
+    variance of single iterations within it; size: iterations of a block; tokens: mean load of a layer in an iteration.
     """
 
     def __init__(self, layers: int, experts: int, blocks: int = 32) -> None:
-        self.blocks = blocks
+        """blocks: how many a window is cut into, fewer where it has fewer iterations."""
+        self.blocks, self.size, self.tokens = blocks, 1, 1.0
         self.means = self.noise = np.zeros((0, layers, experts), np.float32)
-        self.tokens = 1.0
 
     def add(self, hotness: np.ndarray) -> int:
-        """Add a window, int [iteration, layer, expert], as `blocks` blocks or fewer; returns how many those are."""
-        size = max(1, len(hotness) // self.blocks)
-        late = hotness[len(hotness) % size :]
-        means, noise = [], []
-        for start in range(0, len(late), size):
-            piece = late[start : start + size].astype(np.float32)
-            piece /= piece.sum(axis=2, keepdims=True)
-            means.append(piece.mean(axis=0))
-            noise.append(piece.var(axis=0, ddof=1 if size > 1 else 0))
+        """Add a window, int [iteration, layer, expert]; returns of how many blocks. The oldest odd iterations go."""
+        self.size = max(1, len(hotness) // self.blocks)
         self.tokens = float(hotness[:, 0].sum(axis=1).mean())
-        self.size = size
-        self.means, self.noise = np.concatenate([self.means, means]), np.concatenate([self.noise, noise])
-        return len(means)
+        means, noise = [self.means], [self.noise]
+        for start in range(len(hotness) % self.size, len(hotness), self.size):
+            share = hotness[start : start + self.size].astype(np.float32)
+            share /= share.sum(axis=2, keepdims=True)
+            means.append(share.mean(axis=0)[None])
+            noise.append(share.var(axis=0, ddof=min(1, self.size - 1))[None])
+        self.means, self.noise = np.concatenate(means), np.concatenate(noise)
+        return len(means) - 1
 
     def forget(self, before: int) -> None:
         """Forget the blocks before this one."""
@@ -47,35 +45,35 @@ class Memory:
     def loadings(self, components: int = 8) -> np.ndarray:
         """The largest components of the blocks' deviations from their mean: float64 [component, layer, expert].
 
-        Their products, summed over components, come near the covariance of the blocks, between layers as well.
+        The product of two experts' loadings, summed over components, comes near the covariance of their blocks.
         """
-        apart = (self.means - self.means.mean(axis=0)).reshape(len(self.means), -1)
-        gram = apart.astype(np.float64) @ apart.T.astype(np.float64) / max(len(apart), 1)
-        value, vector = np.linalg.eigh(gram)
-        largest = vector[:, ::-1][:, :components]
-        loadings = largest.T @ apart / np.sqrt(max(len(apart), 1))
-        result = np.zeros((components, *self.means.shape[1:]))
-        result[: len(loadings)] = loadings.reshape(len(loadings), *self.means.shape[1:])
-        return result
+        count = len(self.means)
+        apart = (self.means - self.means.mean(axis=0)).reshape(count, -1).astype(np.float64)
+        _, vectors = np.linalg.eigh(apart @ apart.T)
+        largest = vectors[:, ::-1][:, :components].T @ apart / np.sqrt(count)
+        loadings = np.zeros((components, *self.means.shape[1:]))
+        loadings[: len(largest)] = largest.reshape(-1, *self.means.shape[1:])
+        return loadings
 
 
 def switch(memory: Memory, new: int, least: float = 0.17, edge: int = 2) -> int:
-    """The block before which everything is to be forgotten: 0 for none.
+    """The block before which the loads were others, so that it is better forgotten: 0 for none.
 
-    new: how many blocks the last window has. Between the means before and after each split, total variation beyond
-    what sampling alone gives, mean over layers; where the largest exceeds `least`, the loads switched there.
+    new: of how many blocks the last window is: a switch is looked for in them, and in half as many before. Compared are
+    the means of at most `new` blocks before a split and of all after it, `edge` blocks at least: total variation
+    beyond what sampling alone gives, mean over layers. The largest counts, where it exceeds `least`.
     """
     count = len(memory.means)
-    sums = memory.means.cumsum(axis=0, dtype=np.float64)
-    best, where = least, 0
+    sums = np.concatenate([np.zeros((1, *memory.means.shape[1:])), memory.means.cumsum(axis=0, dtype=np.float64)])
+    most, where = least, 0
     for split in range(max(edge, count - new - new // 2), count - edge + 1):
         first = max(0, split - new)
-        before = (sums[split - 1] - (sums[first - 1] if first else 0)) / (split - first)
-        after = (sums[-1] - sums[split - 1]) / (count - split)
-        mean = sums[-1] / count
-        pieces = (1 / (split - first) + 1 / (count - split)) / (memory.size * memory.tokens)
-        sampling = np.sqrt(2 / np.pi * mean * pieces).sum(axis=1)
-        apart = float((np.abs(before - after).sum(axis=1) - sampling).mean() / 2)
-        if apart > best:
-            best, where = apart, split
+        before = (sums[split] - sums[first]) / (split - first)
+        after = (sums[count] - sums[split]) / (count - split)
+        iterations = memory.size * np.array([split - first, count - split])
+        # The mean difference of two counts of mean n is sqrt(2 / pi) of its standard deviation.
+        sampling = np.sqrt(2 / np.pi * sums[count] / count * (1 / iterations).sum() / memory.tokens)
+        apart = float((np.abs(before - after) - sampling).sum(axis=1).mean() / 2)
+        if apart > most:
+            most, where = apart, split
     return where

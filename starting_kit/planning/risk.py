@@ -1,10 +1,10 @@
-"""The risk of a device: its mean load, and how far iterations rise above it.
+"""The risk of a device: its mean load, and how far single iterations rise above it.
 
     risk = sum s m + sqrt(noise^2 * sum s^2 v + drift^2 * sum_k (sum s F_k)^2)
 
-over a device's slots, s = 1 / replicas of the slot's expert; m mean shares, v variances of single iterations, F loadings
-of what experts do together. The objective of a layer is the POWER-norm of its devices' risks times their number: near
-the PAR of an iteration, and smooth.
+over the device's slots, s = 1 / replicas of the slot's expert; m mean shares of a layer's load, v variances of single
+iterations, F_k loadings: what experts do together. The objective of a layer is the POWER-norm of its devices' risks
+times their number: about the PAR of an iteration, and lower with every device that is relieved.
 """
 
 from __future__ import annotations
@@ -33,9 +33,29 @@ class Forecast:
         return Forecast(*parts, self.noise, self.drift)
 
     def weights(self, part: float = 0.5) -> np.ndarray:
-        """What an expert alone would risk, `part` of what is beyond its mean: [layer, expert]."""
+        """An expert's mean and `part` of what it alone rises above it: [layer, expert]."""
         beyond = self.noise**2 * self.variance + self.drift**2 * (self.loadings**2).sum(axis=0)
         return self.load + part * np.sqrt(beyond)
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What devices, or slots, carry: mean, variance [layer, device, ...], together: the same, component last."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    together: np.ndarray
+
+    def risk(self, forecast: Forecast) -> np.ndarray:
+        """Of the shape of `mean`."""
+        return risk(forecast, self.mean, self.variance, (self.together**2).sum(axis=-1))
+
+
+def risk(forecast: Forecast, mean: np.ndarray, variance: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """The formula above, of any shape; together: the sum of squares over components."""
+    beyond = forecast.noise**2 * variance + forecast.drift**2 * together
+    # Sums that were multiplied out may come out a last digit below 0.
+    return mean + np.sqrt(np.maximum(beyond, 0))
 
 
 def expected_maximum(count: int) -> float:
@@ -43,30 +63,10 @@ def expected_maximum(count: int) -> float:
     return NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
 
 
-@dataclass
-class Devices:
-    """What the devices of some layers carry: mean, variance [layer, device], together [layer, device, component]."""
-
-    mean: np.ndarray
-    variance: np.ndarray
-    together: np.ndarray
-
-    def risk(self, forecast: Forecast) -> np.ndarray:
-        """[layer, device]."""
-        return risk(forecast, self.mean, self.variance, (self.together**2).sum(axis=-1))
-
-
-def risk(forecast: Forecast, mean: np.ndarray, variance: np.ndarray, together: np.ndarray) -> np.ndarray:
-    """The formula above; together: the sum over components. Any shape."""
-    beyond = forecast.noise**2 * variance + forecast.drift**2 * together
-    return mean + np.sqrt(np.maximum(beyond, 0))
-
-
 def of_slots(forecast: Forecast, table: np.ndarray) -> Devices:
-    """Each slot's part: as Devices, with a further axis of slots before the components."""
-    layers, _, experts = len(table), None, forecast.load.shape[1]
-    row = np.arange(layers)[:, None, None]
-    replicas = np.zeros((layers, experts))
+    """What each slot of a deployment table int [layer, device, slot] carries."""
+    row = np.arange(len(table))[:, None, None]
+    replicas = np.zeros(forecast.load.shape)
     np.add.at(replicas, (row, table), 1)
     part = 1 / replicas[row, table]
     together = np.moveaxis(forecast.loadings, 0, -1)[row, table] * part[..., None]
@@ -82,5 +82,6 @@ def of_devices(forecast: Forecast, table: np.ndarray) -> Devices:
 def objective(forecast: Forecast, table: np.ndarray) -> np.ndarray:
     """The objective of each layer: float64 [layer]."""
     value = of_devices(forecast, table).risk(forecast)
-    largest = value.max(axis=1, keepdims=True)
-    return (largest[:, 0] * ((value / largest) ** POWER).sum(axis=1) ** (1 / POWER)) * table.shape[1]
+    largest = value.max(axis=1)
+    norm = largest * ((value / largest[:, None]) ** POWER).sum(axis=1) ** (1 / POWER)
+    return norm * table.shape[1]

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from planning.exchange import exchange
 from planning.memory import Memory, switch
 from planning.placing import place_by_risk
-from planning.relabelling import align_slots, relabel
+from planning.relabelling import relabel
 from planning.risk import Forecast, expected_maximum, objective
 
 NOISE, DRIFT = 0.7, 2.5
