@@ -69,7 +69,7 @@ $(READY): pyproject.toml
 
 $(PLATFORM): pyproject.toml
 	$(call first_python,3.12) -m venv $(PLATFORM_VENV)
-	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' numpy==1.26.4 pandas==2.2.3 pyyaml==6.0.2
+	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' numpy==1.26.4 pandas==2.2.3 pyyaml==6.0.2 scipy==1.11.4
 	@touch $@
 
 $(NEWEST): pyproject.toml

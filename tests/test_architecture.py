@@ -30,7 +30,7 @@ ARROWS = {
     SCORES: (),
     f"{SCORES}/page": (SCORES,),
     "scoring_program": (SCORES, f"{SCORES}/page"),
-    f"{KIT}/planning": (),
+    f"{KIT}/planning": (RULES,),
     f"{KIT}/policies": (RULES, f"{KIT}/planning"),
     f"{KIT}/traces": PLACEMENT,
     f"{KIT}/traces/generation": PLACEMENT,

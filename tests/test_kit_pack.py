@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 import kit
-from commands.policy_folder import KIT_FILES, staged
+from commands import blocks, policy_folder
+from commands.policy_folder import KIT_FILES, staged, submission_files
+from kit_world import write_kit_world
 from placement.errors import SubmissionRefused
 from placement.submission.folder import find_policy
 from placement.submission.receipt import policy_sha256
@@ -19,6 +22,32 @@ from submissions import DECLINES, ROOT, grid_mapping, write_policy
 
 KIT = ROOT / "starting_kit"
 FILES = {"part/rows.py": "ROWS = 1\n", "table.txt": "1 2\n"}
+# planning/ of a kit: each module in a way of its own needs the one before.
+BLOCKS = {
+    "planning/__init__.py": "",
+    "planning/load.py": "from placement.deployment import initial_deployment\nLOAD = 1\n",
+    "planning/relative.py": "from .load import LOAD\n",
+    "planning/sibling.py": "from . import relative\nLOAD = relative.LOAD\n",
+    "planning/whole.py": "import planning.sibling as sibling\nLOAD = sibling.LOAD\n",
+    "planning/README.md": "import planning.load\n",
+}
+ALONE = ["planning/__init__.py", "planning/load.py"]
+PLANS = """
+    import numpy as np
+    from planning.packing import heaviest_first
+
+    class Policy:
+        def __init__(self, case):
+            self.case = case
+
+        def rebalance(self, hotness, deployment, iteration):
+            load, empty = hotness.sum(axis=0), np.full(deployment[0].shape, -1)
+            most = np.argsort(-load, axis=1, kind="stable")[:, : self.case.redundant_experts]
+            experts = [np.append(np.arange(self.case.experts), layer) for layer in most]
+            rows = [heaviest_first(e, w[e], empty, np.zeros(len(empty))) for e, w in zip(experts, load)]
+            return list(range(len(rows))), np.array(rows)
+"""
+OWN = "planning is the policy's own: the kit's is not taken along"
 JUNK = {".git/config": "", "__pycache__/policy.pyc": "", "part/.hidden": "", "old.zip": "", ".DS_Store": ""}
 
 
@@ -34,6 +63,21 @@ def pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         return code, capsys.readouterr().out.splitlines(), output
 
     return run
+
+
+@pytest.fixture
+def small_kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A kit with the modules of BLOCKS in planning/, and a template that imports one of them."""
+    folder = write_policy(tmp_path / "kit", "from planning.load import LOAD\n" + DECLINES, BLOCKS)
+    monkeypatch.setattr(blocks, "KIT", folder)
+    monkeypatch.setattr(blocks, "BLOCKS", folder / "planning")
+    monkeypatch.setattr(policy_folder, "KIT", folder)
+    return folder
+
+
+def importing(folder: Path, line: str, files: dict[str, str] | None = None) -> Path:
+    """A policy with a line before its code."""
+    return write_policy(folder, f"{line}\n{DECLINES}", files)
 
 
 def names(path: Path) -> list[str]:
@@ -168,3 +212,112 @@ def test_python_packs_the_same_zip(pack, tmp_path: Path) -> None:
     with pytest.raises(SubmissionRefused):
         kit.pack(write_policy(tmp_path / "bad", DECLINES, {"json.py": ""}), tmp_path / "bad.zip")
     assert not (tmp_path / "bad.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("from planning.load import LOAD", ALONE),
+        ("import planning.load as load", ALONE),
+        ("from planning import load", ALONE),
+        ("def late():\n    import planning.load", ALONE),
+        ("from planning.relative import LOAD", [*ALONE, "planning/relative.py"]),
+        ("from planning.sibling import LOAD", [*ALONE, "planning/relative.py", "planning/sibling.py"]),
+        ("import planning.whole", sorted(name for name in BLOCKS if name.endswith(".py"))),
+        ("import planning", ALONE[:1]),
+        ("from .planning import load", []),
+        ("import planner, numpy.planning", []),
+        ("text = 'import planning.load'", []),
+    ],
+)
+def test_blocks_are_taken_along_with_the_blocks_that_they_need(small_kit, tmp_path: Path, line: str, taken) -> None:
+    files, left_out = submission_files(importing(tmp_path / "policy", line))
+    assert (list(files), left_out) == ([*taken, "policy.py"], [])
+    assert all(files[name] == small_kit / name for name in taken)
+
+
+def test_what_imports_a_block_is_packed_with_it_and_listed(small_kit, pack, tmp_path: Path) -> None:
+    folder = importing(
+        tmp_path / "policy", "from part.plan import LOAD", {"part/plan.py": "import planning.load\nLOAD = 1\n"}
+    )
+    code, lines, path = pack(folder)
+    assert code == 0 and names(path) == ["part/plan.py", *ALONE, "policy.py"]
+    size = len(BLOCKS["planning/load.py"])
+    assert f"  planning/load.py      {size:>9} bytes" in lines and OWN not in lines
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("planning/load.py").decode() == BLOCKS["planning/load.py"]
+    assert kit.pack(folder, tmp_path / "python.zip").read_bytes() == path.read_bytes()
+
+
+def test_what_is_run_is_what_is_packed_and_what_is_packed_is_complete(small_kit, pack, tmp_path: Path) -> None:
+    folder = importing(tmp_path / "policy", "import planning.whole\nassert planning.whole.LOAD == 1")
+    _, lines, path = pack(folder)
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(path).extractall(unpacked)
+    digits = policy_sha256(unpacked)
+    assert lines[-2].endswith(f", policy {digits}")
+    for policy in (folder, folder / "policy.py", unpacked):
+        with staged(policy) as run:
+            assert policy_sha256(run) == digits
+    assert names(path) == names(pack(unpacked, "again.zip")[2]) and sorted(os.listdir(folder)) == ["policy.py"]
+
+
+def test_a_planning_of_the_policy_s_own_is_packed_in_the_kit_s_place(small_kit, pack, tmp_path: Path) -> None:
+    for number, own in enumerate(("planning.py", "planning/__init__.py", "planning/table.txt")):
+        line = "try:\n    from planning import sibling\nexcept ImportError:\n    pass"
+        code, lines, path = pack(importing(tmp_path / str(number), line, {own: ""}))
+        assert code == 0 and names(path) == [own, "policy.py"] and lines.count(OWN) == 1
+
+
+@pytest.mark.parametrize("own", ["planning.txt", "planning.data/a.py", "part/planning.py", "planning/old.zip"])
+def test_what_python_does_not_take_for_planning_leaves_the_kit_s_there(small_kit, pack, tmp_path: Path, own) -> None:
+    code, lines, path = pack(importing(tmp_path / "policy", "import planning.load", {own: ""}))
+    assert code == 0 and set(ALONE) < set(names(path)) and OWN not in lines
+
+
+def test_the_template_is_packed_with_the_blocks_that_it_imports_alone(small_kit, pack) -> None:
+    code, lines, path = pack(small_kit)
+    assert code == 0 and names(path) == [*ALONE, "policy.py"] and OWN not in lines
+    with staged(small_kit) as run:
+        assert sorted(name.name for name in (run / "planning").iterdir()) == ["__init__.py", "load.py"]
+
+
+def test_a_block_that_the_kit_lacks_is_missed_before_the_upload(small_kit, pack, tmp_path: Path) -> None:
+    code, lines, path = pack(importing(tmp_path / "policy", "import planning.nothing"))
+    assert code == 1 and not path.exists()
+    assert "Got: ModuleNotFoundError: No module named 'planning.nothing'" in lines[-1]
+
+
+def test_a_file_that_python_cannot_read_is_left_to_the_policy_s_process(small_kit, pack, tmp_path: Path) -> None:
+    code, lines, _ = pack(importing(tmp_path / "policy", "import planning.load\n1 +"))
+    assert code == 1 and "the policy cannot be loaded. Got: SyntaxError: " in lines[-1]
+    # Not imported, so it does no harm.
+    code, _, path = pack(write_policy(tmp_path / "other", DECLINES, {"notes.py": "import planning.load\n1 +\n"}))
+    assert code == 0 and names(path) == ["notes.py", "policy.py"]
+
+
+def test_a_warning_about_the_source_hides_no_import(small_kit, tmp_path: Path) -> None:
+    folder = importing(tmp_path / "policy", "import planning.load\ntext = '\\d'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(submission_files(folder)[0]) == [*ALONE, "policy.py"]
+
+
+def test_the_kit_s_own_blocks_are_taken_along(pack, tmp_path: Path) -> None:
+    code, _, path = pack(importing(tmp_path / "policy", "from planning.packing import heaviest_first"))
+    assert code == 0 and names(path) == ["planning/__init__.py", "planning/packing.py", "policy.py"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("planning/packing.py") == (KIT / "planning" / "packing.py").read_bytes()
+
+
+def test_the_policy_and_its_zip_score_the_same_and_see_the_same(pack, tmp_path: Path) -> None:
+    folder = write_policy(tmp_path / "policy", PLANS)
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(pack(folder)[2]).extractall(unpacked)
+    world = write_kit_world(tmp_path / "world")
+    paths = {"grid": world / "grid.yaml", "traces": world / "traces"}
+    table = kit.compare(folder, unpacked, reference=world / "reference", seeds=0, **paths)
+    assert table["A"].tolist() == table["B"].tolist()
+    seen = [kit.replay(policy, "Small/one:4", 2, **paths) for policy in (folder, unpacked)]
+    assert (seen[0].deployment == seen[1].deployment).all()
+    assert (seen[0].deployment != seen[0].case.initial_deployment).any()

@@ -10,11 +10,13 @@ import pytest
 
 import kit
 from commands.frame import RunFailed
+from commands.policy_folder import staged
 from commands.seeds import World
 from judging import ranking
 from judging.ranking import score_all, spearman, table
 from judging.variants import STEPS, VARIANTS, tutorial_steps, write_policies
 from kit_world import write_kit_world
+from placement.submission.receipt import policy_sha256
 from submissions import DECLINES, ROOT, write_policy
 
 CELLS = [
@@ -53,6 +55,8 @@ def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[
     assert list(policies) == ["template", *gallery, *STEPS, *VARIANTS]
     template = {path.name: path.read_bytes() for path in policies["template"].iterdir()}
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
+    with staged(ROOT / "starting_kit" / "policies" / "champion") as packed:
+        assert policy_sha256(policies["champion"]) == policy_sha256(packed)
     assert json.loads((policies["once, hedge"] / "parameters.json").read_text()) == VARIANTS["once, hedge"]
 
 

@@ -25,6 +25,7 @@ LINK = "a link does not lead to a file or folder of the submission"
 STAY = "Expected: links that stay inside the submission. Next: put what it should lead to in its place, or remove it."
 SPECIAL = "the submission has a file that is no ordinary file"
 ORDINARY = "Expected: files, folders, and links between them. Next: remove it from the zip."
+ROWS = "from placement.deployment import initial_deployment\nROWS = initial_deployment(1, 4, 2, 2)\n"
 UNREADABLE = "a folder of the submission cannot be read"
 READABLE = "Expected: folders that can be listed and entered. Next: correct its permissions, or shorten its path."
 
@@ -130,6 +131,20 @@ def test_names_that_shadow_nothing_are_accepted(submission: Path) -> None:
     files += ["placement.json", "yaml.yaml", "random.backup.py", ".py", "__pycache__/numpy.cpython-312.pyc"]
     write_policy(submission, DECLINES, dict.fromkeys(files, ""))
     assert find_policy(submission) == (submission, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("from planning import ROWS", {"planning.py": ROWS}),
+        ("from planning.rows import ROWS", {"planning/__init__.py": "", "planning/rows.py": ROWS}),
+    ],
+    ids=["module", "package"],
+)
+def test_a_submission_may_bring_planning_as_the_kit_packs_it(tmp_path: Path, line: str, files: dict[str, str]) -> None:
+    folder = write_policy(tmp_path, f"{line}\nassert ROWS.shape == (1, 2, 3)\n{DECLINES}", files)
+    assert find_policy(folder) == (folder, "")
+    assert run_policy(folder).row["status"] == "ok"
 
 
 def test_a_path_file_and_customizations_of_python_are_never_read(tmp_path: Path) -> None:

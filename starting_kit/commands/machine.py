@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import platform
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from placement.evaluation.grid_run import cores
 from placement.isolation.sandbox import REQUIRED_LAYERS
+
+from .imports import imported_names
 
 PYTHON = "3.12"
 # What the image codalab/codalab-legacy:py312 has of what a policy may want.
@@ -45,20 +46,7 @@ def missing_there(imported: Iterable[str]) -> list[str]:
 def imported_modules(files: dict[str, Path]) -> list[str]:
     """Top-level modules that a submission's Python files import from elsewhere; files: paths by name in the zip."""
     submitted = {name.split("/")[0].partition(".")[0] for name in files}
-    imported: set[str] = set()
-    for name, path in files.items():
-        if not name.endswith(".py"):
-            continue
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError, RecursionError):
-            # Loading it tells what is wrong with it.
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                imported.add(node.module.partition(".")[0])
+    imported = {module.partition(".")[0] for name, path in files.items() for module in imported_names(name, path)}
     return sorted(imported - submitted)
 
 

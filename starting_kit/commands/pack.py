@@ -16,6 +16,7 @@ from placement.traces.whole_file import write_whole
 
 from . import options as shared
 from .archive import archive, unpack
+from .blocks import brings_planning
 from .check import check, lacking_line
 from .places import short
 from .policy_folder import policy_folder, submission_files
@@ -61,6 +62,8 @@ def pack_command(options: argparse.Namespace) -> int:
     width = max(map(len, files))
     for name, path in files.items():
         print(f"  {name:{width}}  {path.stat().st_size:>9} bytes")
+    if brings_planning(files):
+        print("planning is the policy's own: the kit's is not taken along")
     if left_out:
         print(f"left out: {', '.join(left_out)}")
     hashed = hashlib.sha256(data).hexdigest()[:12]

@@ -13,6 +13,7 @@ from placement.errors import SubmissionRefused
 from placement.submission.files import refused
 from placement.submission.folder import find_policy
 
+from .blocks import blocks_of
 from .options import UsageError
 from .places import KIT
 
@@ -36,8 +37,8 @@ def submission_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """A submission's files by their names in the zip, and the names of what is left out: hidden files, bytecode, zips.
 
     folder: holds policy.py and was accepted by find_policy. Links count as what they lead to. Of the template's folder
-    the kit's own files are no part, and are not named either. Raises SubmissionRefused at a link into a folder that
-    holds it.
+    the kit's own files are no part, and are not named either; the blocks that the files import are (blocks.py). Raises
+    SubmissionRefused at a link into a folder that holds it.
     """
     files: dict[str, Path] = {}
     left_out: list[str] = []
@@ -61,16 +62,16 @@ def submission_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
                 )
             else:
                 pending.append((path, f"{name}/", (*outer, path.resolve())))
-    return dict(sorted(files.items())), sorted(left_out)
+    return dict(sorted((files | blocks_of(files)).items())), sorted(left_out)
 
 
 @contextmanager
 def staged(policy: str | Path) -> Iterator[Path]:
     """A folder with what pack would pack and nothing else, so that what is run is what will be uploaded.
 
-    That is the policy's own folder, or a temporary copy where pack would leave out what a policy can see, or a folder
-    in it is a link, which a zip holds as files. A folder that would be refused is given as it is: the programs say why.
-    Raises UsageError.
+    That is the policy's own folder, or a temporary copy where pack would take blocks along or leave out what a policy
+    can see, or a folder in it is a link, which a zip holds as files. A folder that would be refused is given as it is:
+    the programs say why. Raises UsageError.
     """
     folder = policy_folder(policy)
     try:
@@ -79,7 +80,9 @@ def staged(policy: str | Path) -> Iterator[Path]:
     except SubmissionRefused:
         yield folder
         return
-    if folder.resolve() != KIT and not any(map(_is_seen, left_out)) and not _has_linked_folder(holder, files.values()):
+    complete = all(path == holder / name for name, path in files.items())
+    differs = folder.resolve() == KIT or any(map(_is_seen, left_out)) or _has_linked_folder(holder, files.values())
+    if complete and not differs:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="submission-") as temporary:

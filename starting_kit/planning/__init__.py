@@ -1,1 +1,1 @@
-"""Building blocks of planners, on arrays only: a policy may copy them, and the lab plans with them."""
+"""Building blocks of planners, on arrays only: a policy may import them, and the lab plans with them."""

@@ -35,7 +35,8 @@ def write_policies(folder: Path) -> dict[str, Path]:
     files: dict[str, dict[str, str]] = {}
     for policy in (KIT, *sorted(path.parent for path in KIT.glob("policies/*/policy.py"))):
         with staged(policy) as stage:
-            names = {path.name: path.read_text(encoding="utf-8") for path in stage.glob("*.py")}
+            modules = {path.relative_to(stage).as_posix(): path for path in stage.rglob("*.py")}
+            names = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
         files["template" if policy == KIT else policy.name] = names
     # Its first step is the baseline, which the gallery has.
     steps = tutorial_steps(KIT / "tutorial.ipynb")
@@ -44,8 +45,8 @@ def write_policies(folder: Path) -> dict[str, Path]:
         modules = {"policy.py": POLICY.read_text(encoding="utf-8"), "align.py": steps[1]["align.py"]}
         files[name] = modules | {"parameters.json": json.dumps(parameters)}
     for name, texts in files.items():
-        (folder / name).mkdir(parents=True)
         for file, text in texts.items():
+            (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / name / file).write_text(text, encoding="utf-8")
     return {name: folder / name for name in files}
 
