@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_without_steps_the_command_only_measures(folder: Path, capsys: pytest.Ca
     target = target_in(folder)
     measurements = [measure(Generated(PROFILE, seed), target) for seed in (1, 2)]
     expected = tables(target, measurements, "1, 2")
-    assert capsys.readouterr().out == f"\n{expected}"
+    assert capsys.readouterr().out == f"seed 1: measured\nseed 2: measured\n\n{expected}"
     assert (folder / "new" / "cells.md").read_text(encoding="utf-8") == expected
     assert not (folder / "new.yaml").exists()
     assert [line.split(" |")[0] for line in expected.splitlines()[4:8]] == [
@@ -51,9 +52,12 @@ def test_the_command_writes_the_fitted_profile_and_measures_it(
     assert calibrate(folder, *with_all(folder), *options, "--output", folder / "new.yaml") == 0
     fitted, target = read_profile(folder / "new.yaml"), target_in(folder)
     assert fitted.parameters.layer_sigma == pytest.approx(0.4, rel=0.05)
-    assert fitted == PROFILE.with_parameters(layer_sigma=fitted.parameters.layer_sigma)
+    assert fitted.parameters == replace(PROFILE.parameters, layer_sigma=fitted.parameters.layer_sigma)
+    files, begun = "published.csv, once.csv, curves.csv", folder / "profile.yaml"
+    assert fitted.source == f"M/d: fitted by kit.py calibrate to {files}, beginning with {begun}"
     shown, printed = capsys.readouterr().out.split("\n\n", 1)
-    steps = shown.splitlines()
+    *steps, last = shown.splitlines()
+    assert last == "seed 1: measured"
     assert [line.split(" ")[0] for line in steps[::2]] == ["cost"] * 3 and steps[0].endswith(": layer_sigma 0.5")
     assert steps[1].startswith("    error %: DS-EPLB and static ")
     assert [part.rsplit(" ", 1)[0] for part in steps[1].removeprefix("    error %: ").split("; ")] == [*target.groups()]
@@ -75,7 +79,7 @@ def test_timing_is_drawn_from_the_seeds_on_demand(folder: Path, capsys: pytest.C
     assert calibrate(folder, *with_all(folder), *MEASURE, "--drawn") == 0
     target = target_in(folder)
     drawn, held = ([measure(Generated(PROFILE, 1, fitted=fitted), target)] for fitted in (False, True))
-    assert capsys.readouterr().out == "\n" + tables(target, drawn, "1", "drawn from the seeds")
+    assert capsys.readouterr().out == "seed 1: measured\n\n" + tables(target, drawn, "1", "drawn from the seeds")
     assert group_table(target, drawn) != group_table(target, held)
 
 
@@ -93,7 +97,7 @@ def test_cells_that_are_aside_are_shown(folder: Path, capsys: pytest.CaptureFixt
     assert calibrate(folder, *with_all(folder), *MEASURE, "--aside", "once:2", "static:8") == 0
     target = target_in(folder, "once:2", "static:8")
     printed = capsys.readouterr().out
-    assert printed == "\n" + tables(target, [measure(Generated(PROFILE, 1), target)], "1")
+    assert printed == "seed 1: measured\n\n" + tables(target, [measure(Generated(PROFILE, 1), target)], "1")
     assert "| once, ep 2, aside | 1 |" in printed and "| DS-EPLB and static, ep 8, aside | 1 |" in printed
 
 
