@@ -10,7 +10,7 @@ import pytest
 
 from calibration_cases import MEASURE, PROFILE, calibrate, table, with_all, write_files
 from traces.calibration.errors import Generated, Measurement, Target, measure
-from traces.calibration.published import Published, read_curves, read_once, read_published
+from traces.calibration.published import CURVE_COLUMNS, Published, read_curves, read_once, read_published
 from traces.calibration.report import cell_table, group_table
 from traces.generation.profile import read_profile
 
@@ -43,6 +43,17 @@ def test_without_steps_the_command_only_measures(folder: Path, capsys: pytest.Ca
     assert [line.split(" |")[0] for line in expected.splitlines()[4:8]] == [
         *("| DS-EPLB and static", "| once", "| curve of once, ep 2, window 100", "| curve of static, ep 2"),
     ]
+
+
+def test_points_that_are_left_out_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "curves.csv"
+    assert calibrate(folder, *with_all(folder), *MEASURE) == 0
+    without = capsys.readouterr().out
+    rows = path.read_text(encoding="utf-8").splitlines()[1:]
+    table(path, *rows, *(f"M,d,2,kept_from_first_100,{i},9" for i in (145, 155)), columns=CURVE_COLUMNS)
+    assert calibrate(folder, *with_all(folder), *MEASURE) == 0
+    line = f"{path}: 2 of {len(rows) + 2} points left out, as the redeployment was not complete\n"
+    assert capsys.readouterr().out == line + without
 
 
 def test_the_command_writes_the_fitted_profile_and_measures_it(

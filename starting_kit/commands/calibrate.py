@@ -22,10 +22,13 @@ from traces.calibration.published import (
     CURVE_COLUMNS,
     CURVE_NAMES,
     ONCE_COLUMNS,
+    REDEPLOYED,
+    Curve,
     Published,
     read_curves,
     read_once,
     read_published,
+    redeployed,
 )
 from traces.calibration.report import cell_table, draw_curves, group_table
 from traces.calibration.sweep import POINT
@@ -55,7 +58,9 @@ def add_calibrate(commands: Any) -> None:
         "are not part of this repository.",
         epilog=f"columns of the published files:\n  --published  {', '.join(CELL_COLUMNS)}\n"
         f"  --once       {', '.join(ONCE_COLUMNS)}\n  --curves     {', '.join(CURVE_COLUMNS)}\n"
-        f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n\n"
+        f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n"
+        f"Points before the first redeployment is complete, {REDEPLOYED} iterations after the window, are left out.\n"
+        "Delete other rows that should not count, as those after a recorded policy planned no more.\n\n"
         "examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --once once.csv \\\n"
@@ -65,7 +70,9 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument("--profile", required=True, help="where the fit begins: a profile's file or name")
     parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of static and DS-EPLB")
     parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once, too")
-    parser.add_argument("--curves", type=Path, metavar="CSV", help="PAR by iteration, too")
+    parser.add_argument(
+        "--curves", type=Path, metavar="CSV", help="PAR by iteration, too; delete rows that should not count"
+    )
     parser.add_argument(
         "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show and not to fit, such as once:32"
     )
@@ -129,7 +136,7 @@ def _source(options: argparse.Namespace, profile: Profile) -> str:
 def _target(options: argparse.Namespace, profile: Profile) -> Target:
     cells = read_published(options.published, profile.name)
     once = read_once(options.once, profile.name) if options.once else []
-    curves = read_curves(options.curves, profile.name) if options.curves else []
+    curves = _curves(options.curves, profile.name) if options.curves else []
     for path, figures in ((options.published, cells), (options.once, once), (options.curves, curves)):
         for policy in [figure.policy for figure in figures]:
             if policy.ep < 1 or profile.experts % policy.ep:
@@ -156,6 +163,16 @@ def _target(options: argparse.Namespace, profile: Profile) -> Target:
         what, next_step = "--image needs matplotlib", "python -m pip install -e '.[plots]', or leave --image out"
         raise OrganizerError(what, "it is not installed", "the extra `plots`", next_step)
     return Target(Published(cells, curves), tuple(options.aside))
+
+
+def _curves(path: Path, name: str) -> list[Curve]:
+    stated = read_curves(path, name)
+    curves = redeployed(stated)
+    all_points, points = (sum(len(curve.iterations) for curve in some) for some in (stated, curves))
+    if points < all_points:
+        left_out = f"{all_points - points} of {all_points} points left out"
+        print(f"{path}: {left_out}, as the redeployment was not complete", flush=True)
+    return curves
 
 
 def _check_fit(options: argparse.Namespace, profile: Profile, names: list[str]) -> None:
