@@ -20,6 +20,7 @@ from traces.calibration.published import (
     read_curves,
     read_once,
     read_published,
+    redeployed,
 )
 
 READERS = [
@@ -101,8 +102,7 @@ def test_curves_are_told_by_name_and_their_points_by_iteration(tmp_path: Path) -
     [
         ("static", (5, 160, 161, 188, 189, 1055, 1056, 1084, 1085)),
         ("kept_from_first_100", (161, 188, 189, 1055, 1056, 1084, 1085)),
-        # The recorded policy stopped then.
-        ("replanned_every_128", (189, 1055)),
+        ("replanned_every_128", (189, 1055, 1056, 1084, 1085)),
         ("ds_eplb", (1085,)),
     ],
 )
@@ -110,12 +110,15 @@ def test_points_before_the_redeployment_is_complete_are_left_out(
     tmp_path: Path, curve: str, kept: tuple[int, ...]
 ) -> None:
     rows = [f"M,d,32,{curve},{iteration},1.5" for iteration in (5, 160, 161, 188, 189, 1055, 1056, 1084, 1085)]
-    (found,) = read_curves(table(tmp_path / "curves.csv", *rows, columns=CURVE_COLUMNS), "M/d")
-    assert found.iterations == kept
+    (whole,) = read_curves(table(tmp_path / "curves.csv", *rows, columns=CURVE_COLUMNS), "M/d")
+    (found,) = redeployed([whole._replace(mean_par=tuple(range(9)))])
+    assert len(whole.iterations) == 9 and found.policy == whole.policy
+    assert found.iterations == kept and found.mean_par == tuple(range(9 - len(kept), 9))
 
 
-def test_a_curve_without_such_a_point_is_none(tmp_path: Path) -> None:
-    assert read_curves(table(tmp_path / "curves.csv", "M,d,32,ds_eplb,5,1.5", columns=CURVE_COLUMNS), "M/d") == []
+def test_a_curve_without_such_a_point_is_none() -> None:
+    static = Curve(Policy("static", 32, 0), (5.0,), (1.5,))
+    assert redeployed([Curve(Policy("ds_eplb", 32, 1024), (5.0,), (1.5,)), static]) == [static]
 
 
 @pytest.mark.parametrize(("read", "columns", "row"), READERS)

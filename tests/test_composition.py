@@ -108,6 +108,21 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, n
     assert refusal(tmp_path, **{**FORMS["topk"], **changes}).startswith(f"routing.npz: {words}")
 
 
+@pytest.mark.parametrize(
+    ("form", "changes", "words"),
+    [
+        ("lab", {"experts": np.array([6, 6])}, "experts has another form. Got: int64 [2]. Expected: one integer."),
+        ("lab", {"experts": np.array("six")}, "experts has another form. Got: <U3 []. Expected: one integer."),
+        ("labels", {"law": np.array(0)}, "law has another form. Got: int64 []. Expected: integers [token, layer, k]."),
+    ],
+)
+def test_an_array_of_another_form_is_named(
+    tmp_path: Path, form: str, changes: dict[str, np.ndarray], words: str
+) -> None:
+    refused = refusal(tmp_path, **{**FORMS[form], **changes})
+    assert refused == f"routing.npz: {words} Next: export the file again, or name another."
+
+
 def test_files_of_other_forms_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, hotness=np.zeros(3)) == (
         "routing.npz: the file holds no requests of a known form. Got: hotness. "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,21 @@ from traces.calibration.published import (
     CURVE_COLUMNS,
     CURVE_NAMES,
     ONCE_COLUMNS,
+    REDEPLOYED,
+    Curve,
     Published,
     read_curves,
     read_once,
     read_published,
+    redeployed,
 )
 from traces.calibration.report import cell_table, draw_curves, group_table
 from traces.calibration.sweep import POINT
 from traces.generation.profile import Profile, read_profile, write_profile
+from traces.reference_parts import begin_process
 
+from .argument_types import integer_from
+from .generate import find_profile
 from .places import OUTPUT, short
 
 DEFAULT_FIT = (
@@ -52,17 +58,21 @@ def add_calibrate(commands: Any) -> None:
         "are not part of this repository.",
         epilog=f"columns of the published files:\n  --published  {', '.join(CELL_COLUMNS)}\n"
         f"  --once       {', '.join(ONCE_COLUMNS)}\n  --curves     {', '.join(CURVE_COLUMNS)}\n"
-        f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n\n"
+        f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n"
+        f"Points before the first redeployment is complete, {REDEPLOYED} iterations after the window, are left out.\n"
+        "Delete other rows that should not count, as those after a recorded policy planned no more.\n\n"
         "examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --once once.csv \\\n"
         "      --curves curves.csv --output fitted.yaml --table cells.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--profile", required=True, type=Path, help="where the fit begins")
+    parser.add_argument("--profile", required=True, help="where the fit begins: a profile's file or name")
     parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of static and DS-EPLB")
     parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once, too")
-    parser.add_argument("--curves", type=Path, metavar="CSV", help="PAR by iteration, too")
+    parser.add_argument(
+        "--curves", type=Path, metavar="CSV", help="PAR by iteration, too; delete rows that should not count"
+    )
     parser.add_argument(
         "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show and not to fit, such as once:32"
     )
@@ -70,7 +80,7 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument("--table", type=Path, metavar="FILE", help="takes both tables, as Markdown")
     parser.add_argument("--image", type=Path, metavar="PNG", help="takes a picture of the curves (needs matplotlib)")
     parser.add_argument("--fit", default=DEFAULT_FIT, help="parameters to move (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=4, help="0: only measure (default: %(default)s)")
+    parser.add_argument("--steps", type=integer_from(0), default=4, help="0: only measure (default: %(default)s)")
     parser.add_argument("--fit-seeds", type=_seeds, default=(101, 102, 103), metavar="N,N", help="default: 101,102,103")
     parser.add_argument("--fit-layers", type=int, default=12, help="slopes come from so many (default: %(default)s)")
     parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="of the tables (default: 1,2,3)")
@@ -80,27 +90,32 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument(
         "--kept", type=Path, default=KEPT, metavar="FOLDER", help=f"keeps measurements (default: {short(KEPT)})"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument(
+        "--jobs", type=integer_from(1), default=os.cpu_count() or 1, help="processes (default: one per core)"
+    )
     parser.set_defaults(run=run_calibrate)
 
 
 def run_calibrate(options: argparse.Namespace) -> int:
     """Fit, write and report; returns 0. Raises OrganizerError."""
-    profile = read_profile(options.profile)
+    profile = find_profile(options.profile)
     target = _target(options, profile)
     names = [name for name in options.fit.split(",") if name]
     if options.steps > 0:
         _check_fit(options, profile, names)
-    with ProcessPoolExecutor(max(options.jobs, 1), initializer=gc.freeze) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=begin_process) as pool:
         if options.steps > 0:
             search = Search(names, options.fit_seeds, options.fit_layers, options.steps, options.kept)
             show = partial(_show_step, names, target)
-            profile = fit(profile, target, search, pool, show).profile
+            profile = replace(fit(profile, target, search, pool, show).profile, source=_source(options, profile))
             if options.output:
                 write_profile(options.output, profile)
                 profile = read_profile(options.output)
         traces = [Generated(profile, seed, None, not options.drawn, options.kept) for seed in options.seeds]
-        measurements: list[Measurement] = list(pool.map(measure, traces, [target] * len(traces)))
+        measurements: list[Measurement] = []
+        for trace, measurement in zip(traces, pool.map(measure, traces, [target] * len(traces)), strict=True):
+            print(f"seed {trace.seed}: measured", flush=True)
+            measurements.append(measurement)
     timing = "drawn from the seeds" if options.drawn else "as fitted"
     head = f"{profile.name}, seeds {', '.join(map(str, options.seeds))}, period, phase and switches {timing}"
     tables = f"{head}\n\n{group_table(target, measurements)}\n\n{cell_table(target, measurements)}\n"
@@ -112,10 +127,16 @@ def run_calibrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _source(options: argparse.Namespace, profile: Profile) -> str:
+    """What a fitted profile says of where its parameters come from."""
+    files = [path.name for path in (options.published, options.once, options.curves) if path]
+    return f"{profile.name}: fitted by kit.py calibrate to {', '.join(files)}, beginning with {options.profile}"
+
+
 def _target(options: argparse.Namespace, profile: Profile) -> Target:
     cells = read_published(options.published, profile.name)
     once = read_once(options.once, profile.name) if options.once else []
-    curves = read_curves(options.curves, profile.name) if options.curves else []
+    curves = _curves(options.curves, profile.name) if options.curves else []
     for path, figures in ((options.published, cells), (options.once, once), (options.curves, curves)):
         for policy in [figure.policy for figure in figures]:
             if policy.ep < 1 or profile.experts % policy.ep:
@@ -142,6 +163,16 @@ def _target(options: argparse.Namespace, profile: Profile) -> Target:
         what, next_step = "--image needs matplotlib", "python -m pip install -e '.[plots]', or leave --image out"
         raise OrganizerError(what, "it is not installed", "the extra `plots`", next_step)
     return Target(Published(cells, curves), tuple(options.aside))
+
+
+def _curves(path: Path, name: str) -> list[Curve]:
+    stated = read_curves(path, name)
+    curves = redeployed(stated)
+    all_points, points = (sum(len(curve.iterations) for curve in some) for some in (stated, curves))
+    if points < all_points:
+        left_out = f"{all_points - points} of {all_points} points left out"
+        print(f"{path}: {left_out}, as the redeployment was not complete", flush=True)
+    return curves
 
 
 def _check_fit(options: argparse.Namespace, profile: Profile, names: list[str]) -> None:

@@ -69,7 +69,7 @@ def make_parts(work: Sequence[PartJob], measure: Measure, jobs: int, show: Calla
     # thread of this process held when it was made.
     gc.collect()
     try:
-        with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_begin_process) as pool:
+        with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=begin_process) as pool:
             futures = {pool.submit(_make_part, job, measure): job for job in work}
             for done, future in enumerate(as_completed(futures), 1):
                 if future.exception():
@@ -159,10 +159,10 @@ def not_written(error: OSError, path: Path) -> OrganizerError:
     )
 
 
-def _begin_process() -> None:
+def begin_process() -> None:
+    """Begin a process of a pool: an interrupt is for the command alone, with which the process ends."""
     # What was inherited is never collected in this process, see above.
     gc.freeze()
-    # A keyboard's interrupt is for the command, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()

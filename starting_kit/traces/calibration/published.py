@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +24,6 @@ CURVE_NAMES = "static, ds_eplb, kept_from_first_N or replanned_every_N"
 CURVE_WINDOW = 1024
 # From a window's end until the 58 layers of DS-R1, the only model with curves, are redeployed, and some.
 REDEPLOYED = 61
-# The recorded policy of `replanned_every_...` planned no more from about 930 on.
-LAST_REPLANNED = 1055
 
 
 class Policy(NamedTuple):
@@ -84,18 +82,22 @@ def read_once(path: Path, name: str) -> list[Cell]:
 
 
 def read_curves(path: Path, name: str) -> list[Curve]:
-    """The curves of the trace `name`, from where every layer is redeployed on. Raises OrganizerError."""
+    """The curves of the trace `name`, whole. Raises OrganizerError."""
     points: dict[Policy, list[tuple[float, float]]] = {}
     with _rows(path, name, CURVE_COLUMNS) as rows:
         for policy, iteration, par in map(_point, rows):
             points.setdefault(policy, []).append((iteration, par))
-    curves = []
-    for policy, of in sorted(points.items()):
+    return [Curve(policy, *zip(*sorted(of), strict=True)) for policy, of in sorted(points.items())]
+
+
+def redeployed(curves: Iterable[Curve]) -> list[Curve]:
+    """The curves from where the first redeployment is complete on; one without such a point is left out."""
+    found = []
+    for policy, iterations, mean_par in curves:
         first = policy.window + REDEPLOYED if policy.window else 0
-        last = LAST_REPLANNED if policy.name == "ds_eplb" and policy.window < CURVE_WINDOW else float("inf")
-        if inside := sorted(point for point in of if first <= point[0] <= last):
-            curves.append(Curve(policy, *zip(*inside, strict=True)))
-    return curves
+        if inside := [point for point in zip(iterations, mean_par, strict=True) if point[0] >= first]:
+            found.append(Curve(policy, *zip(*inside, strict=True)))
+    return found
 
 
 @contextmanager

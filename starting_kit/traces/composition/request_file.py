@@ -46,8 +46,8 @@ def read_requests(path: Path) -> Requests:
     arrays = _arrays(path)
     experts, choices, lengths, labels = _parts(arrays, path.name)
     if choices.ndim != 3 or choices.dtype.kind not in "iu" or 0 in choices.shape:
-        got = f"{choices.dtype} {list(choices.shape)}"
-        raise _wrong("the choices have another form", got, "integers [token, layer, k], none of them 0", path.name)
+        expected = "integers [token, layer, k], none of them 0"
+        raise _wrong("the choices have another form", _form(choices), expected, path.name)
     if lengths.min() < 0 or lengths.sum() != len(choices):
         got = f"lengths of {lengths.sum()} tokens together"
         raise _wrong("the lengths do not fit", got, f"the {len(choices)} tokens of the file", path.name)
@@ -82,11 +82,17 @@ def _parts(arrays: Mapping[str, np.ndarray], where: str) -> tuple[int | None, np
         if choices.ndim != 3 or choices.shape[1] != len(order):
             got, expected = f"{list(choices.shape)}", f"[layer, {len(order)} tokens, k]"
             raise _wrong("choices and requests do not fit", got, expected, where)
-        return int(arrays["experts"].item()), choices.transpose(1, 0, 2)[order], lengths, list(ids)
+        experts = arrays["experts"]
+        if experts.dtype.kind not in "iu" or experts.size != 1:
+            raise _wrong("experts has another form", _form(experts), "one integer", where)
+        return int(experts.item()), choices.transpose(1, 0, 2)[order], lengths, list(ids)
     names = [name for name in arrays if f"{name}_len" in arrays]
     if not names:
         got = ", ".join(arrays) or "no array"
         raise _wrong("the file holds no requests of a known form", got, FORMS, where)
+    for name in names:
+        if arrays[name].ndim != 3:
+            raise _wrong(f"{name} has another form", _form(arrays[name]), "integers [token, layer, k]", where)
     shapes = {arrays[name].shape[1:] for name in names}
     if len(shapes) > 1:
         got = ", ".join(f"{name} {list(arrays[name].shape)}" for name in names)
@@ -102,9 +108,12 @@ def _parts(arrays: Mapping[str, np.ndarray], where: str) -> tuple[int | None, np
 def _integers(arrays: Mapping[str, np.ndarray], name: str, where: str) -> np.ndarray:
     values = arrays[name]
     if values.dtype.kind not in "iu" or values.ndim != 1 or not values.size:
-        got = f"{values.dtype} {list(values.shape)}"
-        raise _wrong(f"{name} has another form", got, "one integer after another", where)
+        raise _wrong(f"{name} has another form", _form(values), "one integer after another", where)
     return values
+
+
+def _form(values: np.ndarray) -> str:
+    return f"{values.dtype} {list(values.shape)}"
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

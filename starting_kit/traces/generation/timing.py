@@ -7,8 +7,9 @@
     g_i(t) = 0 before switch i, 1 after it, linear over the switch_width iterations around it
     f_r(t) = g_r(t) - g_{r+1}(t): the part that regime r has in the load (g_0 = 1, and 0 beyond the last)
 
-As fitted, the phase is 0: the wave starts at its crest. A seed moves the period by at most period_range of it, the
-phase by phase_range of a period, and each switch by switch_range iterations, so that none can be learned by heart.
+As fitted, the phase is 0: the wave starts at its crest, or just after it where g is above 0. A seed moves the period by
+at most period_range of it, the phase by phase_range of a period, and each switch by switch_range iterations, so that
+none can be learned by heart.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ TRACE_FIGURES = {
     " Slow drift can be larger shuffled: blocks that were alike become neighbours of others",
     "families": "stationary: nothing moves beyond sampling; independent: each expert moves alone; requests: experts"
     " move together, as requests that prefer them come and go; profiles: experts move together on one wave, as the"
-    " traces that kit.py generate makes. The drift table says which figure speaks for which",
+    " traces that kit.py generate makes. A trace whose regimes switch moves together, even where experts drift alone"
+    " in between. The drift table says which figure speaks for which",
     "values of one": "part of the values that are one, zeros replaced by one among them",
 }
 BALANCE_FIGURES = {
