@@ -42,6 +42,11 @@ class Memory:
         """Variance of a single iteration around its block: float64 [layer, expert]."""
         return self.noise.mean(axis=0, dtype=np.float64)
 
+    def alone(self, loadings: np.ndarray) -> np.ndarray:
+        """Variance of a block around the mean that the loadings do not explain: float64 [layer, expert]."""
+        whole = self.means.var(axis=0, dtype=np.float64)
+        return np.maximum(whole - (loadings**2).sum(axis=0), 0)
+
     def loadings(self, components: int = 8) -> np.ndarray:
         """The largest components of the blocks' deviations from their mean: float64 [component, layer, expert].
 
@@ -56,7 +61,7 @@ class Memory:
         return loadings
 
 
-def switch(memory: Memory, new: int, least: float = 0.17, edge: int = 2) -> int:
+def switch(memory: Memory, new: int, least: float = 0.12, edge: int = 2) -> int:
     """The block before which the loads were others, so that it is better forgotten: 0 for none.
 
     new: of how many blocks the last window is: a switch is looked for in them, and in half as many before. Compared are

@@ -9,12 +9,12 @@ from placement.ds_eplb import replicate
 from .risk import Forecast, risk
 
 
-def place_by_risk(forecast: Forecast, devices: int, redundant: int) -> np.ndarray:
+def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float = 0.5) -> np.ndarray:
     """A deployment table int64 [layer, device, slot]; no device holds an expert twice where that can be.
 
-    Numbers of replicas as DS-EPLB's for the experts' own risks.
+    Numbers of replicas as DS-EPLB's, for an expert's mean and `part` of what it rises above it (Forecast.weights).
     """
-    experts, weight = replicate(forecast.weights().astype(np.float32), redundant)
+    experts, weight = replicate(forecast.weights(part).astype(np.float32), redundant)
     layers, total = experts.shape
     slots, row = total // devices, np.arange(layers)
     counts = np.stack([np.bincount(line, minlength=forecast.load.shape[1]) for line in experts])
