@@ -15,9 +15,8 @@ from placement import balance
 from placement.deployment import initial_deployment
 from placement.ds_eplb import ds_eplb
 from placement.trace import Trace
-from traces.generation.generator import generate
+from traces.generation.generator import generate, timing_of
 from traces.generation.profile import Parameters
-from traces.generation.timing import drawn_timing
 
 # Iterations that a course, and what it is fitted to, are averaged over; a divisor of the window.
 BLOCK = 16
@@ -122,9 +121,7 @@ def since(switches: np.ndarray, newest: int | None) -> Forecast:
 
 def drawn_switches(p: Parameters, seed: int) -> np.ndarray:
     """The iterations at which a seed's switches are over."""
-    # The second of the generator's streams.
-    stream = np.random.SeedSequence(seed).spawn(4)[1]
-    return drawn_timing(p, np.random.Generator(np.random.PCG64(stream))).switches + p.switch_width / 2
+    return timing_of(p, seed).switches + p.switch_width / 2
 
 
 def learned_course(replay: Replay) -> np.ndarray:
