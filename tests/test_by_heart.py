@@ -9,39 +9,33 @@ import pytest
 
 from judging.by_heart import (
     BLOCK,
-    drawn_switches,
     extrapolated,
     kept,
     learned_course,
     mean_par,
-    replay_of,
+    setting_of,
     since,
+    switch_ends,
     waves,
 )
 from judging.gains import gain
-from placement import balance
-from placement.deployment import initial_deployment
-from placement.ds_eplb import ds_eplb
+from placement.grid import Case
 from traces.generation.generator import generate
 from traces.generation.profile import FOLDER, Parameters, read_profile
 
 SHIPPED = read_profile(FOLDER / "DS-R1" / "LmSys.yaml").parameters
 # Eight times as fast, on a small model; seeds move as much as they do in the profile that ships.
 FAST = replace(SHIPPED, topic_period=SHIPPED.topic_period / 8, own_memory=SHIPPED.own_memory / 8)
-# Iterations, layers, experts, devices, window.
-SHAPE = 768, 4, 64, 32, 128
-FIRST = SHAPE[-1] // BLOCK
+SMALL = Case("DS-R1", "LmSys", ep=32, redundant_experts=32, layers=4, experts=64, window=128, latency=0)
+ITERATIONS, FIRST = 768, SMALL.window // BLOCK
 TRIED = range(11, 17)
 
 
 def gains_of(p: Parameters, learned: int, fitted: bool) -> list[float]:
     """What the learned seed's wave gains on other seeds over keeping the first placement, in %."""
-    course = learned_course(replay_of(p, *SHAPE, learned, fitted))
-    replays = [replay_of(p, *SHAPE, seed, fitted) for seed in TRIED]
-    return [
-        100 * (1 - mean_par(replay, extrapolated(course, FIRST)) / mean_par(replay, kept(SHAPE[-1])))
-        for replay in replays
-    ]
+    course = learned_course(setting_of(p, SMALL, ITERATIONS, learned, fitted))
+    settings = [setting_of(p, SMALL, ITERATIONS, seed, fitted) for seed in TRIED]
+    return [100 * (1 - mean_par(s, extrapolated(course, FIRST)) / mean_par(s, kept(SMALL.window))) for s in settings]
 
 
 def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None:
@@ -53,32 +47,10 @@ def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None
 
 
 def test_knowing_the_family_of_waves_gains_little() -> None:
-    replays = [replay_of(FAST, *SHAPE, seed) for seed in TRIED]
-    wave = waves(len(replays[0].shares), 2000 / 8)
-    gains = [100 * (1 - mean_par(r, extrapolated(wave)) / mean_par(r, kept(SHAPE[-1]))) for r in replays]
+    settings = [setting_of(FAST, SMALL, ITERATIONS, seed) for seed in TRIED]
+    wave = waves(ITERATIONS // BLOCK, 2000 / 8)
+    gains = [100 * (1 - mean_par(s, extrapolated(wave)) / mean_par(s, kept(SMALL.window))) for s in settings]
     assert 0 < np.mean(gains) < 1.5
-
-
-def test_a_forecast_is_measured_as_a_replay_measures() -> None:
-    iterations, layers, experts, devices, window = SHAPE
-    hotness = np.maximum(generate(FAST, iterations, layers, experts, 1), 1)
-    live = plan = initial_deployment(layers, experts, devices)
-    pending: list[int] = []
-    total, call = 0.0, window + 1
-    for i in range(1, iterations + 1):
-        for layer in range(layers):
-            row = hotness[i - 1, layer][:, None]
-            total += balance.par(row, row.sum(axis=0), live[layer])[0]
-        if pending:
-            layer = pending.pop(0)
-            live[layer] = plan[layer]
-            call = i + window + 1
-        elif i == call:
-            blocks = hotness[: i // BLOCK * BLOCK].reshape(-1, BLOCK, layers, experts).sum(axis=1)[-FIRST:]
-            shares = (blocks / blocks.sum(axis=2, keepdims=True)).astype(np.float32)
-            plan, pending = ds_eplb(shares.mean(axis=0), devices, devices), list(range(layers))
-    replay = replay_of(FAST, *SHAPE, seed=1)
-    assert mean_par(replay, since(np.array([]), FIRST)) == pytest.approx(total / (iterations * layers), rel=1e-9)
 
 
 def test_what_follows_a_course_is_extrapolated() -> None:
@@ -102,7 +74,7 @@ def test_the_switches_known_by_heart_are_the_traces_own() -> None:
     for seed in (1, 2, 3):
         shares = generate(mix, 400, 4, 64, seed).reshape(400, -1)
         jumps = np.abs(np.diff(shares[::16].astype(float), axis=0)).sum(axis=1)
-        assert abs(16 * (jumps.argmax() + 0.5) - drawn_switches(mix, seed)[0]) <= 16
+        assert abs(16 * (jumps.argmax() + 0.5) - switch_ends(mix, seed)[0]) <= 16
 
 
 def test_a_gain_has_the_larger_of_its_two_standard_errors() -> None:
