@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from judging import gains
 from judging.by_heart import (
     BLOCK,
     extrapolated,
@@ -18,10 +21,10 @@ from judging.by_heart import (
     switch_ends,
     waves,
 )
-from judging.gains import gain
+from judging.gains import Measured, gain, measure_switches
 from placement.grid import Case
 from traces.generation.generator import generate
-from traces.generation.profile import FOLDER, Parameters, read_profile
+from traces.generation.profile import FOLDER, Parameters, Profile, read_profile
 
 SHIPPED = read_profile(FOLDER / "DS-R1" / "LmSys.yaml").parameters
 # Eight times as fast, on a small model; seeds move as much as they do in the profile that ships.
@@ -29,6 +32,8 @@ FAST = replace(SHIPPED, topic_period=SHIPPED.topic_period / 8, own_memory=SHIPPE
 SMALL = Case("DS-R1", "LmSys", ep=32, redundant_experts=32, layers=4, experts=64, window=128, latency=0)
 ITERATIONS, FIRST = 768, SMALL.window // BLOCK
 TRIED = range(11, 17)
+# Two regimes that have nothing in common.
+ONE_SWITCH = {"regime_common": (0.0, 0.0), "regime_strength": (1.0, 1.0)}
 
 
 def gains_of(p: Parameters, learned: int, fitted: bool) -> list[float]:
@@ -49,8 +54,8 @@ def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None
 def test_knowing_the_family_of_waves_gains_little() -> None:
     settings = [setting_of(FAST, SMALL, ITERATIONS, seed) for seed in TRIED]
     wave = waves(ITERATIONS // BLOCK, 2000 / 8)
-    gains = [100 * (1 - mean_par(s, extrapolated(wave)) / mean_par(s, kept(SMALL.window))) for s in settings]
-    assert 0 < np.mean(gains) < 1.5
+    gained = [100 * (1 - mean_par(s, extrapolated(wave)) / mean_par(s, kept(SMALL.window))) for s in settings]
+    assert 0 < np.mean(gained) < 1.5
 
 
 def test_what_follows_a_course_is_extrapolated() -> None:
@@ -69,12 +74,46 @@ def test_what_was_before_a_known_switch_is_forgotten_once_enough_was_seen_after_
 
 
 def test_the_switches_known_by_heart_are_the_traces_own() -> None:
-    regimes = {"switches": (200,), "regime_common": (0.0, 0.0), "regime_strength": (1.0, 1.0)}
-    mix = replace(FAST, **regimes, switch_width=1.0, switch_range=64.0, topic_strength=0.0)
+    mix = replace(FAST, switches=(200,), **ONE_SWITCH, switch_width=1.0, switch_range=64.0, topic_strength=0.0)
     for seed in (1, 2, 3):
         shares = generate(mix, 400, 4, 64, seed).reshape(400, -1)
         jumps = np.abs(np.diff(shares[::16].astype(float), axis=0)).sum(axis=1)
         assert abs(16 * (jumps.argmax() + 0.5) - switch_ends(mix, seed)[0]) <= 16
+
+
+@pytest.fixture
+def measured_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], list[Measured]]:
+    """Measures the switches on a small model; what is shown is appended to a list."""
+    for name, value in (("KEPT", tmp_path), ("EP", 32), ("WINDOW", 128), ("TRIED", (11, 12)), ("LEARNED", (1,))):
+        monkeypatch.setattr(gains, name, value)
+    profile = Profile("DS-R1", "Small", 2, 64, 400, "made up", replace(FAST, switches=(150,), **ONE_SWITCH))
+    return lambda lines: measure_switches(profile, lines.append)
+
+
+def test_what_was_measured_is_kept_and_measured_again_where_it_is_damaged(
+    measured_small: Callable[[list[str]], list[Measured]], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    first = measured_small(lines)
+    assert lines == ["DS-R1/Small, seed 11: measured", "DS-R1/Small, seed 12: measured"]
+    assert measured_small(lines) == first and len(lines) == 2
+    for number, content in enumerate(("", "{", "{}", "[]", '{"all": null}', '{"all": ["x"]}')):
+        next(tmp_path.glob("*-12.json")).write_text(content, encoding="utf-8")
+        assert measured_small(lines) == first
+        assert lines[2 + number :] == ["DS-R1/Small, seed 12: measured"]
+
+
+def test_what_another_simulator_or_numpy_measured_is_not_taken(
+    measured_small: Callable[[list[str]], list[Measured]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    measured_small(lines)
+    monkeypatch.setattr(np, "__version__", "0.0")
+    measured_small(lines)
+    assert len(lines) == 4
+    monkeypatch.setattr(gains, "simulator_sha256", lambda: "another")
+    measured_small(lines)
+    assert len(lines) == 6
 
 
 def test_a_gain_has_the_larger_of_its_two_standard_errors() -> None:

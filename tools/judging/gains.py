@@ -13,6 +13,8 @@ import numpy as np
 from commands.places import OUTPUT
 from commands.seeds import GENERATION
 from placement.grid import Case
+from placement.submission.receipt import simulator_sha256
+from placement.traces.whole_file import write_whole
 from scores.table import markdown
 from traces.generation.profile import Profile
 
@@ -136,21 +138,35 @@ def _case(profile: Profile) -> Case:
 
 def _measure(profile: Profile, policies: Callable[[int], Forecasts], show: Callable[[str], None]) -> list[Measured]:
     """Mean PAR with each forecast on each tried seed; what was measured before is kept."""
+    digits, measured = _identity(profile), []
+    for seed in TRIED:
+        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
+        one = _read_kept(file)
+        if one is None:
+            setting = setting_of(profile.parameters, _case(profile), profile.iterations, seed)
+            known = policies(seed)
+            one = {name: [mean_par(setting, forecast) for forecast in known[name]] for name in known}
+            write_whole(file, json.dumps(one).encode("utf-8"))
+            show(f"{profile.name}, seed {seed}: measured")
+        measured.append(one)
+    return measured
+
+
+def _identity(profile: Profile) -> str:
+    """All that a measurement depends on but the seed, as a part of a file's name."""
     sources = [
         *sorted(GENERATION.glob("*.py")),
         *(Path(__file__).with_name(f"{name}.py") for name in ("by_heart", "gains")),
     ]
-    content = [asdict(profile), [path.read_text(encoding="utf-8") for path in sources]]
-    digits = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
-    measured = []
-    for seed in TRIED:
-        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
-        if not file.is_file():
-            setting = setting_of(profile.parameters, _case(profile), profile.iterations, seed)
-            known = policies(seed)
-            one = {name: [mean_par(setting, forecast) for forecast in known[name]] for name in known}
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(one), encoding="utf-8")
-            show(f"{profile.name}, seed {seed}: measured")
-        measured.append(json.loads(file.read_text(encoding="utf-8")))
-    return measured
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    content = [asdict(profile), texts, simulator_sha256(), np.__version__]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+
+def _read_kept(file: Path) -> Measured | None:
+    """What an earlier run kept, or None: a file that is damaged is as good as none."""
+    try:
+        content = json.loads(file.read_bytes())
+        return {name: [float(mean) for mean in means] for name, means in content.items()} or None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
