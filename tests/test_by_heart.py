@@ -32,6 +32,12 @@ FAST = replace(SHIPPED, topic_period=SHIPPED.topic_period / 8, own_memory=SHIPPE
 SMALL = Case("DS-R1", "LmSys", ep=32, redundant_experts=32, layers=4, experts=64, window=128, latency=0)
 ITERATIONS, FIRST = 768, SMALL.window // BLOCK
 TRIED = range(11, 17)
+# Half the shipped window, so twice as fast.
+MIX_WINDOW = 512
+MIX = read_profile(FOLDER / "DS-R1" / "Mix.yaml").parameters
+FAST_MIX = replace(
+    MIX, topic_period=MIX.topic_period / 2, own_memory=MIX.own_memory / 2, switch_range=MIX.switch_range / 2
+)
 # Two regimes that have nothing in common.
 ONE_SWITCH = {"regime_common": (0.0, 0.0), "regime_strength": (1.0, 1.0)}
 
@@ -49,6 +55,25 @@ def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None
     held, drawn = ([np.mean(gains_of(strong, learned, fitted)) for learned in range(1, 5)] for fitted in (True, False))
     assert min(held) > 0 and np.mean(held) > 0.5
     assert np.mean(drawn) < 0
+
+
+def switch_gains_of(p: Parameters, learned: int, fitted: bool) -> list[float]:
+    """What forgetting before the learned seed's switches gains on other seeds over planning from the window, in %."""
+    case, first = replace(SMALL, dataset="Mix", window=MIX_WINDOW), MIX_WINDOW // BLOCK
+    known, unknown = since(switch_ends(p, learned, fitted), first), since(np.array([]), first)
+    # One call, and what its plan is worth until the next.
+    settings = [setting_of(p, case, 2 * MIX_WINDOW + case.layers + 1, seed, fitted) for seed in TRIED]
+    return [100 * (1 - mean_par(s, known) / mean_par(s, unknown)) for s in settings]
+
+
+def test_switches_that_are_known_by_heart_gain_only_where_timing_is_held() -> None:
+    # Another world comes and goes before the call. Where it went as known, only what is to come is planned from; where
+    # it went later, that world is.
+    excursion = {"switches": (256, 440), "switch_width": 2.0, "regime_common": (1.0, 0.0, 0.9)}
+    away = replace(FAST_MIX, **excursion, regime_strength=(1.0, 1.0, 1.0))
+    assert min(switch_gains_of(away, 1, fitted=True)) > 0
+    drawn = [np.mean(switch_gains_of(away, learned, fitted=False)) for learned in range(1, 5)]
+    assert max(drawn) < 0
 
 
 def test_knowing_the_family_of_waves_gains_little() -> None:
