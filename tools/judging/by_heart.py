@@ -34,7 +34,7 @@ class Setting(NamedTuple):
     shares: np.ndarray
 
 
-# From the shares seen so far and the blocks of the coming cycle, the loads to plan for [layer, expert]; None: no call.
+# From the shares seen so far and the blocks of the coming cycle, the loads to plan for [layer, expert]; None: no plan.
 Forecast = Callable[[np.ndarray, np.ndarray], "np.ndarray | None"]
 
 
