@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from judging import gains
 from judging.by_heart import (
     BLOCK,
-    drawn_switches,
     extrapolated,
     kept,
     learned_course,
     mean_par,
-    replay_of,
+    setting_of,
     since,
+    switch_ends,
     waves,
 )
-from judging.gains import gain
-from placement import balance
-from placement.deployment import initial_deployment
-from placement.ds_eplb import ds_eplb
+from judging.gains import Measured, gain, measure_switches
+from placement.grid import Case
 from traces.generation.generator import generate
-from traces.generation.profile import FOLDER, Parameters, read_profile
+from traces.generation.profile import FOLDER, Parameters, Profile, read_profile
 
 SHIPPED = read_profile(FOLDER / "DS-R1" / "LmSys.yaml").parameters
 # Eight times as fast, on a small model; seeds move as much as they do in the profile that ships.
 FAST = replace(SHIPPED, topic_period=SHIPPED.topic_period / 8, own_memory=SHIPPED.own_memory / 8)
-# Iterations, layers, experts, devices, window.
-SHAPE = 768, 4, 64, 32, 128
-FIRST = SHAPE[-1] // BLOCK
+SMALL = Case("DS-R1", "LmSys", ep=32, redundant_experts=32, layers=4, experts=64, window=128, latency=0)
+ITERATIONS, FIRST = 768, SMALL.window // BLOCK
 TRIED = range(11, 17)
+# Half the shipped window, so twice as fast.
+MIX_WINDOW = 512
+MIX = read_profile(FOLDER / "DS-R1" / "Mix.yaml").parameters
+FAST_MIX = replace(
+    MIX, topic_period=MIX.topic_period / 2, own_memory=MIX.own_memory / 2, switch_range=MIX.switch_range / 2
+)
+# Two regimes that have nothing in common.
+ONE_SWITCH = {"regime_common": (0.0, 0.0), "regime_strength": (1.0, 1.0)}
 
 
 def gains_of(p: Parameters, learned: int, fitted: bool) -> list[float]:
     """What the learned seed's wave gains on other seeds over keeping the first placement, in %."""
-    course = learned_course(replay_of(p, *SHAPE, learned, fitted))
-    replays = [replay_of(p, *SHAPE, seed, fitted) for seed in TRIED]
-    return [
-        100 * (1 - mean_par(replay, extrapolated(course, FIRST)) / mean_par(replay, kept(SHAPE[-1])))
-        for replay in replays
-    ]
+    course = learned_course(setting_of(p, SMALL, ITERATIONS, learned, fitted))
+    settings = [setting_of(p, SMALL, ITERATIONS, seed, fitted) for seed in TRIED]
+    return [100 * (1 - mean_par(s, extrapolated(course, FIRST)) / mean_par(s, kept(SMALL.window))) for s in settings]
 
 
 def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None:
@@ -52,33 +57,30 @@ def test_a_wave_that_is_known_by_heart_gains_only_where_timing_is_held() -> None
     assert np.mean(drawn) < 0
 
 
+def switch_gains_of(p: Parameters, learned: int, fitted: bool) -> list[float]:
+    """What forgetting before the learned seed's switches gains on other seeds over planning from the window, in %."""
+    case, first = replace(SMALL, dataset="Mix", window=MIX_WINDOW), MIX_WINDOW // BLOCK
+    known, unknown = since(switch_ends(p, learned, fitted), first), since(np.array([]), first)
+    # One call, and what its plan is worth until the next.
+    settings = [setting_of(p, case, 2 * MIX_WINDOW + case.layers + 1, seed, fitted) for seed in TRIED]
+    return [100 * (1 - mean_par(s, known) / mean_par(s, unknown)) for s in settings]
+
+
+def test_switches_that_are_known_by_heart_gain_only_where_timing_is_held() -> None:
+    # Another world comes and goes before the call. Where it went as known, only what is to come is planned from; where
+    # it went later, that world is.
+    excursion = {"switches": (256, 440), "switch_width": 2.0, "regime_common": (1.0, 0.0, 0.9)}
+    away = replace(FAST_MIX, **excursion, regime_strength=(1.0, 1.0, 1.0))
+    assert min(switch_gains_of(away, 1, fitted=True)) > 0
+    drawn = [np.mean(switch_gains_of(away, learned, fitted=False)) for learned in range(1, 5)]
+    assert max(drawn) < 0
+
+
 def test_knowing_the_family_of_waves_gains_little() -> None:
-    replays = [replay_of(FAST, *SHAPE, seed) for seed in TRIED]
-    wave = waves(len(replays[0].shares), 2000 / 8)
-    gains = [100 * (1 - mean_par(r, extrapolated(wave)) / mean_par(r, kept(SHAPE[-1]))) for r in replays]
-    assert 0 < np.mean(gains) < 1.5
-
-
-def test_a_forecast_is_measured_as_a_replay_measures() -> None:
-    iterations, layers, experts, devices, window = SHAPE
-    hotness = np.maximum(generate(FAST, iterations, layers, experts, 1), 1)
-    live = plan = initial_deployment(layers, experts, devices)
-    pending: list[int] = []
-    total, call = 0.0, window + 1
-    for i in range(1, iterations + 1):
-        for layer in range(layers):
-            row = hotness[i - 1, layer][:, None]
-            total += balance.par(row, row.sum(axis=0), live[layer])[0]
-        if pending:
-            layer = pending.pop(0)
-            live[layer] = plan[layer]
-            call = i + window + 1
-        elif i == call:
-            blocks = hotness[: i // BLOCK * BLOCK].reshape(-1, BLOCK, layers, experts).sum(axis=1)[-FIRST:]
-            shares = (blocks / blocks.sum(axis=2, keepdims=True)).astype(np.float32)
-            plan, pending = ds_eplb(shares.mean(axis=0), devices, devices), list(range(layers))
-    replay = replay_of(FAST, *SHAPE, seed=1)
-    assert mean_par(replay, since(np.array([]), FIRST)) == pytest.approx(total / (iterations * layers), rel=1e-9)
+    settings = [setting_of(FAST, SMALL, ITERATIONS, seed) for seed in TRIED]
+    wave = waves(ITERATIONS // BLOCK, 2000 / 8)
+    gained = [100 * (1 - mean_par(s, extrapolated(wave)) / mean_par(s, kept(SMALL.window))) for s in settings]
+    assert 0 < np.mean(gained) < 1.5
 
 
 def test_what_follows_a_course_is_extrapolated() -> None:
@@ -97,12 +99,46 @@ def test_what_was_before_a_known_switch_is_forgotten_once_enough_was_seen_after_
 
 
 def test_the_switches_known_by_heart_are_the_traces_own() -> None:
-    regimes = {"switches": (200,), "regime_common": (0.0, 0.0), "regime_strength": (1.0, 1.0)}
-    mix = replace(FAST, **regimes, switch_width=1.0, switch_range=64.0, topic_strength=0.0)
+    mix = replace(FAST, switches=(200,), **ONE_SWITCH, switch_width=1.0, switch_range=64.0, topic_strength=0.0)
     for seed in (1, 2, 3):
         shares = generate(mix, 400, 4, 64, seed).reshape(400, -1)
         jumps = np.abs(np.diff(shares[::16].astype(float), axis=0)).sum(axis=1)
-        assert abs(16 * (jumps.argmax() + 0.5) - drawn_switches(mix, seed)[0]) <= 16
+        assert abs(16 * (jumps.argmax() + 0.5) - switch_ends(mix, seed)[0]) <= 16
+
+
+@pytest.fixture
+def measured_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], list[Measured]]:
+    """Measures the switches on a small model; what is shown is appended to a list."""
+    for name, value in (("KEPT", tmp_path), ("EP", 32), ("WINDOW", 128), ("TRIED", (11, 12)), ("LEARNED", (1,))):
+        monkeypatch.setattr(gains, name, value)
+    profile = Profile("DS-R1", "Small", 2, 64, 400, "made up", replace(FAST, switches=(150,), **ONE_SWITCH))
+    return lambda lines: measure_switches(profile, lines.append)
+
+
+def test_what_was_measured_is_kept_and_measured_again_where_it_is_damaged(
+    measured_small: Callable[[list[str]], list[Measured]], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    first = measured_small(lines)
+    assert lines == ["DS-R1/Small, seed 11: measured", "DS-R1/Small, seed 12: measured"]
+    assert measured_small(lines) == first and len(lines) == 2
+    for number, content in enumerate(("", "{", "{}", "[]", '{"all": null}', '{"all": ["x"]}')):
+        next(tmp_path.glob("*-12.json")).write_text(content, encoding="utf-8")
+        assert measured_small(lines) == first
+        assert lines[2 + number :] == ["DS-R1/Small, seed 12: measured"]
+
+
+def test_what_another_simulator_or_numpy_measured_is_not_taken(
+    measured_small: Callable[[list[str]], list[Measured]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    measured_small(lines)
+    monkeypatch.setattr(np, "__version__", "0.0")
+    measured_small(lines)
+    assert len(lines) == 4
+    monkeypatch.setattr(gains, "simulator_sha256", lambda: "another")
+    measured_small(lines)
+    assert len(lines) == 6
 
 
 def test_a_gain_has_the_larger_of_its_two_standard_errors() -> None:

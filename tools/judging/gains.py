@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from commands.places import OUTPUT
 from commands.seeds import GENERATION
+from placement.grid import Case
+from placement.submission.receipt import simulator_sha256
+from placement.traces.whole_file import write_whole
 from scores.table import markdown
 from traces.generation.profile import Profile
 
@@ -19,14 +22,13 @@ from .by_heart import (
     BLOCK,
     FAMILY_PERIOD,
     Forecast,
-    Replay,
-    drawn_switches,
     extrapolated,
     kept,
     learned_course,
     mean_par,
-    replay_of,
+    setting_of,
     since,
+    switch_ends,
     waves,
 )
 
@@ -36,6 +38,7 @@ EP, WINDOW = 256, 1024
 LEARNED, TRIED = range(801, 809), range(701, 709)
 # A wave is the same in all layers: two show it.
 LEARNED_LAYERS = 2
+NO_SWITCH = np.array([])
 # By what is known: one forecast, or one for each learned seed; and the mean PAR of each.
 Forecasts = dict[str, list[Forecast]]
 Measured = dict[str, list[float]]
@@ -43,14 +46,14 @@ Measured = dict[str, list[float]]
 
 def measure_wave(profile: Profile, show: Callable[[str], None]) -> list[Measured]:
     """For each tried seed: policies that know another seed's wave, the seed's own, the family's, and nothing."""
+    first, wave = WINDOW // BLOCK, waves(profile.iterations // BLOCK, FAMILY_PERIOD)
     courses = [_course(profile, seed) for seed in LEARNED]
 
-    def policies(replay: Replay, seed: int) -> Forecasts:
-        first, wave = WINDOW // BLOCK, waves(len(replay.shares), FAMILY_PERIOD)
+    def policies(seed: int) -> Forecasts:
         return {
             "kept": [kept(WINDOW)],
-            "window": [since([], first)],
-            "all": [since([], None)],
+            "window": [since(NO_SWITCH, first)],
+            "all": [since(NO_SWITCH, None)],
             "other": [extrapolated(course, first) for course in courses],
             "own": [extrapolated(_course(profile, seed), first)],
             "crest": [extrapolated(wave[:, :1], first)],
@@ -66,11 +69,11 @@ def measure_switches(profile: Profile, show: Callable[[str], None]) -> list[Meas
     """For each tried seed: policies that forget what was before another seed's switches, the seed's own, or nothing."""
     p, first = profile.parameters, WINDOW // BLOCK
 
-    def policies(replay: Replay, seed: int) -> Forecasts:
-        own, others = drawn_switches(p, seed), [drawn_switches(p, other) for other in LEARNED]
+    def policies(seed: int) -> Forecasts:
+        own, others = switch_ends(p, seed), [switch_ends(p, other) for other in LEARNED]
         return {
-            "window": [since([], first)],
-            "all": [since([], None)],
+            "window": [since(NO_SWITCH, first)],
+            "all": [since(NO_SWITCH, None)],
             "window, other": [since(switches, first) for switches in others],
             "window, own": [since(own, first)],
             "all, other": [since(switches, None) for switches in others],
@@ -125,32 +128,45 @@ def _table(measured: Sequence[Measured], titles: dict[str, str], bases: Iterable
 
 
 def _course(profile: Profile, seed: int) -> np.ndarray:
-    args = profile.iterations, LEARNED_LAYERS, profile.experts, EP, WINDOW, seed
-    return learned_course(replay_of(profile.parameters, *args))
+    case = replace(_case(profile), layers=LEARNED_LAYERS)
+    return learned_course(setting_of(profile.parameters, case, profile.iterations, seed))
 
 
-def _measure(
-    profile: Profile,
-    policies: Callable[[Replay, int], Forecasts],
-    show: Callable[[str], None],
-) -> list[Measured]:
+def _case(profile: Profile) -> Case:
+    return Case(profile.model, profile.dataset, EP, EP, profile.layers, profile.experts, WINDOW, latency=0)
+
+
+def _measure(profile: Profile, policies: Callable[[int], Forecasts], show: Callable[[str], None]) -> list[Measured]:
     """Mean PAR with each forecast on each tried seed; what was measured before is kept."""
+    digits, measured = _identity(profile), []
+    for seed in TRIED:
+        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
+        one = _read_kept(file)
+        if one is None:
+            setting = setting_of(profile.parameters, _case(profile), profile.iterations, seed)
+            known = policies(seed)
+            one = {name: [mean_par(setting, forecast) for forecast in known[name]] for name in known}
+            write_whole(file, json.dumps(one).encode("utf-8"))
+            show(f"{profile.name}, seed {seed}: measured")
+        measured.append(one)
+    return measured
+
+
+def _identity(profile: Profile) -> str:
+    """All that a measurement depends on but the seed, as a part of a file's name."""
     sources = [
         *sorted(GENERATION.glob("*.py")),
         *(Path(__file__).with_name(f"{name}.py") for name in ("by_heart", "gains")),
     ]
-    content = [asdict(profile), [path.read_text(encoding="utf-8") for path in sources]]
-    digits = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
-    measured = []
-    for seed in TRIED:
-        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
-        if not file.is_file():
-            shape = profile.iterations, profile.layers, profile.experts
-            replay = replay_of(profile.parameters, *shape, EP, WINDOW, seed)
-            known = policies(replay, seed)
-            one = {name: [mean_par(replay, forecast) for forecast in known[name]] for name in known}
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(one), encoding="utf-8")
-            show(f"{profile.name}, seed {seed}: measured")
-        measured.append(json.loads(file.read_text(encoding="utf-8")))
-    return measured
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    content = [asdict(profile), texts, simulator_sha256(), np.__version__]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+
+def _read_kept(file: Path) -> Measured | None:
+    """What an earlier run kept, or None: a file that is damaged is as good as none."""
+    try:
+        content = json.loads(file.read_bytes())
+        return {name: [float(mean) for mean in means] for name, means in content.items()} or None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None

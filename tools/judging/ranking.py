@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from commands.frame import RunFailed
-from commands.places import GRIDS, OUTPUT, TRACES
+from commands.places import GRIDS, OUTPUT, SCORING, TRACES
 from commands.run import run
 from commands.seeds import Draws, World, announce, folder_of, make_world, recipes
 from commands.selection import read_grid, write_grid
-from commands.worlds import official_estimate, world_of
+from commands.worlds import LIKE_OFFICIAL, official_estimate, world_of
+from placement.submission.receipt import file_sha256, policy_sha256, simulator_sha256
+from placement.traces.whole_file import write_whole
 from placement.traces.yaml_file import read_yaml
 from scores.table import markdown
 
@@ -23,6 +28,15 @@ KEPT = OUTPUT / "ranking"
 PATIENCE = 20
 GRID_NAMES = ("sample", "practice", "official")
 Show = Callable[[str], None]
+
+
+class Entry(NamedTuple):
+    """What is scored: a policy, by its name and folder, on a grid, by its name and where it lies."""
+
+    policy: str
+    folder: Path
+    grid: str
+    world: World
 
 
 def worlds(practice_seed: int, official_seed: int, jobs: int, show: Show) -> dict[str, World]:
@@ -45,7 +59,8 @@ def score_all(policies: dict[str, Path], places: dict[str, World], jobs: int, sh
     """A row for each policy, a column for each grid; what was scored before is not run again. Raises RunFailed."""
     rows = {}
     for name, folder in policies.items():
-        rows[name] = {grid: _kept_score(name, folder, grid, world, jobs, show) for grid, world in places.items()}
+        entries = [Entry(name, folder, grid, world) for grid, world in places.items()]
+        rows[name] = {entry.grid: _kept_score(entry, jobs, show) for entry in entries}
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(places))
 
 
@@ -61,15 +76,20 @@ def table(scores: pd.DataFrame) -> str:
     return markdown(titles, rows.itertuples(), ".1f")
 
 
-def _kept_score(name: str, folder: Path, grid: str, world: World, jobs: int, show: Show) -> float:
+def _kept_score(entry: Entry, jobs: int, show: Show) -> float:
+    kept = KEPT / "scores" / f"{_identity(entry)}.json"
+    score = _read_kept(kept)
+    if score is None:
+        score = _score(entry, jobs, show)
+        content = {"policy": entry.policy, "grid": entry.grid, "score": score}
+        write_whole(kept, json.dumps(content).encode("utf-8"))
+    return score
+
+
+def _score(entry: Entry, jobs: int, show: Show) -> float:
+    name, folder, grid, world = entry
     patient = read_yaml(world.grid, "grid")
     patient["limits"] = {key: value * (PATIENCE if "seconds" in key else 1) for key, value in patient["limits"].items()}
-    parts = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
-    parts += [world.grid.read_bytes(), (world.reference / "ds_eplb.json").read_bytes()]
-    digits = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
-    kept = KEPT / "scores" / f"{digits}.json"
-    if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))["score"]
     write_grid(KEPT / f"{grid}.yaml", patient)
     try:
         frame = run(folder, KEPT / f"{grid}.yaml", world.traces, world.reference, jobs=jobs)
@@ -78,6 +98,22 @@ def _kept_score(name: str, folder: Path, grid: str, world: World, jobs: int, sho
     score = official_estimate(frame) if grid == "practice" else frame.attrs["composite_score"]
     seconds, slowest = frame["policy_seconds"].sum(), frame["slowest_call_seconds"].max()
     show(f"{name}, {grid}: {score:.2f}, {seconds:.0f} s of policy, a call at most {slowest:.1f} s")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({"policy": name, "grid": grid, "score": score}), encoding="utf-8")
     return score
+
+
+def _identity(entry: Entry) -> str:
+    """All that a score depends on, as a file's name; the reference names the traces by their hashes."""
+    files = [file_sha256(path) for path in (entry.world.grid, entry.world.reference / "ds_eplb.json")]
+    programs = [simulator_sha256(), simulator_sha256(SCORING / "scores"), np.__version__]
+    content = [policy_sha256(entry.folder), files, programs]
+    if entry.grid == "practice":
+        content.append([LIKE_OFFICIAL, inspect.getsource(official_estimate)])
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _read_kept(path: Path) -> float | None:
+    """What an earlier run kept, or None: a file that is damaged is as good as none."""
+    try:
+        return float(json.loads(path.read_bytes())["score"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None

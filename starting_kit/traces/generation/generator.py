@@ -7,7 +7,7 @@ import numpy as np
 from .counts import draw_counts, draw_tokens
 from .profile import Parameters
 from .shares import STEP, expert_shares
-from .timing import drawn_timing, fitted_timing
+from .timing import Timing, drawn_timing, fitted_timing
 
 
 def generate(
@@ -27,9 +27,8 @@ def generate(
         raise ValueError(f"a token cannot choose {p.top_k} different experts of {experts}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
-    # A stream for each purpose: the length of the trace then changes none of the draws before its end.
-    share_seed, timing_seed, token_seed, count_seed = np.random.SeedSequence(seed).spawn(4)
-    timing = fitted_timing(p) if fitted else drawn_timing(p, np.random.Generator(np.random.PCG64(timing_seed)))
+    share_seed, _, token_seed, count_seed = _streams(seed)
+    timing = timing_of(p, seed, fitted)
     whole_blocks = -(-iterations // STEP) * STEP
     tokens = draw_tokens(p, whole_blocks, np.random.Generator(np.random.PCG64(token_seed)))
     rng = np.random.Generator(np.random.PCG64(count_seed))
@@ -39,3 +38,18 @@ def generate(
         # A block that the trace's end cuts off is drawn whole, so that a longer trace begins with the same counts.
         trace[block] = draw_counts(p, share, tokens[block], rng)[: iterations - block.start]
     return trace
+
+
+def timing_of(parameters: Parameters, seed: int, fitted: bool = False) -> Timing:
+    """The timing of generate's trace; fitted: the profile's. Raises ValueError for a negative seed."""
+    if fitted:
+        return fitted_timing(parameters)
+    return drawn_timing(parameters, np.random.Generator(np.random.PCG64(_streams(seed)[1])))
+
+
+def _streams(seed: int) -> list[np.random.SeedSequence]:
+    """The seeds of shares, timing, tokens and counts.
+
+    A stream for each purpose: the length of the trace then changes none of the draws before its end.
+    """
+    return np.random.SeedSequence(seed).spawn(4)
