@@ -90,7 +90,7 @@ def test_the_readme_shows_what_make_run_prints(ran: Ran) -> None:
     assert steady(ran(RUN).stdout) == steady(shown)
 
 
-@pytest.mark.parametrize("policy", ["static", "template", "hot_experts", "ds_eplb"])
+@pytest.mark.parametrize("policy", ["static", "template", "hot_experts", "ds_eplb", "champion"])
 def test_the_gallery_table_shows_the_scores(policy: str, ran: Ran) -> None:
     row = "`policy.py`" if policy == "template" else f"`policies/{policy}`"
     text = (ROOT / "starting_kit" / "README.md").read_text(encoding="utf-8")
