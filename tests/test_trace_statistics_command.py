@@ -85,8 +85,8 @@ def test_the_three_files_agree(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["M-d.csv", "M-d.html", "M-d.json"]
     content = json.loads((tmp_path / "out" / "M-d.json").read_text(encoding="utf-8"))
     assert content["shape"] == [160, 2, 32] and content["sha256"] == make_trace(VALUES).sha256
-    # Of 32, 64, 128 and 256 only 32 divides 32 experts.
-    assert [balance["ep"] for balance in content["balance"]] == [32]
+    # Of 32, 64, 128 and 256 only 32 divides 32 experts: the four largest divisors then.
+    assert [balance["ep"] for balance in content["balance"]] == [4, 8, 16, 32]
     with open(tmp_path / "out" / "M-d.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["layer", *LAYER_FIGURES, "static_par_32", "ds_eplb_par_32"]
