@@ -121,6 +121,13 @@ def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]
     assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "arguments are required: COMMAND" in text
 
 
+@pytest.mark.parametrize(
+    "words", [("compare", KIT, KIT, "--seed"), ("run", KIT, "--job"), ("generate", "--output", "x", "--s")]
+)
+def test_an_option_s_name_is_not_cut(capsys: pytest.CaptureFixture[str], words: tuple) -> None:
+    assert refused(capsys, *words, "3") == f"kit.py: error: unrecognized arguments: {words[-1]} 3"
+
+
 def test_missing_packages_are_named() -> None:
     # -S: without what is installed.
     command = [sys.executable, "-S", str(KIT / "kit.py"), "run"]
