@@ -22,18 +22,25 @@ def world_of(
     grid: str | Path,
     traces: str | Path | None = None,
     reference: str | Path | None = None,
-    seed: int = PRACTICE_SEED,
+    seed: int | None = None,
     jobs: int = 1,
     show: Callable[[str], None] = print,
 ) -> World:
     """A grid's file, traces and reference; a folder that is named is taken, the other ones are the grid's.
 
     The practice grid's traces are drawn from the seed and measured at first use. Raises UsageError, also for the
-    official grid without its traces.
+    official grid without its traces, and for a seed where nothing is drawn.
     """
     file = grid_file(grid)
-    if file == GRIDS["practice"] and traces is None:
-        made = _practice(seed, jobs, show)
+    drawn = file == GRIDS["practice"] and traces is None
+    if seed is not None and not drawn:
+        what = "--seed is for the practice grid alone, whose traces are drawn from it"
+        got = f"--seed {seed} with " + (
+            f"--traces {traces}" if file == GRIDS["practice"] else f"the grid {short(file)}"
+        )
+        raise UsageError(what, got, "--grid practice without --traces", "leave --seed out")
+    if drawn:
+        made = _practice(PRACTICE_SEED if seed is None else seed, jobs, show)
         return World(file, made.traces, Path(reference or made.reference))
     if file == GRIDS["official"] and traces is None:
         traces, reference = _official(), Path(reference or OUTPUT / "official" / "reference")
