@@ -128,6 +128,17 @@ def test_an_option_s_name_is_not_cut(capsys: pytest.CaptureFixture[str], words: 
     assert refused(capsys, *words, "3") == f"kit.py: error: unrecognized arguments: {words[-1]} 3"
 
 
+@pytest.mark.parametrize("command", ["check", "run", "compare", "pack", "replay", "reference"])
+def test_a_grid_that_is_not_there_is_refused(tmp_path: Path, capsys, monkeypatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    policies = {"compare": [KIT, KIT], "reference": []}.get(command, [KIT])
+    assert refused(capsys, command, *policies, "--grid", "practise") == (
+        "kit.py: error: there is no such grid. Got: practise. "
+        "Expected: sample, practice, official, or a grid file. Next: correct --grid."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_packages_are_named() -> None:
     # -S: without what is installed.
     command = [sys.executable, "-S", str(KIT / "kit.py"), "run"]
