@@ -183,8 +183,10 @@ def test_a_failing_policy_has_no_score_of_some_cases(score: Score, tmp_path: Pat
     assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with the same command."
 
 
-def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
-    options = ("--case", "Small/one:4", "--traces", str(tmp_path / "nowhere"))
+def test_data_that_cannot_be_read_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "Small").mkdir()
+    (tmp_path / "Small" / "one.npy").write_bytes(b"no array")
+    options = ("--case", "Small/one:4", "--traces", str(tmp_path))
     run = score(KIT / "policies" / "static", tmp_path / "output", *options)
     assert (run.returncode, run.stderr) == (2, "")
     last = run.stdout.splitlines()[-1]

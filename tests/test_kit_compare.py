@@ -178,13 +178,15 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("results", [False, True])
-def test_missing_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, monkeypatch, results: bool) -> None:
+def test_damaged_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, monkeypatch, results: bool) -> None:
     if not results:
         monkeypatch.setattr("commands.run.run_quiet", lambda *arguments: (2, ""))
+    shutil.copytree(world / "traces", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "Small" / "one.npy").write_bytes(b"no array")
     options = ("--seeds", "0", "--traces", str(tmp_path))
     assert kit.main(["compare", str(STATIC), str(DS_EPLB), *on(world), *options]) == 2
     first, last = capsys.readouterr().out.splitlines()
-    text = "trace Small/one: the trace is missing." if results else "The ingestion program left no results."
+    text = "trace Small/one: the trace cannot be read." if results else "The ingestion program left no results."
     assert first.startswith(f"A: starting_kit/policies/static: {text}") and last == "No comparison."
 
 

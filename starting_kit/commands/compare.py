@@ -103,6 +103,8 @@ def compare(
         expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
         raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
+    if traces is not None and not Path(traces).is_dir():
+        raise shared.UsageError("--traces is no folder", str(traces), "a folder with traces", "correct --traces")
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     file = grid_file(grid)
     whole = read_grid(file)

@@ -24,7 +24,7 @@ from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
 from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
-from .worlds import ESTIMATE, official_estimate, world_of
+from .worlds import ESTIMATE, check_reference, check_traces, official_estimate, world_of
 
 EXAMPLES = """
 run  score the template on the sample grid
@@ -62,6 +62,8 @@ def run_command(options: argparse.Namespace) -> int:
     whole = read_grid(options.grid)
     some = _some_cases(whole, options.cases)
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
+    check_traces(world, some or whole.cases)
+    check_reference(world, whole, some or whole.cases, options.reference is not None and options.traces is None)
     with staged(options.policy) as submission, tempfile.TemporaryDirectory() as temporary:
         grid = options.grid
         if some:
@@ -98,11 +100,15 @@ def run(
     policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
     ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
     verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
-    policy or a case that is not there, and problems.FileError for a reference of another grid.
+    policy, a case or traces that are not there and for a reference of another grid, and problems.FileError for results
+    that do not fit the reference.
     """
     grid = grid_file(grid)
-    some = _some_cases(read_grid(grid), cases)
+    whole = read_grid(grid)
+    some = _some_cases(whole, cases)
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
+    check_traces(world, some or whole.cases)
+    check_reference(world, whole, some or whole.cases, reference is not None and traces is None)
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary)
         if some:
