@@ -70,12 +70,30 @@ def test_an_interrupted_practice_grid_goes_on_with_what_is_there(tiny: Path, mon
 
     generate = seeds.generate
     monkeypatch.setattr(seeds, "generate", interrupted)
+    lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        world_of("practice", seed=3, show=lambda line: None)
+        world_of("practice", seed=3, show=lines.append)
+    (kept,) = (tiny / "output" / "practice").iterdir()
+    assert lines[-1] == f"the traces that were finished are kept in {kept}, and the same command goes on from there"
     monkeypatch.setattr(seeds, "generate", generate)
+    lines.clear()
+    world_of("practice", seed=3, show=lines.append)
+    # 6144 iterations of 1 * 8 experts and 4608 of 2 * 8, four bytes each.
+    assert lines[0] == f"1 of 3 traces are here, draws 2 traces, 0.5 MB, into {kept}"
+    assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
+
+
+def test_a_command_that_was_interrupted_in_its_measurement_draws_nothing(tiny: Path, monkeypatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seeds, "run_quiet", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            world_of("practice", seed=3, show=lambda line: None)
     lines: list[str] = []
     world_of("practice", seed=3, show=lines.append)
-    assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
+    assert lines == ["3 of 3 traces are here, measures DS-EPLB", "seed 3: measures DS-EPLB on its traces"]
 
 
 def test_a_seed_is_not_negative_and_leaves_no_folder(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
