@@ -13,6 +13,7 @@ import yaml
 
 import kit
 from commands import seeds
+from commands.places import GRIDS, TRACES
 from commands.seeds import FIRST_SEED, Draws, announce, folder_of, recipes
 from commands.selection import read_grid
 from kit_world import write_kit_world
@@ -117,6 +118,17 @@ def test_what_is_drawn_is_announced_with_its_size(compared: list[str], world: Pa
     # 20 000 iterations, 2 * 4 and 3 * 8 experts, three seeds, four bytes each.
     assert told == [f"draws 6 traces, 7.7 MB, into {tmp_path}"]
     assert compared[0].startswith(f"draws 4 traces, 0.0 MB, into {world / 'compare'}")
+
+
+def test_the_help_tells_how_large_a_seed_of_the_practice_grid_is(tmp_path: Path, capsys) -> None:
+    file, told = GRIDS["practice"], []
+    grid = read_grid(file)
+    announce(Draws(tmp_path, file, grid.cases, recipes(grid, grid.cases, TRACES, None)), [1], told.append)
+    assert told == [f"draws 3 traces, 976.2 MB, into {tmp_path}"]
+    with pytest.raises(SystemExit, match="0"):
+        kit.main(["compare", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "drawn from N seeds (default: 5) and kept, of the practice grid about 976 MB for each seed; 0 takes" in text
 
 
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
