@@ -78,7 +78,7 @@ def test_an_interrupted_practice_grid_goes_on_with_what_is_there(tiny: Path, mon
     monkeypatch.setattr(seeds, "generate", generate)
     lines.clear()
     world_of("practice", seed=3, show=lines.append)
-    # 6144 iterations of 1 * 8 experts and 4608 of 2 * 8, four bytes each.
+    # 6144 iterations of 1 * 8 experts and 5120 of 2 * 8, four bytes each.
     assert lines[0] == f"1 of 3 traces are here, draws 2 traces, 0.5 MB, into {kept}"
     assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
 
