@@ -12,6 +12,7 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,13 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the options of a command; `run` is the function that carries it out."""
-    parser = argparse.ArgumentParser(
+    # A part of an option's name is refused: `compare --seed 3` would draw three seeds.
+    whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
+    parser = whole_names(
         prog="kit.py",
         description=__doc__.splitlines()[0],
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=whole_names)
     for add in (*POLICY_COMMANDS, *TRACE_COMMANDS):
         add(commands)
     options = parser.parse_args(arguments)

@@ -60,7 +60,7 @@ def test_without_matplotlib_the_extra_is_named_before_anything_is_measured(
     assert calibrate(folder, *with_all(folder), *MEASURE, "--image", folder / "curves.png") == 2
     assert error(capsys) == (
         "--image needs matplotlib. Got: it is not installed. Expected: the extra `plots`. "
-        "Next: python -m pip install -e '.[plots]', or leave --image out."
+        "Next: .venv/bin/python -m pip install '.[plots]', or leave --image out."
     )
     assert not (folder / "kept").exists()
 

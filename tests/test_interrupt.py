@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kit_world import write_kit_world
 from placement.evaluation import interruption
-from submissions import INGESTION, ROOT, write_policy, write_world
+from submissions import INGESTION, ROOT, write_policy
 
 HANGS = "import signal\nprint('began', flush=True)\ndef rebalance(*arguments):\n    while True: signal.pause()\n"
 
@@ -29,7 +30,7 @@ def interrupt(command: list[str], temporary: Path, times: int) -> tuple[int, str
         start_new_session=True,
     )
     deadline = time.monotonic() + 600
-    while not list(temporary.glob("*/case-*")) and time.monotonic() < deadline:
+    while not list(temporary.glob("*/case-*")) and process.poll() is None and time.monotonic() < deadline:
         os.sched_yield()
     for _ in range(times):
         os.killpg(process.pid, signal.SIGINT)
@@ -41,14 +42,23 @@ def interrupt(command: list[str], temporary: Path, times: int) -> tuple[int, str
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("command", ["check", "compare", "ingestion"])
 def test_an_interrupted_command_leaves_nothing(tmp_path: Path, command: str, times: int) -> None:
-    world, temporary = write_world(tmp_path / "world"), tmp_path / "temporary"
+    world, temporary = write_kit_world(tmp_path / "world"), tmp_path / "temporary"
     policy = str(write_policy(world / "submission", HANGS))
     commands = {"check": [str(ROOT / "starting_kit" / "kit.py"), "check", policy]}
     options = {"--submission": policy, "--traces": world / "traces", "--grid": world / "grid.yaml"}
     options["--output"] = world / "output"
     arguments = [str(text) for option in options.items() for text in option]
     commands["ingestion"] = [str(INGESTION), *arguments]
-    kit = [str(ROOT / "starting_kit" / "kit.py"), "compare", policy, policy, "--seeds", "0"]
+    kit = [
+        str(ROOT / "starting_kit" / "kit.py"),
+        "compare",
+        policy,
+        policy,
+        "--seeds",
+        "0",
+        "--reference",
+        str(world / "reference"),
+    ]
     commands["compare"] = [*kit, *arguments[2:]]
     words = {name: f"{name}: interrupted" for name in ("check", "compare")}
     words["ingestion"] = "ingestion: interrupted, there are no results"

@@ -121,6 +121,24 @@ def test_without_a_command_the_usage_is_shown(capsys: pytest.CaptureFixture[str]
     assert ended.value.code == 2 and text.startswith("usage: kit.py ") and "arguments are required: COMMAND" in text
 
 
+@pytest.mark.parametrize(
+    "words", [("compare", KIT, KIT, "--seed"), ("run", KIT, "--job"), ("generate", "--output", "x", "--s")]
+)
+def test_an_option_s_name_is_not_cut(capsys: pytest.CaptureFixture[str], words: tuple) -> None:
+    assert refused(capsys, *words, "3") == f"kit.py: error: unrecognized arguments: {words[-1]} 3"
+
+
+@pytest.mark.parametrize("command", ["check", "run", "compare", "pack", "replay", "reference"])
+def test_a_grid_that_is_not_there_is_refused(tmp_path: Path, capsys, monkeypatch, command: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    policies = {"compare": [KIT, KIT], "reference": []}.get(command, [KIT])
+    assert refused(capsys, command, *policies, "--grid", "practise") == (
+        "kit.py: error: there is no such grid. Got: practise. "
+        "Expected: sample, practice, official, or a grid file. Next: correct --grid."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_packages_are_named() -> None:
     # -S: without what is installed.
     command = [sys.executable, "-S", str(KIT / "kit.py"), "run"]
@@ -165,8 +183,10 @@ def test_a_failing_policy_has_no_score_of_some_cases(score: Score, tmp_path: Pat
     assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with the same command."
 
 
-def test_data_that_is_not_there_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
-    options = ("--case", "Small/one:4", "--traces", str(tmp_path / "nowhere"))
+def test_data_that_cannot_be_read_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "Small").mkdir()
+    (tmp_path / "Small" / "one.npy").write_bytes(b"no array")
+    options = ("--case", "Small/one:4", "--traces", str(tmp_path))
     run = score(KIT / "policies" / "static", tmp_path / "output", *options)
     assert (run.returncode, run.stderr) == (2, "")
     last = run.stdout.splitlines()[-1]

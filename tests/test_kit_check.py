@@ -91,8 +91,9 @@ def test_check_tries_the_smallest_and_the_largest_ep_of_each_model(world: Path, 
 
 
 def test_a_grid_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert kit.main(["check", str(KIT), "--grid", str(tmp_path / "no.yaml")]) == 1
-    assert capsys.readouterr().out.startswith("not accepted: grid: the grid cannot be read. Got: FileNotFoundError: ")
+    (tmp_path / "bad.yaml").write_text("name: [")
+    assert kit.main(["check", str(KIT), "--grid", str(tmp_path / "bad.yaml")]) == 1
+    assert capsys.readouterr().out.startswith("not accepted: grid: the grid cannot be read. Got: ParserError: ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")

@@ -13,6 +13,7 @@ import yaml
 
 import kit
 from commands import seeds
+from commands.places import GRIDS, TRACES
 from commands.seeds import FIRST_SEED, Draws, announce, folder_of, recipes
 from commands.selection import read_grid
 from kit_world import write_kit_world
@@ -119,6 +120,17 @@ def test_what_is_drawn_is_announced_with_its_size(compared: list[str], world: Pa
     assert compared[0].startswith(f"draws 4 traces, 0.0 MB, into {world / 'compare'}")
 
 
+def test_the_help_tells_how_large_a_seed_of_the_practice_grid_is(tmp_path: Path, capsys) -> None:
+    file, told = GRIDS["practice"], []
+    grid = read_grid(file)
+    announce(Draws(tmp_path, file, grid.cases, recipes(grid, grid.cases, TRACES, None)), [1], told.append)
+    assert told == [f"draws 3 traces, 976.2 MB, into {tmp_path}"]
+    with pytest.raises(SystemExit, match="0"):
+        kit.main(["compare", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "drawn from N seeds (default: 5) and kept, of the practice grid about 976 MB for each seed; 0 takes" in text
+
+
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
     called = []
     monkeypatch.setattr(seeds, "run_quiet", lambda *arguments: called.append(arguments) or (2, "none"))
@@ -178,13 +190,15 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("results", [False, True])
-def test_missing_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, monkeypatch, results: bool) -> None:
+def test_damaged_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, monkeypatch, results: bool) -> None:
     if not results:
         monkeypatch.setattr("commands.run.run_quiet", lambda *arguments: (2, ""))
+    shutil.copytree(world / "traces", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "Small" / "one.npy").write_bytes(b"no array")
     options = ("--seeds", "0", "--traces", str(tmp_path))
     assert kit.main(["compare", str(STATIC), str(DS_EPLB), *on(world), *options]) == 2
     first, last = capsys.readouterr().out.splitlines()
-    text = "trace Small/one: the trace is missing." if results else "The ingestion program left no results."
+    text = "trace Small/one: the trace cannot be read." if results else "The ingestion program left no results."
     assert first.startswith(f"A: starting_kit/policies/static: {text}") and last == "No comparison."
 
 

@@ -85,11 +85,15 @@ def test_the_three_files_agree(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["M-d.csv", "M-d.html", "M-d.json"]
     content = json.loads((tmp_path / "out" / "M-d.json").read_text(encoding="utf-8"))
     assert content["shape"] == [160, 2, 32] and content["sha256"] == make_trace(VALUES).sha256
-    # Of 32, 64, 128 and 256 only 32 divides 32 experts.
-    assert [balance["ep"] for balance in content["balance"]] == [32]
+    # Of 32, 64, 128 and 256 only 32 divides 32 experts: the four largest divisors then.
+    assert [balance["ep"] for balance in content["balance"]] == [4, 8, 16, 32]
     with open(tmp_path / "out" / "M-d.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["layer", *LAYER_FIGURES, "static_par_32", "ds_eplb_par_32"]
+    assert list(rows[0]) == [
+        "layer",
+        *LAYER_FIGURES,
+        *(f"{who}_par_{ep}" for ep in (4, 8, 16, 32) for who in ("static", "ds_eplb")),
+    ]
     assert [float(row["gini"]) for row in rows] == content["layers"]["gini"]
     said = capsys.readouterr()
     assert "M/d [160, 2, 32], window 32: 300 counts" in said.out and "noise floor 128" in said.out

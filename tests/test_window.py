@@ -101,6 +101,38 @@ def test_what_is_shared_can_be_neither_changed_nor_resized_nor_unsealed():
         os.close(descriptor)
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only shared memory can be sealed")
+@pytest.mark.parametrize(
+    ("refusals", "number", "sealed"),
+    [(2, errno.EBUSY, True), (window.SEAL_TRIES, errno.EBUSY, False), (1, errno.EINVAL, False)],
+)
+def test_memory_whose_pages_are_busy_is_sealed_a_little_later(monkeypatch, refusals, number, sealed):
+    tries = []
+
+    def add_seals(descriptor, command, *arguments):
+        if command == window.ADD_SEALS:
+            tries.append(descriptor)
+            if len(tries) <= refusals:
+                raise OSError(number, os.strerror(number))
+        return fcntl.fcntl(descriptor, command, *arguments)
+
+    monkeypatch.setattr(window, "fcntl", SimpleNamespace(fcntl=add_seals))
+
+    def shared():
+        return window.share(ODD, Trace(draw(ODD)), START, START + ODD.window, table_of(ODD))
+
+    if sealed:
+        descriptor = shared()
+        assert fcntl.fcntl(descriptor, GET_SEALS) == window.ALL_SEALS
+        os.close(descriptor)
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            shared()
+        with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+            os.fstat(tries[0])
+    assert len(tries) == min(refusals + sealed, window.SEAL_TRIES)
+
+
 @pytest.mark.parametrize("memory", [True, False], ids=["shared memory", "file"])
 def test_the_descriptor_is_closed_when_there_is_no_room(monkeypatch, memory):
     given = []

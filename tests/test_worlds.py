@@ -12,7 +12,7 @@ import kit
 from cases import grid_mapping
 from commands import seeds, worlds
 from commands.options import UsageError
-from commands.places import GRIDS, REFERENCE, TRACES, grid_file
+from commands.places import GRIDS, REFERENCE, TRACES, grid_file, short
 from commands.worlds import official_estimate, world_of
 from submissions import ROOT
 from traces.manifest import read_manifest
@@ -70,12 +70,52 @@ def test_an_interrupted_practice_grid_goes_on_with_what_is_there(tiny: Path, mon
 
     generate = seeds.generate
     monkeypatch.setattr(seeds, "generate", interrupted)
+    lines: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        world_of("practice", seed=3, show=lambda line: None)
+        world_of("practice", seed=3, show=lines.append)
+    (kept,) = (tiny / "output" / "practice").iterdir()
+    assert lines[-1] == f"the traces that were finished are kept in {kept}, and the same command goes on from there"
     monkeypatch.setattr(seeds, "generate", generate)
+    lines.clear()
+    world_of("practice", seed=3, show=lines.append)
+    # 6144 iterations of 1 * 8 experts and 5120 of 2 * 8, four bytes each.
+    assert lines[0] == f"1 of 3 traces are here, draws 2 traces, 0.5 MB, into {kept}"
+    assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
+
+
+def test_a_command_that_was_interrupted_in_its_measurement_draws_nothing(tiny: Path, monkeypatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seeds, "run_quiet", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            world_of("practice", seed=3, show=lambda line: None)
     lines: list[str] = []
     world_of("practice", seed=3, show=lines.append)
-    assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
+    assert lines == ["3 of 3 traces are here, measures DS-EPLB", "seed 3: measures DS-EPLB on its traces"]
+
+
+def test_a_seed_is_not_negative_and_leaves_no_folder(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "replay"):
+        with pytest.raises(SystemExit, match="2"):
+            kit.main([command, "--grid", "practice", "--seed", "-1"])
+        text = f"kit.py {command}: error: argument --seed: -1 is less than 0"
+        assert capsys.readouterr().err.splitlines()[-1] == text
+    assert not (tiny / "output").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "replay"])
+@pytest.mark.parametrize("options", [(), ("--grid", "practice", "--traces", "mine")])
+def test_a_seed_that_nothing_is_drawn_from_is_refused(capsys, command: str, options: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        kit.main([command, *options, "--seed", "5"])
+    got = "--traces mine" if options else f"the grid {short(GRIDS['sample'])}"
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "kit.py: error: --seed is for the practice grid alone, whose traces are drawn from it. "
+        f"Got: --seed 5 with {got}. Expected: --grid practice without --traces. "
+        "Next: leave --seed out."
+    )
 
 
 def test_the_estimate_weighs_each_trace_by_the_official_cases_like_it() -> None:

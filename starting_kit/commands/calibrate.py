@@ -160,7 +160,7 @@ def _target(options: argparse.Namespace, profile: Profile) -> Target:
         what, expected = "--image needs curves", f"--curves with curves of {profile.name}"
         raise OrganizerError(what, "none", expected, "name a file of curves, or leave --image out")
     if options.image and importlib.util.find_spec("matplotlib") is None:
-        what, next_step = "--image needs matplotlib", "python -m pip install -e '.[plots]', or leave --image out"
+        what, next_step = "--image needs matplotlib", ".venv/bin/python -m pip install '.[plots]', or leave --image out"
         raise OrganizerError(what, "it is not installed", "the extra `plots`", next_step)
     return Target(Published(cells, curves), tuple(options.aside))
 

@@ -24,6 +24,7 @@ from placement.trace import Trace
 
 from . import options as shared
 from .machine import imported_modules, machine_line, missing_there, packages_line
+from .options import UsageError
 from .places import short
 from .policy_folder import policy_folder, staged, submission_files
 from .selection import read_grid
@@ -59,6 +60,8 @@ def check_command(options: argparse.Namespace) -> int:
     with temporary_folder():
         try:
             lacking = check(folder, options.grid)
+        except UsageError:
+            raise
         except Problem as error:
             print(f"not accepted: {error}")
             return 1

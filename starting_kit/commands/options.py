@@ -9,6 +9,7 @@ from typing import Any
 from placement.errors import Problem
 
 from . import places
+from .argument_types import integer_from
 
 JOBS = 2
 # Apart from the seeds of the sample traces and of compare.
@@ -69,10 +70,9 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     """Declare --seed."""
     parser.add_argument(
         "--seed",
-        type=int,
-        default=PRACTICE_SEED,
+        type=integer_from(0),
         metavar="N",
-        help="of the practice grid's traces, which are kept for each seed (default: %(default)s)",
+        help=f"of the practice grid's traces, which are kept for each seed (default: {PRACTICE_SEED})",
     )
 
 

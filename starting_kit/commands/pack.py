@@ -55,6 +55,8 @@ def pack_command(options: argparse.Namespace) -> int:
             # As the platform meets it: a module that was left out is missed here.
             lacking = check(unpacked, options.grid)
             digits = policy_sha256(find_policy(unpacked)[0])
+    except shared.UsageError:
+        raise
     except Problem as error:
         print(f"not packed: {error}")
         return 1

@@ -26,7 +26,7 @@ from .moment import Moment, moments
 from .places import GRID, short
 from .policy_folder import staged
 from .selection import read_grid, select, short_name
-from .worlds import world_of
+from .worlds import check_traces, world_of
 
 EXAMPLES = """
 replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
@@ -110,6 +110,7 @@ def replay(
     """
     world = world_of(grid, traces)
     chosen = _one_case(world.grid, case)
+    check_traces(world, [chosen])
     shared.check_least("call", call, 1)
     with staged(policy) as submission:
         return moments(find_policy(submission)[0], chosen, read_grid(world.grid), world.traces, call)[-1]
@@ -127,6 +128,7 @@ def _one_case(grid: Path, name: str | None) -> Case:
 def _moments(folder: Path, case: Case, options: argparse.Namespace) -> list[Moment]:
     shared.check_least("--call", options.call, 1)
     world = world_of(options.grid, options.traces, None, options.seed)
+    check_traces(world, [case])
     return moments(folder, case, read_grid(world.grid), world.traces, options.call)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from placement.grid import Case
+from placement.grid import Case, Grid
 from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
@@ -20,11 +20,11 @@ from scores.table import aligned, cells
 from . import options as shared
 from .frame import RunFailed, read_frame
 from .options import show
-from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, short
+from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
 from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
-from .worlds import ESTIMATE, official_estimate, world_of
+from .worlds import ESTIMATE, check_reference, check_traces, official_estimate, world_of
 
 EXAMPLES = """
 run  score the template on the sample grid
@@ -55,12 +55,15 @@ def run_command(options: argparse.Namespace) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
     policy_folder(options.policy)
     shared.check_least("--jobs", options.jobs, 1)
-    some = _some_cases(options.grid, options.cases)
-    world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     prediction, scoring = options.output / "prediction", options.output / "scoring"
     # An earlier run's results must not be scored, or shown, should this one not end.
     for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
         path.unlink(missing_ok=True)
+    whole = read_grid(options.grid)
+    some = _some_cases(whole, options.cases)
+    world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
+    check_traces(world, some or whole.cases)
+    check_reference(world, whole, some or whole.cases, options.reference is not None and options.traces is None)
     with staged(options.policy) as submission, tempfile.TemporaryDirectory() as temporary:
         grid = options.grid
         if some:
@@ -73,7 +76,7 @@ def run_command(options: argparse.Namespace) -> int:
         print(NO_RESULTS)
         return 2
     if some:
-        return _show_some(prediction, world.reference, some, len(read_grid(options.grid).cases))
+        return _show_some(prediction, world.reference, some, len(whole.cases))
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
     folders = ("--results", prediction, "--reference", world.reference, "--output", scoring)
     # Its few lines come at once: nothing to draw a bar for.
@@ -97,11 +100,15 @@ def run(
     policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
     ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
     verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
-    policy or a case that is not there, and problems.FileError for a reference of another grid.
+    policy, a case or traces that are not there and for a reference of another grid, and problems.FileError for results
+    that do not fit the reference.
     """
+    grid = grid_file(grid)
+    whole = read_grid(grid)
+    some = _some_cases(whole, cases)
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
-    grid = world.grid
-    some = _some_cases(grid, cases)
+    check_traces(world, some or whole.cases)
+    check_reference(world, whole, some or whole.cases, reference is not None and traces is None)
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary)
         if some:
@@ -117,11 +124,8 @@ def run(
         return read_frame(output, world.reference, some)
 
 
-def _some_cases(grid: Path, names: Sequence[str] | None) -> list[Case] | None:
-    """The cases that are named, None when they are the whole grid. Raises UsageError and OrganizerError."""
-    if not names:
-        return None
-    whole = read_grid(grid)
+def _some_cases(whole: Grid, names: Sequence[str] | None) -> list[Case] | None:
+    """The cases that are named, None when they are the whole grid. Raises UsageError."""
     cases = select(whole, names)
     return None if len(cases) == len(whole.cases) else cases
 

@@ -110,11 +110,16 @@ def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[R
 
 
 def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) -> None:
-    """Tell how many traces are going to be drawn, and how large they are; nothing where all are kept already."""
-    if missing := [seed for seed in seeds if not _is_made(_world(draws.kept, seed))]:
-        values = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in draws.recipes) * len(missing)
-        size = values * np.dtype(np.int32).itemsize / MB
-        show(f"draws {len(draws.recipes) * len(missing)} traces, {size:.1f} MB, into {short(draws.kept)}")
+    """Tell how many traces are here, and how many are going to be drawn, with their size; nothing where all is made."""
+    missing = [world for seed in seeds if not _is_made(world := _world(draws.kept, seed))]
+    if not missing:
+        return
+    left = [recipe for world in missing for recipe in _not_drawn(draws, world)]
+    count = len(draws.recipes) * len(missing)
+    size = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in left) * np.dtype(np.int32).itemsize / MB
+    here = f"{count - len(left)} of {count} traces are here, " if len(left) < count else ""
+    draw = f"draws {len(left)} traces, {size:.1f} MB, into {short(draws.kept)}"
+    show(here + (draw if left else "measures DS-EPLB"))
 
 
 def make_world(
@@ -129,12 +134,23 @@ def make_world(
     world = _world(draws.kept, seed)
     if _is_made(world):
         return world
-    show(f"seed {seed}: draws its traces, and measures DS-EPLB on them")
+    try:
+        return _make(draws, seed, world, jobs, show, drawn)
+    except KeyboardInterrupt:
+        show(f"the traces that were finished are kept in {short(draws.kept)}, and the same command goes on from there")
+        raise
+
+
+def _make(
+    draws: Draws, seed: int, world: World, jobs: int, show: Callable[[str], None], drawn: Callable[[str], None]
+) -> World:
+    left = _not_drawn(draws, world)
+    show(
+        f"seed {seed}: {'draws its traces, and measures DS-EPLB on them' if left else 'measures DS-EPLB on its traces'}"
+    )
     write_grid(world.grid, grid_of(draws.grid, draws.cases))
-    for recipe in draws.recipes:
+    for recipe in left:
         manifest, file = read_manifest(world.traces), f"{recipe.name}.npy"
-        if recipe.name in manifest["traces"]:
-            continue
         new = NewTrace(recipe.profile, recipe.dataset, recipe.iterations, MOST_TRACES * seed + recipe.number)
         values = generate(new.profile.parameters, new.iterations, recipe.layers, recipe.experts, new.seed)
         write_trace(world.traces / file, values)
@@ -156,6 +172,12 @@ def make_world(
 def _world(kept: Path, seed: int) -> World:
     folder = kept / f"seed-{seed}"
     return World(folder / "grid.yaml", folder / "traces", folder / "reference")
+
+
+def _not_drawn(draws: Draws, world: World) -> list[Recipe]:
+    """The recipes whose trace an interrupted command has not left."""
+    here = read_manifest(world.traces)["traces"]
+    return [recipe for recipe in draws.recipes if recipe.name not in here]
 
 
 def _is_made(world: World) -> bool:

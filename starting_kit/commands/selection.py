@@ -14,12 +14,16 @@ from placement.traces.whole_file import write_whole
 from placement.traces.yaml_file import read_yaml
 
 from .options import UsageError
+from .places import GRIDS
 
 FORM = re.compile(r"(?P<trace>[^:\s]+/[^:\s]+)(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?")
 
 
 def read_grid(path: Path) -> Grid:
-    """Read a grid file. Raises OrganizerError."""
+    """Read a grid file. Raises UsageError when there is none, and OrganizerError."""
+    if not path.is_file():
+        expected = f"{', '.join(GRIDS)}, or a grid file"
+        raise UsageError("there is no such grid", str(path), expected, "correct --grid")
     return grid_from_mapping(read_yaml(path, "grid"))
 
 

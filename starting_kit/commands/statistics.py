@@ -38,7 +38,7 @@ def add_statistics(commands: Any) -> None:
         description="Measure what decides how hard a trace is to place: skew, drift, noise, and the PAR of the static\n"
         "deployment and of DS-EPLB. Drift stands beside that of the trace shuffled, and says which family of\n"
         "traces it resembles. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
-        "and, with a row for each layer, .csv. Plots need matplotlib: pip install -e '.[plots]'.",
+        "and, with a row for each layer, .csv. Plots need matplotlib: .venv/bin/python -m pip install '.[plots]'.",
         epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,7 +65,7 @@ def add_statistics(commands: Any) -> None:
         type=_size,
         metavar="N",
         help="number of devices, N+R with R redundant experts; repeatable, and a trace is measured at those that fit\n"
-        "(default: those of 32, 64, 128, 256 that divide the experts, else the four largest divisors)",
+        "(default: those of 32, 64, 128, 256 that divide the experts, or the four largest divisors for small models)",
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the pages (default: tables only)")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
@@ -133,7 +133,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) -> list[Case]:
     """The cases of a trace that its experts fit; the other ones that are wanted are named on stderr."""
     divisors = [ep for ep in range(2, trace.experts + 1) if trace.experts % ep == 0]
-    usual = [ep for ep in divisors if ep in EPS] or divisors[-len(EPS) :]
+    usual = [ep for ep in divisors if ep in EPS]
+    usual = usual if len(usual) > 2 else divisors[-len(EPS) :]
     fitting = []
     for ep, redundant in dict.fromkeys(wanted) or [(ep, ep) for ep in usual]:
         case = Case(*name.split("/"), ep, redundant, trace.layers, trace.experts, window, latency=0)

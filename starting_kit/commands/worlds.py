@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from placement import SIMULATOR_VERSION
+from placement.errors import OrganizerError
+from placement.grid import Case, Grid
+from placement.results import identity
+from placement.traces.files import find_trace
+from scores.comparison import case_name, match, read_reference
+from scores.problems import FileError
+from traces.generation.profile import FOLDER
+from traces.manifest import read_manifest
+
+from .generate import SAMPLE_DATASET
 from .options import PRACTICE_SEED, UsageError
 from .places import GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
 from .seeds import Draws, World, announce, folder_of, make_world, recipes
@@ -22,22 +35,88 @@ def world_of(
     grid: str | Path,
     traces: str | Path | None = None,
     reference: str | Path | None = None,
-    seed: int = PRACTICE_SEED,
+    seed: int | None = None,
     jobs: int = 1,
     show: Callable[[str], None] = print,
 ) -> World:
     """A grid's file, traces and reference; a folder that is named is taken, the other ones are the grid's.
 
     The practice grid's traces are drawn from the seed and measured at first use. Raises UsageError, also for the
-    official grid without its traces.
+    official grid without its traces, and for a seed where nothing is drawn.
     """
     file = grid_file(grid)
-    if file == GRIDS["practice"] and traces is None:
-        made = _practice(seed, jobs, show)
+    drawn = file == GRIDS["practice"] and traces is None
+    if seed is not None and not drawn:
+        what = "--seed is for the practice grid alone, whose traces are drawn from it"
+        got = f"--seed {seed} with " + (
+            f"--traces {traces}" if file == GRIDS["practice"] else f"the grid {short(file)}"
+        )
+        raise UsageError(what, got, "--grid practice without --traces", "leave --seed out")
+    if drawn:
+        made = _practice(PRACTICE_SEED if seed is None else seed, jobs, show)
         return World(file, made.traces, Path(reference or made.reference))
     if file == GRIDS["official"] and traces is None:
         traces, reference = _official(), Path(reference or OUTPUT / "official" / "reference")
     return World(file, Path(traces or TRACES), Path(reference or REFERENCE))
+
+
+def check_traces(world: World, cases: Sequence[Case]) -> None:
+    """Raise UsageError unless each case has a trace: what the programs say then is for organizers."""
+    for case in cases:
+        try:
+            find_trace(world.traces, case.model, case.dataset)
+        except OrganizerError as error:
+            name = f"{case.model}/{case.dataset}"
+            next_step = "name the folder of the grid's traces by --traces"
+            sample = case.dataset == SAMPLE_DATASET
+            if sample or (FOLDER / f"{name}.yaml").is_file():
+                profile = () if sample else ("--profile", name)
+                next_step += f", or make it: {_command('generate', '--output', short(world.traces), *profile)}"
+            raise UsageError(error.what, error.got, error.expected, next_step, *error.where) from None
+
+
+def check_reference(world: World, grid: Grid, cases: Sequence[Case], default: bool = False) -> None:
+    """Raise UsageError unless the reference can be read, and is of the cases and of the traces that the manifest lists.
+
+    default: whether another reference would be taken, were none named.
+    """
+    entries, what = read_manifest(world.traces)["traces"], ""
+    try:
+        stored = read_reference(world.reference / "ds_eplb.json")
+        # Another trace than the manifest's, or one that it does not list, is for the ingestion program to find.
+        what = "the grid and its traces do not fit: "
+        rows = {case_name(row): row for row in stored["cases"]}
+        if len(cases) < len(grid.cases):
+            names = [case.name for case in cases]
+            stored = stored | {"cases": [row for name, row in rows.items() if name in names]}
+        match({"versions": {"simulator": SIMULATOR_VERSION}, "cases": _expected(grid, cases, entries, rows)}, stored)
+    except FileError as error:
+        folder = world.reference if not world.reference.exists() else OUTPUT / "reference"
+        named = next((name for name, file in GRIDS.items() if file == world.grid), short(world.grid))
+        paths = ("--grid", named, "--traces", short(world.traces), "--output", short(folder))
+        next_step = _command("reference", *paths)
+        if folder != world.reference:
+            next_step += f", then --reference {short(folder)}"
+        if default:
+            next_step += ", or leave --reference out"
+        fields, where = error.fields, str(short(world.reference) / "ds_eplb.json")
+        raise UsageError(what + fields["what"], fields["got"], fields["expected"], next_step, where) from None
+
+
+def _expected(
+    grid: Grid, cases: Sequence[Case], entries: dict[str, Any], rows: dict[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the results would hold of each case; entries: the manifest's; rows: the reference's, by case."""
+    expected = []
+    for case in cases:
+        unlisted = rows.get(case.name, {}).get("trace_sha256")
+        digits = entries.get(f"{case.model}/{case.dataset}", {}).get("sha256", unlisted)
+        expected.append(identity(case, grid.cost, digits) | {"status": "ok"})
+    return expected
+
+
+def _command(*words: object) -> str:
+    return shlex.join(["python", "starting_kit/kit.py", *map(str, words)])
 
 
 def official_estimate(frame: pd.DataFrame) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -15,6 +16,8 @@ from .protocol import write_all
 
 # Linux's numbers: F_ADD_SEALS, and F_SEAL_SEAL | SHRINK | GROW | WRITE.
 ADD_SEALS, ALL_SEALS = 1033, 1 | 2 | 4 | 8
+# While the kernel holds a page, to move it for example, memory cannot be sealed. A try waits some 0.15 s in the kernel.
+SEAL_TRIES = 20
 # Iterations copied at a time: 950 KB for the largest model, which stay in the cache between making and writing them.
 BLOCK = 16
 
@@ -44,12 +47,22 @@ def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarra
         os.lseek(descriptor, table_offset(case), os.SEEK_SET)
         write_all(descriptor, np.ascontiguousarray(deployment, dtype="<i8").data)
         if sealed:
-            # Growing it would give a policy memory that no limit counts.
-            fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)
+            _seal(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _seal(descriptor: int) -> None:
+    """Let nobody write to the memory any more, nor grow it: a policy would have memory that no limit counts."""
+    for left in reversed(range(SEAL_TRIES)):
+        try:
+            fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or not left:
+                raise
 
 
 def receive(case: Case, descriptor: int) -> tuple[np.ndarray, np.ndarray]:

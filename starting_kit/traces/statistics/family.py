@@ -66,6 +66,6 @@ def thresholds() -> dict[str, str]:
     return {
         "lasting": f"stationary below {LASTING[0]}, another family from {LASTING[1]} on",
         "together": f"independent up to {TOGETHER[0]}, requests or profiles from {TOGETHER[1]} on",
-        "zero_lag": f"profiles, rather than both, up to 1/{4 * TURNS} of the trace",
+        "zero_lag": f"up to 1/{4 * TURNS} of the trace, or it may be requests as well as profiles",
         "returning": f"profiles up to {RETURNING[0]}, requests from {RETURNING[1]} on",
     }

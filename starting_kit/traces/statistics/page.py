@@ -25,7 +25,7 @@ from .tables import (
 )
 
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-NO_PLOTS = "Without matplotlib there are no plots: install the extra, pip install -e '.[plots]', and run again."
+NO_PLOTS = "Without matplotlib there are no plots. Next: .venv/bin/python -m pip install '.[plots]', then run again."
 
 
 def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
