@@ -136,7 +136,7 @@ def test_what_another_simulator_or_numpy_measured_is_not_taken(
     monkeypatch.setattr(np, "__version__", "0.0")
     measured_small(lines)
     assert len(lines) == 4
-    monkeypatch.setattr(gains, "simulator_sha256", lambda: "another")
+    monkeypatch.setattr(gains, "simulator_sha256", lambda *package: "another")
     measured_small(lines)
     assert len(lines) == 6
 

@@ -170,7 +170,7 @@ def test_other_sources_measure_anew(tmp_path: Path, counting: Counting, monkeypa
         measured(trace)
         measured(trace)
         assert counting.calls == 2 + number
-    monkeypatch.setattr(errors, "simulator_sha256", lambda: "another simulator")
+    monkeypatch.setattr(errors, "simulator_sha256", lambda *package: "another simulator")
     measured(trace)
     assert counting.calls == 4
 

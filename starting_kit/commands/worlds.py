@@ -145,12 +145,13 @@ def _official() -> Path:
     traces = OUTPUT / "official" / "traces"
     if not (traces / "manifest.yaml").is_file():
         names = dict.fromkeys(f"{case.model}/{case.dataset}" for case in read_grid(GRIDS["official"]).cases)
-        kit, here = "python starting_kit/kit.py", short(traces.parent)
+        here = short(traces.parent)
+        generate = _command("generate", "--output", f"{here}/traces", "--profile", *names)
+        measure = _command("reference", "--grid", "official", "--output", f"{here}/reference")
         raise UsageError(
             "the official grid's traces are not here: organizers keep the recorded ones",
             f"no {short(traces)}",
             "generated ones of that size, 2.2 GB, or your own by --traces and --reference",
-            f"{kit} generate --output {here}/traces --profile {' '.join(names)}, then "
-            f"{kit} reference --grid official --output {here}/reference",
+            f"{generate}, then {measure}",
         )
     return traces

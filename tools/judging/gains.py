@@ -13,7 +13,7 @@ import numpy as np
 from commands.places import OUTPUT
 from commands.seeds import GENERATION
 from placement.grid import Case
-from placement.submission.receipt import simulator_sha256
+from placement.submission.receipt import file_sha256, simulator_sha256
 from placement.traces.whole_file import write_whole
 from scores.table import markdown
 from traces.generation.profile import Profile
@@ -154,12 +154,8 @@ def _measure(profile: Profile, policies: Callable[[int], Forecasts], show: Calla
 
 def _identity(profile: Profile) -> str:
     """All that a measurement depends on but the seed, as a part of a file's name."""
-    sources = [
-        *sorted(GENERATION.glob("*.py")),
-        *(Path(__file__).with_name(f"{name}.py") for name in ("by_heart", "gains")),
-    ]
-    texts = [path.read_text(encoding="utf-8") for path in sources]
-    content = [asdict(profile), texts, simulator_sha256(), np.__version__]
+    sources = [file_sha256(Path(__file__).with_name(f"{name}.py")) for name in ("by_heart", "gains")]
+    content = [asdict(profile), sources, simulator_sha256(), simulator_sha256(GENERATION), np.__version__]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 

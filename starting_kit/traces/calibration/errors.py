@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.submission.receipt import simulator_sha256
+from placement.submission.receipt import file_sha256, simulator_sha256
 from placement.trace import Trace
 from placement.traces.whole_file import write_whole
 
@@ -125,11 +125,8 @@ def _identity(generated: Generated, target: Target) -> str:
     shape = [profile.name, profile.iterations, profile.layers, profile.experts]
     layers = generated.layers or profile.layers
     drawn = [asdict(profile.parameters), generated.seed, layers, generated.fitted, np.__version__]
-    sources = [ROOM / "sweep.py", *sorted((ROOM.parent / "generation").glob("*.py"))]
-    digest = hashlib.sha256(json.dumps([shape, drawn, policies, curves, simulator_sha256()]).encode())
-    for source in sources:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:24]
+    sources = simulator_sha256(), simulator_sha256(ROOM.parent / "generation"), file_sha256(ROOM / "sweep.py")
+    return hashlib.sha256(json.dumps([shape, drawn, policies, curves, sources]).encode()).hexdigest()[:24]
 
 
 def _rank(group: str) -> tuple[int, str]:
