@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 # In the order of the leaderboard; competition.yaml has the same keys.
 COLUMNS = ("composite_score", "mean_par", "transmit_amount", "par_vs_ds_eplb", "transmit_vs_ds_eplb")
@@ -26,6 +27,8 @@ def case_score(row: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
 
 def case_table(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:
     """One row per pair of a measured case and its reference, in the grid's order: the score and what it comes from."""
+    import pandas as pd
+
     rows = [
         {name: row[name] for name in ("model", "dataset", "ep", "redundant_experts", "status")}
         | {

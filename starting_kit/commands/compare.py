@@ -8,9 +8,7 @@ import string
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from scores.comparison import case_name
 from scores.problems import EXIT_CODES
@@ -26,6 +24,9 @@ from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .verdict import NOT_KNOWN, difference
 from .worlds import world_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLES = """
 compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
@@ -143,6 +144,8 @@ def compare(
 
 def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> pd.DataFrame:
     """The table of `compare`; scores: by policy, [seed][row]."""
+    import pandas as pd
+
     columns: dict[str, list[Any]] = {}
     by_row = {letter: list(zip(*by_seed, strict=True)) for letter, by_seed in scores.items()}
     for letter, values in by_row.items():
@@ -159,6 +162,8 @@ def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> p
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `mean ± half of the interval` for each pair, and its verdict last."""
+    import pandas as pd
+
     letters = list(table.attrs["policies"])
     shown = {"": table.index, **{letter: table[letter] for letter in letters}}
     for first, second in combinations(letters, 2):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from placement.grid import Case
 from placement.results import MEASURES
 from scores.comparison import case_name, match, read_reference, read_results
 from scores.modeled_runtime import case_table, leaderboard
 from scores.problems import sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Beside the table of the scoring program, which ends with the first two measures.
 ADDED = [*MEASURES[2:], "policy_seconds", "slowest_call_seconds"]
@@ -32,6 +34,8 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
     `.attrs` has the leaderboard's columns for the whole grid, and `mean_case_score` for some cases of it. Raises
     RunFailed, and problems.FileError when the results and the reference do not belong together.
     """
+    import pandas as pd
+
     content = read_results((results / "results.json").read_bytes())
     stored = read_reference(reference / "ds_eplb.json")
     if cases is not None:

@@ -8,9 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from placement.grid import Case, Grid
 from scores.comparison import case_name
@@ -25,6 +23,9 @@ from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, official_estimate, world_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLES = """
 run  score the template on the sample grid
@@ -103,6 +104,8 @@ def run(
     policy, a case or traces that are not there and for a reference of another grid, and problems.FileError for results
     that do not fit the reference.
     """
+    import pandas as pd
+
     grid = grid_file(grid)
     whole = read_grid(grid)
     some = _some_cases(whole, cases)

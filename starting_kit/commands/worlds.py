@@ -6,9 +6,7 @@ import math
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from placement import SIMULATOR_VERSION
 from placement.errors import OrganizerError
@@ -25,6 +23,9 @@ from .options import PRACTICE_SEED, UsageError
 from .places import GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
 from .seeds import Draws, World, announce, folder_of, make_world, recipes
 from .selection import read_grid
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How many cases of the official grid behave like those of each trace: stationary DS-R1, Mix, and Qwen3.
 LIKE_OFFICIAL = {"DS-R1/LmSys": 12, "DS-R1/Mix": 4, "Qwen3/LmSys": 9}

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from placement.deployment import initial_deployment
 from placement.errors import Problem
@@ -134,6 +133,8 @@ def search(options: argparse.Namespace) -> int:
 
 def simulate(options: argparse.Namespace) -> int:
     """Measure every layer and print a table."""
+    import pandas as pd
+
     made, torus, batches = _read_both(options)
     router, preset = routers(torus)[options.router], PRESETS[options.preset]
     rows = []

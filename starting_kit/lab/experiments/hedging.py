@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from planning.replication import robust_load
 
@@ -16,6 +16,9 @@ from ..serving.replicas import replicas_of
 from ..serving.routing import least_loaded
 from ..serving.torus import Torus
 from ..traces.batches import Batches
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALPHAS = (0.0, 0.5, 1.0, 2.0)
 
@@ -28,6 +31,8 @@ def robust(batches: Mapping[str, Batches], torus: Torus, slots: int = 3) -> tupl
     [candidate, data set], with the worst of each row, and the name of the best candidate; its worst ratio is at most
     every specialist's.
     """
+    import pandas as pd
+
     experts = next(iter(batches.values())).experts
     loads = {name: b.load[:, : experts - 1] / b.load.sum(axis=1, keepdims=True) for name, b in batches.items()}
     means = np.stack([load.mean(axis=0) for load in loads.values()])
@@ -52,6 +57,8 @@ def alpha_sweep(batches: Batches, torus: Torus, slots: int = 3, alphas: Sequence
     batches: the shared expert included. One row per hedge: mean, p95 and p99 of latency in us, and the largest device
     load. The router knows the shares of the batch before only.
     """
+    import pandas as pd
+
     half = batches.count // 2
     learned, scored = batches.select(0, half), batches.select(half, batches.count)
     load = learned.load[:, : batches.experts - 1]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from ..serving.measures import measures
 from ..traces.batches import Batches
 from .methods import PLACEMENT_ONLY, REPLICATED, Method, Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def matrix(batches: Mapping[tuple[str, int], Batches], replicated: Setting, held_out: bool = False) -> pd.DataFrame:
@@ -20,6 +22,8 @@ def matrix(batches: Mapping[tuple[str, int], Batches], replicated: Setting, held
     half of the batches and measure on the second. One row per data set, layer, setting and method; `plan_seconds`
     and `route_ms` (per batch) are measured, and change nothing else.
     """
+    import pandas as pd
+
     rows = []
     for (dataset, layer), layer_batches in batches.items():
         for name, methods, setting, used in _settings(layer_batches, replicated):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from placement.errors import Problem
 
@@ -14,6 +13,9 @@ from ..serving.cost import replica_tokens
 from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from scores.table import aligned
 
@@ -17,7 +16,7 @@ Table = tuple[Sequence[str], list[Sequence[str]]]
 
 def number(value: float | None) -> str:
     """A figure in a table: integers whole, floats with four decimals, a dash for none."""
-    if pd.isna(value):
+    if value is None or math.isnan(value):
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
@@ -30,6 +29,8 @@ def devices(balance: Mapping[str, Any]) -> str:
 
 def layer_table(summary: Mapping[str, Any]) -> Table:
     """Mean, least and greatest of the layers' figures."""
+    import pandas as pd
+
     extents = pd.DataFrame(summary["layers"], dtype=float)[list(LAYER_FIGURES)].agg(["mean", "min", "max"]).T
     rows = [(name, *map(number, row)) for name, *row in extents.itertuples()]
     return ("per layer", "mean", "least", "greatest"), rows
@@ -118,6 +119,8 @@ def headline(summary: Mapping[str, Any]) -> str:
 
 def layers_csv(summary: Mapping[str, Any]) -> str:
     """A row for each layer, a column for each figure; empty where there is none."""
+    import pandas as pd
+
     return pd.DataFrame(summary["layers"]).to_csv(index_label="layer", lineterminator="\n")
 
 
