@@ -16,19 +16,23 @@ def exchange(forecast: Forecast, table: np.ndarray, steps: int, least: np.ndarra
     table = np.array(table, np.int64)
     going = np.arange(len(table))
     least = np.broadcast_to(least, len(table))
+    # No exchange changes an expert's number of replicas, so what a slot carries goes along with its expert.
+    slots = of_slots(forecast, table)
     for _ in range(steps):
         if not len(going):
             break
-        going = going[_exchange_once(forecast.of_layers(going), table, going, least[going])]
+        going = going[_exchange_once(forecast, table, slots, going, least[going])]
     return table
 
 
-def _exchange_once(forecast: Forecast, table: np.ndarray, going: np.ndarray, least: np.ndarray) -> np.ndarray:
+def _exchange_once(
+    forecast: Forecast, table: np.ndarray, all_slots: Devices, going: np.ndarray, least: np.ndarray
+) -> np.ndarray:
     """Make the best exchange in each layer of `going` where one gains enough, in place; says in which one was made."""
     rows = table[going]
     layers, devices, _ = rows.shape
     row = np.arange(layers)
-    slots = of_slots(forecast, rows)
+    slots = Devices(all_slots.mean[going], all_slots.variance[going], all_slots.together[going])
     carried = Devices(slots.mean.sum(axis=2), slots.variance.sum(axis=2), slots.together.sum(axis=2))
     value = carried.risk(forecast)
     busiest = value.argmax(axis=1)
@@ -50,7 +54,8 @@ def _exchange_once(forecast: Forecast, table: np.ndarray, going: np.ndarray, lea
     made = np.flatnonzero(np.isfinite(after) & (gain > least))
     one = going[made], busiest[made], slot[made]
     other = going[made], device[made], its_slot[made]
-    table[one], table[other] = table[other], table[one]
+    for part in (table, all_slots.mean, all_slots.variance, all_slots.together):
+        part[one], part[other] = part[other], part[one]
     return made
 
 

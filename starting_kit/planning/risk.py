@@ -65,9 +65,9 @@ def expected_maximum(count: int) -> float:
 
 def of_slots(forecast: Forecast, table: np.ndarray) -> Devices:
     """What each slot of a deployment table int [layer, device, slot] carries."""
-    row = np.arange(len(table))[:, None, None]
-    replicas = np.zeros(forecast.load.shape)
-    np.add.at(replicas, (row, table), 1)
+    layers, experts = forecast.load.shape
+    row = np.arange(layers)[:, None, None]
+    replicas = np.bincount((row * experts + table).ravel(), minlength=layers * experts).reshape(layers, experts)
     part = 1 / replicas[row, table]
     together = np.moveaxis(forecast.loadings, 0, -1)[row, table] * part[..., None]
     return Devices(forecast.load[row, table] * part, forecast.variance[row, table] * part**2, together)
