@@ -56,16 +56,13 @@ class Bundle:
 
     def __init__(self, files: Files, competition: dict[str, Any]) -> None:
         self.files, self.competition = files, competition
-        self._inner: dict[str, Files] = {}
 
     def inner(self, name: object) -> Files:
         """Content by name of a zip in the bundle; empty when there is no such zip."""
         data = self.files.get(name) if isinstance(name, str) else None
         if data is None or not zipfile.is_zipfile(io.BytesIO(data)):
             return {}
-        if name not in self._inner:
-            self._inner[name] = unpack(data)
-        return self._inner[name]
+        return unpacked(data)
 
     def entries(self, key: str) -> list[dict[str, Any]]:
         """A list of competition.yaml, empty when the key is missing."""
@@ -113,7 +110,13 @@ def members(files: Files, way: tuple[str, ...] = ()) -> Iterator[Member]:
     for name, content in files.items():
         yield Member((*way, name), content)
         if content.startswith(b"PK") and zipfile.is_zipfile(io.BytesIO(content)):
-            yield from members(unpack(content), (*way, name))
+            yield from members(unpacked(content), (*way, name))
+
+
+@lru_cache(maxsize=64)
+def unpacked(data: bytes) -> Files:
+    """Content by name of a zip, not to be changed: several rules look into the same. Raises zipfile.BadZipFile."""
+    return unpack(data)
 
 
 @lru_cache(maxsize=32)
