@@ -1,6 +1,6 @@
 """Measures the simulator's speed on this machine: everything in one run, with ratios that travel.
 
-    python tools/benchmark.py --quick        the sample grid on the traces that ship, about a minute
+    python tools/benchmark.py --quick        the sample grid on the traces that ship, some ten seconds
     python tools/benchmark.py                the official grid on traces of full size, which are generated once:
                                              2.2 GB in output/benchmark/traces
     python tools/benchmark.py --traces DIR   the official grid on traces that are there; nothing is written to DIR
@@ -39,12 +39,10 @@ OUTPUT = ROOT / "output" / "benchmark"
 # The only folder that traces are generated into.
 FULL_TRACES = OUTPUT / "traces"
 JOBS = (1, 2)
-# One for every case as well: more than the sample grid has traces.
-QUICK_JOBS = (1, 2, 7)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 1 when `jobs` changes a result, 2 when it cannot measure."""
+    """Run the command line and return the exit code: 0, 1 when the number of jobs changes a result, 2 when it cannot measure."""
     parser = argparse.ArgumentParser(description="Measure the simulator's speed on this machine.")
     parser.add_argument("--quick", action="store_true", help="the sample grid on the sample traces, medians of three")
     parser.add_argument(
@@ -65,17 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--quick measures the sample traces; leave --traces out")
     grid_path = ROOT / "ingestion_program" / ("grid.yaml" if options.quick else "grid_official.yaml")
     traces = ROOT / "sample_traces" if options.quick else options.traces or FULL_TRACES
-    jobs, times = (QUICK_JOBS, 3) if options.quick else (JOBS, 5)
+    times = 3 if options.quick else 5
     try:
         if options.traces is None and not options.quick:
             make_traces(read_grid(grid_path), traces)
-        numbers = measure(grid_path, traces, options.output, jobs, times)
+        numbers = measure(grid_path, traces, options.output, times)
     except (OrganizerError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
     write_whole(options.output / "benchmark.json", (json.dumps(numbers, indent=1) + "\n").encode("utf-8"))
     same = len({run["measured_sha256"] for run in numbers["grid"]}) == 1
-    print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, jobs))}.")
+    print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, JOBS))}.")
     return 0 if same else 1
 
 
@@ -88,7 +86,7 @@ def make_traces(grid: Grid, folder: Path) -> None:
         subprocess.run([*command, "--profile", *missing], check=True)
 
 
-def measure(grid_path: Path, traces: Path, output: Path, jobs: tuple[int, ...], times: int) -> dict[str, Any]:
+def measure(grid_path: Path, traces: Path, output: Path, times: int) -> dict[str, Any]:
     """Measure everything, print each table as it is ready, and return all numbers.
 
     Raises OrganizerError, and CalledProcessError when the grid cannot be run.
@@ -116,7 +114,7 @@ def measure(grid_path: Path, traces: Path, output: Path, jobs: tuple[int, ...], 
     show(numbers["boundary"], BOUNDARY_COLUMNS)
     numbers["scaling"] = scaling_costs(times)
     show(numbers["scaling"], SCALING_COLUMNS)
-    numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in jobs]
+    numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
     show(numbers["grid"], GRID_COLUMNS)
     return numbers
 
