@@ -42,7 +42,7 @@ JOBS = (1, 2)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 1 when the number of jobs changes a result, 2 when it cannot measure."""
+    """Run the command line and return the exit code: 0, 1 when jobs change a result, 2 when it cannot measure."""
     parser = argparse.ArgumentParser(description="Measure the simulator's speed on this machine.")
     parser.add_argument("--quick", action="store_true", help="the sample grid on the sample traces, medians of three")
     parser.add_argument(
