@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import signal
@@ -68,9 +69,8 @@ def run(
     """
     if not command or not all(mount.target.startswith("/") for mount in mounts):
         raise ValueError(f"no command, or a path that is not absolute: {list(command)}, {list(mounts)}")
-    ask = [python, "-I", "-c", "import sys; print(sys.prefix, sys.base_prefix, sep='\\n')"]
-    prefixes = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.splitlines()
-    binds = [(path, os.path.realpath(path), False) for path in {*prefixes, str(python.resolve().parent.parent)}]
+    shown = {*_prefixes(python), str(python.resolve().parent.parent)}
+    binds = [(path, os.path.realpath(path), False) for path in shown]
     binds += [(mount.target, str(mount.source.resolve(strict=True)), mount.writable) for mount in mounts]
     environment = {"PYTHONUNBUFFERED": "1", "http_proxy": "", "https_proxy": "", "HOME": "/root", "LANG": "C.UTF-8"}
     search = [os.path.abspath(python.parent), "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"]
@@ -100,6 +100,12 @@ def run(
     finished = Finished(process.args, process.returncode, *output)
     finished.left_behind = int(left_behind)
     return finished
+
+
+@functools.cache
+def _prefixes(python: Path) -> list[str]:
+    ask = [python, "-I", "-c", "import sys; print(sys.prefix, sys.base_prefix, sep='\\n')"]
+    return subprocess.run(ask, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def _call(name: str, *arguments: int | str | bytes) -> None:
