@@ -18,6 +18,7 @@ score is 113.5; the kit's README.md has the table.
 import numpy as np
 
 from planning.exchange import exchange
+from planning.gate import seconds_of_par, seconds_of_slot, worthwhile
 from planning.memory import Memory, switch
 from planning.placing import place_by_risk
 from planning.relabelling import relabel
@@ -36,23 +37,16 @@ class Policy:
         self.case, self.memory = case, Memory(case.layers, case.experts)
 
     def rebalance(self, hotness, deployment, iteration):
-        case = self.case
-        left = max(case.iterations - iteration - case.layers / 2, 0) / case.iterations
-        if not left:
+        value, price = seconds_of_par(self.case, iteration), CAUTION * seconds_of_slot(self.case)
+        if not value:
             return None
-        worth = case.balanced_compute_seconds / case.layers * left  # of one point of a layer's PAR
-        price = CAUTION * case.expert_bytes / case.bandwidth_bytes_per_second
         self.remember(hotness)
         forecast = self.forecast()
-        tables = np.stack(
-            [self.fresh(forecast, deployment), exchange(forecast, deployment, EXCHANGES, 2 * price / worth)]
-        )
+        mended = exchange(forecast, deployment, EXCHANGES, 2 * price / value)
+        tables = np.stack([self.fresh(forecast, deployment), mended])
         now = objective(forecast, deployment)
         gains = np.stack([now - objective(forecast, table) for table in tables])
-        profits = worth * gains - price * (tables != deployment).sum(axis=(2, 3))
-        best, profit = profits.argmax(axis=0), profits.max(axis=0)
-        order = np.argsort(-profit, kind="stable")
-        return order[profit[order] > 0], tables[best, np.arange(case.layers)]
+        return worthwhile(gains, tables, deployment, value, price)
 
     def remember(self, hotness):
         """Add a window, and forget what was before a switch."""
