@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ import pytest
 from placement import balance
 from planning.exchange import exchange
 from planning.placing import place_by_risk
-from planning.relabelling import align_slots, relabel
 from planning.risk import POWER, Forecast, expected_maximum, objective, of_devices
 
 # Layers, experts, devices, redundant experts.
@@ -82,6 +81,20 @@ def test_without_noise_and_drift_the_objective_is_near_the_par_of_the_mean() -> 
         assert par <= objective(calm, table)[layer] * (1 + 1e-8) <= par * 8 ** (1 / POWER) * (1 + 1e-7)
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seed", range(5))
+def test_without_noise_and_drift_the_largest_risk_is_the_par_of_the_mean(size: tuple[int, ...], seed: int) -> None:
+    layers, experts, devices, _ = size
+    load = np.random.default_rng(seed).integers(1, 1000, (layers, experts))
+    shares = load / load.sum(axis=1, keepdims=True)
+    calm = Forecast(shares, shares, shares[None], noise=0.0, drift=0.0)
+    table = any_table(*size, seed)
+    largest = of_devices(calm, table).risk(calm).max(axis=1)
+    for layer, rows in enumerate(table):
+        par = balance.par(load[layer][:, None], load[layer].sum(keepdims=True), rows)[0]
+        assert largest[layer] * devices == pytest.approx(par, rel=1e-12)
+
+
 @pytest.mark.parametrize(("count", "known"), [(1, 0.0), (2, 0.5642), (8, 1.4236), (32, 2.0697), (256, 2.8262)])
 def test_the_expected_maximum_is_that_of_normal_draws(count: int, known: float) -> None:
     assert expected_maximum(count) == pytest.approx(known, abs=0.03)
@@ -142,21 +155,3 @@ def test_an_exchange_that_gains_less_than_asked_for_is_not_made() -> None:
     assert gain > 0
     assert (exchange(forecast, table, 1, gain * 1.0001) == table).all()
     assert (exchange(forecast, table, 1, gain * 0.9999) != table).any()
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_relabelled_plan_changes_as_few_slots_as_any_renaming_and_keeps_par(seed: int) -> None:
-    table, live = any_table(2, 8, 4, 4, seed), any_table(2, 8, 4, 4, seed + 100)
-    found = relabel(table, live, 8)
-    for rows, new, old in zip(table, found, live, strict=True):
-        assert sorted(map(sorted, rows.tolist())) == sorted(map(sorted, new.tolist()))
-        fewest = min(
-            sum(len(device) - len(set(device) & set(there)) for device, there in zip(order, old.tolist(), strict=True))
-            for order in permutations(rows.tolist())
-        )
-        assert (new != old).sum() == fewest
-
-
-def test_what_a_device_holds_already_stays_in_its_slot() -> None:
-    live = np.array([[[4, 1, 2], [0, 3, 3]]])
-    assert align_slots(np.array([[[2, 5, 4], [3, 1, 3]]]), live).tolist() == [[[4, 5, 2], [1, 3, 3]]]

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from placement.ds_eplb import replicate
-
+from .replication import replicas_by_load
 from .risk import Forecast, risk
 
 
 def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float = 0.5) -> np.ndarray:
     """A deployment table int64 [layer, device, slot]; no device holds an expert twice where that can be.
 
-    Numbers of replicas as DS-EPLB's, for an expert's mean and `part` of what it rises above it (Forecast.weights).
+    Replicas by risk: for an expert's mean and `part` of what it rises above it (Forecast.weights).
     """
-    experts, weight = replicate(forecast.weights(part).astype(np.float32), redundant)
-    layers, total = experts.shape
-    slots, row = total // devices, np.arange(layers)
-    counts = np.stack([np.bincount(line, minlength=forecast.load.shape[1]) for line in experts])
+    weights = forecast.weights(part)
+    layers, count = weights.shape
+    slots, row = (count + redundant) // devices, np.arange(layers)
+    replicas = replicas_by_load(weights, count + redundant)
+    experts = np.repeat(np.tile(np.arange(count), layers), replicas.ravel()).reshape(layers, -1)
+    weight = np.take_along_axis(weights / replicas, experts, axis=1)
     loadings = forecast.loadings.astype(np.float32)
     mean, variance = np.zeros((2, layers, devices), np.float32)
     # Components first, as in the loadings: numpy adds up whole planes four times faster than short rows.
     together = np.zeros((len(loadings), layers, devices), np.float32)
     filled = np.zeros((layers, devices), np.int64)
-    holds = np.zeros((layers, devices, forecast.load.shape[1]), bool)
+    holds = np.zeros((layers, devices, count), bool)
     table = np.zeros((layers, devices, slots), np.int64)
     for replica in np.argsort(-weight, axis=1, kind="stable").T:
         expert = experts[row, replica]
-        part = (1 / counts[row, expert]).astype(np.float32)
+        part = (1 / replicas[row, expert]).astype(np.float32)
         more = (forecast.load[row, expert] * part).astype(np.float32)
         noisy = (forecast.variance[row, expert] * part**2).astype(np.float32)
         moves = loadings[:, row, expert] * part

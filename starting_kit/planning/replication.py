@@ -5,24 +5,49 @@ from __future__ import annotations
 import numpy as np
 
 BLOCK = 32
+# Then a level is known to a part in 10^7, and hardly a replica is left to be given one by one.
+BISECTIONS = 24
 
 
 def replicas_by_load(load: np.ndarray, slots: int) -> np.ndarray:
     """Give the redundant experts one by one to the expert with the largest load per replica.
 
-    load: [expert]; slots: one for each expert, and those of the redundant ones. Returns int64 [expert], summing to
-    slots; the largest load per replica is the least possible. Ties go to the lower id. Raises ValueError for fewer
-    slots than experts.
+    load: not negative, [expert] or [layer, expert]; slots: one for each expert, and those of the redundant ones.
+    Returns int64 of the same shape, each layer summing to slots; the largest load per replica is the least possible.
+    Ties go to the lower id. For replicas by risk, plan for Forecast.weights. Raises ValueError for fewer slots than
+    experts.
     """
     load = np.asarray(load, np.float64)
-    redundant = _redundant(len(load), slots)
-    replicas = np.ones(len(load), np.int64)
-    share = load.copy()
-    for _ in range(redundant):
-        heaviest = int(share.argmax())
-        replicas[heaviest] += 1
-        share[heaviest] = load[heaviest] / replicas[heaviest]
-    return replicas
+    redundant = _redundant(load.shape[-1], slots)
+    layers = load.reshape(-1, load.shape[-1])
+    replicas = _filled(layers, redundant)
+    share, left = layers / replicas, slots - replicas.sum(axis=1)
+    while (going := np.flatnonzero(left)).size:
+        heaviest = share[going].argmax(axis=1)
+        replicas[going, heaviest] += 1
+        share[going, heaviest] = layers[going, heaviest] / replicas[going, heaviest]
+        left[going] -= 1
+    return replicas.reshape(load.shape)
+
+
+def _filled(load: np.ndarray, redundant: int) -> np.ndarray:
+    """The replicas that surely come before all others: int64 [layer, expert], at least 1 each.
+
+    Water-filling: above a level, an expert gets a replica for every load / 1, load / 2, load / 3 ... that reaches the
+    level. Bisection finds the lowest level that `redundant` replicas are enough for.
+    """
+    whole = np.maximum(load.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    low, high = whole / (redundant + load.shape[1]), 2 * whole / max(redundant, 1)
+    exact = np.zeros(whole.shape, bool)
+    for _ in range(BISECTIONS):
+        level = (low + high) / 2
+        given = np.floor(load / level).sum(axis=1, keepdims=True)
+        low, high = np.where(given > redundant, level, low), np.where(given > redundant, high, level)
+        exact |= given == redundant
+        if exact.all():
+            break
+    # A hair above the level, where rounding cannot let in what lies below.
+    return 1 + np.floor(load / (high * (1 + 1e-12))).astype(np.int64)
 
 
 def replicas_by_blocks(load: np.ndarray, slots: int, block: int = BLOCK, share: float = 0.95) -> np.ndarray:

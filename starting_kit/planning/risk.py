@@ -63,12 +63,17 @@ def expected_maximum(count: int) -> float:
     return NormalDist().inv_cdf((count - 0.375) / (count + 0.25)) if count > 1 else 0.0
 
 
+def replicas_of(table: np.ndarray, experts: int) -> np.ndarray:
+    """How many slots of a deployment table int [layer, device, slot] each expert has: int64 [layer, expert]."""
+    layers = len(table)
+    flat = (np.arange(layers)[:, None, None] * experts + table).ravel()
+    return np.bincount(flat, minlength=layers * experts).reshape(layers, experts)
+
+
 def of_slots(forecast: Forecast, table: np.ndarray) -> Devices:
     """What each slot of a deployment table int [layer, device, slot] carries."""
-    layers, experts = forecast.load.shape
-    row = np.arange(layers)[:, None, None]
-    replicas = np.bincount((row * experts + table).ravel(), minlength=layers * experts).reshape(layers, experts)
-    part = 1 / replicas[row, table]
+    row = np.arange(len(table))[:, None, None]
+    part = 1 / replicas_of(table, forecast.load.shape[1])[row, table]
     together = np.moveaxis(forecast.loadings, 0, -1)[row, table] * part[..., None]
     return Devices(forecast.load[row, table] * part, forecast.variance[row, table] * part**2, together)
 
