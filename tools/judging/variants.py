@@ -12,7 +12,6 @@ from commands.policy_folder import staged
 
 POLICY = Path(__file__).parent / "policy.py"
 VARIANTS: dict[str, dict[str, object]] = {
-    "once": {"calls": 1},
     "all seen": {},
     "all seen, relabelled": {"relabel": True},
     "all seen, gate": {"relabel": True, "gate": 1.0},
