@@ -156,7 +156,7 @@ def test_stair_leaves_a_layer_alone_that_is_even_enough() -> None:
 def test_stair_gives_surplus_replicas_to_the_experts_that_lack_some() -> None:
     # A second slot of expert 1 on its device, and the replica of 3 on the heavier device, are free.
     live = np.array([[[0, 1, 1], [2, 3, 0], [3, 4, 5]]])
-    count = np.array([[2, 1, 2, 1, 1, 2]])
+    count = np.array([[2, 2, 1, 1, 1, 2]])
     share = np.array([[4.0, 1.0, 3.0, 2.0, 1.0, 1.0]])
     # Devices carry 6, 9 and 4: the last one's 3 stays, the second one's goes.
     kept = module("stair").without_surplus(live, count, share)
@@ -267,6 +267,12 @@ def test_flashlb_knows_each_devices_mean_and_deviation_with_covariance(seed: int
         np.testing.assert_allclose(risk[layer], sums.mean(axis=0) + 0.674 * sums.std(axis=0))
 
 
+def test_flashlb_puts_no_expert_twice_on_a_device() -> None:
+    # 4 goes to device 0, 2.25 to the other; the second 2.25 would find device 1 lighter.
+    table, _ = module("flashlb").place(np.array([[1.0, 4.0, 4.5]]), np.zeros((1, 3, 3)), np.array([[1, 1, 2]]), 2)
+    assert table.tolist() == [[[1, 2], [2, 0]]]
+
+
 def test_flashlb_parts_experts_that_are_hot_together() -> None:
     # All weigh 2 in the mean; 0 and 1 rise while 2 and 3 fall, so each device gets one of each kind.
     line = np.array([[3.0, 3.0, 1.0, 1.0], [1.0, 1.0, 3.0, 3.0]])
@@ -313,11 +319,15 @@ def test_move_aware_gives_spare_slots_to_the_busiest_devices_expert_and_relieves
     assert count[0] == 3 and sums.max() == pytest.approx(0.8 / 3 + 0.1)
 
 
+@pytest.mark.parametrize("repeated", [False, True])
 @pytest.mark.parametrize("seed", range(10))
-def test_move_aware_makes_the_best_replacement_where_no_device_holds_both_experts(seed: int) -> None:
+def test_move_aware_makes_the_best_replacement_where_no_device_holds_both_experts(seed: int, repeated: bool) -> None:
     rng = np.random.default_rng(seed)
     loaded, load = module("move_aware"), rng.dirichlet(np.ones(8), size=1)
     live = np.append(rng.permutation(8), rng.permutation(8)[:4]).reshape(3, 4).T[None]
+    if repeated:
+        live[0, :, 2] = live[0, :, 0]
+        live[0, 3, 2] = live[0, 0, 0]
     count = np.bincount(live.ravel(), minlength=8)
     busiest = int((load[0] / count)[live[0]].sum(axis=1).argmax())
     found = []
