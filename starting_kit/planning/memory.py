@@ -9,13 +9,15 @@ class Memory:
     """Blocks of the windows seen so far, oldest first.
 
     means, noise: float32 [block, layer, expert]: an expert's share of its layer's load, mean over the block, and the
-    variance of single iterations within it; size: iterations of a block; tokens: mean load of a layer in an iteration.
+    variance of single iterations within it; weights: how much each block counts, summing to 1, or None when all count
+    alike; size: iterations of a block; tokens: mean load of a layer in an iteration.
     """
 
     def __init__(self, layers: int, experts: int, blocks: int = 32) -> None:
         """blocks: how many a window is cut into, fewer where it has fewer iterations."""
         self.blocks, self.size, self.tokens = blocks, 1, 1.0
         self.means = self.noise = np.zeros((0, layers, experts), np.float32)
+        self.weights: np.ndarray | None = None
 
     def add(self, hotness: np.ndarray) -> int:
         """Add a window, int [iteration, layer, expert]; returns of how many blocks. The oldest odd iterations go."""
@@ -36,15 +38,15 @@ class Memory:
 
     def load(self) -> np.ndarray:
         """Mean share: float64 [layer, expert]."""
-        return self.means.mean(axis=0, dtype=np.float64)
+        return self._mean(self.means)
 
     def variance(self) -> np.ndarray:
         """Variance of a single iteration around its block: float64 [layer, expert]."""
-        return self.noise.mean(axis=0, dtype=np.float64)
+        return self._mean(self.noise)
 
     def alone(self, loadings: np.ndarray) -> np.ndarray:
         """Variance of a block around the mean that the loadings do not explain: float64 [layer, expert]."""
-        whole = self.means.var(axis=0, dtype=np.float64)
+        whole = self._mean((self.means - self.load()) ** 2)
         return np.maximum(whole - (loadings**2).sum(axis=0), 0)
 
     def loadings(self, components: int = 8) -> np.ndarray:
@@ -53,12 +55,30 @@ class Memory:
         The product of two experts' loadings, summed over components, comes near the covariance of their blocks.
         """
         count = len(self.means)
-        apart = (self.means - self.means.mean(axis=0)).reshape(count, -1).astype(np.float64)
+        weights = np.full(count, 1 / count) if self.weights is None else self.weights
+        apart = (self.means - self.load()).reshape(count, -1) * np.sqrt(weights)[:, None]
         _, vectors = np.linalg.eigh(apart @ apart.T)
-        largest = vectors[:, ::-1][:, :components].T @ apart / np.sqrt(count)
+        largest = vectors[:, ::-1][:, :components].T @ apart
         loadings = np.zeros((components, *self.means.shape[1:]))
         loadings[: len(largest)] = largest.reshape(-1, *self.means.shape[1:])
         return loadings
+
+    def part(self, first: int, last: int | None = None) -> Memory:
+        """A memory of the blocks from `first` to before `last`."""
+        return self.of(self.means[first:last], self.noise[first:last])
+
+    def of(self, means: np.ndarray, noise: np.ndarray, weights: np.ndarray | None = None) -> Memory:
+        """A memory of other blocks of this size."""
+        memory = Memory(*self.means.shape[1:], self.blocks)
+        memory.means, memory.noise, memory.weights = means, noise, weights
+        memory.size, memory.tokens = self.size, self.tokens
+        return memory
+
+    def _mean(self, values: np.ndarray) -> np.ndarray:
+        """Over the blocks."""
+        if self.weights is None:
+            return values.mean(axis=0, dtype=np.float64)
+        return np.tensordot(self.weights, values.astype(np.float64), 1)
 
 
 def switch(memory: Memory, new: int, least: float = 0.12, edge: int = 2) -> int:

@@ -1,8 +1,10 @@
-"""Champion: plan for iterations and not for their mean, keep what still serves, and forget at a switch.
+"""Champion: plan for iterations and not for their mean, keep what still serves, and see a change coming.
 
 The idea, block by block (`planning/`, which `pack` takes along):
 
-1. Memory: the loads in blocks of 1/32 window, all since the last switch. A switch is found inside a window, too.
+1. Memory: the loads in blocks of 1/32 window, of the present regime. A regime ends where loads change faster than they
+   usually do. A change that still goes on when the policy is called tells where the loads go, and its direction counts
+   as uncertain. What rose together before still does. Loads that come back, as topics of requests do, are remembered.
 2. Risk of a device: its mean load, and how far iterations rise above it: by the noise of single iterations, by what an
    expert does alone, and by what experts do together (the eight largest components of the blocks).
 3. Candidates: a new placement by risk, with the replicas that suit the mean, the peaks, or half of both, made better by
@@ -19,8 +21,8 @@ import numpy as np
 
 from planning.exchange import exchange
 from planning.gate import seconds_of_par, seconds_of_slot, worthwhile
-from planning.memory import Memory, switch
 from planning.placing import place_by_risk
+from planning.regimes import Regimes
 from planning.relabelling import relabel
 from planning.risk import Forecast, expected_maximum, objective
 
@@ -34,13 +36,13 @@ CAUTION = 1.7
 
 class Policy:
     def __init__(self, case):
-        self.case, self.memory = case, Memory(case.layers, case.experts)
+        self.case, self.regimes = case, Regimes(case.layers, case.experts)
 
     def rebalance(self, hotness, deployment, iteration):
         value, price = seconds_of_par(self.case, iteration), CAUTION * seconds_of_slot(self.case)
         if not value:
             return None
-        self.remember(hotness)
+        self.regimes.add(hotness)
         forecast = self.forecast()
         mended = exchange(forecast, deployment, EXCHANGES, 2 * price / value)
         tables = np.stack([self.fresh(forecast, deployment), mended])
@@ -48,16 +50,14 @@ class Policy:
         gains = np.stack([now - objective(forecast, table) for table in tables])
         return worthwhile(gains, tables, deployment, value, price)
 
-    def remember(self, hotness):
-        """Add a window, and forget what was before a switch."""
-        blocks = self.memory.add(hotness)
-        self.memory.forget(switch(self.memory, blocks))
-
     def forecast(self):
-        """Loads to come: those remembered, with what makes them uncertain."""
-        memory, loadings = self.memory, self.memory.loadings()
-        variance = memory.variance() + ALONE * memory.alone(loadings)
-        return Forecast(memory.load(), variance, loadings, NOISE * expected_maximum(self.case.devices), TOGETHER)
+        """Loads to come: those of the blocks to plan from, with what makes them uncertain."""
+        blocks, change = self.regimes.outlook()
+        loadings = blocks.loadings()
+        variance = blocks.variance() + ALONE * blocks.alone(loadings)
+        if change is not None:
+            loadings = np.concatenate([loadings[:-1], change[None]])
+        return Forecast(blocks.load(), variance, loadings, NOISE * expected_maximum(self.case.devices), TOGETHER)
 
     def fresh(self, forecast, deployment):
         """The best of the new placements, layer by layer, on the live devices."""
