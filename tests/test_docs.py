@@ -27,13 +27,11 @@ RUN_BY_CI = {"make run", "make test", "make bundle"}
 REHEARSED = {"make rehearse"}
 # What these print or write is compared below.
 RUN = "python starting_kit/kit.py run"
-HOT_EXPERTS = "python starting_kit/kit.py run starting_kit/policies/hot_experts"
+ONCE = "python starting_kit/kit.py run starting_kit/policies/once"
 GENERATE = "python starting_kit/kit.py generate --output sample_traces"
 REFERENCE = "python starting_kit/kit.py reference"
 # Five seeds of traces as long as the sample traces take longer and go no other way.
-SHORTER = {
-    "python starting_kit/kit.py compare starting_kit starting_kit/policies/hot_experts": "--seeds 2 --iterations 160"
-}
+SHORTER = {"python starting_kit/kit.py compare starting_kit starting_kit/policies/once": "--seeds 2 --iterations 160"}
 # These are run by test_attacks.py, each with the attacks that its mode may change.
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
 # These only show a form; what they name is not in the repository.
@@ -65,7 +63,7 @@ def test_a_command_of_the_docs_succeeds(command: str, ran: Ran) -> None:
 
 
 def test_every_command_that_is_treated_differently_stands_in_the_docs() -> None:
-    compared = {RUN, HOT_EXPERTS, GENERATE, REFERENCE}
+    compared = {RUN, ONCE, GENERATE, REFERENCE}
     assert set(commands()) >= compared | RUN_BY_CI | REHEARSED | set(SHORTER) | SHOWN_ONLY | ATTACKS
 
 
@@ -90,7 +88,7 @@ def test_the_readme_shows_what_make_run_prints(ran: Ran) -> None:
     assert steady(ran(RUN).stdout) == steady(shown)
 
 
-@pytest.mark.parametrize("policy", ["static", "template", "hot_experts", "ds_eplb", "champion"])
+@pytest.mark.parametrize("policy", ["static", "template", "once", "ds_eplb", "champion"])
 def test_the_gallery_table_shows_the_scores(policy: str, ran: Ran) -> None:
     row = "`policy.py`" if policy == "template" else f"`policies/{policy}`"
     text = (ROOT / "starting_kit" / "README.md").read_text(encoding="utf-8")

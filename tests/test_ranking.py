@@ -16,15 +16,15 @@ from commands.policy_folder import staged
 from commands.seeds import World
 from judging import ranking
 from judging.ranking import Entry, score_all, spearman, table
-from judging.variants import STEPS, VARIANTS, tutorial_steps, write_policies
+from judging.variants import BASELINE, VARIANTS, tutorial_steps, write_policies
 from kit_world import write_kit_world
 from placement.submission.receipt import PACKAGE, policy_sha256, simulator_sha256
 from submissions import DECLINES, ROOT, write_policy
 
 CELLS = [
-    "files = write('align.py', '\\ndef align(): pass\\n')",
-    "write('align.py', '\\nA = 1\\n')\nwrite('policy.py', 'first')",
-    "SPREAD = '\\nMEMORY = 0.0\\n'\nwrite('policy.py', 'second')\nfor m in (0, 1):\n    write('spread.py', SPREAD)",
+    "def step(name, text): pass",
+    "step('first', '\\nA = 1\\n')",
+    "x = 1\nstep(\n    'second',\n    '\\nB = 2\\n',\n)\nother('third', 'text')",
     "show(1)",
 ]
 
@@ -46,25 +46,31 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder / "grid.yaml", folder / "traces", folder / "reference")
 
 
-def test_each_cell_that_writes_the_policy_ends_a_step_with_all_that_was_written(tmp_path: Path) -> None:
-    cells = [{"cell_type": "markdown", "source": ["write('policy.py', 'no code')"]}]
+def test_the_steps_are_read_from_the_notebook_by_their_names(tmp_path: Path) -> None:
+    cells = [{"cell_type": "markdown", "source": ["step('policy.py', 'no code')"]}]
     cells += [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in CELLS]
     (tmp_path / "n.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    first = {"align.py": "A = 1\n", "policy.py": "first"}
-    assert tutorial_steps(tmp_path / "n.ipynb") == [
-        first,
-        first | {"policy.py": "second", "spread.py": "MEMORY = 0.0\n"},
-    ]
+    assert tutorial_steps(tmp_path / "n.ipynb") == {"first": "A = 1\n", "second": "B = 2\n"}
 
 
 def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[str, Path]) -> None:
     gallery = sorted(path.parent.name for path in ROOT.glob("starting_kit/policies/*/policy.py"))
-    assert list(policies) == ["template", *gallery, *STEPS, *VARIANTS]
+    steps = tutorial_steps(ROOT / "starting_kit" / "tutorial.ipynb").keys()
+    assert BASELINE in steps
+    own = [f"tutorial: {name}" for name in steps if name != BASELINE]
+    assert list(policies) == ["template", *gallery, *own, *VARIANTS]
     template = {path.name: path.read_bytes() for path in policies["template"].iterdir()}
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
     with staged(ROOT / "starting_kit" / "policies" / "champion") as packed:
         assert policy_sha256(policies["champion"]) == policy_sha256(packed)
     assert json.loads((policies["once, hedge"] / "parameters.json").read_text()) == VARIANTS["once, hedge"]
+
+
+def test_a_written_policy_is_complete_in_itself(policies: dict[str, Path]) -> None:
+    for folder in policies.values():
+        with staged(folder) as packed:
+            assert packed == folder
+    assert (policies["switch"] / "planning" / "relabelling.py").is_file()
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -14,6 +14,7 @@ import pytest
 
 from bundling.parts import kit_files
 from bundling.tree import Tree
+from judging.variants import tutorial_steps
 from test_docs import ROOT, copy_tree
 
 NAME = "starting_kit/tutorial.ipynb"
@@ -31,6 +32,7 @@ print(json.dumps(printed))
 """
 NOTEBOOK: dict[str, Any] = json.loads((ROOT / NAME).read_text(encoding="utf-8"))
 CODE = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+STEPS = tutorial_steps(ROOT / NAME)
 COMPARED = [cell for cell in CODE if "compare" in cell["metadata"].get("tags", [])]
 
 
@@ -70,10 +72,22 @@ def test_a_cell_prints_what_is_stored(cell: dict[str, Any], printed: dict[str, s
     assert without_seconds(printed[cell["id"]]) == without_seconds(stored(cell)) != ""
 
 
-def test_the_last_printed_score_is_compared_and_well_above_the_baseline() -> None:
-    scores = re.findall(r"composite_score (\d+\.\d+)$", stored(COMPARED[-1]), re.MULTILINE)
+def test_the_steps_lead_from_static_over_the_baseline_to_the_champion() -> None:
     assert COMPARED[-1] is CODE[-1]
-    assert float(scores[0]) == 100 and float(scores[-1]) > 103
+    *lines, whole_grid = stored(CODE[-1]).splitlines()
+    found = [re.match(r"(.+?) +DS-R1 .* mean +([\d.]+)", line) for line in lines]
+    means = {match[1]: float(match[2]) for match in found}
+    assert list(means) == ["static", *STEPS, "the champion"]
+    *_, last, champion = means.values()
+    assert means["DS-EPLB"] == 100 and last > champion - 0.5
+    assert float(re.findall(r"composite_score ([\d.]+)$", whole_grid)[0]) > 103
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_short_and_the_own_ones_are_built_of_blocks(name: str) -> None:
+    lines = STEPS[name].splitlines()
+    assert len(lines) <= 25 and max(map(len, lines)) <= 120
+    assert ("from planning." in STEPS[name]) == (name not in ("hot experts", "DS-EPLB"))
 
 
 def test_the_cell_that_is_not_compared_is_the_imports_or_a_plot() -> None:

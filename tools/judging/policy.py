@@ -1,16 +1,16 @@
 """Simple policies that differ in what they plan from and when they move; parameters.json beside this file chooses.
 
 What was seen is kept in blocks of BLOCK iterations, as shares of each layer's load: each block's mean, and one single
-iteration of it, as scattered as iterations are. align.py is the tutorial's.
+iteration of it, as scattered as iterations are.
 """
 
 import json
 from pathlib import Path
 
 import numpy as np
-from align import align, mean_par
 
 from placement.ds_eplb import ds_eplb, replicate
+from planning.relabelling import relabel
 
 BLOCK = 32
 # Of the time, in each of which pack_apart looks at the devices' loads.
@@ -41,7 +41,7 @@ class Policy:
         self.remember(hotness)
         table = self.plan()
         if self.p["relabel"]:
-            table = align(table, deployment, self.case.experts)
+            table = relabel(table, deployment, self.case.experts)
         if self.p["gate"] is None:
             return range(self.case.layers), table
         profit = self.profit(deployment, table, iteration)
@@ -90,6 +90,16 @@ class Policy:
         value = gain * case.balanced_compute_seconds * left / (case.iterations * case.layers)
         price = case.expert_bytes / case.bandwidth_bytes_per_second
         return value - self.p["gate"] * price * (table != deployment).sum(axis=(1, 2))
+
+
+def mean_par(hotness, table):
+    """PAR of each layer, mean over the iterations: hotness [iteration, layer, expert] -> [layer]."""
+    result = []
+    for layer, rows in enumerate(table):
+        per_replica = hotness[:, layer] / np.bincount(rows.ravel(), minlength=hotness.shape[2])
+        loads = per_replica[:, rows].sum(axis=2)
+        result.append((loads.max(axis=1) / loads.mean(axis=1)).mean())
+    return np.array(result)
 
 
 def pack_apart(blocks, weights, spread, devices, redundant):

@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+from commands.blocks import blocks_of
 from commands.places import KIT
 from commands.policy_folder import staged
 
@@ -25,7 +26,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "once, apart": {"calls": 1, "hedge": 2.0, "apart": True},
     "switch, hedge, apart": {"switch": 0.17, "hedge": 2.0, "apart": True, "relabel": True, "gate": 1.0},
 }
-STEPS = ("tutorial: aligned", "tutorial: spread", "tutorial: only where it pays")
+# A step of the tutorial that the gallery has, too.
+BASELINE = "DS-EPLB"
 
 
 def write_policies(folder: Path) -> dict[str, Path]:
@@ -37,35 +39,28 @@ def write_policies(folder: Path) -> dict[str, Path]:
             modules = {path.relative_to(stage).as_posix(): path for path in stage.rglob("*.py")}
             names = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
         files["template" if policy == KIT else policy.name] = names
-    # Its first step is the baseline, which the gallery has.
-    steps = tutorial_steps(KIT / "tutorial.ipynb")
-    files |= dict(zip(STEPS, steps[1:], strict=True))
+    for name, text in tutorial_steps(KIT / "tutorial.ipynb").items():
+        if name != BASELINE:
+            files[f"tutorial: {name}"] = {"policy.py": text}
     for name, parameters in VARIANTS.items():
-        modules = {"policy.py": POLICY.read_text(encoding="utf-8"), "align.py": steps[1]["align.py"]}
-        files[name] = modules | {"parameters.json": json.dumps(parameters)}
+        text = POLICY.read_text(encoding="utf-8")
+        files[name] = {"policy.py": text, "parameters.json": json.dumps(parameters)}
     for name, texts in files.items():
         for file, text in texts.items():
             (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / name / file).write_text(text, encoding="utf-8")
+        for file, path in blocks_of({file: folder / name / file for file in texts}).items():
+            (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name / file)
     return {name: folder / name for name in files}
 
 
-def tutorial_steps(notebook: Path) -> list[dict[str, str]]:
-    """The files of the tutorial's policy after each cell that writes policy.py: texts by name.
-
-    A cell writes with write(name, text); SPREAD is the text of spread.py, before a loop changes its MEMORY.
-    """
-    steps: list[dict[str, str]] = []
-    files: dict[str, str] = {}
+def tutorial_steps(notebook: Path) -> dict[str, str]:
+    """The texts of the tutorial's policies by the steps' names: it makes them with step(name, text)."""
+    steps = {}
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        written = {}
         for node in ast.parse("".join(cell["source"])).body if cell["cell_type"] == "code" else ():
             match node:
-                case ast.Expr(ast.Call(ast.Name("write"), [ast.Constant(name), ast.Constant(text)])):
-                    written[name] = text.lstrip()
-                case ast.Assign([ast.Name("SPREAD")], ast.Constant(text)):
-                    written["spread.py"] = text.lstrip()
-        files = files | written
-        if "policy.py" in written:
-            steps.append(files)
+                case ast.Expr(ast.Call(ast.Name("step"), [ast.Constant(name), ast.Constant(text)])):
+                    steps[name] = text.lstrip()
     return steps
