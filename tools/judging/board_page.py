@@ -93,19 +93,19 @@ def _family(rows: Sequence[Row]) -> list[str]:
     ideal = by_policy[CLAIRVOYANT]
     policies = {name: own for name, own in by_policy.items() if name != CLAIRVOYANT}
     parts = _groups(rows, part_of)
-    head = ("policy", "all cases", *parts, "worst case")
+    head = ("policy", "all cases", *parts, "worst case, mean", "worst case")
     scores = [
-        (name, *(_text(mean_over_seeds(some)) for some in _split(own, part_of, parts)), min(r.score for r in own))
+        (name, *(_text(mean_over_seeds(some)) for some in _split(own, part_of, parts)), *_worst(own))
         for name, own in by_policy.items()
     ]
     # After every policy that is not worse.
     place = sum(mean_over_seeds(own).mean >= 100 for own in by_policy.values())
-    scores.insert(place, (BASELINE, *["100.00"] * (len(parts) + 1), 100.0))
+    scores.insert(place, (BASELINE, *["100.00"] * (len(parts) + 3)))
     ways = [
         (name, *map(way, _split(own, part_of, parts), _split(ideal, part_of, parts))) for name, own in policies.items()
     ]
     lines = ["", "Scores:", "", markdown(head, scores)]
-    lines += ["", "Per cent of the way from 100 to clairvoyance:", "", markdown(head[:-1], ways, ".0f")]
+    lines += ["", "Per cent of the way from 100 to clairvoyance:", "", markdown(head[:-2], ways, ".0f")]
     for heading, group in (("By dataset", _trace), ("By ep", _ep)):
         groups = _groups(rows, group)
         if groups != parts:
@@ -117,6 +117,12 @@ def _family(rows: Sequence[Row]) -> list[str]:
     costs = [(name, *_costs(own)) for name, own in policies.items()]
     titles = ("policy", "mean PAR", "changed slots of a seed", "slowest call, s")
     return [*lines, "", "Costs:", "", markdown(titles, costs, ".3f")]
+
+
+def _worst(rows: Sequence[Row]) -> tuple[float, float]:
+    """The least mean over seeds of a case, and the least score of a case on one seed."""
+    cases = [[row for row in rows if row.case == case] for case in dict.fromkeys(row.case for row in rows)]
+    return min(mean_over_seeds(case).mean for case in cases), min(row.score for row in rows)
 
 
 def _costs(rows: Sequence[Row]) -> tuple[float, int, float]:
