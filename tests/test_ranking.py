@@ -58,10 +58,7 @@ def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
     with staged(ROOT / "starting_kit" / "policies" / "champion") as packed:
         assert policy_sha256(policies["champion"]) == policy_sha256(packed)
-    assert (
-        json.loads((policies["variant: once, hedge"] / "parameters.json").read_text())
-        == VARIANTS["variant: once, hedge"]
-    )
+    assert json.loads((policies["once, hedge"] / "parameters.json").read_text()) == VARIANTS["once, hedge"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -12,19 +12,19 @@ from commands.policy_folder import staged
 
 POLICY = Path(__file__).parent / "policy.py"
 VARIANTS: dict[str, dict[str, object]] = {
-    "variant: once": {"calls": 1},
-    "variant: all seen": {},
-    "variant: all seen, relabelled": {"relabel": True},
-    "variant: all seen, gate": {"relabel": True, "gate": 1.0},
-    "variant: window, gate": {"memory": 1, "relabel": True, "gate": 1.0},
-    "variant: last quarter, gate": {"memory": 0.25, "relabel": True, "gate": 1.0},
-    "variant: half life, gate": {"half_life": 0.5, "relabel": True, "gate": 1.0},
-    "variant: switch": {"switch": 0.17, "relabel": True, "gate": 1.0},
-    "variant: hedge": {"hedge": 2.0, "relabel": True, "gate": 1.0},
-    "variant: once, hedge": {"calls": 1, "hedge": 2.0},
-    "variant: switch, hedge": {"switch": 0.17, "hedge": 2.0, "relabel": True, "gate": 1.0},
-    "variant: once, apart": {"calls": 1, "hedge": 2.0, "apart": True},
-    "variant: switch, hedge, apart": {"switch": 0.17, "hedge": 2.0, "apart": True, "relabel": True, "gate": 1.0},
+    "once": {"calls": 1},
+    "all seen": {},
+    "all seen, relabelled": {"relabel": True},
+    "all seen, gate": {"relabel": True, "gate": 1.0},
+    "window, gate": {"memory": 1, "relabel": True, "gate": 1.0},
+    "last quarter, gate": {"memory": 0.25, "relabel": True, "gate": 1.0},
+    "half life, gate": {"half_life": 0.5, "relabel": True, "gate": 1.0},
+    "switch": {"switch": 0.17, "relabel": True, "gate": 1.0},
+    "hedge": {"hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, hedge": {"calls": 1, "hedge": 2.0},
+    "switch, hedge": {"switch": 0.17, "hedge": 2.0, "relabel": True, "gate": 1.0},
+    "once, apart": {"calls": 1, "hedge": 2.0, "apart": True},
+    "switch, hedge, apart": {"switch": 0.17, "hedge": 2.0, "apart": True, "relabel": True, "gate": 1.0},
 }
 STEPS = ("tutorial: aligned", "tutorial: spread", "tutorial: only where it pays")
 
