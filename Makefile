@@ -10,7 +10,7 @@ PLATFORM := $(PLATFORM_VENV)/ready
 NEWEST_VENV := $(VENV)-newest
 NEWEST := $(NEWEST_VENV)/ready
 
-.PHONY: run test test-platform test-newest lint reference benchmark screenshot bundle rehearse clean
+.PHONY: run test test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse clean
 
 run: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py run
@@ -37,6 +37,11 @@ reference: $(READY)
 # `tools/benchmark.py --quick` needs none.
 benchmark: $(READY)
 	$(VENV)/bin/python tools/benchmark.py
+
+# The gallery on the official grid, three seeds, into docs/: up to three hours and 8 GB at a time in output/, where it goes on
+# after an interruption; `tools/leaderboard.py --quick` tries it in seconds.
+leaderboard: $(READY)
+	$(VENV)/bin/python tools/leaderboard.py
 
 # README's picture: the top of the page that `make run` writes, in Chromium (Debian: apt-get install chromium).
 screenshot: run

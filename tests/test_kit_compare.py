@@ -222,6 +222,12 @@ def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text
     assert ended.value.code == 2 and capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
 
 
+def test_a_second_comparison_runs_no_policy(compare, compared: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("commands.units.ingest")
+    code, lines = compare(STATIC, DS_EPLB, "--seeds", 2)
+    assert code == 0 and lines == [line for line in compared if "draws" not in line]
+
+
 def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
     with pytest.raises(
         kit.UsageError, match=r"^the traces are too short\. Got: 4\. Expected: at least window \+ 2 = 5\. "

@@ -22,6 +22,7 @@ from .policy_folder import policy_folder
 from .run import run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
+from .units import run_kept
 from .verdict import NOT_KNOWN, difference
 from .worlds import world_of
 
@@ -56,7 +57,10 @@ def add_compare(commands: Any) -> None:
         "--iterations", type=int, metavar="N", help="length of what is drawn (default: as the traces in --traces)"
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT / "compare", help="drawn traces are kept here (default: output/compare)"
+        "--output",
+        type=Path,
+        default=OUTPUT / "compare",
+        help="what is drawn and scored is kept here (default: output/compare)",
     )
     shared.add_cases(parser)
     shared.add_jobs(parser)
@@ -97,7 +101,8 @@ def compare(
 
     Columns: a mean over seeds for each policy, and for each pair the mean difference, the ends of its 95 % interval
     (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer than two seeds.
-    Only the last row has a verdict: of many cases one easily differs by chance.
+    Only the last row has a verdict: of many cases one easily differs by chance. What was scored on a seed is kept, and
+    not run again until policy, traces, settings or programs change.
     `.attrs["verdicts"]` says it in a line for each pair. Arguments as the command's options. Raises UsageError, and
     what `run` raises.
     """
@@ -123,12 +128,15 @@ def compare(
         announce(draws, numbers, show)
     for seed in numbers or [None]:
         if seed is None:
-            world, named = world_of(grid, traces, reference, jobs=jobs or shared.JOBS, show=show), cases
+            world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS, show=show)
         else:
-            world, named = make_world(draws, seed, jobs or shared.JOBS, show), None
+            world = make_world(draws, seed, jobs or shared.JOBS, show)
         for letter, folder in folders.items():
             try:
-                frame = run(folder, world.grid, world.traces, world.reference, cases=named, jobs=jobs)
+                if seed is None:
+                    frame = run(folder, world.grid, world.traces, world.reference, cases=cases, jobs=jobs)
+                else:
+                    frame = run_kept(folder, world, Path(output) / "units", jobs or shared.JOBS)
             except RunFailed as error:
                 raise RunFailed(f"{letter}: {short(folder)}: {error}", error.rows, error.status) from None
             by_name = {case_name(row): float(row["case_score"]) for row in frame.to_dict("records")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from placement.grid import Case
 from placement.results import MEASURES
@@ -29,18 +29,22 @@ class RunFailed(Exception):
 
 
 def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> pd.DataFrame:
-    """The table of a run; cases: those that were run, None for the whole grid.
+    """The table of a run from its files; arguments, and what is raised, as of frame_of."""
+    content = read_results((results / "results.json").read_bytes())
+    return frame_of(content, read_reference(reference / "ds_eplb.json"), cases)
+
+
+def frame_of(content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Case] | None) -> pd.DataFrame:
+    """The table of a run; content: of results.json; stored: of ds_eplb.json; cases: those that were run, None for all.
 
     `.attrs` has the leaderboard's columns for the whole grid, and `mean_case_score` for some cases of it. Raises
     RunFailed, and problems.FileError when the results and the reference do not belong together.
     """
     import pandas as pd
 
-    content = read_results((results / "results.json").read_bytes())
-    stored = read_reference(reference / "ds_eplb.json")
     if cases is not None:
         names = [case.name for case in cases]
-        stored["cases"] = [row for row in stored["cases"] if case_name(row) in names]
+        stored = stored | {"cases": [row for row in stored["cases"] if case_name(row) in names]}
     pairs = match(content, stored) if content["cases"] else []
     failed = [sentence(row["failure"], case_name(row)) for row in content["cases"] if row["status"] != "ok"]
     if failed or content["status"] != "scored":

@@ -117,14 +117,18 @@ def run(
         if some:
             write_grid(output / "grid.yaml", grid_of(grid, some))
             grid = output / "grid.yaml"
-        arguments = ["--submission", submission, "--traces", world.traces, "--grid", grid, "--output", output]
-        arguments += ["--jobs", jobs or shared.JOBS]
-        _, log = run_quiet(INGESTION / "ingestion.py", *arguments)
+        log = ingest(submission, grid, world.traces, output, jobs or shared.JOBS)
         if verbose:
             print(log, end="")
         if not (output / "results.json").is_file():
             raise RunFailed(log or NO_RESULTS, pd.DataFrame(), "data_unavailable")
         return read_frame(output, world.reference, some)
+
+
+def ingest(submission: Path, grid: Path, traces: Path, output: Path, jobs: int) -> str:
+    """Run the ingestion program, whose results go to `output`, and return what it printed."""
+    paths = ("--submission", submission, "--traces", traces, "--grid", grid, "--output", output)
+    return run_quiet(INGESTION / "ingestion.py", *paths, "--jobs", jobs)[1]
 
 
 def _some_cases(whole: Grid, names: Sequence[str] | None) -> list[Case] | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,9 @@ from commands.places import OUTPUT
 from commands.seeds import GENERATION
 from placement.grid import Case
 from placement.submission.receipt import file_sha256, simulator_sha256
-from placement.traces.whole_file import write_whole
 from scores.table import markdown
 from traces.generation.profile import Profile
+from traces.store import once
 
 from .by_heart import (
     BLOCK,
@@ -138,31 +137,30 @@ def _case(profile: Profile) -> Case:
 
 def _measure(profile: Profile, policies: Callable[[int], Forecasts], show: Callable[[str], None]) -> list[Measured]:
     """Mean PAR with each forecast on each tried seed; what was measured before is kept."""
-    digits, measured = _identity(profile), []
-    for seed in TRIED:
-        file = KEPT / f"{profile.dataset}-{digits}-{seed}.json"
-        one = _read_kept(file)
-        if one is None:
-            setting = setting_of(profile.parameters, _case(profile), profile.iterations, seed)
-            known = policies(seed)
-            one = {name: [mean_par(setting, forecast) for forecast in known[name]] for name in known}
-            write_whole(file, json.dumps(one).encode("utf-8"))
-            show(f"{profile.name}, seed {seed}: measured")
-        measured.append(one)
-    return measured
+    return [
+        once(KEPT, _made_of(profile) | {"seed": seed}, lambda seed=seed: _one(profile, seed, policies, show))
+        for seed in TRIED
+    ]
 
 
-def _identity(profile: Profile) -> str:
-    """All that a measurement depends on but the seed, as a part of a file's name."""
-    sources = [file_sha256(Path(__file__).with_name(f"{name}.py")) for name in ("by_heart", "gains")]
-    content = [asdict(profile), sources, simulator_sha256(), simulator_sha256(GENERATION), np.__version__]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+def _one(profile: Profile, seed: int, policies: Callable[[int], Forecasts], show: Callable[[str], None]) -> Measured:
+    setting = setting_of(profile.parameters, _case(profile), profile.iterations, seed)
+    known = policies(seed)
+    one = {name: [mean_par(setting, forecast) for forecast in known[name]] for name in known}
+    show(f"{profile.name}, seed {seed}: measured")
+    return one
 
 
-def _read_kept(file: Path) -> Measured | None:
-    """What an earlier run kept, or None: a file that is damaged is as good as none."""
-    try:
-        content = json.loads(file.read_bytes())
-        return {name: [float(mean) for mean in means] for name, means in content.items()} or None
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
+def _made_of(profile: Profile) -> dict[str, Any]:
+    """All that a measurement depends on but the seed."""
+    return {
+        "unit": "gains by heart",
+        "profile": asdict(profile),
+        "ep": EP,
+        "window": WINDOW,
+        "learned": list(LEARNED),
+        **{f"{name}.py": file_sha256(Path(__file__).with_name(f"{name}.py")) for name in ("by_heart", "gains")},
+        "simulator": simulator_sha256(),
+        "generation": simulator_sha256(GENERATION),
+        "numpy": np.__version__,
+    }

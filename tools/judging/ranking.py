@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from commands.frame import RunFailed
-from commands.places import GRIDS, OUTPUT, SCORING, TRACES
-from commands.run import run
+from commands.places import GRIDS, OUTPUT, TRACES
 from commands.seeds import Draws, World, announce, folder_of, make_world, recipes
 from commands.selection import read_grid, write_grid
-from commands.worlds import LIKE_OFFICIAL, official_estimate, world_of
-from placement.submission.receipt import file_sha256, policy_sha256, simulator_sha256
-from placement.traces.whole_file import write_whole
+from commands.units import run_kept
+from commands.worlds import official_estimate, world_of
 from placement.traces.yaml_file import read_yaml
 from scores.table import markdown
 
-KEPT = OUTPUT / "ranking"
+# Where the grids and the official traces are kept; and what was measured, the board's too.
+KEPT, UNITS = OUTPUT / "ranking", OUTPUT / "units"
 # Limits change no score, and a busy machine must not end a run.
 PATIENCE = 20
-GRID_NAMES = ("sample", "practice", "official")
 Show = Callable[[str], None]
-
-
-class Entry(NamedTuple):
-    """What is scored: a policy, by its name and folder, on a grid, by its name and where it lies."""
-
-    policy: str
-    folder: Path
-    grid: str
-    world: World
 
 
 def worlds(practice_seed: int, official_seed: int, jobs: int, show: Show) -> dict[str, World]:
@@ -48,19 +34,22 @@ def worlds(practice_seed: int, official_seed: int, jobs: int, show: Show) -> dic
     drawn = recipes(grid, grid.cases, TRACES, None)
     draws = Draws(folder_of(KEPT, GRIDS["official"], grid.cases, drawn), GRIDS["official"], grid.cases, drawn)
     announce(draws, [official_seed], show)
-    return {
+    made = {
         "sample": world_of("sample"),
         "practice": world_of("practice", seed=practice_seed, jobs=jobs, show=show),
         "official": make_world(draws, official_seed, jobs, show, show),
     }
+    for name, world in made.items():
+        write_grid(KEPT / f"{name}.yaml", patient(read_yaml(world.grid, "grid")))
+    return {name: replace(world, grid=KEPT / f"{name}.yaml") for name, world in made.items()}
 
 
 def score_all(policies: dict[str, Path], places: dict[str, World], jobs: int, show: Show) -> pd.DataFrame:
-    """A row for each policy, a column for each grid; what was scored before is not run again. Raises RunFailed."""
-    rows = {}
-    for name, folder in policies.items():
-        entries = [Entry(name, folder, grid, world) for grid, world in places.items()]
-        rows[name] = {entry.grid: _kept_score(entry, jobs, show) for entry in entries}
+    """A row for each policy, a column for each grid; what was run before is not run again. Raises RunFailed."""
+    rows = {
+        name: {grid: _score(name, folder, grid, world, jobs, show) for grid, world in places.items()}
+        for name, folder in policies.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(places))
 
 
@@ -76,44 +65,18 @@ def table(scores: pd.DataFrame) -> str:
     return markdown(titles, rows.itertuples(), ".1f")
 
 
-def _kept_score(entry: Entry, jobs: int, show: Show) -> float:
-    kept = KEPT / "scores" / f"{_identity(entry)}.json"
-    score = _read_kept(kept)
-    if score is None:
-        score = _score(entry, jobs, show)
-        content = {"policy": entry.policy, "grid": entry.grid, "score": score}
-        write_whole(kept, json.dumps(content).encode("utf-8"))
-    return score
+def patient(grid: Mapping[str, Any]) -> dict[str, Any]:
+    """A grid file's content with limits that end no run: they change no score, and the machine may be busy."""
+    limits = {key: value * (PATIENCE if "seconds" in key else 1) for key, value in grid["limits"].items()}
+    return {**grid, "limits": limits}
 
 
-def _score(entry: Entry, jobs: int, show: Show) -> float:
-    name, folder, grid, world = entry
-    patient = read_yaml(world.grid, "grid")
-    patient["limits"] = {key: value * (PATIENCE if "seconds" in key else 1) for key, value in patient["limits"].items()}
-    write_grid(KEPT / f"{grid}.yaml", patient)
+def _score(name: str, folder: Path, grid: str, world: World, jobs: int, show: Show) -> float:
     try:
-        frame = run(folder, KEPT / f"{grid}.yaml", world.traces, world.reference, jobs=jobs)
+        frame = run_kept(folder, world, UNITS, jobs)
     except RunFailed as error:
         raise RunFailed(f"{name} on the {grid} grid: {error}", error.rows, error.status) from None
     score = official_estimate(frame) if grid == "practice" else frame.attrs["composite_score"]
     seconds, slowest = frame["policy_seconds"].sum(), frame["slowest_call_seconds"].max()
     show(f"{name}, {grid}: {score:.2f}, {seconds:.0f} s of policy, a call at most {slowest:.1f} s")
     return score
-
-
-def _identity(entry: Entry) -> str:
-    """All that a score depends on, as a file's name; the reference names the traces by their hashes."""
-    files = [file_sha256(path) for path in (entry.world.grid, entry.world.reference / "ds_eplb.json")]
-    programs = [simulator_sha256(), simulator_sha256(SCORING / "scores"), np.__version__]
-    content = [policy_sha256(entry.folder), files, programs]
-    if entry.grid == "practice":
-        content.append([LIKE_OFFICIAL, inspect.getsource(official_estimate)])
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def _read_kept(path: Path) -> float | None:
-    """What an earlier run kept, or None: a file that is damaged is as good as none."""
-    try:
-        return float(json.loads(path.read_bytes())["score"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None

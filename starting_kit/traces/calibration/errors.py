@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from placement.submission.receipt import file_sha256, simulator_sha256
 from placement.trace import Trace
-from placement.traces.whole_file import write_whole
 
 from ..generation.generator import generate
 from ..generation.profile import Profile
+from ..store import once
 from .published import Cell, Published
 from .sweep import Measured, Sweep
 
@@ -87,29 +86,18 @@ class Generated:
 
 def measure(generated: Generated, target: Target) -> Measurement:
     """Measure every figure on one generated trace of full length, or find what an earlier run kept. Raises OSError."""
-    kept = generated.folder / f"{_identity(generated, target)}.json" if generated.folder else None
-    if kept and (found := _read_kept(kept)):
-        return found
-    profile = generated.profile
-    shape = profile.iterations, generated.layers or profile.layers, profile.experts
-    trace = Trace(generate(profile.parameters, *shape, generated.seed, fitted=generated.fitted), profile.name)
-    sweep = Sweep(trace, profile.layers)
-    cells = [sweep.measure(cell.policy) for cell in target.published.cells]
-    measurement = Measurement(cells, [sweep.curve(curve) for curve in target.published.curves])
-    if kept:
-        content = {"cells": cells, "curves": [curve.tolist() for curve in measurement.curves]}
-        write_whole(kept, json.dumps(content).encode("utf-8"))
-    return measurement
 
+    def measured() -> dict[str, Any]:
+        profile = generated.profile
+        shape = profile.iterations, generated.layers or profile.layers, profile.experts
+        values = generate(profile.parameters, *shape, generated.seed, fitted=generated.fitted)
+        sweep = Sweep(Trace(values, profile.name), profile.layers)
+        cells = [sweep.measure(cell.policy) for cell in target.published.cells]
+        return {"cells": cells, "curves": [sweep.curve(curve).tolist() for curve in target.published.curves]}
 
-def _read_kept(path: Path) -> Measurement | None:
-    """What an earlier run kept, or None: a file that is damaged is as good as none."""
-    try:
-        content = json.loads(path.read_bytes())
-        cells = [Measured(*map(float, cell)) for cell in content["cells"]]
-        return Measurement(cells, [np.array(curve, dtype=float) for curve in content["curves"]])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    found = once(generated.folder, _made_of(generated, target), measured)
+    cells = [Measured(*map(float, cell)) for cell in found["cells"]]
+    return Measurement(cells, [np.array(curve, dtype=float) for curve in found["curves"]])
 
 
 def rms(errors: Sequence[float] | np.ndarray) -> float:
@@ -117,16 +105,23 @@ def rms(errors: Sequence[float] | np.ndarray) -> float:
     return 100 * float(np.sqrt(np.mean(np.square(errors))))
 
 
-def _identity(generated: Generated, target: Target) -> str:
-    """All that a measurement depends on, as a file's name."""
-    policies = [cell.policy for cell in target.published.cells]
-    curves = [[curve.policy, curve.iterations] for curve in target.published.curves]
+def _made_of(generated: Generated, target: Target) -> dict[str, Any]:
+    """All that a measurement depends on."""
     profile = generated.profile
-    shape = [profile.name, profile.iterations, profile.layers, profile.experts]
-    layers = generated.layers or profile.layers
-    drawn = [asdict(profile.parameters), generated.seed, layers, generated.fitted, np.__version__]
-    sources = simulator_sha256(), simulator_sha256(ROOM.parent / "generation"), file_sha256(ROOM / "sweep.py")
-    return hashlib.sha256(json.dumps([shape, drawn, policies, curves, sources]).encode()).hexdigest()[:24]
+    return {
+        "unit": "published figures on a generated trace",
+        "profile": [profile.name, profile.iterations, profile.layers, profile.experts],
+        "parameters": asdict(profile.parameters),
+        "seed": generated.seed,
+        "layers": generated.layers or profile.layers,
+        "fitted": generated.fitted,
+        "policies": [cell.policy for cell in target.published.cells],
+        "curves": [[curve.policy, curve.iterations] for curve in target.published.curves],
+        "simulator": simulator_sha256(),
+        "generation": simulator_sha256(ROOM.parent / "generation"),
+        "sweep.py": file_sha256(ROOM / "sweep.py"),
+        "numpy": np.__version__,
+    }
 
 
 def _rank(group: str) -> tuple[int, str]:
