@@ -16,7 +16,7 @@ from commands.policy_folder import staged
 from commands.seeds import World
 from judging import ranking
 from judging.ranking import Entry, score_all, spearman, table
-from judging.variants import STEPS, VARIANTS, tutorial_steps, write_policies
+from judging.variants import STEPS, STUDIES, VARIANTS, tutorial_steps, write_policies
 from kit_world import write_kit_world
 from placement.submission.receipt import PACKAGE, policy_sha256, simulator_sha256
 from submissions import DECLINES, ROOT, write_policy
@@ -57,9 +57,9 @@ def test_each_cell_that_writes_the_policy_ends_a_step_with_all_that_was_written(
     ]
 
 
-def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[str, Path]) -> None:
+def test_the_policies_are_gallery_template_tutorial_variants_and_studies(policies: dict[str, Path]) -> None:
     gallery = sorted(path.parent.name for path in ROOT.glob("starting_kit/policies/*/policy.py"))
-    assert list(policies) == ["template", *gallery, *STEPS, *VARIANTS]
+    assert list(policies) == ["template", *gallery, *STEPS, *VARIANTS, *STUDIES]
     template = {path.name: path.read_bytes() for path in policies["template"].iterdir()}
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
     with staged(ROOT / "starting_kit" / "policies" / "champion") as packed:

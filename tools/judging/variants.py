@@ -1,4 +1,4 @@
-"""The policies that the grids are ranked with: the gallery, the template, the tutorial's steps, and simple variants."""
+"""The policies that the grids are ranked with: gallery, template, the tutorial's steps, variants, two studies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 import shutil
 from pathlib import Path
 
+from commands.blocks import blocks_of
 from commands.places import KIT
 from commands.policy_folder import staged
 
-POLICY = Path(__file__).parent / "policy.py"
+HERE = Path(__file__).parent
+POLICY = HERE / "policy.py"
+STUDIES = {"kernel forecast": "kernel_forecast", "return hedge": "return_hedge"}
 VARIANTS: dict[str, dict[str, object]] = {
     "once": {"calls": 1},
     "all seen": {},
@@ -44,11 +47,20 @@ def write_policies(folder: Path) -> dict[str, Path]:
     for name, parameters in VARIANTS.items():
         modules = {"policy.py": POLICY.read_text(encoding="utf-8"), "align.py": steps[1]["align.py"]}
         files[name] = modules | {"parameters.json": json.dumps(parameters)}
+    files |= {name: _study(module) for name, module in STUDIES.items()}
     for name, texts in files.items():
         for file, text in texts.items():
             (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / name / file).write_text(text, encoding="utf-8")
     return {name: folder / name for name in files}
+
+
+def _study(module: str) -> dict[str, str]:
+    """The files of a study: texts by name, with the champion, whose planner it has, and the blocks of both."""
+    imported = {f"judging/studies/{name}.py": HERE / "studies" / f"{name}.py" for name in STUDIES.values()}
+    imported["policies/champion/policy.py"] = KIT / "policies" / "champion" / "policy.py"
+    paths = {"policy.py": imported.pop(f"judging/studies/{module}.py"), **imported}
+    return {name: path.read_text(encoding="utf-8") for name, path in (paths | blocks_of(paths)).items()}
 
 
 def tutorial_steps(notebook: Path) -> list[dict[str, str]]:
