@@ -48,6 +48,8 @@ ARROWS = {
     "tools/bundling": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     "tools/benchmarking": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     "tools/judging": (*PLACEMENT, SCORES, COMMANDS, f"{KIT}/planning", *TRACES),
+    # Policies, made ready beside the champion whose planner they use.
+    "tools/judging/studies": (f"{KIT}/planning", f"{KIT}/policies"),
     "tools/rehearsal": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools", "tools/bundling"),
     "tools": (*PLACEMENT, SCORES, COMMANDS, *TRACES, *TOOLS),
 }

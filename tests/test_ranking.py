@@ -15,7 +15,7 @@ from commands.policy_folder import staged
 from commands.seeds import World
 from judging import ranking
 from judging.ranking import patient, score_all, spearman, table
-from judging.variants import BASELINE, VARIANTS, tutorial_steps, write_policies
+from judging.variants import BASELINE, STUDIES, VARIANTS, tutorial_steps, write_policies
 from kit_world import write_kit_world
 from placement.submission.receipt import policy_sha256
 from submissions import DECLINES, ROOT, write_policy
@@ -47,12 +47,12 @@ def test_the_steps_are_read_from_the_notebook_by_their_names(tmp_path: Path) -> 
     assert tutorial_steps(tmp_path / "n.ipynb") == {"first": "A = 1\n", "second": "B = 2\n"}
 
 
-def test_the_policies_are_gallery_template_tutorial_and_variants(policies: dict[str, Path]) -> None:
+def test_the_policies_are_gallery_template_tutorial_variants_and_studies(policies: dict[str, Path]) -> None:
     gallery = sorted(path.parent.name for path in ROOT.glob("starting_kit/policies/*/policy.py"))
     steps = tutorial_steps(ROOT / "starting_kit" / "tutorial.ipynb").keys()
     assert BASELINE in steps
     own = [f"tutorial: {name}" for name in steps if name != BASELINE]
-    assert list(policies) == ["template", *gallery, *own, *VARIANTS]
+    assert list(policies) == ["template", *gallery, *own, *VARIANTS, *STUDIES]
     template = {path.name: path.read_bytes() for path in policies["template"].iterdir()}
     assert template == {"policy.py": (ROOT / "starting_kit" / "policy.py").read_bytes()}
     with staged(ROOT / "starting_kit" / "policies" / "champion") as packed:

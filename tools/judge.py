@@ -3,6 +3,10 @@
     python tools/judge.py rank        scores policies on the sample, practice and official grid: a table, and how well
                                       the first two rank as the third; 3.2 GB in output/ at first use
     python tools/judge.py by-heart    what policies gain that know the timing of one seed's traces, or of the family
+    python tools/judge.py requests FILE
+                                      the champion and two studies of its planner on streams of recorded requests
+    python tools/judge.py yardsticks MODEL/DATASET
+                                      what could be reached in hindsight, and by DS-EPLB for every iteration
 
 What was measured before is kept in output/ and not measured again, as long as all that goes into it is the same.
 """
@@ -16,15 +20,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
+from commands.argument_types import integer_from
+from commands.composed import COMPOSED_ITERATIONS
 from commands.frame import RunFailed
-from commands.options import JOBS, PRACTICE_SEED, show
+from commands.options import JOBS, PRACTICE_SEED, add_grid, add_traces, show
+from commands.selection import read_grid, select
+from commands.worlds import check_traces, world_of
 from judging.gains import measure_switches, measure_wave, switches_table, wave_table
+from judging.hindsight import yardsticks
 from judging.ranking import KEPT, score_all, spearman, table, worlds
+from judging.streams import BASELINE, CHAMPION, GRID, RIVALS, STREAMS, TOPICS, comparison, measure_all, read_material
 from judging.variants import write_policies
 from placement.errors import OrganizerError, Problem
+from placement.traces.files import TraceFolder, manifest_beside
+from scores.table import markdown
 from traces.generation.profile import FOLDER, read_profile
 
 OFFICIAL_SEED = 601
+# Seeds that nothing was chosen on.
+STREAM_SEEDS = (911, 912, 913, 914, 915, 916)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +52,20 @@ def main(arguments: list[str] | None = None) -> int:
     rank.set_defaults(run=run_rank)
     by_heart = commands.add_parser("by-heart", help="what knowing the timing of generated traces is worth")
     by_heart.set_defaults(run=run_by_heart)
+    requests = commands.add_parser("requests", help="the champion and two studies on streams of recorded requests")
+    requests.add_argument("file", type=Path, metavar="FILE", help="routing of recorded requests, .npz")
+    requests.add_argument("--topics", type=Path, default=TOPICS, metavar="YAML", help="default: GPT-OSS-20B's")
+    requests.add_argument("--grid", type=Path, default=GRID, help="sizes, window and costs (default: GPT-OSS-20B's)")
+    requests.add_argument("--streams", nargs="+", choices=STREAMS, default=list(STREAMS), help="default: all")
+    requests.add_argument("--seeds", nargs="+", type=integer_from(0), default=STREAM_SEEDS, help="default: 911 .. 916")
+    requests.add_argument("--iterations", type=integer_from(1), default=COMPOSED_ITERATIONS, help="%(default)s")
+    requests.set_defaults(run=run_requests)
+    sticks = commands.add_parser("yardsticks", help="what could be reached in hindsight: hours on the official grid")
+    sticks.add_argument("trace", metavar="MODEL/DATASET", help="a trace of the grid")
+    sticks.add_argument("--ep", nargs="+", type=integer_from(1), metavar="N", help="default: each of the grid")
+    add_grid(sticks)
+    add_traces(sticks)
+    sticks.set_defaults(run=run_yardsticks)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -54,6 +82,25 @@ def run_rank(options: argparse.Namespace) -> None:
     print(table(scores))
     for grid in ("practice", "sample"):
         print(f"Spearman, {grid} and official: {spearman(scores, grid, 'official'):.3f} ({len(scores)} policies)")
+
+
+def run_requests(options: argparse.Namespace) -> None:
+    """Print the paired comparison, cell by cell. Raises UsageError, OrganizerError and RunFailed."""
+    material = read_material(options.file, options.topics, options.grid, options.iterations)
+    policies = write_policies(KEPT / "policies")
+    folders = {name: policies[name] for name in (BASELINE, CHAMPION, *RIVALS)}
+    print(comparison(measure_all(material, folders, options.streams, options.seeds, show)))
+
+
+def run_yardsticks(options: argparse.Namespace) -> None:
+    """Print DS-EPLB and its yardsticks on a trace's cases. Raises UsageError and OrganizerError."""
+    world = world_of(options.grid, options.traces)
+    grid = read_grid(world.grid)
+    cases = select(grid, [f"{options.trace}:{ep}" for ep in options.ep] if options.ep else [options.trace])
+    check_traces(world, cases)
+    trace = TraceFolder(world.traces, manifest_beside(world.traces, [])).trace_of(cases[0])
+    rows = [row for case in cases for row in yardsticks(trace, case, grid.cost)]
+    print(markdown(["case", "moves are free, but for DS-EPLB's", "mean PAR", "case score"], rows, ".3f"))
 
 
 def run_by_heart(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The policies that the grids are ranked with: the gallery, the template, the tutorial's steps, and simple variants."""
+"""The policies that the grids are ranked with: gallery, template, the tutorial's steps, variants, two studies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from commands.blocks import blocks_of
 from commands.places import KIT
 from commands.policy_folder import staged
 
-POLICY = Path(__file__).parent / "policy.py"
+HERE = Path(__file__).parent
+POLICY = HERE / "policy.py"
+STUDIES = {"kernel forecast": "kernel_forecast", "return hedge": "return_hedge"}
 VARIANTS: dict[str, dict[str, object]] = {
     "all seen": {},
     "all seen, relabelled": {"relabel": True},
@@ -45,6 +47,7 @@ def write_policies(folder: Path) -> dict[str, Path]:
     for name, parameters in VARIANTS.items():
         text = POLICY.read_text(encoding="utf-8")
         files[name] = {"policy.py": text, "parameters.json": json.dumps(parameters)}
+    files |= {name: _study(module) for name, module in STUDIES.items()}
     for name, texts in files.items():
         for file, text in texts.items():
             (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +56,14 @@ def write_policies(folder: Path) -> dict[str, Path]:
             (folder / name / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / name / file)
     return {name: folder / name for name in files}
+
+
+def _study(module: str) -> dict[str, str]:
+    """The files of a study: texts by name, with the champion, whose planner it has, and the blocks of both."""
+    imported = {f"judging/studies/{name}.py": HERE / "studies" / f"{name}.py" for name in STUDIES.values()}
+    imported["policies/champion/policy.py"] = KIT / "policies" / "champion" / "policy.py"
+    paths = {"policy.py": imported.pop(f"judging/studies/{module}.py"), **imported}
+    return {name: path.read_text(encoding="utf-8") for name, path in (paths | blocks_of(paths)).items()}
 
 
 def tutorial_steps(notebook: Path) -> dict[str, str]:

@@ -42,13 +42,17 @@ class Policy:
         value, price = seconds_of_par(self.case, iteration), CAUTION * seconds_of_slot(self.case)
         if not value:
             return None
-        self.regimes.add(hotness)
+        self.remember(hotness)
         forecast = self.forecast()
         mended = exchange(forecast, deployment, EXCHANGES, 2 * price / value)
         tables = np.stack([self.fresh(forecast, deployment), mended])
         now = objective(forecast, deployment)
         gains = np.stack([now - objective(forecast, table) for table in tables])
         return worthwhile(gains, tables, deployment, value, price)
+
+    def remember(self, hotness):
+        """Add a window."""
+        self.regimes.add(hotness)
 
     def forecast(self):
         """Loads to come: those of the blocks to plan from, with what makes them uncertain."""
