@@ -97,6 +97,17 @@ def test_the_gallery_table_shows_the_scores(policy: str, ran: Ran) -> None:
     assert last == f"composite_score: {shown}"
 
 
+def test_the_gallery_table_shows_what_each_policy_says_of_itself() -> None:
+    text = (ROOT / "starting_kit" / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `policies/(\w+)` .* ([\d.]+) \|$", text, re.MULTILINE))
+    policies = {path.parent.name: path for path in ROOT.glob("starting_kit/policies/*/policy.py")}
+    assert set(rows) == set(policies)
+    found = {name: re.search(r"composite_score ([\d.]+)", path.read_text("utf-8")) for name, path in policies.items()}
+    assert {name: said[1] for name, said in found.items() if said} == {
+        name: rows[name] for name in found if found[name]
+    }
+
+
 def steady(output: str) -> list[str]:
     """The lines of a run without seconds, versions and the order in which parallel cases ended."""
     lines = [line for line in output.splitlines() if not line.startswith("versions: ")]

@@ -4,7 +4,7 @@ Source: DeepSeek's EPLB (deepseek-ai/EPLB) for the plan; devices are renamed as 
 entries of the competition's first edition, here by an exact assignment (`planning.relabelling`).
 When to use: wherever DS-EPLB is used and slots have a price. The plan's PAR stays, as no device's set of experts
 changes.
-Measured: composite_score 101.1953 on the sample grid, whose traces are generated.
+Measured: composite_score 101.2145 on the sample grid, whose traces are generated.
 
 Decided here: a case with nodes is planned with them, but devices may be renamed across nodes. All layers are listed
 in order; one whose plan is live already costs nothing.
