@@ -8,7 +8,8 @@ The idea, block by block (`planning/`, which `pack` takes along):
 2. Risk of a device: its mean load, and how far iterations rise above it: by the noise of single iterations, by what an
    expert does alone, and by what experts do together (the eight largest components of the blocks).
 3. Candidates: a new placement by risk, with the replicas that suit the mean, the peaks, or half of both, made better by
-   exchanges and relabelled to the live devices; and the live placement itself, mended by exchanges that are worth it.
+   exchanges and relabelled to the live devices; and the live placement itself, mended where that is worth its slots: first
+   spare replicas are given to other experts, one slot each, then experts are exchanged, two slots each.
 4. Gate: a layer is redeployed when what it gains over the iterations that are left is worth more than its slots cost;
    the most worthwhile layer first.
 
@@ -22,6 +23,7 @@ import numpy as np
 from planning.exchange import exchange
 from planning.gate import seconds_of_par, seconds_of_slot, worthwhile
 from planning.placing import place_by_risk
+from planning.reassignment import reassign
 from planning.regimes import Regimes
 from planning.relabelling import relabel
 from planning.risk import Forecast, expected_maximum, objective
@@ -29,7 +31,7 @@ from planning.risk import Forecast, expected_maximum, objective
 # Weights: of the noise, in expected maxima over the devices; of the variance alone; of what is together.
 NOISE, ALONE, TOGETHER = 1.0, 3.0, 2.5
 REPLICAS_FOR = (0.0, 0.5, 1.0)
-EXCHANGES = 150
+EXCHANGES, REASSIGNMENTS = 150, 40
 # A gain is an estimate, the price is sure.
 CAUTION = 1.7
 
@@ -44,7 +46,8 @@ class Policy:
             return None
         self.remember(hotness)
         forecast = self.forecast()
-        mended = exchange(forecast, deployment, EXCHANGES, 2 * price / value)
+        mended = reassign(forecast, deployment, REASSIGNMENTS, price / value)
+        mended = exchange(forecast, mended, EXCHANGES, 2 * price / value)
         tables = np.stack([self.fresh(forecast, deployment), mended])
         now = objective(forecast, deployment)
         gains = np.stack([now - objective(forecast, table) for table in tables])
