@@ -7,17 +7,17 @@ The idea, block by block (`planning/`, which `pack` takes along):
    as uncertain. What rose together before still does. Loads that come back, as topics of requests do, are remembered.
 2. Risk of a device: its mean load, and how far iterations rise above it: by the noise of single iterations, by what an
    expert does alone, and by what experts do together (the eight largest components of the blocks).
-3. Candidates: a new placement by risk, with the replicas that suit the mean, the peaks, or half of both, made better by
-   exchanges and relabelled to the live devices; and the live placement mended where that is worth its slots: first spare
-   replicas are given to other experts, one slot each, then experts are exchanged, two slots each.
+3. Candidates: a new placement by risk, with replicas that suit the mean, the peaks, or half of both, made better by
+   exchanges and relabelled to the live devices; and the live placement mended where that is worth its slots: spare
+   replicas first go to other experts, one slot each, then experts are exchanged, two slots each.
 4. Gate: a layer is redeployed when what it gains over the iterations that are left is worth more than its slots cost;
    the most worthwhile layer first.
 
 When to use: always; a call takes about a second at ep 256. Its weights were chosen on generated traces (DS-R1/LmSys,
 DS-R1/Mix, Qwen3/LmSys, seeds 501 to 503) and on streams of recorded requests (seeds 801 to 803).
 
-Measured: composite_score 103.9248 on the sample grid, on generated sample traces. docs/leaderboard.md has official-sized
-traces of seeds that nothing was chosen on.
+Measured: composite_score 103.9248 on the sample grid, on generated sample traces. docs/leaderboard.md has traces
+of official size, of seeds that nothing was chosen on.
 """
 
 import numpy as np
