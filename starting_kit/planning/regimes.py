@@ -2,6 +2,13 @@
 
 A regime ends where loads change faster than they usually do. How fast they usually change is learned from the window
 itself: the median over its blocks. So no limit must fit noise and drift of a model.
+
+    regimes.add(hotness)
+    blocks, change = regimes.outlook()
+    loadings = blocks.loadings()
+    variance = blocks.variance() + 3 * blocks.alone(loadings)
+    loadings = loadings if change is None else np.concatenate([loadings[:-1], change[None]])
+    forecast = Forecast(blocks.load(), variance, loadings, noise, drift)
 """
 
 from __future__ import annotations
