@@ -168,9 +168,8 @@ def test_the_table_has_a_row_for_each_stream_at_each_ep_in_order() -> None:
 
 
 def test_the_command_measures_the_gallerys_champion_and_both_studies(
-    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(judge, "KEPT", tmp_path / "ranking")
     requests, topics, grid = map(str, files)
     options = ["--topics", topics, "--grid", grid, "--iterations", str(ITERATIONS), "--seeds", "1", "--streams"]
     assert judge.main(["requests", requests, *options, "drifting"]) == 0

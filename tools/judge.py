@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,9 +88,11 @@ def run_rank(options: argparse.Namespace) -> None:
 def run_requests(options: argparse.Namespace) -> None:
     """Print the paired comparison, cell by cell. Raises UsageError, OrganizerError and RunFailed."""
     material = read_material(options.file, options.topics, options.grid, options.iterations)
-    policies = write_policies(KEPT / "policies")
-    folders = {name: policies[name] for name in (BASELINE, CHAMPION, *RIVALS)}
-    print(comparison(measure_all(material, folders, options.streams, options.seeds, show)))
+    # A folder of this run's, as another run beside it writes the policies anew.
+    with tempfile.TemporaryDirectory(prefix="policies-") as folder:
+        policies = write_policies(Path(folder))
+        folders = {name: policies[name] for name in (BASELINE, CHAMPION, *RIVALS)}
+        print(comparison(measure_all(material, folders, options.streams, options.seeds, show)))
 
 
 def run_yardsticks(options: argparse.Namespace) -> None:
