@@ -17,7 +17,7 @@ from planning.risk import Forecast, objective
 
 POLICIES = Path(__file__).resolve().parent.parent / "starting_kit" / "policies"
 MAY_REPEAT = ("gated", "tensorrt_llm")
-NAMES = (*MAY_REPEAT, "flashlb", "move_aware", "omni_placement", "stair", "swift")
+NAMES = (*MAY_REPEAT, "champion", "flashlb", "move_aware", "omni_placement", "stair", "swift")
 # Layers, experts, devices, redundant experts.
 SIZES = [(3, 16, 4, 4), (2, 16, 8, 8), (2, 12, 4, 0), (2, 32, 32, 32)]
 

@@ -120,7 +120,9 @@ def others(paths: list[Path], taken: dict[str, Path]) -> dict[str, Path]:
                 "there is no policy", f"no {path}", "a folder with policy.py, or a file", "correct the path"
             )
         place = path.parent if path.name == "policy.py" else path
-        name = str(place) if place.stem in taken | named else place.resolve().stem
+        whole = place.resolve()
+        short = whole.name if whole.is_dir() else whole.stem
+        name = str(whole) if short in taken | named else short
         if place.is_file():
             copy = DRAWN / "policies" / name.replace("/", "-") / "policy.py"
             copy.parent.mkdir(parents=True, exist_ok=True)

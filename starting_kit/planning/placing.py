@@ -16,7 +16,7 @@ def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float 
     weights = forecast.weights(part)
     layers, count = weights.shape
     slots, row = (count + redundant) // devices, np.arange(layers)
-    replicas = replicas_by_load(weights, count + redundant)
+    replicas = _at_most(replicas_by_load(weights, count + redundant), devices, weights)
     experts = np.repeat(np.tile(np.arange(count), layers), replicas.ravel()).reshape(layers, -1)
     weight = np.take_along_axis(weights / replicas, experts, axis=1)
     loadings = forecast.loadings.astype(np.float32)
@@ -44,3 +44,14 @@ def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float 
         variance[row, device] += noisy
         together[:, row, device] += moves
     return table
+
+
+def _at_most(replicas: np.ndarray, devices: int, weights: np.ndarray) -> np.ndarray:
+    """Replicas [layer, expert] beyond one on each device go to the heaviest replicas of experts that have fewer."""
+    while (replicas > devices).any() and (replicas < devices).any(axis=1).all():
+        layer = np.flatnonzero((replicas > devices).any(axis=1))
+        most = replicas[layer].argmax(axis=1)
+        share = np.where(replicas[layer] < devices, weights[layer] / replicas[layer], -np.inf)
+        replicas[layer, most] -= 1
+        replicas[layer, share.argmax(axis=1)] += 1
+    return replicas

@@ -28,6 +28,8 @@ LIKENESS, UNLIKE, NOW = 0.1, 0.1, 8
 # The old loads come back as far as they explained the new ones, to this power; below the least they do not.
 RETURN, LEAST_RETURN = 6, 0.01
 SCALE = (0.05, 20.0)
+# Blocks that are remembered of all windows: ten windows.
+LONGEST = 320
 
 
 class Regimes:
@@ -52,7 +54,7 @@ class Regimes:
         if len(self.all.means):
             self.explained.append(explained(self.all, window))
         blocks = (np.concatenate(pair) for pair in ((self.all.means, window.means), (self.all.noise, window.noise)))
-        self.all = window.of(*blocks)
+        self.all = window.of(*(part[-LONGEST:] for part in blocks))
         begun = self._begun(window)
         self.change = None
         if begun is not None:
@@ -104,11 +106,12 @@ class Regimes:
     def _likeness(self, back: float) -> np.ndarray:
         """Weights of all blocks: those of the present regime alike, and a part `back` by likeness to now."""
         count = len(self.all.means)
-        last = self.all.part(count - NOW)
+        last = self.all.part(max(0, count - NOW))
         apart = [variation(self.all.part(max(0, block - 1), block + 2), last) for block in range(count)]
         like = np.exp(-((np.maximum(apart, 0) / LIKENESS) ** 2)) + UNLIKE
         weights = back * like / like.sum()
-        weights[count - len(self.now.means) :] += (1 - back) / len(self.now.means)
+        present = min(len(self.now.means), count)
+        weights[count - present :] += (1 - back) / present
         return weights
 
 

@@ -2,8 +2,8 @@
 
 All as clairvoyant DS-EPLB is measured: the initial deployment until its first call, then moves are free, and all layers
 are redeployed at once. The search knows the iterations: it begins with DS-EPLB's plan of their sums and with plans by
-risk, made as the champion makes them, and exchanges experts as long as the mean PAR of these very iterations falls. It
-finds no optimum, so the best placement is at least as good.
+risk, with the champion's weights on all that was seen. It exchanges experts as long as the mean PAR of these very
+iterations falls. It finds no optimum, so the best placement is at least as good.
 """
 
 from __future__ import annotations

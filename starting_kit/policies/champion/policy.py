@@ -1,6 +1,6 @@
 """Champion: plan for iterations and not for their mean, keep what still serves, and see a change coming.
 
-The idea, block by block (`planning/`, which `pack` takes along):
+Idea: block by block (`planning/`, which `pack` takes along):
 
 1. Memory: the loads in blocks of 1/32 window, of the present regime. A regime ends where loads change faster than they
    usually do. A change that still goes on when the policy is called tells where the loads go, and its direction counts
@@ -12,6 +12,11 @@ The idea, block by block (`planning/`, which `pack` takes along):
    replicas first go to other experts, one slot each, then experts are exchanged, two slots each.
 4. Gate: a layer is redeployed when what it gains over the iterations that are left is worth more than its slots cost;
    the most worthwhile layer first.
+
+New placements put no expert twice on a device while others have room. Those of the initial deployment stay in a
+mended table until an edit needs their slot.
+
+Source: this kit's own. Plans by risk come from FlashLB's covariance, the gate from the first edition's public policies.
 
 When to use: always; a call takes about a second at ep 256. Its weights were chosen on generated traces (DS-R1/LmSys,
 DS-R1/Mix, Qwen3/LmSys, seeds 501 to 503) and on streams of recorded requests (seeds 801 to 803).

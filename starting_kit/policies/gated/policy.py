@@ -26,7 +26,7 @@ class Policy:
 
     def rebalance(self, hotness, deployment, iteration):
         case = self.case
-        plan = ds_eplb(hotness.sum(axis=0), case.devices, case.redundant_experts)
+        plan = ds_eplb(hotness.sum(axis=0), case.devices, case.redundant_experts, case.groups, case.nodes)
         plan = relabel(plan, deployment, case.experts)
         gains = mean_pars(hotness, deployment) - mean_pars(hotness, plan)
         value, price = seconds_of_par(case, iteration), seconds_of_slot(case)

@@ -1,7 +1,7 @@
 """STAIR: a layer is planned anew only when it does worse than was predicted when its plan was committed.
 
 Idea: each committed plan leaves a prediction, its mean over peak load on the window that it was planned from. A layer
-is left alone while it is even enough, and while it keeps its prediction within a margin. Otherwise its live table is
+is left alone while it is even enough, or while it keeps its prediction within a margin. Otherwise its live table is
 edited: numbers of replicas for mean + 0.674 std, the surplus replicas to the experts that lack some, then at most 100
 exchanges by the devices' mean + 0.674 std with covariance. The edit is taken when mean and 95th percentile of PAR over
 the window's iterations fall.
