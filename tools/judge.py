@@ -7,6 +7,7 @@
                                       the champion and two studies of its planner on streams of recorded requests
     python tools/judge.py yardsticks MODEL/DATASET
                                       what could be reached in hindsight, and by DS-EPLB for every iteration
+    python tools/judge.py ablation    what each ingredient of the champion is worth; --requests FILE adds recorded ones
 
 What was measured before is kept in output/ and not measured again, as long as all that goes into it is the same.
 """
@@ -27,6 +28,7 @@ from commands.frame import RunFailed
 from commands.options import JOBS, PRACTICE_SEED, add_grid, add_traces, show
 from commands.selection import read_grid, select
 from commands.worlds import check_traces, world_of
+from judging import ablation
 from judging.gains import measure_switches, measure_wave, switches_table, wave_table
 from judging.hindsight import yardsticks
 from judging.ranking import KEPT, score_all, spearman, table, worlds
@@ -40,6 +42,7 @@ from traces.generation.profile import FOLDER, read_profile
 OFFICIAL_SEED = 601
 # Seeds that nothing was chosen on.
 STREAM_SEEDS = (911, 912, 913, 914, 915, 916)
+ABLATION_SEED, ABLATION_REQUESTS_SEED = 701, 702
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +70,17 @@ def main(arguments: list[str] | None = None) -> int:
     add_grid(sticks)
     add_traces(sticks)
     sticks.set_defaults(run=run_yardsticks)
+    without = commands.add_parser("ablation", help="what each ingredient of the champion is worth")
+    without.add_argument("--requests", type=Path, metavar="FILE", help="recorded requests; without, no such columns")
+    without.add_argument("--seed", type=integer_from(0), default=ABLATION_SEED, metavar="N", help="%(default)s")
+    without.add_argument(
+        "--requests-seed", type=integer_from(0), default=ABLATION_REQUESTS_SEED, metavar="N", help="%(default)s"
+    )
+    without.add_argument(
+        "--ep", nargs="+", type=integer_from(1), metavar="N", help="only these (default: two a family)"
+    )
+    without.add_argument("--jobs", type=integer_from(1), default=JOBS, help="traces at a time (default: %(default)s)")
+    without.set_defaults(run=run_ablation)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -104,6 +118,12 @@ def run_yardsticks(options: argparse.Namespace) -> None:
     trace = TraceFolder(world.traces, manifest_beside(world.traces, [])).trace_of(cases[0])
     rows = [row for case in cases for row in yardsticks(trace, case, grid.cost)]
     print(markdown(["case", "moves are free, but for DS-EPLB's", "mean PAR", "case score"], rows, ".3f"))
+
+
+def run_ablation(options: argparse.Namespace) -> None:
+    """Print what each ingredient is worth. Raises OrganizerError and PolicyError."""
+    wanted = ablation.columns(options.seed, options.requests_seed, options.requests, options.ep)
+    print(ablation.table(ablation.measure_all(wanted, ablation.KEPT, options.jobs, show)))
 
 
 def run_by_heart(options: argparse.Namespace) -> None:
