@@ -106,31 +106,24 @@ def shares(*windows: np.ndarray) -> np.ndarray:
 
 def test_regimes_are_all_that_was_seen_or_the_window_alone() -> None:
     for kind, seen in ((ingredients.AllSeen, (OLD, NEW)), (ingredients.LastWindow, (NEW,))):
-        blocks, change = after(kind, OLD, NEW).outlook()
+        blocks = after(kind, OLD, NEW).outlook()
         np.testing.assert_allclose(blocks.load(), shares(*seen), atol=1e-6)
-        assert change is None
 
 
 def test_without_noise_the_loads_stay() -> None:
-    (blocks, _), (whole, _) = after(ingredients.Noiseless, OLD, NEW).outlook(), after(Regimes, OLD, NEW).outlook()
+    blocks, whole = after(ingredients.Noiseless, OLD, NEW).outlook(), after(Regimes, OLD, NEW).outlook()
     assert not blocks.variance().any() and whole.variance().all()
     np.testing.assert_array_equal(blocks.load(), whole.load())
 
 
-def test_a_change_under_way_is_no_change_where_only_switches_are_seen() -> None:
-    assert after(Regimes, OLD, CHANGING).change is not None
-    assert after(ingredients.SwitchesOnly, OLD, CHANGING).outlook()[1] is None
-
-
 def test_loads_that_come_back_have_no_weight_where_nothing_returns() -> None:
-    assert after(Regimes, BOTH, BOTH, BOTH).outlook()[0].weights is not None
-    assert after(ingredients.NothingReturns, BOTH, BOTH, BOTH).outlook()[0].weights is None
+    assert after(Regimes, BOTH, BOTH, BOTH).outlook().weights is not None
+    assert after(ingredients.NothingReturns, BOTH, BOTH, BOTH).outlook().weights is None
 
 
-def test_the_regime_before_is_not_pooled_but_in_a_change() -> None:
-    assert len(after(Regimes, OLD, NEW).outlook()[0].means) == 64
-    assert len(after(ingredients.NotPooled, OLD, NEW).outlook()[0].means) == 32
-    assert after(ingredients.NotPooled, OLD, CHANGING).outlook()[1] is not None
+def test_the_regime_before_is_not_pooled() -> None:
+    assert len(after(Regimes, OLD, NEW).outlook().means) == 64
+    assert len(after(ingredients.NotPooled, OLD, NEW).outlook().means) == 32
 
 
 def test_the_less_a_slot_costs_the_more_are_moved() -> None:

@@ -30,9 +30,9 @@ CHAMPION = KIT / "policies" / "champion" / "policy.py"
 
 
 class Noiseless(Regimes):
-    def outlook(self) -> tuple[Memory, np.ndarray | None]:
-        blocks, change = super().outlook()
-        return blocks.of(blocks.means, np.zeros_like(blocks.noise), blocks.weights), change
+    def outlook(self) -> Memory:
+        blocks = super().outlook()
+        return blocks.of(blocks.means, np.zeros_like(blocks.noise), blocks.weights)
 
 
 class AllSeen(Regimes):
@@ -46,21 +46,15 @@ class LastWindow(Regimes):
         self.now.add(hotness)
 
 
-class SwitchesOnly(Regimes):
-    def _begun(self, window: Memory) -> None:
-        return None
-
-
 class NothingReturns(Regimes):
-    def outlook(self) -> tuple[Memory, np.ndarray | None]:
+    def outlook(self) -> Memory:
         self.explained.clear()
         return super().outlook()
 
 
 class NotPooled(Regimes):
-    def outlook(self) -> tuple[Memory, np.ndarray | None]:
-        if self.change is None:
-            self.before = None
+    def outlook(self) -> Memory:
+        self.before = None
         return super().outlook()
 
 
@@ -77,11 +71,11 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "three numbers of replicas (only for 0.5)": {"REPLICAS_FOR": (0.5,)},
     "the new placement (mended only)": {"worthwhile": _among(slice(1, 2))},
     "the mended live table (new only)": {"worthwhile": _among(slice(0, 1))},
+    "spare replicas given away": {"reassign": lambda forecast, table, *rest: table},
     "devices renamed (slots aligned only)": {"relabel": lambda table, live, experts: align_slots(table, live)},
     "relabelling (neither)": {"relabel": lambda table, live, experts: table},
     "regimes (all blocks seen, for ever)": {"Regimes": AllSeen},
     "regimes (the window alone)": {"Regimes": LastWindow},
-    "a change under way (switches only)": {"Regimes": SwitchesOnly},
     "loads that come back": {"Regimes": NothingReturns},
     "deviations of the regime before": {"Regimes": NotPooled},
     "the price (CAUTION 0: every gain is taken)": {"CAUTION": 0.0},

@@ -1,10 +1,9 @@
-"""Champion: plan for iterations and not for their mean, keep what still serves, and see a change coming.
+"""Champion: plan for iterations and not for their mean, keep what still serves, and forget at a switch.
 
 Idea: block by block (`planning/`, which `pack` takes along):
 
-1. Memory: the loads in blocks of 1/32 window, of the present regime. A regime ends where loads change faster than they
-   usually do. A change that still goes on when the policy is called tells where the loads go, and its direction counts
-   as uncertain. What rose together before still does. Loads that come back, as topics of requests do, are remembered.
+1. Memory: the loads in blocks of 1/32 window, all since the last switch, which is found inside a window, too. What rose
+   together before the switch still does. Loads that come back, as topics of requests do, are remembered.
 2. Risk of a device: its mean load, and how far iterations rise above it: by the noise of single iterations, by what an
    expert does alone, and by what experts do together (the eight largest components of the blocks).
 3. Candidates: a new placement by risk, with replicas that suit the mean, the peaks, or half of both, made better by
@@ -66,11 +65,9 @@ class Policy:
 
     def forecast(self):
         """Loads to come: those of the blocks to plan from, with what makes them uncertain."""
-        blocks, change = self.regimes.outlook()
+        blocks = self.regimes.outlook()
         loadings = blocks.loadings()
         variance = blocks.variance() + ALONE * blocks.alone(loadings)
-        if change is not None:
-            loadings = np.concatenate([loadings[:-1], change[None]])
         return Forecast(blocks.load(), variance, loadings, NOISE * expected_maximum(self.case.devices), TOGETHER)
 
     def fresh(self, forecast, deployment):
