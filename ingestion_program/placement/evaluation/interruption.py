@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 INTERRUPTED = 130
+# To remove a folder in which something is still made.
+ATTEMPTS = 100
 # Held while a line is printed, and by an interrupt for ever: what it ends has not failed.
 PRINTING = threading.Lock()
 # The temporary folder of the run that goes on, for an interrupt to remove.
@@ -38,7 +40,11 @@ def remove(folder: str) -> None:
     gone = f"{folder}-removed"
     with suppress(OSError):
         os.rename(folder, gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    # A policy that has not died yet may still make a file in its folder, which it is in.
+    for _ in range(ATTEMPTS):
+        shutil.rmtree(gone, ignore_errors=True)
+        if not os.path.exists(gone):
+            break
 
 
 def end_when_interrupted(message: str) -> None:
