@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ingestion_program", "scoring_program", "starting_kit", "tools", "tests/attacks")
 sys.path[:0] = [str(ROOT / folder) for folder in FOLDERS]
 
-from placement.evaluation.grid_run import cores  # noqa: E402
-
 # Each core has tests to run: in every program that is started, a second thread of numpy's would only turn in circles.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Hundreds of programs are started, most of them in copies of the tree: each compiles what none before it has kept.
@@ -50,7 +48,7 @@ def is_elsewhere(name: str) -> bool:
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores, as a test often waits for what it started."""
-    return cores() + 1
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
