@@ -8,16 +8,10 @@ import pytest
 from placement.deployment import initial_deployment
 from planning.reassignment import reassign
 from planning.risk import Forecast, objective
+from test_planning_risk import forecast_of
 
 # Layers, experts, devices, slots.
 SIZES = [(3, 8, 4, 3), (2, 12, 4, 4), (2, 16, 8, 3), (1, 5, 2, 4)]
-
-
-def forecast_of(layers: int, experts: int, seed: int) -> Forecast:
-    rng = np.random.default_rng(seed)
-    load = rng.dirichlet(np.ones(experts), size=layers)
-    loadings = 0.1 * rng.standard_normal((3, layers, experts)) * load
-    return Forecast(load, (0.1 * load) ** 2, loadings, noise=1.5, drift=2.0)
 
 
 def any_table(layers: int, experts: int, devices: int, slots: int, seed: int) -> np.ndarray:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from commands.frame import RunFailed
 from commands.places import KIT, OUTPUT
 from commands.selection import read_grid
+from commands.units import libraries
 from placement.errors import sentence
 from placement.evaluation.case_run import run_case
+from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.submission.receipt import file_sha256, policy_sha256, simulator_sha256
 from placement.trace import Trace, check_fits
-from placement.traces.whole_file import write_whole
 from scores.modeled_runtime import case_score
 from scores.table import markdown
 from traces.composition.request_file import Requests, read_requests
 from traces.composition.stream import Composition, compose
 from traces.composition.topics import Topics, grouped_topics, read_words
+from traces.store import find, keep
 
 from .ranking import PATIENCE
 
@@ -126,13 +125,13 @@ def _measure(
     trace, rows, fresh = None, {}, 0
     for case in (replace(case, dataset=stream) for case in material.cases):
         for name, folder in folders.items():
-            unit = KEPT / f"{_identity(material, case, seed, folder)}.json"
-            rows[case, name] = _read_kept(unit)
-            if rows[case, name] is None:
+            made_of = _made_of(material, case, seed, folder)
+            row = find(KEPT, made_of)
+            if row is None:
                 trace = trace or _trace(material, case, seed)
-                rows[case, name] = _row(folder, name, case, trace, material.grid)
-                write_whole(unit, json.dumps(rows[case, name]).encode("utf-8"))
+                row = keep(KEPT, made_of, _row(folder, name, case, trace, material.grid))
                 fresh += 1
+            rows[case, name] = row
     show(f"{stream}, seed {seed}: {fresh} measured, {len(rows) - fresh} kept from an earlier run")
     return rows
 
@@ -152,18 +151,16 @@ def _row(folder: Path, name: str, case: Case, trace: Trace, grid: Grid) -> dict[
     return outcome.row
 
 
-def _identity(material: Material, case: Case, seed: int, folder: Path) -> str:
-    """All that a row depends on, as a file's name."""
-    stream = [material.sha256, asdict(STREAMS[case.dataset]), material.iterations, seed]
-    programs = [simulator_sha256(), simulator_sha256(COMPOSITION), np.__version__]
-    content = [policy_sha256(folder), asdict(case), asdict(material.grid.cost), stream, programs]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-
-
-def _read_kept(path: Path) -> dict[str, Any] | None:
-    """What an earlier run kept, or None: a file that is damaged is as good as none."""
-    try:
-        row = json.loads(path.read_bytes())
-        return row if row["status"] == "ok" and row["mean_par"] > 0 else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+def _made_of(material: Material, case: Case, seed: int, folder: Path) -> dict[str, Any]:
+    """All that a row depends on."""
+    return {
+        "policy_sha256": policy_sha256(folder),
+        "case": asdict(case),
+        "cost": asdict(material.grid.cost),
+        "requests and topics": material.sha256,
+        "stream": asdict(STREAMS[case.dataset]),
+        "iterations": material.iterations,
+        "seed": seed,
+        "programs": [simulator_sha256(), simulator_sha256(COMPOSITION)],
+        "versions": versions() | libraries(),
+    }
