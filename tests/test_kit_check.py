@@ -39,15 +39,24 @@ def check(world: Path, capsys: pytest.CaptureFixture[str]):
     return run
 
 
-@pytest.mark.parametrize("folder", [KIT, *GALLERY], ids=lambda folder: folder.name)
-def test_what_ships_is_accepted_and_check_names_the_next_step(check, folder: Path) -> None:
-    code, (first, second, machine, packages, last) = check(folder)
-    form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
-    line = rf"{{}}: {form} form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
+def test_the_template_is_accepted_and_check_names_the_next_step(check) -> None:
+    code, (first, second, machine, packages, last) = check(KIT)
+    line = rf"{{}}: class form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
     assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
-    assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
+    assert last == "accepted. Next: python starting_kit/kit.py run starting_kit"
     assert machine.startswith("machine: ") and packages.startswith("packages: Python ")
     assert code == 0
+
+
+@pytest.mark.parametrize("folder", GALLERY, ids=lambda folder: folder.name)
+def test_a_policy_of_the_gallery_is_accepted(tmp_path: Path, capsys, folder: Path) -> None:
+    cases = [{"model": "Large", "dataset": "two", "ep": [8]}]
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
+    assert kit.main(["check", str(folder), "--grid", str(tmp_path / "grid.yaml")]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
+    assert first.startswith(f"Large ep 8: {form} form, 2 calls, ")
+    assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
 
 
 MEND = "Expected: an answer. Next: mend the line named above and try again."

@@ -18,7 +18,7 @@ from judging.ranking import patient, score_all, spearman, table
 from judging.variants import BASELINE, STUDIES, VARIANTS, tutorial_steps, write_policies
 from kit_world import write_kit_world
 from placement.submission.receipt import policy_sha256
-from submissions import DECLINES, ROOT, write_policy
+from submissions import DECLINES, ROOT, run_policy, write_policy
 
 CELLS = [
     "def step(name, text): pass",
@@ -68,11 +68,9 @@ def test_a_written_policy_is_complete_in_itself(policies: dict[str, Path]) -> No
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_plans_what_the_simulator_accepts(policies: dict[str, Path], world: World, name: str) -> None:
-    frame = kit.run(policies[name], world.grid, world.traces, world.reference)
-    assert (frame["calls"] > 1).all() and (frame["status"] == "ok").all()
-    answered = frame["redeployed_layers"] > 0
-    assert answered.any() if VARIANTS[name].get("gate") else answered.all()
+def test_a_variant_plans_what_the_simulator_accepts(policies: dict[str, Path], name: str) -> None:
+    row = run_policy(policies[name]).row
+    assert row["status"] == "ok" and row["calls"] > 1 and row["redeployed_layers"] > 0
 
 
 def test_what_was_scored_is_not_run_again_until_policy_or_grid_changes(

@@ -41,6 +41,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_kit_world(tmp_path_factory.mktemp("world"))
 
 
+@pytest.fixture(scope="module")
+def kept(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The units of a policy that declines."""
+    folder = tmp_path_factory.mktemp("kept")
+    policy = write_policy(folder / "policy", DECLINES)
+    run_kept(policy, World(made / "grid.yaml", made / "traces", made / "reference"), folder / "units", 1)
+    return folder / "units"
+
+
 @pytest.fixture
 def world(made: Path, tmp_path: Path) -> World:
     """A copy of the tiny grid of two traces with its reference."""
@@ -108,13 +117,12 @@ CHANGES = [_other_policy, _other_data, _other_cost, _other_simulator, _other_num
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_may_change_a_result_runs_again(
-    world: World, tmp_path: Path, ran, monkeypatch: pytest.MonkeyPatch, change
+    kept: Path, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change
 ) -> None:
-    policy = write_policy(tmp_path / "policy", DECLINES)
-    run_kept(policy, world, tmp_path / "units", 1)
+    policy, stored = write_policy(tmp_path / "policy", DECLINES), read_reference(world.reference / "ds_eplb.json")
+    assert is_kept(policy, world, stored, kept)
     change(policy, world, monkeypatch)
-    run_kept(policy, world, tmp_path / "units", 1)
-    assert ran == [["Small/one", "Large/two"]] * 2
+    assert not is_kept(policy, world, stored, kept)
 
 
 def test_only_the_trace_that_is_another_is_run_again(world: World, tmp_path: Path) -> None:
