@@ -303,7 +303,7 @@ if HIDE:
     os.remove("/app/program/metadata.yaml")
 end = time.monotonic() + PATIENCE
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
-    os.sched_yield()
+    time.sleep(0.001)
 for path in Path("/app/program/loot").iterdir():
     shutil.copy(path, "/app/output")
 Path("/app/output/scores.json").write_text('{"composite_score": 1000}')
@@ -401,7 +401,7 @@ from pathlib import Path
 
 end = time.monotonic() + 600
 while not os.path.exists("/app/output/results.sig") and time.monotonic() < end:
-    os.sched_yield()
+    time.sleep(0.001)
 secrets = json.loads(Path("/app/program/secrets.json").read_text())
 secrets = {name: bytes.fromhex(text) for name, text in secrets.items()}
 seen = []
