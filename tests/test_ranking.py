@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import kit
 from commands import units
 from commands.frame import RunFailed
 from commands.policy_folder import staged
