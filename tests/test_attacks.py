@@ -16,8 +16,8 @@ import world
 
 ATTACKS = Path(__file__).resolve().parent / "attacks"
 
-# What a policy answers, raises, prints and brings along is judged by the same code on every machine, so one mode is
-# enough.
+# What a policy answers, raises, prints and brings along, and what it does inside its process, is judged by the same
+# code on every machine, so one mode is enough.
 ANYWHERE = (
     *(
         "forge_",
@@ -33,7 +33,17 @@ ANYWHERE = (
     *("hold_interpreter", "frames", "patch_", "mutate_inputs", "exit_", "crash_", "raise_exits", "raise_unprintable"),
     *("raise_huge", "raise_group", "raise_problem", "command", "shadow_", "bytecode", "link_", "pipe", "socket_file"),
     *("many_", "deep_folders", "giant_", "odd_", "unreadable", "no_policy", "empty", "policy_folder", "two_policies"),
-    "outer_folder",
+    *("outer_folder", "descriptors", "send_", "shut_", "read_ahead", "memory_of", "memory_around", "memory_p"),
+    *(
+        "memory_mmap",
+        "memory_numpy",
+        "raise_limits",
+        "threads",
+        "kill_self",
+        "stop_self",
+        "machine_code",
+        "own_filters",
+    ),
 )
 # Another user and other versions of Landlock differ in what they close in the file system and between processes.
 # Landlock's first version leaves open what later ones close: emptying and moving files, the network, and signals.
