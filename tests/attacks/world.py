@@ -109,8 +109,8 @@ def hotness() -> np.ndarray:
     return random.integers(0, 4, shape, np.int32) * random.integers(1, 40, EXPERTS, np.int32)
 
 
-def grid_mapping(best_effort: bool, call_seconds: float = PATIENCE) -> dict[str, Any]:
-    """The content of the grid: one trace, two cases, little memory, and far more time than an honest policy needs."""
+def grid_mapping(best_effort: bool, cases: int, call_seconds: float = PATIENCE) -> dict[str, Any]:
+    """The content of the grid: one trace, one or two cases, little memory, far more time than honest policies need."""
     return {
         "name": "tiny",
         "sandbox": "best_effort" if best_effort else "required",
@@ -129,7 +129,7 @@ def grid_mapping(best_effort: bool, call_seconds: float = PATIENCE) -> dict[str,
         "cases": [
             {"model": MODEL, "dataset": DATASET, "ep": [2]},
             {"model": MODEL, "dataset": DATASET, "ep": [3], "redundant_experts": 2},
-        ],
+        ][:cases],
     }
 
 
@@ -151,14 +151,14 @@ def link_module(source: str, target: str) -> None:
     (os.link if source.endswith((".py", ".pyc")) else shutil.copy2)(source, target)
 
 
-def run_attack(name: str, world_folder: Path, mode: str, call_seconds: float = PATIENCE) -> Run:
+def run_attack(name: str, world_folder: Path, mode: str, cases: int, call_seconds: float = PATIENCE) -> Run:
     """Stage one attack, run the ingestion program on it, and look at all that it left."""
-    run = Run(name, world_folder / name)
+    run = Run(name, world_folder / f"{name}-{cases}")
     run.folder.mkdir()
     # Where an attack may reach its program, it has a copy; elsewhere links will do, which cost the disk far less.
     copy = shutil.copy2 if without_landlock(mode) else link_module
     shutil.copytree(world_folder / "program", run.folder / "program", copy_function=copy)
-    grid = grid_mapping(without_landlock(mode), call_seconds)
+    grid = grid_mapping(without_landlock(mode), cases, call_seconds)
     (run.folder / "program" / "grid.yaml").write_text(yaml.safe_dump(grid))
     stage_submission(name, run.folder / "submission")
     for part in ("output", "tmp"):
