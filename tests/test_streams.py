@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +10,14 @@ import pytest
 import yaml
 
 import judge
-from commands.frame import RunFailed
-from judging import streams
-from judging.streams import (
-    BASELINE,
-    CHAMPION,
-    RIVALS,
-    STREAMS,
-    Material,
-    comparison,
-    measure_all,
-    paired,
-    read_material,
-)
+from judging.board import Row
+from judging.streams import CHAMPION, RIVALS, comparison, paired
 from judging.streams import verdict as verdict_of
-from placement.errors import OrganizerError
-from submissions import DECLINES, grid_mapping, write_policy
+from submissions import grid_mapping, write_policy
 
-PLANS = """
-from placement.ds_eplb import ds_eplb
-def rebalance(hotness, n_device, n_red_expert):
-    table = ds_eplb(hotness.sum(axis=0), n_device, n_red_expert)
-    return True, range(len(table)), table, None
-"""
-STAYS = f"\n{DECLINES}"
-FILES = ("requests.npz", "topics.yaml", "grid.yaml")
 ITERATIONS = 60
-
-
-@pytest.fixture(autouse=True)
-def _kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "KEPT", tmp_path / "kept")
+FILES = ("requests.npz", "topics.yaml", "grid.yaml")
+BROKEN = "def rebalance(a, b, c):\n    raise ValueError('x')\n"
 
 
 @pytest.fixture
@@ -59,70 +35,6 @@ def files(tmp_path: Path) -> list[Path]:
     grid = grid_mapping() | sizes | {"cases": [{"model": "Tiny", "dataset": "x", "ep": [2]}]}
     paths[2].write_text(yaml.safe_dump(grid), encoding="utf-8")
     return paths
-
-
-@pytest.fixture
-def material(files: list[Path]) -> Material:
-    return read_material(*files, ITERATIONS)
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> dict[str, Path]:
-    sources = {BASELINE: PLANS, CHAMPION: STAYS, "kernel forecast": PLANS, "return hedge": STAYS}
-    return {name: write_policy(tmp_path / "policies" / name, f"# {name}{source}") for name, source in sources.items()}
-
-
-def test_ds_eplb_scores_100_and_every_policy_meets_the_same_stream(
-    material: Material, folders: dict[str, Path]
-) -> None:
-    scores = measure_all(material, folders, ["drifting", "stationary"], [1, 2], lambda line: None)
-    table = scores.pivot(index=["stream", "ep", "seed"], columns="policy", values="score")
-    assert list(table.index) == [(stream, 2, seed) for stream in ("drifting", "stationary") for seed in (1, 2)]
-    assert (table[[BASELINE, "kernel forecast"]] == 100).all(axis=None)
-    assert (table[CHAMPION] == table["return hedge"]).all() and table[CHAMPION].nunique() == 4
-
-
-def test_what_was_measured_is_kept_until_policy_or_stream_changes(
-    material: Material, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines: list[str] = []
-
-    def measure(material: Material) -> pd.DataFrame:
-        return measure_all(material, folders, ["drifting"], [1], lines.append)
-
-    first = measure(material)
-    assert measure(material).equals(first)
-    write_policy(folders[CHAMPION], PLANS + "# changed")
-    assert not measure(material).equals(first)
-    measure(material._replace(iterations=ITERATIONS + 1))
-    measure(material._replace(sha256=("another", "file")))
-    monkeypatch.setitem(streams.STREAMS, "drifting", STREAMS["stationary"])
-    measure(material)
-    counts = [(4, 0), (0, 4), (1, 3), (4, 0), (4, 0), (4, 0)]
-    assert lines == [f"drifting, seed 1: {new} measured, {old} kept from an earlier run" for new, old in counts]
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "ok"}', '{"status": "crashed", "mean_par": 1.5}'])
-def test_a_damaged_unit_is_measured_again(material: Material, folders: dict[str, Path], content: str) -> None:
-    lines: list[str] = []
-    one = {BASELINE: folders[BASELINE]}
-    first = measure_all(material, one, ["drifting"], [1], lines.append)
-    [unit] = streams.KEPT.iterdir()
-    unit.write_text(content, encoding="utf-8")
-    assert measure_all(material, one, ["drifting"], [1], lines.append).equals(first)
-    assert lines[1] == "drifting, seed 1: 1 measured, 0 kept from an earlier run"
-
-
-def test_a_policy_that_fails_is_named_with_its_stream(material: Material, tmp_path: Path) -> None:
-    broken = {BASELINE: write_policy(tmp_path / "broken", "def rebalance(a, b, c):\n    raise ValueError('x')\n")}
-    with pytest.raises(RunFailed, match="ds_eplb: Tiny/drifting ep 2, call 1 "):
-        measure_all(material, broken, ["drifting"], [1], lambda line: None)
-
-
-def test_requests_of_another_model_are_refused(material: Material, folders: dict[str, Path]) -> None:
-    other = material._replace(cases=(replace(material.cases[0], layers=3),))
-    with pytest.raises(OrganizerError, match="the trace does not fit its model"):
-        measure_all(other, folders, ["drifting"], [1], lambda line: None)
 
 
 def scores_of(champion: list[float], forecast: list[float], hedge: list[float]) -> pd.DataFrame:
@@ -156,25 +68,54 @@ def test_the_champion_is_judged_against_the_better_of_both(champion: list[float]
 def test_the_table_has_a_row_for_each_stream_at_each_ep_in_order() -> None:
     cell = {CHAMPION: (101.0, 110.0), "kernel forecast": (100.0, 112.0), "return hedge": (90.0, 90.0)}
     rows = [
-        {"stream": stream, "ep": 8, "seed": seed, "policy": policy, "score": scores[seed]}
-        for stream in ("switching at random", "drifting")
+        Row("requests", seed, policy, f"M/{stream} ep 8", "M", stream, 8, scores[seed], 1.5, 10, 0.25, "digits")
+        for stream in ("switching-random", "drifting")
         for policy, scores in cell.items()
         for seed in (0, 1)
     ]
-    lines = comparison(pd.DataFrame(rows)).splitlines()
+    lines = comparison(rows).splitlines()
     assert lines[0].startswith("| stream | ep | seeds | champion | kernel forecast | return hedge | champion less ")
     values = "8 | 2 | 105.50 | 106.00 | 90.00 | -0.50 (1.50) | +15.50 (4.50) | within one error |"
-    assert lines[2:] == [f"| switching at random | {values}", f"| drifting | {values}"]
+    assert lines[2:] == [f"| switching-random | {values}", f"| drifting | {values}"]
 
 
-def test_the_command_measures_the_gallerys_champion_and_both_studies(
-    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def command(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(judge, "UNITS", tmp_path / "units")
     requests, topics, grid = map(str, files)
-    options = ["--topics", topics, "--grid", grid, "--iterations", str(ITERATIONS), "--seeds", "1", "--streams"]
-    assert judge.main(["requests", requests, *options, "drifting"]) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == "drifting, seed 1: 4 measured, 0 kept from an earlier run"
-    assert out[-1].startswith("| drifting | 2 | 1 | ") and out[-1].endswith(" | one seed |")
-    assert len(RIVALS) == 2
-    assert judge.main(["requests", str(tmp_path / "none.npz"), *options, "drifting"]) == 2
+    options = ["--topics", topics, "--grid", grid, "--iterations", str(ITERATIONS), "--seeds", "1"]
+    return ["requests", requests, *options, "--streams", "drifting"]
+
+
+def test_the_command_measures_champion_and_studies_on_one_stream_and_keeps_that(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge.main(command) == 0
+    *progress, title, _, row = capsys.readouterr().out.splitlines()
+    assert progress[0].startswith("  draws Tiny/drifting, ")
+    assert sorted(line.split(": ")[0].strip() for line in progress[1:-1]) == sorted([CHAMPION, *RIVALS])
+    assert progress[-1] == "[1/1] requests, seed 1, Tiny/drifting: finished"
+    assert row.startswith("| drifting | 2 | 1 | ") and row.endswith(" | one seed |")
+    assert judge.main(command) == 0
+    assert capsys.readouterr().out.splitlines() == [progress[-1], title, _, row]
+
+
+def test_a_policy_that_fails_is_named_with_its_stream(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def written(folder: Path) -> dict[str, Path]:
+        return {name: write_policy(folder / name, BROKEN) for name in (CHAMPION, *RIVALS)}
+
+    monkeypatch.setattr(judge, "write_policies", written)
+    assert judge.main(command) == 2
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(
+        "requests: a policy fails on a stream. Got: requests, seed 1, Tiny/drifting: Tiny/drifting ep 2"
+    )
+
+
+def test_a_file_that_is_not_there_is_named(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge.main(["requests", str(tmp_path / "none.npz"), *command[2:]]) == 2
+    assert f"{tmp_path / 'none.npz'}" in capsys.readouterr().out

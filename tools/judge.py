@@ -29,10 +29,12 @@ from commands.options import JOBS, PRACTICE_SEED, add_grid, add_traces, show
 from commands.selection import read_grid, select
 from commands.worlds import check_traces, world_of
 from judging import ablation
+from judging.board import GB, Place, measure
+from judging.families import FAMILIES, STREAMS, TOPICS, composed_traces
 from judging.gains import measure_switches, measure_wave, switches_table, wave_table
 from judging.hindsight import yardsticks
-from judging.ranking import KEPT, score_all, spearman, table, worlds
-from judging.streams import BASELINE, CHAMPION, GRID, RIVALS, STREAMS, TOPICS, comparison, measure_all, read_material
+from judging.ranking import KEPT, UNITS, score_all, spearman, table, worlds
+from judging.streams import CHAMPION, RIVALS, comparison
 from judging.variants import write_policies
 from placement.errors import OrganizerError, Problem
 from placement.traces.files import TraceFolder, manifest_beside
@@ -59,10 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
     requests = commands.add_parser("requests", help="the champion and two studies on streams of recorded requests")
     requests.add_argument("file", type=Path, metavar="FILE", help="routing of recorded requests, .npz")
     requests.add_argument("--topics", type=Path, default=TOPICS, metavar="YAML", help="default: GPT-OSS-20B's")
-    requests.add_argument("--grid", type=Path, default=GRID, help="sizes, window and costs (default: GPT-OSS-20B's)")
+    requests.add_argument(
+        "--grid", type=Path, default=FAMILIES["requests"], help="sizes, window and costs (default: GPT-OSS-20B's)"
+    )
     requests.add_argument("--streams", nargs="+", choices=STREAMS, default=list(STREAMS), help="default: all")
     requests.add_argument("--seeds", nargs="+", type=integer_from(0), default=STREAM_SEEDS, help="default: 911 .. 916")
     requests.add_argument("--iterations", type=integer_from(1), default=COMPOSED_ITERATIONS, help="%(default)s")
+    requests.add_argument(
+        "--jobs", type=integer_from(1), default=JOBS, help="policies at a time (default: %(default)s)"
+    )
     requests.set_defaults(run=run_requests)
     sticks = commands.add_parser("yardsticks", help="what could be reached in hindsight: hours on the official grid")
     sticks.add_argument("trace", metavar="MODEL/DATASET", help="a trace of the grid")
@@ -101,12 +108,17 @@ def run_rank(options: argparse.Namespace) -> None:
 
 def run_requests(options: argparse.Namespace) -> None:
     """Print the paired comparison, cell by cell. Raises UsageError, OrganizerError and RunFailed."""
-    material = read_material(options.file, options.topics, options.grid, options.iterations)
+    files = (options.grid, options.topics)
+    traces = composed_traces(options.file, options.seeds, *files, options.streams, options.iterations)
     # A folder of this run's, as another run beside it writes the policies anew.
     with tempfile.TemporaryDirectory(prefix="policies-") as folder:
-        policies = write_policies(Path(folder))
-        folders = {name: policies[name] for name in (BASELINE, CHAMPION, *RIVALS)}
-        print(comparison(measure_all(material, folders, options.streams, options.seeds, show)))
+        written = write_policies(Path(folder) / "policies")
+        policies = {name: written[name] for name in (CHAMPION, *RIVALS)}
+        rows, failed = measure(traces, policies, Place(UNITS, Path(folder) / "traces", GB, options.jobs), show)
+    if failed:
+        name, why = failed.popitem()
+        raise OrganizerError("a policy fails on a stream", why, "scores on all", f"mend {name}", "requests")
+    print(comparison(row for row in rows if row.policy in policies))
 
 
 def run_yardsticks(options: argparse.Namespace) -> None:
@@ -128,12 +140,12 @@ def run_ablation(options: argparse.Namespace) -> None:
 
 def run_by_heart(options: argparse.Namespace) -> None:
     """Print what is gained on DS-R1/LmSys, a wave, and on DS-R1/Mix, which switches. Raises OrganizerError."""
-    for dataset, measure, table_of in (
+    for dataset, gains_of, table_of in (
         ("LmSys", measure_wave, wave_table),
         ("Mix", measure_switches, switches_table),
     ):
         profile = read_profile(FOLDER / "DS-R1" / f"{dataset}.yaml")
-        measured = measure(profile, show)
+        measured = gains_of(profile, show)
         print(f"\n{profile.name}, mean of {len(measured)} seeds (standard error):\n\n{table_of(measured)}\n")
 
 

@@ -85,7 +85,10 @@ def traces_of(family: str, seeds: Sequence[int], requests: Path | None = None) -
     """
     file = FAMILIES[family]
     if family == "requests":
-        return _composed(file, seeds, requests)
+        if requests is None:
+            what, expected = "the family requests is composed of recorded requests", "--requests FILE"
+            raise UsageError(what, "no file", expected, "name the .npz, or leave the family out")
+        return composed_traces(requests, seeds, file)
     grid = read_grid(file)
     traces = []
     for seed in seeds:
@@ -100,22 +103,30 @@ def traces_of(family: str, seeds: Sequence[int], requests: Path | None = None) -
     return traces
 
 
-def _composed(file: Path, seeds: Sequence[int], requests: Path | None) -> list[BoardTrace]:
-    """Of each stream a trace, with every ep of the grid file's first line of cases."""
-    if requests is None:
-        what, expected = "the family requests is composed of recorded requests", "--requests FILE"
-        raise UsageError(what, "no file", expected, "name the .npz, or leave the family out")
-    content = read_yaml(file, "grid")
+def composed_traces(
+    requests: Path,
+    seeds: Sequence[int],
+    grid: Path = FAMILIES["requests"],
+    topics: Path = TOPICS,
+    streams: Sequence[str] = tuple(STREAMS),
+    iterations: int | None = None,
+) -> list[BoardTrace]:
+    """The streams of recorded requests, seed by seed, each with every ep of the grid file's first line of cases.
+
+    A stream is drawn from 1000 * seed + its number in STREAMS, whichever are asked for. Raises OrganizerError.
+    """
+    content = read_yaml(grid, "grid")
     model, eps = content["cases"][0]["model"], content["cases"][0]["ep"]
-    options = dict.fromkeys(("licence", "iterations", *asdict(Composition())))
-    options |= {"requests": requests, "model": model, "dataset": "any", "topics": TOPICS, "seed": 0}
-    first = composed_trace(argparse.Namespace(**options))
+    options = dict.fromkeys(("licence", *asdict(Composition())))
+    options |= {"requests": requests, "model": model, "dataset": "any", "topics": topics, "seed": 0}
+    first = composed_trace(argparse.Namespace(**options, iterations=iterations))
     sizes = content["models"][model]
     shape = (first.iterations, sizes["layers"], sizes["experts"])
     traces = []
     for seed in seeds:
         for number, (dataset, plan) in enumerate(STREAMS.items()):
-            new = first._replace(name=f"{model}/{dataset}", plan=plan, seed=MOST_TRACES * seed + number)
-            grid = {**content, "cases": [{"model": model, "dataset": dataset, "ep": eps}]}
-            traces.append(BoardTrace("requests", seed, new, shape, patient(grid)))
+            if dataset in streams:
+                new = first._replace(name=f"{model}/{dataset}", plan=plan, seed=MOST_TRACES * seed + number)
+                cases = {**content, "cases": [{"model": model, "dataset": dataset, "ep": eps}]}
+                traces.append(BoardTrace("requests", seed, new, shape, patient(cases)))
     return traces
