@@ -307,6 +307,11 @@ MISTAKES = {
         f"{START}{RAISED}ModuleNotFoundError: No module named 'placement.dseplb' (policy.py, line 1, in <module>). "
         "Expected: an answer. Next: correct the module's name.",
     ),
+    "a block of planning, misspelt": Mistake(
+        {"policy.py": "from planning.exchnge import exchange\n" + DECLINES},
+        f"{START}{RAISED}ModuleNotFoundError: No module named 'planning.exchnge' (policy.py, line 1, in <module>). "
+        "Expected: an answer. Next: correct the module's name.",
+    ),
     "an import with a dot": Mistake(
         {"policy.py": "from .helper import x\n" + DECLINES, "helper.py": "x = 1\n"},
         f"{START}{RAISED}ImportError: attempted relative import with no known parent package "

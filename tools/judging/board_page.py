@@ -60,7 +60,7 @@ def page(rows: Sequence[Row], header: Header, plots: Mapping[str, str] | None) -
     versions = ", ".join(f"{name} {version}" for name, version in header.versions.items())
     lines = [
         "# Leaderboard",
-        f"Written by `make leaderboard` on {header.date}, with {versions}; seeds {seeds}.",
+        f"Written by `tools/leaderboard.py` on {header.date}, with {versions}; seeds {seeds}.",
         "The traces are generated, none of them is a recording. A score is the mean over cases of 100 times DS-EPLB's",
         "modeled seconds over the policy's; ± is half of its 95 % interval over seeds (Student's t), with several.",
         "PAR is the peak-to-average ratio. Seconds are this machine's, where other policies ran at the same time.",

@@ -23,7 +23,8 @@ def next_step(error: BaseException) -> str:
     if any(isinstance(part, (PermissionError, socket.gaierror)) for part in _chain(error)):
         return FORBIDDEN
     if isinstance(error, ModuleNotFoundError) and error.name:
-        if error.name.partition(".")[0] in sys.stdlib_module_names | {"placement"}:
+        # With a dot: the package is there, and the module is not in it.
+        if "." in error.name or error.name in sys.stdlib_module_names | {"placement"}:
             return "correct the module's name"
         return f"bring {error.name} as a module beside policy.py, or drop it; kit.py check says what the platform has"
     if isinstance(error, ImportError) and text.startswith("attempted relative import"):
