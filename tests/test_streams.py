@@ -11,6 +11,7 @@ import yaml
 
 import judge
 from judging.board import Row
+from judging.families import composed_traces
 from judging.streams import CHAMPION, RIVALS, comparison, paired
 from judging.streams import verdict as verdict_of
 from submissions import grid_mapping, write_policy
@@ -109,9 +110,29 @@ def test_a_policy_that_fails_is_named_with_its_stream(
     monkeypatch.setattr(judge, "write_policies", written)
     assert judge.main(command) == 2
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith(
-        "requests: a policy fails on a stream. Got: requests, seed 1, Tiny/drifting: Tiny/drifting ep 2"
-    )
+    assert last.count("requests, seed 1, Tiny/drifting: Tiny/drifting ep 2") == 3 and last.count("ValueError: x") == 3
+
+
+@pytest.mark.parametrize(("content", "reason"), [({}, "grid"), ({"window": 0}, "window is not valid")])
+def test_a_grid_that_cannot_be_used_is_named(
+    command: list[str], files: list[Path], capsys: pytest.CaptureFixture[str], content: dict, reason: str
+) -> None:
+    whole = yaml.safe_load(files[2].read_text(encoding="utf-8"))
+    files[2].write_text(yaml.safe_dump(content and whole | content), encoding="utf-8")
+    assert judge.main(command) == 2
+    assert reason in capsys.readouterr().out
+
+
+def test_a_stream_has_the_cases_of_the_grid_s_first_trace(files: list[Path]) -> None:
+    requests, topics, grid = files
+    cases = [{"model": "Tiny", "dataset": "x", "ep": [2], "redundant_experts": 0}]
+    cases += [{"model": "Tiny", "dataset": "x", "ep": [4]}]
+    grid.write_text(yaml.safe_dump(yaml.safe_load(grid.read_text(encoding="utf-8")) | {"cases": cases}))
+    traces = composed_traces(requests, [3], grid, topics, ["drifting", "stationary"], ITERATIONS)
+    assert [trace.name for trace in traces] == ["Tiny/stationary", "Tiny/drifting"]
+    assert [trace.new.seed for trace in traces] == [3000, 3001]
+    found = [(case.dataset, case.ep, case.redundant_experts) for trace in traces for case in trace.grid.cases]
+    assert found == [(name, *sizes) for name in ("stationary", "drifting") for sizes in ((2, 0), (4, 4))]
 
 
 def test_a_file_that_is_not_there_is_named(

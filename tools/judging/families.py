@@ -18,7 +18,6 @@ from commands.seeds import MOST_TRACES, recipes
 from commands.selection import grid_of, read_grid
 from placement.grid import Grid, grid_from_mapping
 from placement.submission.receipt import file_sha256, simulator_sha256
-from placement.traces.yaml_file import read_yaml
 from traces.composition.stream import Composition
 
 from .ranking import patient
@@ -106,27 +105,27 @@ def traces_of(family: str, seeds: Sequence[int], requests: Path | None = None) -
 def composed_traces(
     requests: Path,
     seeds: Sequence[int],
-    grid: Path = FAMILIES["requests"],
+    grid: Path,
     topics: Path = TOPICS,
     streams: Sequence[str] = tuple(STREAMS),
     iterations: int | None = None,
 ) -> list[BoardTrace]:
-    """The streams of recorded requests, seed by seed, each with every ep of the grid file's first line of cases.
+    """The streams of recorded requests, seed by seed, each with the cases of the grid file's first trace.
 
-    A stream is drawn from 1000 * seed + its number in STREAMS, whichever are asked for. Raises OrganizerError.
+    A stream is drawn from 1000 * seed + its number in STREAMS, whichever are asked for; in STREAMS' order. Raises
+    OrganizerError and UsageError.
     """
-    content = read_yaml(grid, "grid")
-    model, eps = content["cases"][0]["model"], content["cases"][0]["ep"]
+    cases = read_grid(grid).by_trace()[0]
+    model = cases[0].model
     options = dict.fromkeys(("licence", *asdict(Composition())))
     options |= {"requests": requests, "model": model, "dataset": "any", "topics": topics, "seed": 0}
     first = composed_trace(argparse.Namespace(**options, iterations=iterations))
-    sizes = content["models"][model]
-    shape = (first.iterations, sizes["layers"], sizes["experts"])
+    shape = (first.iterations, cases[0].layers, cases[0].experts)
     traces = []
     for seed in seeds:
         for number, (dataset, plan) in enumerate(STREAMS.items()):
             if dataset in streams:
                 new = first._replace(name=f"{model}/{dataset}", plan=plan, seed=MOST_TRACES * seed + number)
-                cases = {**content, "cases": [{"model": model, "dataset": dataset, "ep": eps}]}
-                traces.append(BoardTrace("requests", seed, new, shape, patient(cases)))
+                content = grid_of(grid, [replace(case, dataset=dataset) for case in cases])
+                traces.append(BoardTrace("requests", seed, new, shape, patient(content)))
     return traces
