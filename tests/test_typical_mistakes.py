@@ -310,7 +310,8 @@ MISTAKES = {
     "a block of planning, misspelt": Mistake(
         {"policy.py": "from planning.exchnge import exchange\n" + DECLINES},
         f"{START}{RAISED}ModuleNotFoundError: No module named 'planning.exchnge' (policy.py, line 1, in <module>). "
-        "Expected: an answer. Next: correct the module's name.",
+        "Expected: an answer. Next: correct the module's name, or bring the module; kit.py check says what the "
+        "platform has.",
     ),
     "an import with a dot": Mistake(
         {"policy.py": "from .helper import x\n" + DECLINES, "helper.py": "x = 1\n"},

@@ -23,9 +23,12 @@ def next_step(error: BaseException) -> str:
     if any(isinstance(part, (PermissionError, socket.gaierror)) for part in _chain(error)):
         return FORBIDDEN
     if isinstance(error, ModuleNotFoundError) and error.name:
-        # With a dot: the package is there, and the module is not in it.
-        if "." in error.name or error.name in sys.stdlib_module_names | {"placement"}:
+        package, _, module = error.name.partition(".")
+        if package in sys.stdlib_module_names | {"placement"}:
             return "correct the module's name"
+        # The package is there, or the error would name the package alone.
+        if module:
+            return "correct the module's name, or bring the module; kit.py check says what the platform has"
         return f"bring {error.name} as a module beside policy.py, or drop it; kit.py check says what the platform has"
     if isinstance(error, ImportError) and text.startswith("attempted relative import"):
         return "import a module beside policy.py by its name, without a dot"
