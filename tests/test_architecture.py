@@ -72,7 +72,7 @@ def read_tree(root: Path) -> dict[str, ast.Module]:
 
 @pytest.fixture(scope="module", autouse=True)
 def forgotten_trees() -> Iterator[None]:
-    """Half a million nodes are gone when the last test ends: whatever collects garbage later looks at each."""
+    """Drops half a million nodes, which every later collection of garbage would look through."""
     yield
     read_tree.cache_clear()
 

@@ -21,7 +21,7 @@ DOCS = [
     "sample_traces/README.md",
     *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),
 ]
-# The first make the environment that tests run in, so CI runs them, not a test; the last takes its time.
+# CI runs these: the first three make the environment that tests run in, the benchmark is slow.
 RUN_BY_CI = {"make run", "make test", "make bundle", ".venv/bin/python tools/benchmark.py --quick"}
 BY_CI = {command.removeprefix(".venv/bin/") for command in RUN_BY_CI}
 # The organizers' guide has it too, whose commands a test runs in their order.
@@ -31,7 +31,7 @@ RUN = "python starting_kit/kit.py run"
 ONCE = "python starting_kit/kit.py run starting_kit/policies/once"
 GENERATE = "python starting_kit/kit.py generate --output sample_traces"
 REFERENCE = "python starting_kit/kit.py reference"
-# Five seeds of traces as long as the sample traces take longer; with one there is only no verdict.
+# Five seeds take longer. One seed gives no verdict; the rest is the same.
 SHORTER = {"python starting_kit/kit.py compare starting_kit starting_kit/policies/once": "--seeds 1 --iterations 140"}
 # These are run by test_attacks.py, each with the attacks that its mode may change.
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
@@ -71,6 +71,8 @@ def test_every_command_that_is_treated_differently_stands_in_the_docs() -> None:
 def test_ci_runs_what_no_test_can() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert set(script) >= RUN_BY_CI
+    # Rows of the gallery's table.
+    assert "for policy in static ds_eplb champion; do" in script
 
 
 @pytest.mark.parametrize(

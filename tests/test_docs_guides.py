@@ -8,6 +8,8 @@ import yaml
 
 from docs import COMMANDS, blocks, copy_tree, execute
 from placement.traces.yaml_file import read_yaml
+from rehearsal import container
+from test_docs import shown_scores
 
 
 def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:
@@ -16,21 +18,19 @@ def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert len(lines) > 10 and all(COMMANDS.match(line) for line in lines)
     # The same without making an environment first.
     made = {"make bundle": "python tools/bundle.py build", "make rehearse": "python tools/rehearse.py"}
-    # The baseline's policy on traces of its own, static on the sample grid.
-    scores = {"policies/ds_eplb": "100.0", "output/static.zip": "68.5176"}
-    seen = 0
+    # DS-EPLB on new traces, static on the sample traces.
+    scores = {"policies/ds_eplb": "100.0000", "output/static.zip": shown_scores()["policies/static"]}
+    found = {}
     for line in lines:
         # Traces with one call are enough.
         done = execute(made.get(line, line) + " --iterations 140" * ("kit.py generate" in line), clone)
         # 3: this machine cannot run a container.
         allowed = (0, 3) if "rehearse" in line else (0,)
         assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
-        for name, score in scores.items():
+        for name in scores:
             if "rehearse" in line and line.count(name) and done.returncode == 0:
-                value = float(done.stdout.splitlines()[-1].removeprefix("composite_score: "))
-                assert f"{value:.4f}" == f"{float(score):.4f}"
-                seen += 1
-    assert seen in (0, len(scores))
+                found[name] = f"{float(done.stdout.splitlines()[-1].removeprefix('composite_score: ')):.4f}"
+    assert found == ({} if container.available() else scores)
 
 
 def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
@@ -49,7 +49,8 @@ def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
             command = command.replace(f" {name}", "")
         done = execute(command, clone)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    assert len(others) == 5 and list((clone / "output" / "full").glob("*/*.npy"))
+    drawn = {f"{file.parent.name}/{file.stem}" for file in (clone / "output" / "full").glob("*/*.npy")}
+    assert len(others) == 5 and drawn == {"DS-R1/Mix", "Qwen3/LmSys"}
 
 
 def test_the_labs_page_works_from_top_to_bottom(tmp_path: Path) -> None:

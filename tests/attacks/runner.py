@@ -64,8 +64,8 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
 
         cases = {verdict.name: cases_of(verdict.name, mode) for verdict in verdicts}
         controls = {number: attack(CONTROL, number) for number in {cases_of(CONTROL, mode), *cases.values()}}
-        for control in controls.values():
-            check_control(control)
+        for number, control in controls.items():
+            check_control(control, number)
         done: dict[str, Run] = {CONTROL: controls[cases_of(CONTROL, mode)]}
         with ThreadPoolExecutor(jobs) as pool:
             waiting = [v for v in verdicts if v.name != CONTROL]
@@ -73,6 +73,9 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
                 lambda verdict: attack(verdict.name, cases[verdict.name], verdict.call_seconds), waiting
             ):
                 done[run.name] = run
+        for control in controls.values():
+            if control is not done[CONTROL]:
+                done[CONTROL].problems += control.problems
         for verdict in verdicts:
             run = done[verdict.name]
             judge(run, verdict, controls[cases[verdict.name]])
@@ -85,7 +88,7 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
 
 
 def cases_of(name: str, mode: str) -> int:
-    """How many cases an attack's grid has: one where only what a process can reach is another."""
+    """How many cases an attack's grid has: two where cases can meet, one where a mode changes what can be reached."""
     return 2 if mode in ("local", "platform") or name.startswith("next_case_") else 1
 
 

@@ -160,11 +160,13 @@ def check_log(run: Run, verdict: Verdict) -> None:
         run.problems.append("the log holds lines that imitate the program's own")
 
 
-def check_control(control: Run) -> None:
+def check_control(control: Run, cases: int) -> None:
     """The honest policy must score exactly what a replay in this process gives."""
     rows = control.results.get("cases", [])
-    grid = grid_from_mapping(grid_mapping(False, len(rows) or 1))
+    grid = grid_from_mapping(grid_mapping(False, cases))
     trace = Trace(hotness())
+    if len(rows) != cases:
+        control.problems.append(f"{len(rows)} cases instead of {cases}")
     for case, row in zip(grid.cases, rows, strict=False):
         expected = measures(replay(trace, case, in_process(trace, case)))
         if any(row[name] != value for name, value in expected.items()):
