@@ -19,6 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
@@ -42,14 +44,10 @@ from scores.table import markdown
 from traces.generation.profile import FOLDER, read_profile
 
 OFFICIAL_SEED = 601
-# Seeds that nothing was chosen on.
-# A stream is drawn from 1000 times its seed and more. The champion's seeds 801 to 803 were drawn from themselves.
+# Seeds that nothing was chosen on. A stream is drawn from 1000 times its seed and more; the streams that the champion's
+# weights were chosen on, of seeds 801 to 803, were drawn from the seeds themselves.
 STREAM_SEEDS = (911, 912, 913, 914, 915, 916)
 ABLATION_SEED, ABLATION_REQUESTS_SEED = 701, 702
-
-
-class Unpaired(Exception):
-    """A policy failed on a stream, so that nothing can be compared there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run(options)
-    except (OrganizerError, Problem, RunFailed, Unpaired) as error:
+    except (OrganizerError, Problem, RunFailed) as error:
         print(error)
         return 2
     return 0
@@ -114,7 +112,7 @@ def run_rank(options: argparse.Namespace) -> None:
 
 
 def run_requests(options: argparse.Namespace) -> None:
-    """Print the paired comparison, cell by cell. Raises UsageError, OrganizerError, RunFailed, Unpaired."""
+    """Print the paired comparison, cell by cell. Raises UsageError, OrganizerError and RunFailed."""
     files = (options.grid, options.topics)
     traces = composed_traces(options.file, options.seeds, *files, options.streams, options.iterations)
     # A folder of this run's, as another run beside it writes the policies anew.
@@ -125,7 +123,8 @@ def run_requests(options: argparse.Namespace) -> None:
         for trace in traces:
             measured, failed = measure([trace], policies, place, show)
             if failed:
-                raise Unpaired("; ".join(f"{name}: {why}" for name, why in failed.items()))
+                text = "; ".join(f"{name}: {why}" for name, why in failed.items())
+                raise RunFailed(text, pd.DataFrame(), "failed")
             rows += measured
     print(comparison(row for row in rows if row.policy in policies))
 
