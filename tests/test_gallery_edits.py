@@ -13,7 +13,6 @@ import pytest
 from placement.answer import check_answer
 from placement.deployment import initial_deployment
 from planning.replication import replicas_by_load
-from planning.risk import Forecast, objective
 
 POLICIES = Path(__file__).resolve().parent.parent / "starting_kit" / "policies"
 MAY_REPEAT = ("gated", "tensorrt_llm")
@@ -306,41 +305,12 @@ def test_flashlb_leaves_a_layer_alone_that_holds_its_promise_and_is_even_enough(
     assert policy.promised == pytest.approx([1.0])
 
 
-def plain(load: np.ndarray) -> Forecast:
-    return Forecast(load, np.zeros_like(load), np.zeros((0, *load.shape)), 1.0, 1.0)
-
-
-def test_move_aware_gives_spare_slots_to_the_busiest_devices_expert_and_relieves_the_busiest() -> None:
+def test_move_aware_gives_a_hot_expert_the_spare_slots_of_idle_ones_and_keeps_the_rest() -> None:
     live = np.array([[[0, 0], [1, 1], [2, 2]]])
-    # 0.8, 0.1, 0.1: two more replicas of expert 0 elsewhere, then one of its own two makes room for an idle one.
-    table = module("move_aware").replaced(plain(np.array([[0.8, 0.1, 0.1]])), live, 10, 1e-6)
-    count = np.bincount(table.ravel(), minlength=3)
-    sums = (np.array([0.8, 0.1, 0.1]) / count)[table].sum(axis=2)
-    assert count[0] == 3 and sums.max() == pytest.approx(0.8 / 3 + 0.1)
-
-
-@pytest.mark.parametrize("repeated", [False, True])
-@pytest.mark.parametrize("seed", range(10))
-def test_move_aware_makes_the_best_replacement_where_no_device_holds_both_experts(seed: int, repeated: bool) -> None:
-    rng = np.random.default_rng(seed)
-    loaded, load = module("move_aware"), rng.dirichlet(np.ones(8), size=1)
-    live = np.append(rng.permutation(8), rng.permutation(8)[:4]).reshape(3, 4).T[None]
-    if repeated:
-        live[0, :, 2] = live[0, :, 0]
-        live[0, 3, 2] = live[0, 0, 0]
-    count = np.bincount(live.ravel(), minlength=8)
-    busiest = int((load[0] / count)[live[0]].sum(axis=1).argmax())
-    found = []
-    for device, slot, expert in product(range(4), range(3), range(8)):
-        rows, its = live.copy(), live[0, device, slot]
-        rows[0, device, slot] = expert
-        both = any({its, expert} <= set(held) for held in live[0].tolist())
-        if count[its] > 1 and expert not in live[0, device] and (device == busiest or expert in live[0, busiest]):
-            found.append((objective(plain(load), rows)[0], both))
-    (device,), (slot,), (expert,) = loaded.replacement(load, live)
-    rows = live.copy()
-    rows[0, device, slot] = expert
-    assert objective(plain(load), rows)[0] <= min(value for value, both in found if not both) * (1 + 1e-9)
+    priority, table = module("move_aware").Policy(case_of(1, 3, 3, 3)).rebalance(steady([[80, 10, 10]]), live, 0)
+    # One slot on each of the idle devices, then one of its two for the expert that lost one: 80 / 3 on every device.
+    assert list(priority) == [0] and (table != live).sum() == 3
+    assert [sorted(held) for held in table[0].tolist()] == [[0, 1], [0, 1], [0, 2]]
 
 
 def test_move_aware_moves_nothing_where_slots_cost_more_than_all_that_could_be_gained() -> None:
@@ -348,13 +318,3 @@ def test_move_aware_moves_nothing_where_slots_cost_more_than_all_that_could_be_g
     live = initial_deployment(2, 16, 4, 4)
     priority, table = module("move_aware").Policy(case).rebalance(drifting(2, 16, 1)[0], live, 0)
     assert len(priority) == 0 and (table == live).all()
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_move_aware_lowers_a_layers_objective_by_more_than_asked_for_with_every_slot(seed: int) -> None:
-    load = np.random.default_rng(seed).dirichlet(np.ones(16), size=2)
-    live, loaded = initial_deployment(2, 16, 4, 4), module("move_aware")
-    for least in (1e-6, 0.05):
-        table = loaded.replaced(plain(load), live, 20, least)
-        gain = objective(plain(load), live) - objective(plain(load), table)
-        assert (gain >= least * (table != live).sum(axis=(1, 2))).all() and (table != live).any()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from placement import balance
-from planning.relabelling import align_slots, relabel
+from planning.alignment import align_slots
+from planning.relabelling import relabel
 
 # Experts, devices, slots. Experts come twice on a device, too.
 SIZES = [(8, 4, 3), (3, 5, 2), (6, 6, 1), (4, 3, 4)]

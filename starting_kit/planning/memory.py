@@ -10,7 +10,8 @@ class Memory:
 
     means, noise: float32 [block, layer, expert]: an expert's share of its layer's load, mean over the block, and the
     variance of single iterations within it; weights: how much each block counts, summing to 1, or None when all count
-    alike; size: iterations of a block; tokens: mean load of a layer in an iteration.
+    alike; size: iterations of a block; tokens: mean load of a layer in an iteration of the last window: layer 0's, as
+    every layer routes the same tokens.
     """
 
     def __init__(self, layers: int, experts: int, blocks: int = 32) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from .alignment import align_slots
+
 
 def relabel(table: np.ndarray, live: np.ndarray, experts: int) -> np.ndarray:
     """The devices of `table` in the places where the live table holds most of their experts; slots aligned.
@@ -22,19 +24,6 @@ def relabel(table: np.ndarray, live: np.ndarray, experts: int) -> np.ndarray:
         _, source = linear_sum_assignment(low - common)
         result[layer] = table[layer, source]
     return align_slots(result, live)
-
-
-def align_slots(table: np.ndarray, live: np.ndarray) -> np.ndarray:
-    """Each device's experts in the slots that hold them already, the rest in the slots that are left, in order."""
-    rest, aligned = table.copy(), np.full(table.shape, -1, np.int64)
-    for slot in range(table.shape[2]):
-        for other in range(table.shape[2]):
-            stays = (aligned[:, :, slot] < 0) & (rest[:, :, other] == live[:, :, slot]) & (rest[:, :, other] >= 0)
-            aligned[stays, slot] = rest[stays, other]
-            rest[stays, other] = -1
-    empty, left = aligned < 0, rest >= 0
-    aligned[empty] = rest[left]
-    return aligned
 
 
 def _overlap(table: np.ndarray, live: np.ndarray, experts: int) -> np.ndarray:

@@ -19,7 +19,11 @@ POWER = 32
 
 @dataclass(frozen=True)
 class Forecast:
-    """load, variance: [layer, expert]; loadings: [component, layer, expert]; noise, drift: weights of the risk."""
+    """What is planned for, in shares of a layer's load.
+
+    load: mean share, [layer, expert]; variance: of single iterations' shares, [layer, expert]; loadings: [component,
+    layer, expert], whose products summed over components are the shares' covariance; noise, drift: weights of the risk.
+    """
 
     load: np.ndarray
     variance: np.ndarray

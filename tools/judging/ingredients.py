@@ -20,10 +20,10 @@ from placement.isolation.interface import policy_case
 from placement.replay import replay
 from placement.results import measures
 from placement.trace import Trace
+from planning.alignment import align_slots
 from planning.gate import worthwhile
 from planning.memory import Memory
 from planning.regimes import Regimes
-from planning.relabelling import align_slots
 from traces.reference import ds_eplb_policy
 
 CHAMPION = KIT / "policies" / "champion" / "policy.py"

@@ -26,10 +26,10 @@ import numpy as np
 
 from placement.balance import par
 from placement.ds_eplb import replicate
+from planning.alignment import align_slots
 from planning.exchange import exchange
 from planning.filling import fill
 from planning.memory import Memory
-from planning.relabelling import align_slots
 from planning.risk import Forecast
 
 Z, EXCHANGES, LEAST_GAIN = 0.674, 100, 1e-6

@@ -20,8 +20,8 @@ Measured: composite_score 103.1964 on the sample grid, on generated sample trace
 import numpy as np
 
 from placement.ds_eplb import replicate
+from planning.alignment import align_slots
 from planning.filling import fill
-from planning.relabelling import align_slots
 
 THRESHOLD, GATE, EXCHANGES, INCREMENT = 1.01, 0.95, 100, 0.01
 

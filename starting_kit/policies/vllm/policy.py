@@ -12,7 +12,7 @@ An expert may lie twice on a device, as in the original.
 """
 
 from placement.ds_eplb import ds_eplb
-from planning.relabelling import align_slots
+from planning.alignment import align_slots
 
 
 class Policy:

@@ -20,8 +20,8 @@ No expert lies twice on a device.
 import numpy as np
 
 from placement.balance import device_loads
+from planning.alignment import align_slots
 from planning.packing import heaviest_first
-from planning.relabelling import align_slots
 
 LEAST = 0.95
 
