@@ -23,6 +23,8 @@ from scores.companions import NOTHING, Companions, read_companions
 from scores.comparison import Row, broken_results, case_name, match, read_reference, read_results
 from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
+from scores.page.parts_table import HEADINGS as PARTS_HEADINGS
+from scores.page.parts_table import text_rows
 from scores.page.report import failed_page, scored_page
 from scores.problems import EXIT_CODES, FileError, sentence
 from scores.table import aligned
@@ -67,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     companions = companions_of(results, options.results, options.reference)
     write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions))
     print_table(pairs)
+    if parts := text_rows(pairs, companions):
+        say(aligned(PARTS_HEADINGS, parts))
     # The composite score is the last line: what a reader of a long log looks for.
     for name in reversed(COLUMNS):
         say(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")

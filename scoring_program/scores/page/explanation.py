@@ -9,19 +9,22 @@ import numpy as np
 from ..comparison import is_number
 from .markup import Markup, content, element, figure, table
 
-LISTED = 3
+LISTED, CALLS = 3, 100
 LARGEST_MAP, MOST_DEVICES = 1_000_000, 4096
 HEADINGS = ("layer", "mean PAR", "DS-EPLB", "worst iteration", "PAR then", "hottest device", "its experts")
 
 
 class Explanation(NamedTuple):
-    """What explain.json says of a case. starts: first iterations of the bins; heat_map: PAR [layer, bin]; windows and
-    redeployment: as they stand in the file, their numbers checked."""
+    """What explain.json says of a case. fixed: how many iterations are the same for every policy; starts: first
+    iterations of the bins; heat_map: PAR [layer, bin]; windows, redeployment and calls: as they stand in the file,
+    their numbers checked."""
 
+    fixed: int
     starts: np.ndarray
     heat_map: np.ndarray
     windows: list[dict[str, Any]]
     redeployment: dict[str, Any] | None
+    calls: list[dict[str, Any]]
 
 
 def read_explanation(entry: Any) -> Explanation:
@@ -34,8 +37,11 @@ def read_explanation(entry: Any) -> Explanation:
         raise ValueError("heat_map is no array of layers and bins")
     if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
         raise ValueError("heat_map is too large, or not finite")
+    fixed = _numbers(entry, fixed_iterations=0)["fixed_iterations"]
     windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
-    return Explanation(starts, heat.astype(np.float64), windows, _redeployment(entry.get("largest_redeployment")))
+    redeployment = _redeployment(entry.get("largest_redeployment"))
+    calls = [_call(call) for call in _items(entry.get("calls"), CALLS)]
+    return Explanation(fixed, starts, heat.astype(np.float64), windows, redeployment, calls)
 
 
 def costliest_windows(explanation: Explanation, baseline: np.ndarray | None, curve: np.ndarray | None) -> Markup:
@@ -119,7 +125,9 @@ def _bars(name: str, loads: list[float], high: float) -> Markup:
         role="img",
         aria_label=f"Device loads {summary}",
     )
-    return content(element("p", summary, class_="muted"), svg)
+    marks = sorted({part * (width - 1) // 4 for part in range(5)})
+    numbers = (element("span", f"device {device}" if not device else str(device)) for device in marks)
+    return content(element("p", summary, class_="muted"), svg, element("div", *numbers, class_="along"))
 
 
 def _window(window: Any) -> dict[str, Any]:
@@ -145,6 +153,14 @@ def _redeployment(entry: Any) -> dict[str, Any] | None:
     return entry
 
 
+def _call(entry: Any) -> dict[str, Any]:
+    counts = {"listed": 0, "applied": 0, "changed": 0, "repeating_devices": 0}
+    call = _numbers(entry, "par_before", iteration=1, **counts)
+    if call.get("par_after") is not None:
+        _numbers(entry, "par_after")
+    return call
+
+
 def _numbers(entry: Any, *fields: str, **integers: int) -> dict[str, Any]:
     """An object with numbers, and with integers from so much on."""
     entry = _mapping(entry)
@@ -160,7 +176,7 @@ def _mapping(entry: Any) -> dict[str, Any]:
     return entry
 
 
-def _items(entries: Any) -> list[Any]:
+def _items(entries: Any, most: int = LISTED) -> list[Any]:
     if not isinstance(entries, list):
         raise ValueError("there is no list where one is expected")
-    return entries[:LISTED]
+    return entries[:most]

@@ -1,0 +1,147 @@
+"""What a policy can change in a case: the largest part of its seconds that is its doing, and what makes it smaller.
+
+The settled part has three causes. They are told apart by how far PAR lies above clairvoyant DS-EPLB's over the
+iterations: a jump that stays is a switch of the loads, a rise between two redeployments a plan that grows old, and what
+is there from a redeployment on is a plan that knew too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .parts import Parts
+
+# Seconds of a case, and PAR, below which nothing is worth a change.
+LEAST, LEAST_RISE = 0.05, 0.03
+# Iterations of a bin: a window's eighth; a switch is looked for between means of BINS bins on both sides.
+BINS = 4
+
+
+class Lever(NamedTuple):
+    """part: its name as in parts.NAMES, "" for none; seconds: what it costs; short: for a table; advice: a sentence."""
+
+    part: str
+    seconds: float
+    short: str
+    advice: str
+
+
+class Excess(NamedTuple):
+    """How far the policy's PAR, mean over layers, lies above clairvoyant DS-EPLB's.
+
+    above: [iteration] of the whole trace; fixed: how many iterations are the same for everybody; spans: from a
+    redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's.
+    """
+
+    above: np.ndarray
+    fixed: int
+    spans: Sequence[tuple[int, int]]
+    window: int
+
+
+def lever(parts: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
+    """The largest part of a policy's doing, and what changes it.
+
+    least_roll_out: seconds of the roll-out in the best order, which no policy can avoid; excess: None where the curves
+    are not known.
+    """
+    if not redeployed_layers:
+        advice = (
+            f"Nothing was redeployed: {parts.settled:.2f} s are lost above clairvoyant DS-EPLB. "
+            "Answer a call with layers to redeploy."
+        )
+        return Lever("settled", parts.settled, "redeploy", advice)
+    mine = {"roll-out": parts.roll_out - least_roll_out, "settled": parts.settled, "transfer": parts.transfer}
+    part = max(mine, key=lambda name: mine[name])
+    seconds = mine[part]
+    if seconds < LEAST:
+        advice = (
+            "No part of the policy's doing is worth a change. What is left is clairvoyant DS-EPLB's own: only devices "
+            "that stay even in single iterations lower that (planning.risk, planning.exchange)."
+        )
+        return Lever("", seconds, "-", advice)
+    short, how = _settled(excess) if part == "settled" else WAYS[part]
+    of = f" of {parts.roll_out:.2f} s" if part == "roll-out" else ""
+    most = f"The largest part that the policy can change is {part}, {seconds:.2f} s{of}"
+    return Lever(part, seconds, short, f"{most}: {how}")
+
+
+WAYS = {
+    "transfer": (
+        "fewer moves",
+        "move fewer slots. Rename devices and align slots (planning.relabelling), and redeploy only layers that gain "
+        "more than their slots cost (planning.gate).",
+    ),
+    "roll-out": (
+        "order by gain, or fewer layers",
+        "one layer is applied per iteration, so list those first that gain most, and leave out those that gain less "
+        "than their slots cost (planning.gate).",
+    ),
+}
+MEMORY = (
+    "longer memory",
+    "the plans are off from their first iteration on. Plan from more than the last window (planning.memory), for how "
+    "iterations scatter around their mean (planning.risk), and until no exchange helps (planning.exchange).",
+)
+EITHER = ("longer memory, or react to switches", "plan from more than the last window, or react to switches sooner.")
+
+
+def _settled(excess: Excess | None) -> tuple[str, str]:
+    if excess is None:
+        return EITHER
+    at = switch_at(excess)
+    if at:
+        return (
+            f"react to the switch at {at}",
+            f"the loads switch at about iteration {at}. Forget what was before (planning.memory.switch), and redeploy "
+            "at the next call.",
+        )
+    first, last = ageing(excess)
+    if last - first > max(0.5 * first, LEAST_RISE):
+        return (
+            "redeploy again",
+            f"plans grow old: from the first to the last eighth of the iterations between two redeployments, PAR rises "
+            f"from {first:.3f} to {last:.3f} above clairvoyant DS-EPLB's. Redeploy again, or plan for what lasts.",
+        )
+    return MEMORY
+
+
+def switch_at(excess: Excess) -> int:
+    """The iteration, from 1, at which PAR jumps above clairvoyant DS-EPLB's and stays there: 0 for none.
+
+    A jump: between means of BINS bins before and after, larger than the mean of what lies above clairvoyance, of which
+    two thirds come within two bins, a bin or more away from any redeployment, which may bring a worse plan.
+    """
+    size = max(1, excess.window // 8)
+    later = excess.above[excess.fixed :]
+    count = len(later) // size
+    if count < 2 * BINS:
+        return 0
+    bins = later[: count * size].reshape(count, size).mean(axis=1)
+    sums = np.concatenate([[0.0], bins.cumsum()])
+    places = np.arange(BINS, count - BINS + 1)
+    before, after = (sums[places] - sums[places - BINS]) / BINS, (sums[places + BINS] - sums[places]) / BINS
+    iterations = excess.fixed + places * size
+    steady = [(iterations >= start + size) & (iterations <= stop - size) for start, stop in excess.spans]
+    rises = np.where(np.any(steady, axis=0), after - before, 0.0)
+    best = int(rises.argmax())
+    at = int(places[best])
+    sudden = bins[at : at + 2].max() - bins[max(at - 2, 0) : at].min()
+    if rises[best] < max(LEAST_RISE, float(bins.mean())) or sudden < rises[best] * 2 / 3:
+        return 0
+    return excess.fixed + at * size + 1
+
+
+def ageing(excess: Excess) -> tuple[float, float]:
+    """Means of the first and the last eighth of the spans between redeployments, each span by its length."""
+    first, last, length = 0.0, 0.0, 0
+    for start, stop in excess.spans:
+        part = excess.above[start:stop]
+        eighth = len(part) // 8
+        if eighth:
+            first, last = first + len(part) * part[:eighth].mean(), last + len(part) * part[-eighth:].mean()
+            length += len(part)
+    return (first / length, last / length) if length else (0.0, 0.0)
