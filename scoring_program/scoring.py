@@ -23,10 +23,10 @@ from scores.companions import NOTHING, Companions, read_companions
 from scores.comparison import Row, broken_results, case_name, match, read_reference, read_results
 from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
-from scores.page.parts_table import HEADINGS as PARTS_HEADINGS
-from scores.page.parts_table import text_rows
 from scores.page.report import failed_page, scored_page
 from scores.problems import EXIT_CODES, FileError, sentence
+from scores.seconds_table import HEADINGS as PARTS_HEADINGS
+from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {

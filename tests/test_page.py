@@ -17,9 +17,9 @@ from page_files import GRID, curves, explanation, explanations, large_reference,
 from page_parser import HOSTILE, Page
 from score_files import NAMES, reference
 from scores.companions import LARGEST, read_companions
+from scores.explanations import read_explanation
 from scores.page import heat_map
 from scores.page.curves import POINTS, bin_means, bin_size, bin_totals
-from scores.page.explanation import read_explanation
 from scores.page.markup import content, element, table
 from scores.yardsticks import share_of_the_way, yardstick_score
 

@@ -21,8 +21,8 @@ from placement.results import identity, measures, series
 from placement.trace import Trace
 from scores.companions import Companions
 from scores.lever import Excess, Lever, lever
-from scores.page.parts_table import case_lever
 from scores.parts import Parts, seconds_above, seconds_parts, sums
+from scores.seconds_table import case_lever
 from traces import reference
 
 ROOT = Path(__file__).resolve().parent.parent

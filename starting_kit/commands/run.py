@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from placement.grid import Case, Grid
 from scores.companions import read_companions
 from scores.comparison import case_name, read_reference, read_results
-from scores.page.parts_table import HEADINGS, text_rows
 from scores.problems import EXIT_CODES
+from scores.seconds_table import HEADINGS, text_rows
 from scores.table import aligned, cells
 
 from . import options as shared

@@ -6,11 +6,12 @@ import numpy as np
 
 from ..companions import NOTHING, Companions, case_key
 from ..comparison import Row, case_name, is_number
+from ..explanations import Explanation, read_explanation
 from ..lever import Lever
 from ..modeled_runtime import case_score
 from .calls_table import calls_table
 from .curves import Curves, case_curves, curve_figures
-from .explanation import Explanation, costliest_windows, read_explanation, redeployment_figure
+from .explanation import costliest_windows, redeployment_figure
 from .heat_map import heat_maps
 from .markup import Markup, content, element, folded, table
 

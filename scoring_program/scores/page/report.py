@@ -13,12 +13,13 @@ from ..companions import Companions
 from ..comparison import Row
 from ..modeled_runtime import modeled_seconds
 from ..parts import seconds_above
+from ..seconds_table import case_lever
 from ..yardsticks import yardstick_row, yardstick_score
 from .case_details import case_details
 from .cases_table import case_columns, cases_table
 from .failures import failure_list
 from .markup import Markup, content, download, element, table
-from .parts_table import case_lever, parts_table
+from .parts_table import parts_table
 from .receipt_line import receipt_lines, texts
 
 FOLDER = Path(__file__).parent
