@@ -1,8 +1,8 @@
 """What a policy can change in a case: the largest part of its seconds that is its doing, and what makes it smaller.
 
-The settled part has three causes. They are told apart by how far PAR lies above clairvoyant DS-EPLB's over the
+The settled part has four causes. They are told apart by how far PAR lies above clairvoyant DS-EPLB's over the
 iterations: a jump that stays is a switch of the loads, a rise between two redeployments a plan that grows old, and what
-is there from a redeployment on is a plan that knew too little.
+is there from a redeployment on is a plan that knew too little, or that is worse than DS-EPLB's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from .parts import Parts
 
 # Seconds of a case, and PAR, below which nothing is worth a change.
 LEAST, LEAST_RISE = 0.05, 0.03
+# A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of memory.
+MUCH_MORE = 1.5
 # Iterations of a bin: a window's eighth; a switch is looked for between means of BINS bins on both sides.
 BINS = 4
 
@@ -42,11 +44,11 @@ class Excess(NamedTuple):
     window: int
 
 
-def lever(parts: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
+def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
     """The largest part of a policy's doing, and what changes it.
 
-    least_roll_out: seconds of the roll-out in the best order, which no policy can avoid; excess: None where the curves
-    are not known.
+    baseline: DS-EPLB's parts; least_roll_out: seconds of the roll-out in the best order, which no policy can avoid;
+    excess: None where the curves are not known.
     """
     if not redeployed_layers:
         advice = (
@@ -63,7 +65,7 @@ def lever(parts: Parts, least_roll_out: float, redeployed_layers: int, excess: E
             "that stay even in single iterations lower that (planning.risk, planning.exchange)."
         )
         return Lever("", seconds, "-", advice)
-    short, how = _settled(excess) if part == "settled" else WAYS[part]
+    short, how = _settled(parts.settled, baseline.settled, excess) if part == "settled" else WAYS[part]
     of = f" of {parts.roll_out:.2f} s" if part == "roll-out" else ""
     most = f"The largest part that the policy can change is {part}, {seconds:.2f} s{of}"
     return Lever(part, seconds, short, f"{most}: {how}")
@@ -83,13 +85,13 @@ WAYS = {
 }
 MEMORY = (
     "longer memory",
-    "the plans are off from their first iteration on. Plan from more than the last window (planning.memory), for how "
-    "iterations scatter around their mean (planning.risk), and until no exchange helps (planning.exchange).",
+    "the plans are off from their first iteration on, as DS-EPLB's are. Plan from more than the last window "
+    "(planning.memory), and for how iterations scatter around their mean (planning.risk).",
 )
 EITHER = ("longer memory, or react to switches", "plan from more than the last window, or react to switches sooner.")
 
 
-def _settled(excess: Excess | None) -> tuple[str, str]:
+def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[str, str]:
     if excess is None:
         return EITHER
     at = switch_at(excess)
@@ -106,33 +108,43 @@ def _settled(excess: Excess | None) -> tuple[str, str]:
             f"plans grow old: from the first to the last eighth of the iterations between two redeployments, PAR rises "
             f"from {first:.3f} to {last:.3f} above clairvoyant DS-EPLB's. Redeploy again, or plan for what lasts.",
         )
+    if seconds > MUCH_MORE * max(baseline, LEAST):
+        return (
+            "better plans",
+            f"the plans are off from their first iteration on, where DS-EPLB's lose {baseline:.2f} s. Plan every layer "
+            "at least as DS-EPLB does (placement.ds_eplb, or planning.placing), until no exchange helps "
+            "(planning.exchange).",
+        )
     return MEMORY
 
 
 def switch_at(excess: Excess) -> int:
     """The iteration, from 1, at which PAR jumps above clairvoyant DS-EPLB's and stays there: 0 for none.
 
-    A jump: between means of BINS bins before and after, larger than the mean of what lies above clairvoyance, of which
-    two thirds come within two bins, a bin or more away from any redeployment, which may bring a worse plan.
+    A jump: inside a span, between means of BINS bins before and after, larger than the mean of what lies above
+    clairvoyance and than bins scatter, of which two thirds come within two bins.
     """
     size = max(1, excess.window // 8)
-    later = excess.above[excess.fixed :]
-    count = len(later) // size
-    if count < 2 * BINS:
+    later = _bins(excess.above[excess.fixed :], size)
+    if len(later) < 2 * BINS:
         return 0
-    bins = later[: count * size].reshape(count, size).mean(axis=1)
-    sums = np.concatenate([[0.0], bins.cumsum()])
-    places = np.arange(BINS, count - BINS + 1)
-    before, after = (sums[places] - sums[places - BINS]) / BINS, (sums[places + BINS] - sums[places]) / BINS
-    iterations = excess.fixed + places * size
-    steady = [(iterations >= start + size) & (iterations <= stop - size) for start, stop in excess.spans]
-    rises = np.where(np.any(steady, axis=0), after - before, 0.0)
-    best = int(rises.argmax())
-    at = int(places[best])
-    sudden = bins[at : at + 2].max() - bins[max(at - 2, 0) : at].min()
-    if rises[best] < max(LEAST_RISE, float(bins.mean())) or sudden < rises[best] * 2 / 3:
-        return 0
-    return excess.fixed + at * size + 1
+    # Of the difference of two means of BINS bins, five standard deviations; a median, as jumps are no scatter.
+    scatter = 5 * float(np.median(np.abs(np.diff(later)))) / 0.954 * (2 / BINS) ** 0.5
+    largest, at = max(LEAST_RISE, float(later.mean()), scatter), 0
+    for start, stop in excess.spans:
+        bins = _bins(excess.above[start:stop], size)
+        for place in range(BINS, len(bins) - BINS + 1):
+            rise = float(bins[place : place + BINS].mean() - bins[place - BINS : place].mean())
+            sudden = bins[place : place + 2].max() - bins[place - 2 : place].min()
+            if rise > largest and sudden > rise * 2 / 3:
+                largest, at = rise, start + place * size + 1
+    return at
+
+
+def _bins(values: np.ndarray, size: int) -> np.ndarray:
+    """Means of `size` values each; the last ones that make no whole bin are left out."""
+    count = len(values) // size
+    return values[: count * size].reshape(count, size).mean(axis=1)
 
 
 def ageing(excess: Excess) -> tuple[float, float]:

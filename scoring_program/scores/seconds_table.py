@@ -16,11 +16,12 @@ Pairs = Sequence[tuple[Row, Row]]
 
 def case_lever(row: Row, reference: Row, companions: Companions) -> Lever | None:
     """What the policy can change in a case; None where its parts are not known."""
-    parts = seconds_parts(row, reference)
+    parts, baseline = seconds_parts(row, reference), seconds_parts(reference, reference)
     redeployed, least = row.get("redeployed_layers"), row.get("roll_out_least_par")
-    if parts is None or not is_number(redeployed, int) or not is_number(least, least=-LARGEST):
+    if parts is None or baseline is None or not is_number(redeployed, int) or not is_number(least, least=-LARGEST):
         return None
-    return lever(parts, row["cost"]["balanced_compute_seconds"] * least, redeployed, _excess(row, companions))
+    least_roll_out = row["cost"]["balanced_compute_seconds"] * least
+    return lever(parts, baseline, least_roll_out, redeployed, _excess(row, companions))
 
 
 def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
