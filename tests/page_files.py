@@ -75,6 +75,7 @@ def explanation(row: dict[str, Any], iterations: int) -> dict[str, Any]:
     ]
     return {
         "fixed_iterations": 31,
+        "shifts": [0.0] * BINS,
         "calls": calls,
         "bin_starts": (np.linspace(0, iterations, BINS, endpoint=False).astype(int) + 1).tolist(),
         "heat_map": (1 + 3 * generator.random((MODELS[row["model"]][0], BINS))).round(4).tolist(),

@@ -8,6 +8,7 @@ import pytest
 from cases import A0, Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
 from placement.explain import BINS, CALLS, bin_starts, explain, heat_map
 from placement.replay import replay
+from placement.shifts import shifts
 
 
 def decline(*_):
@@ -52,6 +53,37 @@ def test_the_binning_is_there_for_any_par():
 def test_an_iteration_at_a_bin_s_border_is_the_later_bin_s_first(iterations):
     # A border between two iterations belongs to the bin that it cuts: rounded down, exactly.
     assert bin_starts(iterations).tolist() == sorted({number * iterations // BINS for number in range(BINS)})
+
+
+# Shifts
+
+
+def test_a_switch_is_where_the_loads_shift_and_nothing_shifts_elsewhere():
+    hotness = np.tile([[6, 2]], (8 * BINS, 2, 1))
+    hotness[4 * BINS :, 0] = [2, 6]
+    # Half of the load of one layer of two goes to the other expert.
+    found = explain(replay(make_trace(hotness), make_case(experts=2), decline), make_trace(hotness))["shifts"]
+    switch = BINS // 2
+    assert found[switch - 2 : switch + 3] == [0.125, 0.25, 0.25, 0.125, 0.0]
+    assert len(found) == BINS and sum(found) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("iterations", [1, 4, 5, 64, 1000])
+def test_shifts_are_those_of_sums_over_the_middle_of_each_bin(iterations):
+    hotness = np.random.default_rng(iterations).integers(1, 90, (iterations, 3, 5))
+    starts = bin_starts(iterations)
+    loads = []
+    for first, stop in zip(starts, [*starts[1:], iterations], strict=True):
+        begin = max((first + stop) // 2 - 4, 0)
+        layers = hotness[begin : begin + 8].sum(axis=0)
+        loads.append(layers / layers.sum(axis=1, keepdims=True))
+    found = shifts(make_trace(hotness), starts)
+    for place, shift in enumerate(found):
+        if 2 <= place < len(starts) - 2:
+            pair = [(loads[place - 2] + loads[place - 1]) / 2, (loads[place + 1] + loads[place + 2]) / 2]
+            assert shift == pytest.approx(np.abs(pair[0] - pair[1]).sum(axis=1).mean() / 2)
+        else:
+            assert shift == 0
 
 
 # Costliest windows

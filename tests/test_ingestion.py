@@ -171,7 +171,15 @@ def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> 
     assert list(explanations) == [case.replace(" ep ", "/") for case in CASES]
     for case, explanation in explanations.items():
         assert list(explanation) == [
-            *("fixed_iterations", "bin_starts", "heat_map", "costliest_windows", "largest_redeployment", "calls")
+            *(
+                "fixed_iterations",
+                "bin_starts",
+                "shifts",
+                "heat_map",
+                "costliest_windows",
+                "largest_redeployment",
+                "calls",
+            )
         ]
         layers, _ = SHAPES[case.split("/")[0]]
         assert np.array(explanation["heat_map"]).shape == (layers, len(explanation["bin_starts"]))

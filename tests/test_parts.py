@@ -252,6 +252,6 @@ def test_hidden_curves_leave_both_causes_of_a_settled_part_open_and_little_of_al
 
 
 def test_a_trace_too_short_to_show_a_switch_has_none() -> None:
-    excess = Excess(np.full(70, 0.5), 66, [(68, 70)], 64)
+    excess = Excess(np.full(70, 0.5), 66, [(68, 70)], 64, np.arange(1, 71, 2), np.zeros(35))
     parts = Parts(1.0, 0.0, 1.0, 0.0, 0.0)
     assert lever(parts, parts, 0.0, 2, excess).short == "longer memory"

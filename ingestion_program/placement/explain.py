@@ -10,6 +10,7 @@ from .balance import device_loads
 from .deployment import initial_deployment, replica_counts
 from .parts import fixed_iterations
 from .replay import Application, Replay
+from .shifts import shifts
 from .trace import Trace
 
 BINS = 64
@@ -23,14 +24,17 @@ def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
 
     fixed_iterations: how many are the same for every policy;
     heat_map: PAR [layer][bin], each bin the mean over `bin_starts[b] ..` (iterations from 1);
+    shifts: how far the loads shift at each bin (shifts.py);
     costliest_windows: the three stretches of `window` iterations after the fixed ones with the highest mean PAR, their
     three costliest layers, and what held the hottest device in each layer's worst iteration;
     largest_redeployment: device loads, relative to their mean, around its layer with the most changed slots;
     calls: the first CALLS of them.
     """
+    starts = bin_starts(trace.iterations)
     return {
         "fixed_iterations": fixed_iterations(replay.case, trace.iterations),
-        "bin_starts": (bin_starts(trace.iterations) + 1).tolist(),
+        "bin_starts": (starts + 1).tolist(),
+        "shifts": np.round(shifts(trace, starts), 4).tolist(),
         "heat_map": heat_map(replay.par).tolist(),
         "costliest_windows": _costliest_windows(replay, trace),
         "largest_redeployment": _largest_redeployment(replay, trace),

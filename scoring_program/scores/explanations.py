@@ -13,12 +13,16 @@ LARGEST_MAP, MOST_DEVICES = 1_000_000, 4096
 
 
 class Explanation(NamedTuple):
-    """What explain.json says of a case. fixed: how many iterations are the same for every policy; starts: first
-    iterations of the bins; heat_map: PAR [layer, bin]; windows, redeployment and calls: as they stand in the file,
-    their numbers checked."""
+    """What explain.json says of a case.
+
+    fixed: how many iterations are the same for every policy; starts: first iterations of the bins; shifts: how far the
+    loads shift at each; heat_map: PAR [layer, bin]; windows, redeployment and calls: as they stand in the file, their
+    numbers checked.
+    """
 
     fixed: int
     starts: np.ndarray
+    shifts: np.ndarray
     heat_map: np.ndarray
     windows: list[dict[str, Any]]
     redeployment: dict[str, Any] | None
@@ -36,10 +40,13 @@ def read_explanation(entry: Any) -> Explanation:
     if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
         raise ValueError("heat_map is too large, or not finite")
     fixed = _numbers(entry, fixed_iterations=0)["fixed_iterations"]
+    shifts = np.array(entry.get("shifts"))
+    if shifts.dtype.kind not in "if" or shifts.shape != starts.shape or not np.isfinite(shifts).all():
+        raise ValueError("shifts are no numbers of bins")
     windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
     redeployment = _redeployment(entry.get("largest_redeployment"))
     calls = [_call(call) for call in _items(entry.get("calls"), CALLS)]
-    return Explanation(fixed, starts, heat.astype(np.float64), windows, redeployment, calls)
+    return Explanation(fixed, starts, shifts, heat.astype(np.float64), windows, redeployment, calls)
 
 
 def _window(window: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What a policy can change in a case: the largest part of its seconds that is its doing, and what makes it smaller.
 
-The settled part has four causes. They are told apart by how far PAR lies above clairvoyant DS-EPLB's over the
-iterations: a jump that stays is a switch of the loads, a rise between two redeployments a plan that grows old, and what
-is there from a redeployment on is a plan that knew too little, or that is worse than DS-EPLB's.
+The settled part has four causes, told apart by how far PAR lies above clairvoyant DS-EPLB's over the iterations: a rise
+where the loads switch, a rise between two redeployments, as a plan grows old, and what is there from a redeployment on,
+of a plan that knew too little, or that is worse than DS-EPLB's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .parts import Parts
 LEAST, LEAST_RISE = 0.05, 0.03
 # A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of memory.
 MUCH_MORE = 1.5
-# Iterations of a bin: a window's eighth; a switch is looked for between means of BINS bins on both sides.
-BINS = 4
+# A switch shifts the loads so many times as far as usual, and so much of them.
+PEAK, LEAST_SHIFT = 2.0, 0.03
 
 
 class Lever(NamedTuple):
@@ -35,13 +35,16 @@ class Excess(NamedTuple):
     """How far the policy's PAR, mean over layers, lies above clairvoyant DS-EPLB's.
 
     above: [iteration] of the whole trace; fixed: how many iterations are the same for everybody; spans: from a
-    redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's.
+    redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's; starts,
+    shifts: first iteration of each bin, and how far the loads shift at it.
     """
 
     above: np.ndarray
     fixed: int
     spans: Sequence[tuple[int, int]]
     window: int
+    starts: np.ndarray
+    shifts: np.ndarray
 
 
 def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
@@ -98,8 +101,8 @@ def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[st
     if at:
         return (
             f"react to the switch at {at}",
-            f"the loads switch at about iteration {at}. Forget what was before (planning.memory.switch), and redeploy "
-            "at the next call.",
+            f"the loads switch at about iteration {at}, and the plans after that are for what was before. Forget that, "
+            "also where the switch lies inside a window (planning.memory.switch), and redeploy at the next call.",
         )
     first, last = ageing(excess)
     if last - first > max(0.5 * first, LEAST_RISE):
@@ -119,32 +122,25 @@ def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[st
 
 
 def switch_at(excess: Excess) -> int:
-    """The iteration, from 1, at which PAR jumps above clairvoyant DS-EPLB's and stays there: 0 for none.
+    """The iteration, from 1, of the switch after which PAR rises most above clairvoyant DS-EPLB's; 0 for none.
 
-    A jump: inside a span, between means of BINS bins before and after, larger than the mean of what lies above
-    clairvoyance and than bins scatter, of which two thirds come within two bins.
+    A switch: a peak of the loads' shifts, far above the others. A rise: from the half window before to the one after.
     """
-    size = max(1, excess.window // 8)
-    later = _bins(excess.above[excess.fixed :], size)
-    if len(later) < 2 * BINS:
-        return 0
-    # Of the difference of two means of BINS bins, five standard deviations; a median, as jumps are no scatter.
-    scatter = 5 * float(np.median(np.abs(np.diff(later)))) / 0.954 * (2 / BINS) ** 0.5
-    largest, at = max(LEAST_RISE, float(later.mean()), scatter), 0
-    for start, stop in excess.spans:
-        bins = _bins(excess.above[start:stop], size)
-        for place in range(BINS, len(bins) - BINS + 1):
-            rise = float(bins[place : place + BINS].mean() - bins[place - BINS : place].mean())
-            sudden = bins[place : place + 2].max() - bins[place - 2 : place].min()
-            if rise > largest and sudden > rise * 2 / 3:
-                largest, at = rise, start + place * size + 1
+    half, shifts = max(1, excess.window // 2), excess.shifts
+    largest, at = LEAST_RISE, 0
+    for place in np.flatnonzero(shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT):
+        if shifts[place] < shifts[max(place - 2, 0) : place + 3].max():
+            continue
+        stop = excess.starts[place + 1] if place + 1 < len(excess.starts) else len(excess.above) + 1
+        middle = int(excess.starts[place] + stop) // 2
+        if excess.fixed < middle < len(excess.above):
+            before, after = (
+                excess.above[max(middle - half, excess.fixed) : middle],
+                excess.above[middle : middle + half],
+            )
+            if (rise := float(after.mean() - before.mean())) > largest:
+                largest, at = rise, middle
     return at
-
-
-def _bins(values: np.ndarray, size: int) -> np.ndarray:
-    """Means of `size` values each; the last ones that make no whole bin are left out."""
-    count = len(values) // size
-    return values[: count * size].reshape(count, size).mean(axis=1)
 
 
 def ageing(excess: Excess) -> tuple[float, float]:

@@ -69,4 +69,5 @@ def _excess(row: Row, companions: Companions) -> Excess | None:
     redeploying = [call for call in explanation.calls if call["applied"]]
     ends = [call["iteration"] + row["latency"] + call["applied"] for call in redeploying]
     stops = [*(call["iteration"] for call in redeploying), len(par)][1:]
-    return Excess(par - clairvoyant, explanation.fixed, list(zip(ends, stops, strict=True)), row["window"])
+    spans, bins = list(zip(ends, stops, strict=True)), (explanation.starts, explanation.shifts)
+    return Excess(par - clairvoyant, explanation.fixed, spans, row["window"], *bins)
