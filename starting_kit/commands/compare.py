@@ -16,6 +16,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
+from .named_paths import check_folder, check_output
 from .options import show
 from .places import GRID, OUTPUT, TRACES, grid_file, short
 from .policy_folder import policy_folder
@@ -110,8 +111,12 @@ def compare(
         expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
         raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
-    if traces is not None and not Path(traces).is_dir():
-        raise shared.UsageError("--traces is no folder", str(traces), "a folder with traces", "correct --traces")
+    if traces is not None:
+        check_folder("--traces", Path(traces), "traces")
+    if seeds and reference is not None:
+        expected, next_step = "--seeds 0 with it, or drawn traces, which are measured", "leave one of them out"
+        raise shared.UsageError("--reference is for --seeds 0 alone", f"--seeds {seeds}", expected, next_step)
+    check_output("--output", Path(output))
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     file = grid_file(grid)
     whole = read_grid(file)
