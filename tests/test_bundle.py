@@ -373,6 +373,12 @@ def test_the_kit_scores_what_its_guide_says(kit: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"composite_score: {score}"
 
 
+def test_the_kit_has_a_readme_that_leads_to_what_is_there(kit: Path) -> None:
+    text = (kit / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w.]+/[\w.]+)`", text)
+    assert "starting_kit/README.md" in named and [name for name in named if not (kit / name).is_file()] == []
+
+
 @pytest.mark.parametrize("command", ["generate", "reference", "verify"])
 def test_the_kits_commands_for_traces_start(kit: Path, command: str) -> None:
     done = in_kit(kit, "starting_kit/kit.py", command, "--help")
