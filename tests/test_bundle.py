@@ -16,7 +16,7 @@ import yaml
 
 import bundle
 from bundles import KEYS, PACKAGE, ROOT, WHEEL, built, write_tree
-from bundling.parts import Files, kit_files, read_phases
+from bundling.parts import KIT_README, Files, kit_files, read_phases
 from bundling.reader import members
 from bundling.tree import Tree, is_junk
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
@@ -198,6 +198,7 @@ def test_keys_lie_in_their_places_and_nowhere_else(files: Files) -> None:
 
 def test_the_kit_is_a_subset_of_the_repository_without_hidden_grids(files: Files) -> None:
     kit = unpack(files["starting_kit.zip"])
+    assert kit.pop("README.md") == KIT_README.read_bytes()
     for name, content in kit.items():
         if not name.endswith(".npz"):
             assert (ROOT / name).read_bytes() == content, name
