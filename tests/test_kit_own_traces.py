@@ -143,6 +143,8 @@ def test_a_run_measures_the_reference_once(traces: Path, tmp_path: Path, capfd, 
     # What a reference was measured for is named as any other.
     assert kit.run(DS_EPLB, kept / "grid.yaml", traces, kept / "reference").attrs["composite_score"] == 100
     assert kit.replay(STATIC, "Mine/chat:4", 2, traces=traces).iteration == 10
+    table = kit.compare(STATIC, DS_EPLB, traces=traces, seeds=0, output=tmp_path / "compare")
+    assert list(table.index) == ["Mine/chat ep 2", "Mine/chat ep 4", "composite_score"]
 
 
 def test_a_reference_that_is_named_is_taken(traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
