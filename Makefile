@@ -29,6 +29,7 @@ test-newest: $(NEWEST)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 reference: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py reference

@@ -16,7 +16,7 @@ import yaml
 
 import bundle
 from bundles import KEYS, PACKAGE, ROOT, WHEEL, built, write_tree
-from bundling.parts import Files, kit_files, read_phases
+from bundling.parts import KIT_README, Files, kit_files, read_phases
 from bundling.reader import members
 from bundling.tree import Tree, is_junk
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
@@ -198,6 +198,7 @@ def test_keys_lie_in_their_places_and_nowhere_else(files: Files) -> None:
 
 def test_the_kit_is_a_subset_of_the_repository_without_hidden_grids(files: Files) -> None:
     kit = unpack(files["starting_kit.zip"])
+    assert kit.pop("README.md") == KIT_README.read_bytes()
     for name, content in kit.items():
         if not name.endswith(".npz"):
             assert (ROOT / name).read_bytes() == content, name
@@ -371,6 +372,12 @@ def test_the_kit_scores_what_its_guide_says(kit: Path) -> None:
     guide = (kit / "starting_kit" / "README.md").read_text(encoding="utf-8")
     (score,) = re.findall(r"^\| `policy.py` .* ([\d.]+) \|$", guide, re.MULTILINE)
     assert done.stdout.splitlines()[-1] == f"composite_score: {score}"
+
+
+def test_the_kit_has_a_readme_that_leads_to_what_is_there(kit: Path) -> None:
+    text = (kit / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w.]+/[\w.]+)`", text)
+    assert "starting_kit/README.md" in named and [name for name in named if not (kit / name).is_file()] == []
 
 
 @pytest.mark.parametrize("command", ["generate", "reference", "verify"])

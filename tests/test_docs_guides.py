@@ -53,11 +53,17 @@ def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
     assert len(rows) == 5 and drawn == set(kept)
 
 
-def test_the_labs_page_works_from_top_to_bottom(tmp_path: Path) -> None:
+def test_the_labs_block_works_as_a_whole_and_its_policy_beats_static(tmp_path: Path) -> None:
     clone = copy_tree(tmp_path / "clone")
-    lines = [line for block in blocks("starting_kit/lab/README.md") for line in block.splitlines()]
-    assert len(lines) >= 9 and all(COMMANDS.match(line) for line in lines)
-    for line in lines:
-        # A shorter search goes no other way.
-        done = execute(line.replace("../.venv/bin/", "").replace("--swaps 2000", "--swaps 200"), clone)
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    (block,) = blocks("starting_kit/lab/README.md")
+    lines = block.splitlines()
+    assert len(lines) >= 14 and all(COMMANDS.match(line) for line in lines)
+    run = lines[-1].replace("../.venv/bin/", "")
+    assert " kit.py run ../output/lab/policy --case DS-R1/generated:128)" in run
+    lines = [line.replace("../.venv/bin/", "") for line in lines]
+    # A shorter search goes no other way.
+    done = execute(" && ".join(lines).replace("--swaps 2000", "--swaps 200"), clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    static = execute(run.replace("../output/lab/policy", "policies/static"), clone)
+    scores = [float(each.stdout.splitlines()[-1].rpartition(": ")[2]) for each in (done, static)]
+    assert scores[0] > scores[1] + 5

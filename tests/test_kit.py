@@ -82,19 +82,19 @@ def test_a_failing_policy_ends_with_its_reason_and_the_next_step(score: Score, t
     assert run.stdout.splitlines()[-1].startswith("Next: ")
 
 
-def test_a_policy_is_found_by_its_file_and_an_earlier_run_is_not_scored(score: Score, tmp_path: Path) -> None:
+def test_a_policy_is_found_by_its_file(score: Score, tmp_path: Path) -> None:
     file = write_policy(tmp_path, DECLINES) / "policy.py"
     run = score(file, tmp_path / "output", "--jobs", "1")
     assert run.returncode == 0
     assert re.fullmatch(r"composite_score: \d+\.\d{4}", run.stdout.splitlines()[-1])
-    run = score(file, tmp_path / "output", "--jobs", "0")
+
+
+def test_no_jobs_at_all_are_refused(score: Score, tmp_path: Path) -> None:
+    run = score(KIT, tmp_path / "output", "--jobs", "0")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.endswith(
         "kit.py: error: --jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs.\n"
     )
-    run = score(file, tmp_path / "output", "--grid", str(tmp_path))
-    assert run.returncode == 2
-    assert not (tmp_path / "output" / "scoring" / "scores.json").exists()
 
 
 def test_the_template_is_short() -> None:

@@ -40,8 +40,8 @@ def compared(world: Path) -> list[str]:
 
 def on(world: Path) -> list[str]:
     """The options that name the tiny grid and what belongs to it."""
-    paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--reference", world / "reference")
-    return [str(text) for text in (*paths, "--output", world / "compare", "--iterations", 30)]
+    paths = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "compare")
+    return [str(text) for text in (*paths, "--iterations", 30)]
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_seeds_differ_and_have_the_grid_s_shapes(world: Path) -> None:
 
 def test_python_gets_a_table_and_seeds_are_kept(compared: list[str], world: Path) -> None:
     kept = {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")}
-    paths = {name: world / name for name in ("traces", "reference")} | {"output": world / "compare"}
+    paths = {"traces": world / "traces", "output": world / "compare"}
     shown: list[str] = []
     options = {"grid": world / "grid.yaml", "seeds": 2, "iterations": 30, "show": shown.append}
     table = kit.compare(STATIC, DS_EPLB, **options, **paths)
@@ -174,7 +174,7 @@ def test_three_policies_have_three_verdicts_and_some_cases_no_composite_score(co
 
 
 def test_on_given_traces_there_is_no_verdict(compare, world: Path) -> None:
-    code, lines = compare(STATIC, DS_EPLB, "--seeds", 0)
+    code, lines = compare(STATIC, DS_EPLB, "--seeds", 0, "--reference", world / "reference")
     score = kit.run(STATIC, *(world / name for name in ("grid.yaml", "traces", "reference"))).attrs["composite_score"]
     assert code == 0 and lines[0] == f"these traces: A {score:.4f}, B 100.0000"
     assert lines[-1] == f"composite_score: B - A = {100 - score:+.4f}; which is better is not known. Next: --seeds 5"
@@ -195,7 +195,7 @@ def test_damaged_data_is_no_policy_s_fault(world: Path, tmp_path: Path, capsys, 
         monkeypatch.setattr("commands.run.run_quiet", lambda *arguments: (2, ""))
     shutil.copytree(world / "traces", tmp_path, dirs_exist_ok=True)
     (tmp_path / "Small" / "one.npy").write_bytes(b"no array")
-    options = ("--seeds", "0", "--traces", str(tmp_path))
+    options = ("--seeds", "0", "--traces", str(tmp_path), "--reference", str(world / "reference"))
     assert kit.main(["compare", str(STATIC), str(DS_EPLB), *on(world), *options]) == 2
     first, last = capsys.readouterr().out.splitlines()
     text = "trace Small/one: the trace cannot be read." if results else "The ingestion program left no results."
@@ -214,6 +214,11 @@ FEW = "compare needs several policies"
             "--seeds is too small. Got: -1. Expected: at least 0. Next: correct --seeds.",
         ),
         ([STATIC, DS_EPLB, "--jobs", 0], "--jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs."),
+        (
+            [STATIC, DS_EPLB, "--seeds", 2, "--reference", "mine"],
+            "--reference is for --seeds 0 alone. Got: --seeds 2. Expected: --seeds 0 with it, or drawn traces, which "
+            "are measured. Next: leave one of them out.",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_named(compare, capsys, arguments: list, text: str) -> None:

@@ -190,13 +190,18 @@ def test_the_command_writes_the_same_files_each_time(tmp_path, traces, capsys):
 def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, traces, capsys):
     assert run(tmp_path, traces, window=0) == 2
     assert capsys.readouterr().out.startswith("grid: window is not valid. Got: 0. ")
-    assert run(tmp_path, tmp_path / "nowhere") == 2
-    assert capsys.readouterr().out.splitlines()[-1].startswith("trace M/d: the trace is missing. ")
+    with pytest.raises(SystemExit, match="2"):
+        run(tmp_path, tmp_path / "nowhere")
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"kit.py: error: trace M/d: the trace is missing. Got: no file {tmp_path / 'nowhere/M/d'}.npy, .npz or "
+        ".sealed. Expected: one of the three. Next: name the folder of the grid's traces by --traces."
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_that_cannot_be_written_is_named_with_the_next_step(tmp_path, traces, capsys):
-    (tmp_path / "out").write_text("a file", encoding="utf-8")
+    # As a full disk is found: not before something is written.
+    (tmp_path / "out" / "ds_eplb.json" / "in_the_way").mkdir(parents=True)
     assert run(tmp_path, traces) == 2
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be written" in line]
     assert line.startswith(f"reference: {tmp_path / 'out'}")

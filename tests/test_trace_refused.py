@@ -58,7 +58,7 @@ def test_a_missing_trace_is_named(tmp_path):
     (tmp_path / "M" / "d.npy").mkdir(parents=True)
     assert refusal(tmp_path) == (
         "trace M/d: the trace is missing. Got: no file TRACES/M/d.npy, .npz or .sealed. Expected: one of the three. "
-        "Next: copy the trace to the worker, or correct --traces."
+        "Next: put the trace there, or correct --traces."
     )
 
 
@@ -203,7 +203,7 @@ def test_a_trace_other_than_the_manifests_is_refused(tmp_path, change, field, go
     write(tmp_path, "d.npy", npy(GOOD))
     assert refusal(tmp_path, {"traces": {"M/d": ENTRY | change}}) == (
         f"trace M/d: the trace's {field} is not the manifest's. Got: {got}. Expected: {expected}. "
-        "Next: copy the right trace to the worker, or correct manifest.yaml."
+        "Next: put the right trace there, or correct manifest.yaml."
     )
 
 

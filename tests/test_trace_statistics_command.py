@@ -17,7 +17,7 @@ import pytest
 import kit
 import seal
 from cases import make_case, make_trace
-from commands.statistics import fitting_window
+from commands.fitting import fitting_window
 from traces.statistics.glossary import BALANCE_FIGURES, DRIFT_FIGURES, LAYER_FIGURES, TRACE_FIGURES
 from traces.statistics.page import page
 from traces.statistics.plots import PLOTS, Plot, draw
@@ -144,7 +144,8 @@ def test_a_short_trace_is_refused(folder: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    ("iterations", "window"), [(128, 32), (160, 32), (512, 128), (4095, 512), (5120, 1024), (20000, 1024), (20, 16)]
+    ("iterations", "window"),
+    [(128, 32), (160, 32), (512, 128), (4095, 512), (5120, 1024), (20000, 1024), (20, 4), (3, 1)],
 )
 def test_the_default_window_fits_four_times(iterations: int, window: int) -> None:
     assert fitting_window(iterations) == window

@@ -37,6 +37,7 @@ from traces.reference_parts import begin_process
 
 from .argument_types import integer_from
 from .generate import find_profile
+from .named_paths import check_output_file
 from .places import OUTPUT, short
 
 DEFAULT_FIT = (
@@ -97,7 +98,10 @@ def add_calibrate(commands: Any) -> None:
 
 
 def run_calibrate(options: argparse.Namespace) -> int:
-    """Fit, write and report; returns 0. Raises OrganizerError."""
+    """Fit, write and report; returns 0. Raises OrganizerError, and UsageError for a file that cannot be written."""
+    for name in ("output", "table", "image"):
+        if path := getattr(options, name):
+            check_output_file(f"--{name}", path)
     profile = find_profile(options.profile)
     target = _target(options, profile)
     names = [name for name in options.fit.split(",") if name]

@@ -16,15 +16,16 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
+from .named_paths import check_folder, check_output
 from .options import show
-from .places import GRID, OUTPUT, TRACES, grid_file, short
+from .places import OUTPUT, TRACES, short
 from .policy_folder import policy_folder
 from .run import run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .units import run_kept
 from .verdict import NOT_KNOWN, difference
-from .worlds import world_of
+from .worlds import grid_for, world_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ def add_compare(commands: Any) -> None:
     )
     shared.add_cases(parser)
     shared.add_jobs(parser)
-    parser.set_defaults(run=compare_command)
+    parser.set_defaults(run=compare_command, grid=None)
 
 
 def compare_command(options: argparse.Namespace) -> int:
@@ -87,7 +88,7 @@ def compare_command(options: argparse.Namespace) -> int:
 
 def compare(
     *policies: str | Path,
-    grid: str | Path = GRID,
+    grid: str | Path | None = None,
     traces: str | Path | None = None,
     reference: str | Path | None = None,
     seeds: int = SEEDS,
@@ -110,10 +111,15 @@ def compare(
         expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
         raise shared.UsageError("compare needs several policies", str(len(policies)), expected, "name another folder")
     shared.check_least("--seeds", seeds, 0)
-    if traces is not None and not Path(traces).is_dir():
-        raise shared.UsageError("--traces is no folder", str(traces), "a folder with traces", "correct --traces")
+    if traces is not None:
+        check_folder("--traces", Path(traces), "traces")
+    if seeds and reference is not None:
+        expected, next_step = "--seeds 0 with it, or drawn traces, which are measured", "leave one of them out"
+        raise shared.UsageError("--reference is for --seeds 0 alone", f"--seeds {seeds}", expected, next_step)
+    check_output("--output", Path(output))
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
-    file = grid_file(grid)
+    # Drawn traces take only their lengths from --traces.
+    file = grid_for(grid, None if seeds else traces)
     whole = read_grid(file)
     chosen = select(whole, cases)
     rows = [case.name for case in chosen]

@@ -18,6 +18,7 @@ from traces.conversion.vllm import read_vllm
 from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, plain_name
+from .named_paths import check_output
 
 IN_FLIGHT = 32
 
@@ -111,6 +112,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
     Raises OrganizerError and OSError; nothing is written then.
     """
+    check_output("--output", options.output)
     form = FORMATS[options.form]
     for option in OPTIONS:
         value = getattr(options, option)

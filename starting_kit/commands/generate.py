@@ -29,6 +29,7 @@ from .composed import (
     add_composed_options,
     composed_trace,
 )
+from .named_paths import check_output
 
 LICENCE = "Apache-2.0"
 GENERATED = "generated:"
@@ -148,6 +149,7 @@ def run_generate(options: argparse.Namespace) -> int:
     exists that was not generated; later for one that cannot be generated, or that would have other values than the same
     profile and seed gave.
     """
+    check_output("--output", options.output)
     _refuse_options_of_others(options)
     manifest = read_manifest(options.output)
     requests = options.family == "requests"

@@ -62,7 +62,8 @@ def add_traces(parser: argparse.ArgumentParser) -> None:
         "--traces",
         type=Path,
         metavar="FOLDER",
-        help="holds <model>/<dataset>.npy or .npz (default: the named grid's; the sample traces for a grid file)",
+        help="holds <model>/<dataset>.npy or .npz (default: the named grid's; the sample traces for a grid file); for "
+        "traces without --grid, run, replay and compare --seeds 0 make a grid",
     )
 
 

@@ -18,6 +18,7 @@ from . import options as shared
 from .archive import archive, unpack
 from .blocks import brings_planning
 from .check import check, lacking_line
+from .named_paths import check_output_file
 from .places import short
 from .policy_folder import policy_folder, submission_files
 
@@ -27,6 +28,7 @@ pack my_policy  my_policy/policy.py and all that lies beside it
 pack my_policy --output tries/second.zip  another name
 """
 OUTPUT = Path("submission.zip")
+LONGEST_NAME = 64
 
 
 def add_pack(commands: Any) -> None:
@@ -100,8 +102,10 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
 
 
 def _check_file(output: Path) -> None:
-    if output.is_dir():
-        raise shared.UsageError("--output is a folder", str(output), "the name of a file", "correct --output")
+    check_output_file("--output", output)
+    if len(output.name) > LONGEST_NAME:
+        got, expected = f"{len(output.name)} characters", f"at most {LONGEST_NAME}, which is what Codabench takes"
+        raise shared.UsageError("the zip's name is too long", got, expected, "name another --output")
 
 
 def _unpack(data: bytes, folder: Path) -> None:

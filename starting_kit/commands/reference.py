@@ -18,10 +18,11 @@ from placement.traces.keys import read_key
 from traces.reference import build, write
 
 from . import options as shared
+from .named_paths import check_output
 from .options import show
 from .places import REFERENCE
 from .selection import read_grid
-from .worlds import world_of
+from .worlds import check_traces, world_of
 
 EXAMPLES = """
 reference  the reference that ships, of the sample grid
@@ -46,11 +47,14 @@ def add_reference(commands: Any) -> None:
 def run_reference(options: argparse.Namespace) -> int:
     """Write the reference, or say why there is none, and return the exit code. Raises UsageError."""
     shared.check_least("--jobs", options.jobs, 1)
+    check_output("--output", options.output)
     notes: list[str] = []
     parts = options.output / PARTS
     try:
         grid = read_grid(options.grid)
-        folder = world_of(options.grid, options.traces).traces
+        world = world_of(options.grid, options.traces)
+        check_traces(world, grid.cases)
+        folder = world.traces
         manifest = manifest_beside(folder, notes)
         traces = TraceFolder(folder, manifest, read_key(options.key) if options.key else None)
         for note in notes:

@@ -23,10 +23,10 @@ from placement.submission.folder import find_policy
 
 from . import options as shared
 from .moment import Moment, moments
-from .places import GRID, short
+from .places import short
 from .policy_folder import staged
 from .selection import read_grid, select, short_name
-from .worlds import check_traces, world_of
+from .worlds import check_traces, grid_for, world_of
 
 EXAMPLES = """
 replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
@@ -54,14 +54,15 @@ def add_replay(commands: Any) -> None:
     parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
     parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
-    parser.set_defaults(run=replay_command)
+    parser.set_defaults(run=replay_command, grid=None)
 
 
 def replay_command(options: argparse.Namespace) -> int:
     """Go to the call, do there what was asked for, and return the exit code."""
-    case, here = _one_case(options.grid, options.case), Path.cwd()
     if options.save:
         _check_file(options.save)
+    options.grid = grid_for(options.grid, options.traces)
+    case, here = _one_case(options.grid, options.case), Path.cwd()
     with temporary_folder(), staged(options.policy) as submission:
         try:
             return _at_call(find_policy(submission)[0], case, options)
@@ -102,13 +103,13 @@ def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
 
 
 def replay(
-    policy: str | Path, case: str, call: int = 1, grid: str | Path = GRID, traces: str | Path | None = None
+    policy: str | Path, case: str, call: int = 1, grid: str | Path | None = None, traces: str | Path | None = None
 ) -> Moment:
     """What a policy saw at a call: hotness, deployment, iteration and case, by running the case up to there.
 
     case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
     """
-    world = world_of(grid, traces)
+    world = world_of(grid_for(grid, traces), traces)
     chosen = _one_case(world.grid, case)
     check_traces(world, [chosen])
     shared.check_least("call", call, 1)

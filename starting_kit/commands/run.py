@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 from placement.grid import Case, Grid
 from scores.companions import read_companions
 from scores.comparison import case_name, read_reference, read_results
-from scores.problems import EXIT_CODES
+from scores.problems import EXIT_CODES, sentence
 from scores.seconds_table import HEADINGS, text_rows
 from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, frame_of, pairs_of, read_frame
+from .named_paths import check_output
 from .options import show
-from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
+from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
 from .policy_folder import policy_folder, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
-from .worlds import ESTIMATE, check_reference, check_traces, official_estimate, world_of
+from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
 run my_policy --case DS-R1/generated:64  one case of the grid
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
+run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
 run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
 """
 SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
@@ -51,7 +53,7 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="results and page go here (default: output)")
     shared.add_cases(parser)
     shared.add_jobs(parser)
-    parser.set_defaults(run=run_command)
+    parser.set_defaults(run=run_command, grid=None)
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -59,19 +61,22 @@ def run_command(options: argparse.Namespace) -> int:
     policy_folder(options.policy)
     shared.check_least("--jobs", options.jobs, 1)
     prediction, scoring = options.output / "prediction", options.output / "scoring"
-    # An earlier run's results must not be scored, or shown, should this one not end.
-    for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
-        path.unlink(missing_ok=True)
-    whole = read_grid(options.grid)
+    for folder in (prediction, scoring):
+        check_output("--output", folder)
+    file = grid_for(options.grid, options.traces)
+    whole = read_grid(file)
     some = _some_cases(whole, options.cases)
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     check_traces(world, some or whole.cases)
     check_reference(world, whole, some or whole.cases, options.reference is not None and options.traces is None)
+    # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away.
+    for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
+        path.unlink(missing_ok=True)
     with staged(options.policy) as submission, tempfile.TemporaryDirectory() as temporary:
-        grid = options.grid
+        grid = file
         if some:
             grid = Path(temporary) / "grid.yaml"
-            write_grid(grid, grid_of(options.grid, some))
+            write_grid(grid, grid_of(file, some))
         paths = {"submission": submission, "traces": world.traces, "grid": grid, "output": prediction}
         arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
         run_shown(INGESTION / "ingestion.py", *arguments, "--jobs", options.jobs)
@@ -80,18 +85,23 @@ def run_command(options: argparse.Namespace) -> int:
         return 2
     if some:
         return _show_some(prediction, world.reference, some, len(whole.cases))
+    results = read_results((prediction / "results.json").read_bytes())
+    if results["status"] == "data_unavailable":
+        # What the scoring program says then is for organizers.
+        print(f"No score: data_unavailable: {sentence(results['failure'])}")
+        return EXIT_CODES["data_unavailable"]
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
     folders = ("--results", prediction, "--reference", world.reference, "--output", scoring)
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
-    if code == 0 and options.grid == GRIDS["practice"]:
+    if code == 0 and file == GRIDS["practice"]:
         print(f"{ESTIMATE}: {official_estimate(read_frame(prediction, world.reference, None)):.4f}")
     return code
 
 
 def run(
     policy: str | Path,
-    grid: str | Path = GRID,
+    grid: str | Path | None = None,
     traces: str | Path | None = None,
     reference: str | Path | None = None,
     cases: Sequence[str] | None = None,
@@ -108,8 +118,8 @@ def run(
     """
     import pandas as pd
 
-    grid = grid_file(grid)
-    whole = read_grid(grid)
+    file = grid_for(grid, traces)
+    whole = read_grid(file)
     some = _some_cases(whole, cases)
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
     check_traces(world, some or whole.cases)
@@ -117,9 +127,9 @@ def run(
     with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
         output = Path(temporary)
         if some:
-            write_grid(output / "grid.yaml", grid_of(grid, some))
-            grid = output / "grid.yaml"
-        log = ingest(submission, grid, world.traces, output, jobs or shared.JOBS)
+            write_grid(output / "grid.yaml", grid_of(file, some))
+            file = output / "grid.yaml"
+        log = ingest(submission, file, world.traces, output, jobs or shared.JOBS)
         if verbose:
             print(log, end="")
         if not (output / "results.json").is_file():

@@ -157,6 +157,12 @@ def _make(
         manifest["traces"][recipe.name] = entry_of(file, values, new.origin(), LICENCE)
         write_manifest(world.traces, manifest)
         drawn(f"{recipe.name}: drawn from seed {new.seed}, {list(values.shape)}")
+    measure_reference(world, jobs, f"seed {seed}")
+    return world
+
+
+def measure_reference(world: World, jobs: int, whose: str) -> None:
+    """Measure DS-EPLB on a world's grid and traces, `jobs` traces at the same time. Raises UsageError."""
     paths = ("--grid", world.grid, "--traces", world.traces, "--output", world.reference, "--jobs", jobs)
     code, log = run_quiet(KIT / "kit.py", "reference", *paths)
     if code:
@@ -165,8 +171,7 @@ def _make(
             " ".join(lines).rstrip(".") or f"exit code {code}",
             "mend what it names, or choose longer traces",
         )
-        raise UsageError(f"there is no reference for seed {seed}", got, "one from kit.py reference", next_step)
-    return world
+        raise UsageError(f"there is no reference for {whose}", got, "one from kit.py reference", next_step)
 
 
 def _world(kept: Path, seed: int) -> World:

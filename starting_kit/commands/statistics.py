@@ -24,9 +24,9 @@ from traces.statistics.plots import draw
 from traces.statistics.summary import LEAST_ITERATIONS, summarise
 from traces.statistics.tables import layers_csv, terminal
 
-# The official grid's window.
-LONGEST_WINDOW = 1024
-EPS = (32, 64, 128, 256)
+from .fitting import LONGEST_WINDOW, fitting_eps, fitting_window
+from .named_paths import check_output
+
 SIZE = re.compile(r"(?P<ep>[0-9]{1,6})(?: ?\+(?P<redundant>[0-9]{1,6}))?")
 
 
@@ -77,6 +77,8 @@ def run_statistics(options: argparse.Namespace) -> int:
 
     Raises OrganizerError and OSError.
     """
+    if options.output:
+        check_output("--output", options.output)
     key = read_key(options.key) if options.key else None
     manifest = _manifest(options.traces)
     names = options.trace or traces_in(options.traces, SUFFIXES)
@@ -85,7 +87,7 @@ def run_statistics(options: argparse.Namespace) -> int:
     measured = 0
     for name in names:
         trace = open_trace(options.traces, *name.split("/"), manifest, key)
-        window = fitting_window(trace.iterations) if options.window is None else options.window
+        window = max(fitting_window(trace.iterations), FAST_BLOCK) if options.window is None else options.window
         cases = _cases(options.ep, trace, name, window)
         if not cases:
             continue
@@ -109,11 +111,6 @@ def run_statistics(options: argparse.Namespace) -> int:
     return 0
 
 
-def fitting_window(iterations: int) -> int:
-    """The largest power of two that fits four times into the iterations, from FAST_BLOCK to LONGEST_WINDOW."""
-    return min(max(1 << max(iterations // 4, 1).bit_length() - 1, FAST_BLOCK), LONGEST_WINDOW)
-
-
 def _write(folder: Path, summary: dict[str, Any]) -> None:
     stem = summary["trace"].replace("/", "-")
     plots = draw(summary)
@@ -132,11 +129,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) -> list[Case]:
     """The cases of a trace that its experts fit; the other ones that are wanted are named on stderr."""
-    divisors = [ep for ep in range(2, trace.experts + 1) if trace.experts % ep == 0]
-    usual = [ep for ep in divisors if ep in EPS]
-    usual = usual if len(usual) > 2 else divisors[-len(EPS) :]
     fitting = []
-    for ep, redundant in dict.fromkeys(wanted) or [(ep, ep) for ep in usual]:
+    for ep, redundant in dict.fromkeys(wanted) or [(ep, ep) for ep in fitting_eps(trace.experts)]:
         case = Case(*name.split("/"), ep, redundant, trace.layers, trace.experts, window, latency=0)
         if (trace.experts + redundant) % ep:
             print(f"{case.name} is left out: {ep} does not divide {trace.experts} + {redundant}", file=sys.stderr)

@@ -19,8 +19,10 @@ from traces.generation.profile import FOLDER
 from traces.manifest import read_manifest
 
 from .generate import SAMPLE_DATASET
+from .named_paths import check_no_file
 from .options import PRACTICE_SEED, UsageError
-from .places import GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
+from .own_traces import measure_once, own_world, tell_grid
+from .places import GRID, GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
 from .seeds import Draws, World, announce, folder_of, make_world, recipes
 from .selection import read_grid
 
@@ -32,8 +34,18 @@ LIKE_OFFICIAL = {"DS-R1/LmSys": 12, "DS-R1/Mix": 4, "Qwen3/LmSys": 9}
 ESTIMATE = "official_estimate"
 
 
+def grid_for(grid: str | Path | None, traces: str | Path | None) -> Path:
+    """The file of a grid that is named; for None the sample grid's, or the one made for the traces that are named.
+
+    Raises UsageError, and OrganizerError for a malformed manifest.
+    """
+    if grid is not None:
+        return grid_file(grid)
+    return GRID if traces is None else own_world(Path(traces)).grid
+
+
 def world_of(
-    grid: str | Path,
+    grid: str | Path | None,
     traces: str | Path | None = None,
     reference: str | Path | None = None,
     seed: int | None = None,
@@ -42,10 +54,11 @@ def world_of(
 ) -> World:
     """A grid's file, traces and reference; a folder that is named is taken, the other ones are the grid's.
 
-    The practice grid's traces are drawn from the seed and measured at first use. Raises UsageError, also for the
-    official grid without its traces, and for a seed where nothing is drawn.
+    Traces without a grid (None) have one made for them, and are measured at first use. The practice grid's traces are
+    drawn from the seed, and measured then, too. Raises UsageError, also for the official grid without its traces, and
+    for a seed where nothing is drawn.
     """
-    file = grid_file(grid)
+    file = grid_for(grid, traces)
     drawn = file == GRIDS["practice"] and traces is None
     if seed is not None and not drawn:
         what = "--seed is for the practice grid alone, whose traces are drawn from it"
@@ -53,12 +66,31 @@ def world_of(
             f"--traces {traces}" if file == GRIDS["practice"] else f"the grid {short(file)}"
         )
         raise UsageError(what, got, "--grid practice without --traces", "leave --seed out")
+    own = grid is None and traces is not None
+    check_named(traces, reference, made=drawn or own)
+    if own:
+        made = own_world(Path(traces))
+        check_traces(made, read_grid(file).cases)
+        tell_grid(made, show)
+        if reference is None:
+            measure_once(made, jobs, show)
+        return World(file, made.traces, Path(reference or made.reference))
     if drawn:
         made = _practice(PRACTICE_SEED if seed is None else seed, jobs, show)
         return World(file, made.traces, Path(reference or made.reference))
     if file == GRIDS["official"] and traces is None:
         traces, reference = _official(), Path(reference or OUTPUT / "official" / "reference")
     return World(file, Path(traces or TRACES), Path(reference or REFERENCE))
+
+
+def check_named(traces: str | Path | None, reference: str | Path | None, made: bool) -> None:
+    """Raise UsageError for a file instead of a folder, and, where one is `made` otherwise, for no reference."""
+    check_no_file("--traces", traces and Path(traces), "traces")
+    check_no_file("--reference", reference and Path(reference), "ds_eplb.json")
+    if made and reference and not (Path(reference) / "ds_eplb.json").is_file():
+        got, expected = f"no {Path(reference) / 'ds_eplb.json'}", "what kit.py reference wrote"
+        next_step = "correct --reference, or leave it out: then it is measured"
+        raise UsageError("there is no reference", got, expected, next_step)
 
 
 def check_traces(world: World, cases: Sequence[Case]) -> None:

@@ -28,6 +28,8 @@ KIT = (
     "pyproject.toml",
     "LICENSE",
 )
+# The kit's README.md: the repository's own is for organizers, too.
+KIT_README = Path(__file__).with_name("kit_readme.md")
 PUBLIC_GRIDS = tuple(f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official"))
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")
 Files = dict[str, bytes]
@@ -74,12 +76,12 @@ def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str],
 
 
 def kit_files(tree: Tree) -> Files:
-    """What participants download: the repository's own paths, without what only organizers need."""
+    """What participants download: the repository's own paths, without what only organizers need, and a README."""
     return {
         name: content
         for name, content in tree.files(*KIT).items()
         if name in PUBLIC_GRIDS or not fnmatch(name, "ingestion_program/grid*.yaml")
-    }
+    } | {"README.md": KIT_README.read_bytes()}
 
 
 def ingestion_files(tree: Tree, phase: PhaseSource, keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:

@@ -43,7 +43,7 @@ def find_trace(folder: Path, model: str, dataset: str) -> Path:
         "the trace is missing",
         got=f"no file {folder / model / dataset}.npy, .npz or .sealed",
         expected="one of the three",
-        next_step="copy the trace to the worker, or correct --traces",
+        next_step="put the trace there, or correct --traces",
         where=f"trace {model}/{dataset}",
     )
 
@@ -135,6 +135,6 @@ def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: s
                 f"the trace's {kind} is not the manifest's",
                 got=str(got),
                 expected=str(entry.get(kind)),
-                next_step="copy the right trace to the worker, or correct manifest.yaml",
+                next_step="put the right trace there, or correct manifest.yaml",
                 where=name,
             )

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.deployment import initial_deployment
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.export import fewest_moves, write_policy
+from ..experiments.export import write_policy
 from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
@@ -152,13 +151,8 @@ def simulate(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     """Write the policy."""
     made = load_plan(options.plan)
-    tables = made.table
-    devices, slots = tables.shape[1:]
-    redundant = devices * slots - made.experts
-    if redundant >= 0 and not made.shared:
-        live = initial_deployment(1, made.experts, devices, redundant)[0]
-        tables = np.stack([fewest_moves(table, live) for table in tables])
-    path = write_policy(options.output, list(tables), made.experts)
-    shape = f"ep {devices} and redundant_experts {redundant}"
-    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a grid of this shape: {shape}")
+    layers, devices, slots = made.table.shape
+    path = write_policy(options.output, list(made.table), made.experts)
+    shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
+    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
     return 0
