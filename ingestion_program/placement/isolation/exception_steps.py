@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ FORBIDDEN = (
 def next_step(error: BaseException) -> str:
     """What to do about an exception; nothing where its own words and its line say all there is."""
     text = readable(error)
-    if any(isinstance(part, (PermissionError, socket.gaierror)) for part in _chain(error)):
+    chain = list(_chain(error))
+    if any(isinstance(part, OSError) and part.errno == errno.EXDEV for part in chain):
+        return "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
+    forbidden = any(isinstance(part, (PermissionError, socket.gaierror)) for part in chain)
+    if forbidden:
         return FORBIDDEN
     if isinstance(error, ModuleNotFoundError) and error.name:
         package, _, module = error.name.partition(".")
