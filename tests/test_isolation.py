@@ -129,6 +129,10 @@ def test_a_policy_that_moves_a_file_reads_how_to_copy_it(tmp_path: Path, move: s
     assert sentence_of(run_policy(write_policy(tmp_path, source)).row).endswith(f" Next: {step}.")
 
 
+def test_a_policy_finds_the_libraries_that_it_has_loaded(tmp_path: Path) -> None:
+    assert said(tmp_path, "import ctypes", "print('libc' in open('/proc/self/maps').read())") == "True"
+
+
 def wait_for_the_end(process: PolicyProcess) -> None:
     """Return when the process has ended, and leave its exit code to be read."""
     os.waitid(os.P_PID, process._process.pid, os.WEXITED | os.WNOWAIT)
