@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from .exception_text import readable
+from .instead import instead
 from .interface import PolicyCase
 
 # What isolation refuses looks like any other error of the system's.
@@ -25,6 +26,8 @@ def next_step(error: BaseException) -> str:
     if any(isinstance(part, OSError) and part.errno == errno.EXDEV for part in chain):
         return "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
     forbidden = any(isinstance(part, (PermissionError, socket.gaierror)) for part in chain)
+    if (forbidden or any(isinstance(part, ImportError) for part in chain)) and (step := instead(chain)):
+        return step
     if forbidden:
         return FORBIDDEN
     if isinstance(error, ModuleNotFoundError) and error.name:
