@@ -17,10 +17,11 @@ def rebalance(hotness, n_device, n_red_expert):
     if n_device == 2 and not os.listdir(honest.scratch()):
         folder = f"{honest.scratch()}/0"
         os.mkdir(folder)
+        open(f"{folder}/small", "w").close()
+        attempt("move", lambda: os.rename(f"{folder}/small", f"{honest.scratch()}/moved") or "a file left its folder")
         for number in range(6):
             descriptor = os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY)
             os.posix_fallocate(descriptor, 0, 2**26 - 1)
             os.close(descriptor)
-        attempt("move", lambda: os.rename(f"{folder}/0", f"{honest.scratch()}/moved") or "a file left its folder")
         threading.Thread(target=rename_for_ever, args=(honest.scratch(),), daemon=True).start()
     return honest.rebalance(hotness, n_device, n_red_expert)
