@@ -129,6 +129,18 @@ def test_a_policy_that_moves_a_file_reads_how_to_copy_it(tmp_path: Path, move: s
     assert sentence_of(run_policy(write_policy(tmp_path, source)).row).endswith(f" Next: {step}.")
 
 
+def test_a_memory_map_is_held_without_being_read() -> None:
+    held, nothing = sandbox.hold_maps(os.getpid()), sandbox.hold_maps(0)
+    try:
+        assert os.readlink(f"/proc/self/fd/{held}") == f"/proc/{os.getpid()}/maps"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.read(held, 1)
+        assert os.read(nothing, 1) == b""
+    finally:
+        os.close(held)
+        os.close(nothing)
+
+
 def test_a_policy_finds_the_libraries_that_it_has_loaded(tmp_path: Path) -> None:
     assert said(tmp_path, "import ctypes", "print('libc' in open('/proc/self/maps').read())") == "True"
 
