@@ -7,6 +7,9 @@ READY := $(VENV)/ready
 first_python = $(shell for p in $(foreach v,$(1),python$(v) $$HOME/.pyenv/versions/$(v).*/bin/python$(v)) $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)
 PLATFORM_VENV := $(VENV)-platform
 PLATFORM := $(PLATFORM_VENV)/ready
+# The packages of the platform's image, as pip reads them: those with a version.
+IMAGE := starting_kit/commands/image_packages.yaml
+IMAGE_PACKAGES = $(shell sed -n 's/.*name: \([^,]*\),.*version: \([0-9.]*\)[,}].*/\1==\2/p' $(IMAGE))
 NEWEST_VENV := $(VENV)-newest
 NEWEST := $(NEWEST_VENV)/ready
 
@@ -73,9 +76,9 @@ $(READY): pyproject.toml
 	@rm -rf build *.egg-info
 	@touch $@
 
-$(PLATFORM): pyproject.toml
+$(PLATFORM): pyproject.toml $(IMAGE)
 	$(call first_python,3.12) -m venv $(PLATFORM_VENV)
-	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' numpy==1.26.4 pandas==2.2.3 pyyaml==6.0.2 scipy==1.11.4
+	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' $(IMAGE_PACKAGES)
 	@touch $@
 
 $(NEWEST): pyproject.toml

@@ -72,30 +72,77 @@ def test_a_policy_s_own_files_its_scratch_folder_threads_and_libraries_work(tmp_
         "with tempfile.NamedTemporaryFile('w+') as file:",
         "    print(file.write('four'), os.path.dirname(file.name) == os.environ['TMPDIR'] == os.environ['HOME'])",
         "open(os.path.join(os.environ['TMPDIR'], 'kept'), 'wb').write(b'x')",
+        "with tempfile.TemporaryDirectory() as folder:",
+        "    os.makedirs(os.path.join(folder, 'deep', 'deeper'))",
+        "    open(os.path.join(folder, 'deep', 'file'), 'w').close()",
+        "print(os.path.exists(folder), os.listdir(tempfile.mkdtemp()))",
         "print(len(os.urandom(4)), zoneinfo.ZoneInfo('Asia/Tokyo'), len(numpy.linalg.svd(numpy.eye(3))[1]))",
     )
     log = said(tmp_path, *lines, **{"data.txt": "text", "near.py": "VALUE = 3\n"})
-    assert log == "text 3 [1]\n4 True\n4 Asia/Tokyo 3"
+    assert log == "text 3 [1]\n4 True\nFalse []\n4 Asia/Tokyo 3"
 
 
 @landlocked
 def test_nothing_else_of_the_file_system_can_be_read_or_written(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hidden")
-    targets = [str(secret), "/etc/passwd", "/proc/self/environ", str(Path(sandbox.PACKAGE).parent / "grid.yaml")]
+    targets = [str(secret), "/etc/passwd", *(f"/proc/self/{name}" for name in ("environ", "smaps", "mem"))]
+    targets.append(str(Path(sandbox.PACKAGE).parent / "grid.yaml"))
     log = said(
         tmp_path / "submission",
         "import os",
         f"for act in ([lambda p=p: open(p) for p in {targets!r}]",
         "        + [lambda p=p: os.listdir(p) for p in ('/', '/tmp', '..', '/proc', '/dev')]",
         "        + [lambda p=p: open(p, 'w') for p in ('mine', '/tmp/x', '/dev/shm/x', __file__)]",
-        "        + [lambda: os.mkdir(os.path.join(os.environ['TMPDIR'], 'folder')), lambda: os.unlink('policy.py')]):",
+        "        + [lambda: os.mkdir('new'), lambda: os.rmdir(os.environ['TMPDIR']), lambda: os.unlink('policy.py')]):",
         "    try:",
         "        print('OPEN', act())",
         "    except PermissionError:",
         "        print('closed')",
     )
-    assert log.split() == ["closed"] * 15
+    assert log.split() == ["closed"] * 18
+
+
+@landlocked
+def test_nothing_leaves_a_folder_of_the_scratch_folder(tmp_path: Path) -> None:
+    log = said(
+        tmp_path,
+        "import os, tempfile",
+        "inner, place = tempfile.mkdtemp(), os.environ['TMPDIR']",
+        "open(f'{inner}/file', 'w').close()",
+        "os.rename(f'{inner}/file', f'{inner}/renamed')",
+        "for act in (os.rename, os.link):",
+        "    try:",
+        "        print('OPEN', act(f'{inner}/renamed', f'{place}/moved'))",
+        "    except OSError as error:",
+        "        print('closed', error.strerror)",
+    )
+    assert log.splitlines() == ["closed Invalid cross-device link"] * 2
+
+
+@landlocked
+@pytest.mark.parametrize("move", ["os.rename", "shutil.move"])
+def test_a_policy_that_moves_a_file_reads_how_to_copy_it(tmp_path: Path, move: str) -> None:
+    lines = ("import os, shutil, tempfile", "folder = tempfile.mkdtemp()", "name = os.environ['TMPDIR'] + '/name'")
+    source = "\n".join([*lines, "open(name, 'w').close()", f"{move}(name, folder + '/name')", DECLINES])
+    step = "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
+    assert sentence_of(run_policy(write_policy(tmp_path, source)).row).endswith(f" Next: {step}.")
+
+
+def test_a_memory_map_is_held_without_being_read() -> None:
+    held, nothing = sandbox.hold_maps(os.getpid()), sandbox.hold_maps(0)
+    try:
+        assert os.readlink(f"/proc/self/fd/{held}") == f"/proc/{os.getpid()}/maps"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.read(held, 1)
+        assert os.read(nothing, 1) == b""
+    finally:
+        os.close(held)
+        os.close(nothing)
+
+
+def test_a_policy_finds_the_libraries_that_it_has_loaded(tmp_path: Path) -> None:
+    assert said(tmp_path, "import ctypes", "print('libc' in open('/proc/self/maps').read())") == "True"
 
 
 def wait_for_the_end(process: PolicyProcess) -> None:
@@ -239,7 +286,8 @@ def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it
 @pytest.mark.parametrize(
     ("lines", "got"),
     [
-        (("for n in range(1200): open(f'{folder}/{n}', 'w').close()",), "more than 1000 files in its temporary folder"),
+        (("for n in range(1200): open(f'{folder}/{n}', 'w').close()",),
+         "more than 1000 files and folders in its temporary folder"),
         (("import threading", "threading.stack_size(65536)", "done = threading.Event()",
           "for n in range(400): threading.Thread(target=done.wait, daemon=True).start()"), r"\d+ threads"),
     ],

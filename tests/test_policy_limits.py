@@ -143,9 +143,10 @@ def test_the_environment_is_the_same_everywhere(tmp_path: Path, monkeypatch: pyt
     _, text = run(
         tmp_path, "import os\nraise ValueError(' '.join(f'{k}={v}' for k, v in sorted(os.environ.items())))\n"
     )
-    threads = " ".join(f"{name}_NUM_THREADS=1" for name in ("MKL", "OMP", "OPENBLAS"))
+    mkl, openmp, openblas = (f"{name}_NUM_THREADS=1" for name in ("MKL", "OMP", "OPENBLAS"))
     assert re.search(
-        rf"ValueError: HOME=(\S+) LANG=C.UTF-8 {threads} PATH=\S+ PYTHONHASHSEED=0 TMPDIR=\1 VECLIB_MAXIMUM_THREADS=1 ",
+        rf"ValueError: HOME=(\S+) JOBLIB_MULTIPROCESSING=0 LANG=C.UTF-8 {mkl} NUMBA_CACHE_DIR=\1 {openmp} {openblas} "
+        r"PATH=\S+ PYTHONHASHSEED=0 TMPDIR=\1 VECLIB_MAXIMUM_THREADS=1 ",
         text,
     )
     assert "SECRET" not in text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +38,57 @@ def test_too_many_files_and_too_many_bytes_are_excess(folder: Scratch) -> None:
     assert folder.excess() == "40960 bytes"
     for number in range(3):
         (folder.folder / str(number)).touch()
-    assert folder.excess() == "more than 3 files"
+    assert folder.excess() == "more than 3 files and folders"
+
+
+def test_what_lies_in_folders_counts_and_so_do_they(folder: Scratch) -> None:
+    inner = folder.folder / "outer" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "one").write_bytes(b"x" * 40_960)
+    held = sum(path.lstat().st_blocks * 512 for path in folder.folder.rglob("*"))
+    assert folder.excess() == f"{held} bytes" and held >= 40_960
+    (inner / "two").touch()
+    assert folder.excess() == "more than 3 files and folders"
+
+
+@pytest.mark.parametrize("mode", [0, 0o300, 0o500, 0o600])
+def test_a_closed_folder_is_excess_whoever_looks(folder: Scratch, mode: int) -> None:
+    (folder.folder / "closed").mkdir(mode)
+    assert folder.excess() == "a folder that cannot be listed (Permission denied)"
+
+
+def test_a_folder_deeper_than_a_path_may_be_is_excess(folder: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "MOST_FILES", 1000)
+    monkeypatch.setattr(scratch, "LARGEST_BYTES", 2**30)
+    here = os.getcwd()
+    try:
+        os.chdir(folder.folder)
+        for _ in range(20):
+            os.mkdir("x" * 250)
+            os.chdir("x" * 250)
+    finally:
+        os.chdir(here)
+    assert folder.excess() == "a folder that cannot be listed (File name too long)"
+    folder.remove()
+
+
+@pytest.mark.parametrize(
+    ("renamed", "excess"), [(99, "40960 bytes"), (100, "names that change faster than they can be counted")]
+)
+def test_what_is_renamed_while_it_is_counted_is_counted_again(
+    folder: Scratch, monkeypatch: pytest.MonkeyPatch, renamed: int, excess: str
+) -> None:
+    (folder.folder / "0").write_bytes(b"x" * 40_960)
+    names, listed = iter(range(renamed)), os.scandir
+
+    def rename_after(path: str) -> Any:
+        entries = list(listed(path))
+        if (name := next(names, None)) is not None:
+            os.rename(f"{path}/{name}", f"{path}/{name + 1}")
+        return nullcontext(entries)
+
+    monkeypatch.setattr(scratch.os, "scandir", rename_after)
+    assert folder.excess() == excess
 
 
 def test_a_link_counts_as_itself(folder: Scratch, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
 
 from .exception_text import readable
+from .instead import instead
 from .interface import PolicyCase
 
 # What isolation refuses looks like any other error of the system's.
@@ -20,7 +22,13 @@ FORBIDDEN = (
 def next_step(error: BaseException) -> str:
     """What to do about an exception; nothing where its own words and its line say all there is."""
     text = readable(error)
-    if any(isinstance(part, (PermissionError, socket.gaierror)) for part in _chain(error)):
+    chain = list(_chain(error))
+    if any(isinstance(part, OSError) and part.errno == errno.EXDEV for part in chain):
+        return "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
+    forbidden = any(isinstance(part, (PermissionError, socket.gaierror)) for part in chain)
+    if (forbidden or any(isinstance(part, ImportError) for part in chain)) and (step := instead(chain)):
+        return step
+    if forbidden:
         return FORBIDDEN
     if isinstance(error, ModuleNotFoundError) and error.name:
         package, _, module = error.name.partition(".")

@@ -14,10 +14,11 @@ from pathlib import Path
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION, PATH_BENEATH = 1, 1
-WRITE_FILE, READ_FILE, READ_DIR, REMOVE_FILE, MAKE_REG, TRUNCATE = (1 << bit for bit in (1, 2, 3, 5, 8, 14))
+WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = (1 << bit for bit in (1, 2, 3, 14))
+REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG = (1 << bit for bit in (4, 5, 7, 8))
 READ = READ_FILE | READ_DIR
-# No folders, links, pipes or devices: what lies in a flat folder of files is quickly counted and removed.
-WRITE = READ | WRITE_FILE | REMOVE_FILE | MAKE_REG | TRUNCATE
+# No links, pipes or devices, and nothing moves from one folder to another: so a look into all of them counts it.
+WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG
 ON_FILES = READ_FILE | WRITE_FILE | TRUNCATE
 # How many rights to files each version of the interface knows; later versions have at least the last.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}

@@ -85,9 +85,9 @@ class PolicyProcess:
             cwd="/",
             start_new_session=True,
         )
-        child_requests.close()
-        os.close(child_answers)
-        os.close(child_output)
+        for descriptor in (child_requests.detach(), child_answers, child_output):
+            os.close(descriptor)
+        self._maps = sandbox.hold_maps(self._process.pid)
         self._selector = selectors.DefaultSelector()
         for descriptor in (self._answers, self._output):
             os.set_blocking(descriptor, False)
@@ -101,8 +101,8 @@ class PolicyProcess:
             self._read_output()
         self._selector.close()
         self._requests.close()
-        os.close(self._answers)
-        os.close(self._output)
+        for descriptor in (self._answers, self._output, self._maps):
+            os.close(descriptor)
         self._scratch.remove()
 
     @property

@@ -28,18 +28,22 @@ LAYERS = ("limits", "capabilities", "files", "tcp", "signals", "calls")
 REQUIRED_LAYERS = ("limits", "capabilities", "files", "calls")
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# What shared libraries, time zones and numpy's choice of instructions are read from.
+# What shared libraries, time zones and numpy's choice of instructions are read from; and the process's own memory map,
+# in which threadpoolctl, and with it scikit-learn, finds the libraries that are loaded.
 SYSTEM_FILES = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime"),
     *("/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom", "/proc/cpuinfo", "/sys/devices/system/cpu"),
+    "/proc/self/maps",
 )
 
 
 def environment(scratch: Path) -> dict[str, str]:
     """A policy's whole environment: the same everywhere but for PATH and its scratch folder."""
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
-    folders = dict.fromkeys(("HOME", "TMPDIR"), str(scratch))
-    return fixed | folders | dict.fromkeys(ONE_THREAD, "1")
+    # Where files are not closed, numba would keep what it compiled in the submission's folder, for the next case too.
+    folders = dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), str(scratch))
+    # joblib finds no processes and runs all in one thread; told before, it does so everywhere, and without a warning.
+    return fixed | folders | dict.fromkeys(ONE_THREAD, "1") | {"JOBLIB_MULTIPROCESSING": "0"}
 
 
 def libraries() -> list[str]:
@@ -55,6 +59,15 @@ def die_with_parent() -> None:
     """Have the calling process killed when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def hold_maps(process: int) -> int:
+    """A descriptor of a process's memory map, which reads nothing; where there is none, of /dev/null.
+
+    While somebody holds the file, the kernel does not make it anew, and the rule that opens it goes on naming it.
+    """
+    path = f"/proc/{process}/maps"
+    return os.open(path, os.O_PATH) if os.path.exists(path) else os.open(os.devnull, os.O_RDONLY)
 
 
 def hide_process() -> None:

@@ -10,7 +10,7 @@ __all__ = ["rebalance"]
 
 ALLOWED = ["HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "TMPDIR"]
 ALLOWED += [f"{name}_NUM_THREADS" for name in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")]
-ALLOWED += ["VECLIB_MAXIMUM_THREADS"]
+ALLOWED += ["VECLIB_MAXIMUM_THREADS", "JOBLIB_MULTIPROCESSING", "NUMBA_CACHE_DIR"]
 # Put together here, so that this source is not what is found.
 NAMES = ("Tiny" + "model", "Secret" + "set", "signing" + ".key")
 words = [

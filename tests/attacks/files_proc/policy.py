@@ -1,4 +1,4 @@
-"""Reads other processes through /proc: memory, environment, maps, descriptors."""
+"""Reads processes through /proc: memory, environment, maps, descriptors."""
 
 import os
 
@@ -22,6 +22,9 @@ for process in others:
         attempt(f"link /proc/{process}/{name}", lambda path=f"/proc/{process}/{name}": os.readlink(path))
     attempt(f"write /proc/{process}/mem", lambda process=process: open(f"/proc/{process}/mem", "r+b"))  # noqa: SIM115
     attempt(f"oom /proc/{process}", lambda process=process: open(f"/proc/{process}/oom_score_adj", "w"))  # noqa: SIM115
+# Its own memory map is open to a policy, and nothing else of its own: other files tell what lies in memory.
+for name in ("smaps", "numa_maps", "pagemap", "mem", "stat", "status", "io", f"task/{os.getpid()}/maps"):
+    attempt(f"/proc/self/{name}", lambda path=f"/proc/self/{name}": read(path))
 for path in ("/proc", "/proc/self/root/", "/proc/self/cwd/.."):
     attempt(f"list {path}", lambda path=path: os.listdir(path))
 for name in ("kcore", "kallsyms", "keys", "locks", "net/unix", "sysvipc/shm", "sys/kernel/core_pattern", "meminfo"):
