@@ -16,6 +16,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
+from .machine import check_isolation
 from .options import show
 from .places import GRID, OUTPUT, TRACES, grid_file, short
 from .policy_folder import policy_folder
@@ -115,6 +116,7 @@ def compare(
     folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     file = grid_file(grid)
     whole = read_grid(file)
+    check_isolation(whole, file)
     chosen = select(whole, cases)
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)

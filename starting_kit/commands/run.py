@@ -17,6 +17,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, read_frame
+from .machine import check_isolation
 from .options import show
 from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
 from .policy_folder import policy_folder, staged
@@ -61,6 +62,7 @@ def run_command(options: argparse.Namespace) -> int:
     for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
         path.unlink(missing_ok=True)
     whole = read_grid(options.grid)
+    check_isolation(whole, options.grid)
     some = _some_cases(whole, options.cases)
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     check_traces(world, some or whole.cases)
@@ -108,6 +110,7 @@ def run(
 
     grid = grid_file(grid)
     whole = read_grid(grid)
+    check_isolation(whole, grid)
     some = _some_cases(whole, cases)
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
     check_traces(world, some or whole.cases)
