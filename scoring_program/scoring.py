@@ -25,6 +25,8 @@ from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
 from scores.problems import EXIT_CODES, FileError, sentence
+from scores.seconds_table import HEADINGS as PARTS_HEADINGS
+from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
@@ -67,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     companions = companions_of(results, options.results, options.reference)
     write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions))
     print_table(pairs)
+    if parts := text_rows(pairs, companions):
+        say(aligned(PARTS_HEADINGS, parts))
     # The composite score is the last line: what a reader of a long log looks for.
     for name in reversed(COLUMNS):
         say(f"{name}: {scores[name]:.4f}" if isinstance(scores[name], float) else f"{name}: {scores[name]}")

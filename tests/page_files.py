@@ -68,7 +68,15 @@ def explanation(row: dict[str, Any], iterations: int) -> dict[str, Any]:
     ]
     loads = (2 * generator.random((2, row["ep"]))).round(4).tolist()
     redeployment = {"call": 1, "first_iteration": 30, "last_iteration": 80, "changed": 4000, "layer": 3}
+    calls = [
+        {"iteration": call, "listed": layers, "applied": layers, "changed": changed, "repeating_devices": 7}
+        | {"par_before": before, "par_after": after}
+        for call, layers, changed, before, after in ((30, 9, 4000, 2.5, 1.5), (200, 0, 0, 1.5, None))
+    ]
     return {
+        "fixed_iterations": 31,
+        "shifts": [0.0] * BINS,
+        "calls": calls,
         "bin_starts": (np.linspace(0, iterations, BINS, endpoint=False).astype(int) + 1).tolist(),
         "heat_map": (1 + 3 * generator.random((MODELS[row["model"]][0], BINS))).round(4).tolist(),
         "costliest_windows": windows,

@@ -12,8 +12,8 @@ from scores.authenticity import PUBLISHED_KEY
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
-FORMAT = {"format": 2}
-COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b'{"format": 2, "cases": {}}\n'}
+FORMAT = {"format": 3}
+COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b'{"format": 3, "cases": {}}\n'}
 SECONDS = {"started_seconds": 1_790_000_000.125, "duration_seconds": 12.5}
 NAMES = ("DS-R1/made-up ep 32", "DS-R1/made-up ep 64", "Qwen3/made-up ep 32")
 

@@ -156,19 +156,19 @@ AGAIN = " Next: run the policy again with kit.py run; on Codabench, upload it ag
 OLDER, NEWER = "was written by an older kit", "was written by a newer kit"
 OTHER_FORMATS = [
     ({}, OLDER, "no format number"),
-    ({"format": 1}, OLDER, "format 1"),
-    ({"format": 3}, NEWER, "format 3"),
+    ({"format": 2}, OLDER, "format 2"),
+    ({"format": 4}, NEWER, "format 4"),
     ({"format": 10**30}, NEWER, f"format {10**30}"),
     *(
         ({"format": value}, "has no valid format number", f"format {json.dumps(value)}")
-        for value in (None, True, 2.0, "3", [3])
+        for value in (None, True, 3.0, "3", [3])
     ),
 ]
 
 
 @pytest.mark.parametrize(("number", "what", "got"), OTHER_FORMATS)
 def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsys, number, what, got):
-    told = f"{what}. Got: {got}. Expected: format 2."
+    told = f"{what}. Got: {got}. Expected: format 3."
     newer = " Next: use the newer kit."
     content, known = results(), reference()
     del content["format"], known["format"]

@@ -1,4 +1,4 @@
-"""Why a case costs what it costs: heat map, costliest windows, largest redeployment."""
+"""Why a case costs what it costs: heat map, costliest windows, largest redeployment, calls."""
 
 import json
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cases import A0, Answers, B, C, P, make_case, make_trace, random_rows, redeploy, steady_trace
-from placement.explain import BINS, bin_starts, explain, heat_map
+from placement.explain import BINS, CALLS, bin_starts, explain, heat_map
 from placement.replay import replay
+from placement.shifts import shifts
 
 
 def decline(*_):
@@ -15,8 +16,8 @@ def decline(*_):
 
 
 def planted_trace():
-    """20 iterations of ones; in layer 1 expert 2 is hot in 9 .. 12, most of all in 11; layer 0 a little in 14."""
-    hotness = np.ones((20, 2, 4), np.int32)
+    """24 iterations of ones; in layer 1 expert 2 is hot in 9 .. 12, most of all in 11; layer 0 a little in 14."""
+    hotness = np.ones((24, 2, 4), np.int32)
     hotness[8:12, 1, 2] = [41, 41, 81, 41]
     hotness[13, 0, 0] = 5
     return make_trace(hotness)
@@ -54,12 +55,43 @@ def test_an_iteration_at_a_bin_s_border_is_the_later_bin_s_first(iterations):
     assert bin_starts(iterations).tolist() == sorted({number * iterations // BINS for number in range(BINS)})
 
 
+# Shifts
+
+
+def test_a_switch_is_where_the_loads_shift_and_nothing_shifts_elsewhere():
+    hotness = np.tile([[6, 2]], (8 * BINS, 2, 1))
+    hotness[4 * BINS :, 0] = [2, 6]
+    # Half of the load of one layer of two goes to the other expert.
+    found = explain(replay(make_trace(hotness), make_case(experts=2), decline), make_trace(hotness))["shifts"]
+    switch = BINS // 2
+    assert found[switch - 2 : switch + 3] == [0.125, 0.25, 0.25, 0.125, 0.0]
+    assert len(found) == BINS and sum(found) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("iterations", [1, 4, 5, 64, 1000])
+def test_shifts_are_those_of_sums_over_the_middle_of_each_bin(iterations):
+    hotness = np.random.default_rng(iterations).integers(1, 90, (iterations, 3, 5))
+    starts = bin_starts(iterations)
+    loads = []
+    for first, stop in zip(starts, [*starts[1:], iterations], strict=True):
+        begin = max((first + stop) // 2 - 4, 0)
+        layers = hotness[begin : begin + 8].sum(axis=0)
+        loads.append(layers / layers.sum(axis=1, keepdims=True))
+    found = shifts(make_trace(hotness), starts)
+    for place, shift in enumerate(found):
+        if 2 <= place < len(starts) - 2:
+            pair = [(loads[place - 2] + loads[place - 1]) / 2, (loads[place + 1] + loads[place + 2]) / 2]
+            assert shift == pytest.approx(np.abs(pair[0] - pair[1]).sum(axis=1).mean() / 2)
+        else:
+            assert shift == 0
+
+
 # Costliest windows
 
 
 def test_the_costliest_window_names_iteration_layer_device_and_the_hot_expert():
     trace = planted_trace()
-    worst = explain(replay(trace, make_case(window=4), decline), trace)["costliest_windows"][0]
+    worst = explain(replay(trace, make_case(window=4, latency=2), decline), trace)["costliest_windows"][0]
     # Device 1 holds experts 2 3 3. In iteration 11 it carries 81 + 1 of 84, in the others 41 + 1 of 44.
     assert worst == {
         "first_iteration": 9,
@@ -98,21 +130,25 @@ def test_the_costliest_window_names_iteration_layer_device_and_the_hot_expert():
 
 def test_windows_come_costliest_first_and_equal_ones_in_order_of_time():
     trace = planted_trace()
-    windows = explain(replay(trace, make_case(window=4), decline), trace)["costliest_windows"]
-    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [(9, 12), (13, 16), (1, 4)]
+    windows = explain(replay(trace, make_case(window=4, latency=2), decline), trace)["costliest_windows"]
+    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [
+        (9, 12),
+        (13, 16),
+        (17, 20),
+    ]
     assert windows[1]["layers"][0]["layer"] == 0 and windows[1]["layers"][0]["iteration"] == 14
 
 
 def test_the_last_window_ends_with_the_trace():
-    hotness = np.ones((10, 1, 4), np.int32)
-    hotness[9, 0, 3] = 9
+    hotness = np.ones((14, 1, 4), np.int32)
+    hotness[13, 0, 3] = 9
     trace = make_trace(hotness)
-    windows = explain(replay(trace, make_case(layers=1, window=4), decline), trace)["costliest_windows"]
-    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [(9, 10), (1, 4), (5, 8)]
+    windows = explain(replay(trace, make_case(layers=1, window=4, latency=2), decline), trace)["costliest_windows"]
+    assert [(window["first_iteration"], window["last_iteration"]) for window in windows] == [(13, 14), (9, 12)]
 
 
 def test_a_window_lists_its_three_costliest_layers_and_a_device_its_three_hottest_experts():
-    hotness = np.ones((5, 5, 8), np.int32)
+    hotness = np.ones((9, 5, 8), np.int32)
     for layer, hot in enumerate([3, 9, 1, 7, 5]):
         hotness[:, layer, 1] = hot
     trace = make_trace(hotness)
@@ -147,9 +183,42 @@ def test_the_hottest_device_is_that_of_the_rows_the_iteration_was_measured_with(
     case = make_case(layers=1)
     windows = explain(replay(trace, case, Answers(redeploy([0], [moved]), None)), trace)["costliest_windows"]
     # Applied in iteration 5: from 6 on expert 0 is on device 1.
-    assert windows[0]["first_iteration"] == 7 and windows[0]["layers"][0]["device"] == 1
+    assert windows[0]["first_iteration"] == 6 and windows[0]["layers"][0]["device"] == 1
     stayed = explain(replay(trace, case, decline), trace)["costliest_windows"]
-    assert stayed[0]["first_iteration"] == 7 and stayed[0]["layers"][0]["device"] == 0
+    assert stayed[0]["first_iteration"] == 6 and stayed[0]["layers"][0]["device"] == 0
+
+
+def test_windows_begin_after_the_iterations_that_are_the_same_for_every_policy():
+    trace = steady_trace(5)
+    assert explain(replay(trace, make_case(), decline), trace)["costliest_windows"] == []
+    assert explain(replay(trace, make_case(), decline), trace)["fixed_iterations"] == 5
+
+
+# Calls
+
+
+def test_a_call_says_what_was_listed_applied_and_changed_and_what_par_did():
+    trace = steady_trace(12)
+    measured = replay(trace, make_case(), Answers(redeploy([1, 0], [B, P]), redeploy([0], [C, P])))
+    # At first both devices of both layers hold an expert twice; P keeps those of layer 1, B has none, C one.
+    assert explain(measured, trace)["calls"] == [
+        {"iteration": 4, "listed": 2, "applied": 2, "changed": 5, "par_before": 1.5, "par_after": 1.25}
+        | {"repeating_devices": 2},
+        {"iteration": 10, "listed": 1, "applied": 1, "changed": 1, "par_before": 1.25, "par_after": 1.375}
+        | {"repeating_devices": 3},
+    ]
+
+
+def test_a_call_that_declines_or_is_cut_off_has_no_par_after():
+    trace = steady_trace(8)
+    declined, cut = explain(replay(trace, make_case(), Answers(None, redeploy([0], [B, P]))), trace)["calls"]
+    assert (declined["listed"], declined["applied"], declined["par_after"]) == (0, 0, None)
+    assert (cut["listed"], cut["applied"], cut["par_after"]) == (1, 0, None)
+
+
+def test_only_the_first_calls_are_told():
+    trace = steady_trace(2 * CALLS + 10)
+    assert len(explain(replay(trace, make_case(window=1), decline), trace)["calls"]) == CALLS
 
 
 # Largest redeployment

@@ -89,7 +89,7 @@ def test_a_reference_of_another_format_is_refused_and_not_replaced(refusal, worl
     text = refusal(reference=tmp_path)
     other = world / "output" / "reference"
     assert text.startswith(f"{tmp_path}/ds_eplb.json: ")
-    assert ": was written by an older kit. Got: format 1. Expected: format 2. Next: " in text
+    assert ": was written by an older kit. Got: format 1. Expected: format 3. Next: " in text
     assert text.endswith(f" --output {other}, then --reference {other}.")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from browser import Browser, find_chromium
 from page_files import curves, explanations, page_of, write_run
-from score_files import failed_results, failure, reference, score
+from score_files import NAMES, failed_results, failure, reference, score
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
@@ -77,6 +77,21 @@ def test_a_page_without_a_score_fits_too(browser, failed, width):
     )
     assert page.run(one_line)
     assert (page.requests, page.complaints) == ([], [])
+
+
+def test_a_heading_sorts_the_cases_and_pressed_again_the_other_way_round(browser, scored):
+    page = browser.open(scored, 1280)
+    column = "[...document.querySelectorAll('.cases tbody tr')].map(row => row.cells[{}].firstChild.textContent.trim())"
+    press = "[...document.querySelectorAll('.cases thead button')][{}].click()"
+    before = page.run(column.format(6))
+    page.run(press.format(6))
+    rising = page.run(column.format(6))
+    assert rising == sorted(before, key=int) and len(set(rising)) == 3
+    page.run(press.format(6))
+    assert page.run(column.format(6)) == rising[::-1]
+    assert page.run("document.querySelectorAll('[aria-sort]').length") == 1
+    page.run(press.format(0))
+    assert page.run(column.format(0)) == sorted(NAMES)
 
 
 CONTRAST = """(() => {

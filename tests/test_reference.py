@@ -452,7 +452,7 @@ def test_a_shipped_case_is_what_its_shipped_trace_yields():
     trace = open_trace(ROOT / "sample_traces", case.model, case.dataset, manifest)
     assert row["trace_sha256"] == trace.sha256 == manifest["traces"][f"{case.model}/{case.dataset}"]["sha256"]
     result = replay(trace, case, reference.ds_eplb_policy(trace, case))
-    assert {key: row[key] for key in MEASURES} == measures(result)
+    assert {key: row[key] for key in MEASURES} == measures(result, trace)
     with np.load(ROOT / "reference_data" / "series.npz", allow_pickle=False) as archive:
         for name, curve in series(result).items():
             stored = archive[f"{case.model}/{case.dataset}/{case.ep}/ds_eplb/{name}"]

@@ -49,7 +49,7 @@ def told(world: Path, printed: str) -> tuple[str, str]:
     assert content["cases"] == []
     text = sentence(content["failure"])
     assert printed.splitlines()[-1] == f"ingestion: {content['status']}: {text}"
-    assert (world / "output" / "explain.json").read_text() == '{\n "format": 2,\n "cases": {}\n}\n'
+    assert (world / "output" / "explain.json").read_text() == '{\n "format": 3,\n "cases": {}\n}\n'
     assert np.load(world / "output" / "series.npz").files == []
     return content["status"], text
 

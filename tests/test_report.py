@@ -19,8 +19,9 @@ from score_files import (
 
 
 def row_of(name, status, measured, others):
-    """A row of the table of cases, each measure before DS-EPLB's."""
-    return [name, status, *(f"{own} {other}" for own, other in zip(measured.split(), others.split(), strict=True))]
+    """A row of the table of cases without clairvoyance, each measure before DS-EPLB's."""
+    score, *cells = (f"{own} {other}" for own, other in zip(measured.split(), others.split(), strict=True))
+    return [name, status, score, "-", *cells]
 
 
 def tags_of(text):
@@ -42,14 +43,14 @@ def test_a_scored_page_has_the_score_and_a_row_per_case(tmp_path, capsys):
     page = Page(scored(tmp_path, capsys, mean_par=1.125))
     table = page.tables[1]
     assert table[0] == [
-        *("case", "status", "case score", "mean PAR", "transmit", "modeled s", "compute s", "transfer s"),
-        *("of the way", "policy s"),
+        *("case", "status", "case score", "clairvoyant", "of the way", "mean PAR", "transmit", "modeled s"),
+        "policy s",
     ]
     assert [row[0] for row in table[1:]] == list(NAMES)
-    same = "100.00 1.2500 40000 78.915 75.000 3.915"
-    assert table[1] == [*row_of(NAMES[0], "ok", same, same), "-", "1.250 "]
-    better, baseline = "130.67 1.1250 60000 73.372 67.500 5.872", "100.00 1.5000 60000 95.872 90.000 5.872"
-    assert table[2] == [*row_of(NAMES[1], "ok", better, baseline), "-", "1.250 "]
+    same = "100.00 - 1.2500 40000 78.915"
+    assert table[1] == [*row_of(NAMES[0], "ok", same, same), "1.250 "]
+    better, baseline = "130.67 - 1.1250 60000 73.372", "100.00 - 1.5000 60000 95.872"
+    assert table[2] == [*row_of(NAMES[1], "ok", better, baseline), "1.250 "]
     assert "composite_score 110.2219" in page.texts
     assert (
         "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
@@ -69,7 +70,8 @@ def test_the_score_stands_among_those_of_the_yardsticks(tmp_path, capsys):
     page = Page(score(tmp_path, capsys, results(mean_par=1.125), known).page)
     assert [row[1] for row in page.tables[0][1:]] == ["80.17", "100.00", "110.22", "145.75"]
     # 60 s * (2 - 1.25) - 3.915 s of 60 s * (2 - 1.1), and so on.
-    assert [row[-2] for row in page.tables[1][1:]] == ["76.1 %", "86.3 %", "11.5 %"]
+    assert [row[4] for row in page.tables[1][1:]] == ["76.1 % 76.1 %", "86.3 % 44.7 %", "11.5 % 11.5 %"]
+    assert [row[3] for row in page.tables[1][1:]] == ["119.57", "145.26", "172.44"]
 
 
 def test_the_receipt_stands_apart_from_the_versions(tmp_path, capsys):
@@ -107,8 +109,8 @@ def test_a_failed_page_lists_each_failing_case_with_what_failed(tmp_path, capsys
     page = Page(run.page)
     (cases,) = page.tables
     assert [row[:2] for row in cases[1:]] == [[NAMES[0], "ok"], [NAMES[1], "timeout"], [NAMES[2], "crashed"]]
-    baseline = "100.00 1.5000 60000 95.872 90.000 5.872"
-    assert cases[2] == [*row_of(NAMES[1], "timeout", "- - - - - -", baseline), "-", "1.250 "]
+    baseline = "100.00 - 1.5000 60000 95.872"
+    assert cases[2] == [*row_of(NAMES[1], "timeout", "- - - - -", baseline), "1.250 "]
     assert {f"{NAMES[1]}, call 2: too slow.", f"{NAMES[2]}: no policy."} <= set(page.texts)
     assert "No score: failed" in page.texts
     assert "2 of 3 cases failed" in page.texts
@@ -220,7 +222,7 @@ def test_the_page_needs_nothing_from_outside(tmp_path, capsys):
         parsed = Page(page)
         assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(parsed.tags)
         addresses = [value for name, value in parsed.attributes if name in ("href", "src", "action", "data", "srcset")]
-        assert all(address.startswith("#case-") for address in addresses)
+        assert all(address.startswith(("#case-", "data:text/csv,")) for address in addresses)
         assert not any(mark in page for mark in ("http:", "https:", "//", "url(", "@import", "src="))
         head = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         assert page.startswith(

@@ -21,7 +21,7 @@ from placement.results import MEASURES, identity, mean_par, measures, series
 def measured(values, shape=None):
     """The measures of a replay without calls that measured these PAR values."""
     par = np.array(values, np.float64).reshape(shape or (len(values), 1))
-    return measures(Replay(make_case(), par, [], []))
+    return measures(Replay(make_case(), par, [], [], []), steady_trace(len(par)))
 
 
 def run():
@@ -65,13 +65,16 @@ def test_mean_par_does_not_depend_on_the_order_of_summation():
 
 
 def test_measures_count_what_the_replay_did():
-    row = measures(run())
+    row = measures(run(), steady_trace(9))
     assert tuple(row) == MEASURES
     assert row == {
         "mean_par": 1.416666666667,
         "transmit_amount": 5,
         "calls": 1,
         "redeployed_layers": 2,
+        "fixed_par": round(5 / 18, 12),
+        "roll_out_par": round(0.5 / 18, 12),
+        "roll_out_least_par": 0.0,
         "par_p50": 1.5,
         "par_p95": 1.5,
         "par_p99": 1.5,
@@ -109,10 +112,6 @@ def test_the_start_counts_as_seconds_of_the_policy_and_not_as_a_call(monkeypatch
     grid = grid_from_mapping(grid_mapping())
     row = case_run.run_case(Path(), make_case(), steady_trace(), grid, 0.0).row
     assert (row["policy_seconds"], row["slowest_call_seconds"]) == (total, slowest)
-
-
-def test_measures_without_a_replay_are_none():
-    assert measures(None) == dict.fromkeys(MEASURES)
 
 
 def test_series_are_the_curves_of_the_replay():

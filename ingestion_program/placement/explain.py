@@ -1,4 +1,4 @@
-"""Why a case costs what it costs: heat map, costliest windows, the largest redeployment."""
+"""Why a case costs what it costs: heat map, costliest windows, the largest redeployment, what each call did."""
 
 from __future__ import annotations
 
@@ -7,28 +7,78 @@ from typing import Any
 import numpy as np
 
 from .balance import device_loads
-from .deployment import replica_counts
+from .deployment import initial_deployment, replica_counts
+from .parts import fixed_iterations
 from .replay import Application, Replay
+from .shifts import shifts
 from .trace import Trace
 
 BINS = 64
 LISTED = 3
+# A short window gives more calls than anybody reads.
+CALLS = 100
 
 
 def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
     """Everything the page needs to answer "why this score", in plain numbers for JSON.
 
+    fixed_iterations: how many are the same for every policy;
     heat_map: PAR [layer][bin], each bin the mean over `bin_starts[b] ..` (iterations from 1);
-    costliest_windows: the three stretches of `window` iterations with the highest mean PAR, their three
-    costliest layers, and what held the hottest device in each layer's worst iteration;
-    largest_redeployment: device loads, relative to their mean, around its layer with the most changed slots.
+    shifts: how far the loads shift at each bin (shifts.py);
+    costliest_windows: the three stretches of `window` iterations after the fixed ones with the highest mean PAR, their
+    three costliest layers, and what held the hottest device in each layer's worst iteration;
+    largest_redeployment: device loads, relative to their mean, around its layer with the most changed slots;
+    calls: the first CALLS of them.
     """
+    starts = bin_starts(trace.iterations)
     return {
-        "bin_starts": (bin_starts(trace.iterations) + 1).tolist(),
+        "fixed_iterations": fixed_iterations(replay.case, trace.iterations),
+        "bin_starts": (starts + 1).tolist(),
+        "shifts": np.round(shifts(trace, starts), 4).tolist(),
         "heat_map": heat_map(replay.par).tolist(),
         "costliest_windows": _costliest_windows(replay, trace),
         "largest_redeployment": _largest_redeployment(replay, trace),
+        "calls": _calls(replay),
     }
+
+
+def _calls(replay: Replay) -> list[dict[str, Any]]:
+    """What each call did, of the first CALLS.
+
+    listed, applied: layers; changed: slots; par_before, par_after: mean PAR of the window before the call and of the
+    one after its last layer, None where nothing was applied or nothing follows; repeating_devices: devices of all
+    layers that hold an expert twice when the redeployment is over.
+    """
+    case, window = replay.case, replay.case.window
+    live = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
+    repeating = np.array([_repeating(rows) for rows in live])
+    applied: dict[int, list[Application]] = {}
+    for application in replay.applications:
+        applied.setdefault(application.call, []).append(application)
+    table = []
+    for number, (call, listed) in enumerate(zip(replay.calls[:CALLS], replay.listed, strict=False), 1):
+        parts = applied.get(number, [])
+        for part in parts:
+            repeating[part.layer] = _repeating(part.rows)
+        after = replay.par[parts[-1].iteration :][:window] if parts else replay.par[:0]
+        table.append(
+            {
+                "iteration": call,
+                "listed": listed,
+                "applied": len(parts),
+                "changed": sum(part.changed for part in parts),
+                "par_before": round(float(replay.par[call - window : call].mean()), 6),
+                "par_after": round(float(after.mean()), 6) if after.size else None,
+                "repeating_devices": int(repeating.sum()),
+            }
+        )
+    return table
+
+
+def _repeating(rows: np.ndarray) -> int:
+    """How many devices hold an expert twice; rows: [device, slot]."""
+    ordered = np.sort(rows, axis=1)
+    return int((ordered[:, 1:] == ordered[:, :-1]).any(axis=1).sum())
 
 
 def bin_starts(iterations: int) -> np.ndarray:
@@ -47,7 +97,9 @@ def heat_map(par: np.ndarray) -> np.ndarray:
 
 
 def _costliest_windows(replay: Replay, trace: Trace) -> list[dict[str, Any]]:
-    starts = np.arange(0, trace.iterations, replay.case.window)
+    starts = np.arange(fixed_iterations(replay.case, trace.iterations), trace.iterations, replay.case.window)
+    if not len(starts):
+        return []
     stops = np.append(starts[1:], trace.iterations)
     means = np.array([replay.par[start:stop].mean() for start, stop in zip(starts, stops, strict=True)])
     windows = []

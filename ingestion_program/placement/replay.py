@@ -33,12 +33,14 @@ class Application:
 class Replay:
     """What a case measured.
 
-    par: float64 [iteration, layer]; calls: iteration of each call; applications: in the order of time.
+    par: float64 [iteration, layer]; calls: iteration of each call; listed: how many layers each call listed, 0 where it
+    declined; applications: in the order of time.
     """
 
     case: Case
     par: np.ndarray
     calls: list[int]
+    listed: list[int]
     applications: list[Application]
 
     @property
@@ -71,6 +73,7 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
     initial = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
     live = initial.copy()
     calls: list[int] = []
+    listed: list[int] = []
     applications: list[Application] = []
     finish = 0
     while (iteration := finish + case.window + 1) <= trace.iterations:
@@ -84,6 +87,7 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
         except PolicyError as error:
             raise error.at(f"call {len(calls)} (iteration {iteration})") from None
         finish = iteration
+        listed.append(0 if answer is None else len(answer[0]))
         if answer is None:
             continue
         priority, table = answer
@@ -96,7 +100,7 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
             changed = deployment.changed_slots(live[layer], rows)
             applications.append(Application(len(calls), finish, layer, changed, rows))
             live[layer] = rows
-    return Replay(case, _measure(trace, initial, applications), calls, applications)
+    return Replay(case, _measure(trace, initial, applications), calls, listed, applications)
 
 
 def _measure(trace: Trace, initial: np.ndarray, applications: list[Application]) -> np.ndarray:

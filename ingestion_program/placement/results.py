@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 
 from .grid import Case, Cost
+from .parts import fixed_par, roll_out_par
 from .replay import Replay
+from .trace import Trace
 
-MEASURES = ("mean_par", "transmit_amount", "calls", "redeployed_layers", "par_p50", "par_p95", "par_p99")
+MEASURES = (
+    *("mean_par", "transmit_amount", "calls", "redeployed_layers"),
+    *("fixed_par", "roll_out_par", "roll_out_least_par", "par_p50", "par_p95", "par_p99"),
+)
 
 
 def mean_par(par: np.ndarray) -> float:
@@ -19,15 +24,14 @@ def mean_par(par: np.ndarray) -> float:
     return round(math.fsum(par.ravel().tolist()) / par.size, 12)
 
 
-def measures(replay: Replay | None) -> dict[str, Any]:
-    """The numbers of a replay, or None for each of them; percentiles of all PAR values are nearest-rank."""
-    if replay is None:
-        return dict.fromkeys(MEASURES)
+def measures(replay: Replay, trace: Trace) -> dict[str, Any]:
+    """The numbers of a replay, MEASURES; percentiles of all PAR values are nearest-rank."""
     ordered = np.sort(replay.par, axis=None)
     ranks = [-(-percent * ordered.size // 100) for percent in (50, 95, 99)]
     percentiles = [round(float(ordered[rank - 1]), 12) for rank in ranks]
     counts = (replay.transmit_amount, len(replay.calls), len(replay.applications))
-    return dict(zip(MEASURES, (mean_par(replay.par), *counts, *percentiles), strict=True))
+    parts = [round(part, 12) for part in (fixed_par(replay.par, replay.case), *roll_out_par(replay, trace))]
+    return dict(zip(MEASURES, (mean_par(replay.par), *counts, *parts, *percentiles), strict=True))
 
 
 def identity(case: Case, cost: Cost, trace_sha256: str | None) -> dict[str, Any]:

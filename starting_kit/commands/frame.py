@@ -34,6 +34,16 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
     return frame_of(content, read_reference(reference / "ds_eplb.json"), cases)
 
 
+def pairs_of(
+    content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Case] | None
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The rows of a run, each with its reference's; arguments as of frame_of. Raises problems.FileError."""
+    if cases is not None:
+        names = [case.name for case in cases]
+        stored = stored | {"cases": [row for row in stored["cases"] if case_name(row) in names]}
+    return match(content, stored) if content["cases"] else []
+
+
 def frame_of(content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Case] | None) -> pd.DataFrame:
     """The table of a run; content: of results.json; stored: of ds_eplb.json; cases: those that were run, None for all.
 
@@ -42,10 +52,7 @@ def frame_of(content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Ca
     """
     import pandas as pd
 
-    if cases is not None:
-        names = [case.name for case in cases]
-        stored = stored | {"cases": [row for row in stored["cases"] if case_name(row) in names]}
-    pairs = match(content, stored) if content["cases"] else []
+    pairs = pairs_of(content, stored, cases)
     failed = [sentence(row["failure"], case_name(row)) for row in content["cases"] if row["status"] != "ok"]
     if failed or content["status"] != "scored":
         said = "\n".join(failed) or sentence(content["failure"])

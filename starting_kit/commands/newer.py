@@ -33,6 +33,7 @@ ARGUMENTS = {
     "2.1": {"reshape": ("copy", "shape"), "clip": ("max", "min")},
     "2.2": {"trim_zeros": ("axis",)},
     "2.3": {"unique": ("sorted",)},
+    "2.5": dict.fromkeys(("argsort", "sort"), ("descending",)),
 }
 SINCE = {f"numpy.{name}": since for since, names in NAMES.items() for name in names.split()} | {
     f"numpy.{name}({argument}=)": since

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from placement.grid import Case, Grid
-from scores.comparison import case_name
+from scores.companions import read_companions
+from scores.comparison import case_name, read_reference, read_results
 from scores.problems import EXIT_CODES
+from scores.seconds_table import HEADINGS, text_rows
 from scores.table import aligned, cells
 
 from . import options as shared
-from .frame import RunFailed, read_frame
+from .frame import RunFailed, frame_of, pairs_of, read_frame
 from .machine import check_isolation
 from .options import show
 from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
@@ -142,13 +144,18 @@ def _some_cases(whole: Grid, names: Sequence[str] | None) -> list[Case] | None:
 
 def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) -> int:
     """Print the table and the score of some cases, and return the exit code."""
+    content = read_results((prediction / "results.json").read_bytes())
+    stored = read_reference(reference / "ds_eplb.json")
     try:
-        frame = read_frame(prediction, reference, cases)
+        frame = frame_of(content, stored, cases)
     except RunFailed as error:
         mend = ". Next: mend the cases above and try again with the same command."
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
         return EXIT_CODES[error.status]
     frame["case"] = [case_name(row) for row in frame.to_dict("records")]
     print(aligned(*cells(frame[list(SHOWN)])))
+    companions = read_companions(prediction, reference, content["cases"])
+    if parts := text_rows(pairs_of(content, stored, cases), companions):
+        print(aligned(HEADINGS, parts))
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0

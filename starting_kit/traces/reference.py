@@ -19,6 +19,7 @@ from placement.evaluation.result_files import write_json, write_series
 from placement.evaluation.versions import versions
 from placement.explain import heat_map
 from placement.grid import Case, Grid
+from placement.parts import later_par
 from placement.replay import Rebalance, Replay, replay
 from placement.results import identity, mean_par, measures, series
 from placement.trace import Trace
@@ -29,7 +30,7 @@ from .reference_parts import Part, PartJob, make_parts, not_written
 # What a case is known by, in a row and in the grid.
 NAMED = ("model", "dataset", "ep", "redundant_experts")
 # One more whenever readers of ds_eplb.json must change; 1 had no number.
-REFERENCE_FORMAT = 2
+REFERENCE_FORMAT = 3
 
 
 def build(
@@ -104,8 +105,10 @@ def row(
             where=case.name,
         )
     yardsticks = {"static_mean_par": mean_par(static), "clairvoyant_mean_par": mean_par(clairvoyant)}
+    # Of the iterations in which a policy can differ from others.
+    yardsticks["clairvoyant_later_par"] = round(later_par(clairvoyant, case), 12)
     version = {"simulator_version": versions()["simulator"]}
-    return identity(case, grid.cost, trace.sha256) | measures(baseline) | yardsticks | version
+    return identity(case, grid.cost, trace.sha256) | measures(baseline, trace) | yardsticks | version
 
 
 def ds_eplb_policy(trace: Trace, case: Case) -> Rebalance:

@@ -29,7 +29,7 @@ from placement.traces.files import TraceFolder
 # The member of a part's file that holds all but the curves, as JSON.
 HEAD = "part"
 # One more whenever a part must be read otherwise; 1 had no number.
-PART_FORMAT = 2
+PART_FORMAT = 3
 MEASURED_BY = Path(__file__).with_name("reference.py")
 
 

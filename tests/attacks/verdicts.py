@@ -168,7 +168,7 @@ def check_control(control: Run, cases: int) -> None:
     if len(rows) != cases:
         control.problems.append(f"{len(rows)} cases instead of {cases}")
     for case, row in zip(grid.cases, rows, strict=False):
-        expected = measures(replay(trace, case, in_process(trace, case)))
+        expected = measures(replay(trace, case, in_process(trace, case)), trace)
         if any(row[name] != value for name, value in expected.items()):
             control.problems.append(f"{case.name} is not what a replay in this process gives: {expected}")
         if row["redeployed_layers"] == 0:

@@ -104,4 +104,4 @@ def measure(trace: Trace, case: Case, cost: Cost, replaced: Mapping[str, Any] | 
         def answer(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
             return policy.rebalance(trace.window(start, stop), deployment, iteration)
 
-    return measures(replay(trace, case, answer)) | {"cost": asdict(cost)}
+    return measures(replay(trace, case, answer), trace) | {"cost": asdict(cost)}

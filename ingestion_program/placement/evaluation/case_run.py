@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import PolicyError, sentence
-from ..explain import explain
+from ..explain import CALLS, explain
 from ..grid import Case, Grid
 from ..isolation.process import PolicyProcess
 from ..isolation.sandbox import LAYERS
-from ..replay import Replay, replay
-from ..results import identity, measures, series
+from ..replay import replay
+from ..results import MEASURES, identity, measures, series
 from ..trace import Trace
 
 
@@ -46,7 +46,8 @@ def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float
         failure = error
         if grid.hidden:
             failure, hidden_words = _untold(error), sentence(error.fields(), case.name)
-    row = _row(case, grid, trace.sha256, failure, measured, process.seconds)
+    numbers = measures(measured, trace) if measured else None
+    row = _row(case, grid, trace.sha256, failure, numbers, process.seconds)
     curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)
     log = "\n".join(text for text in (process.log, hidden_words) if text)
     return Outcome(case, row, curves, explanation, log, tuple(process.layers))
@@ -81,13 +82,14 @@ def _row(
     grid: Grid,
     trace_sha256: str | None,
     failure: PolicyError | None,
-    measured: Replay | None,
+    numbers: dict[str, Any] | None,
     seconds: list[float],
 ) -> dict[str, Any]:
     timing = {
         "policy_seconds": round(sum(seconds), 3),
         "slowest_call_seconds": round(max(seconds[1:], default=0.0), 3),
+        "call_seconds": [round(call, 3) for call in seconds[1 : CALLS + 1]],
     }
     head = identity(case, grid.cost, trace_sha256) | {"status": failure.status if failure else "ok"}
     # The place is inside the case, which the row itself names.
-    return head | measures(measured) | timing | {"failure": failure and failure.fields()}
+    return head | (numbers or dict.fromkeys(MEASURES)) | timing | {"failure": failure and failure.fields()}

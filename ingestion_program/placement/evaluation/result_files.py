@@ -17,7 +17,7 @@ from .signature import sign
 
 FILES = ("results.json", "results.sig", "series.npz", "explain.json")
 # One more whenever readers of a file must change; 1 had no number.
-RESULTS_FORMAT, EXPLAIN_FORMAT = 2, 2
+RESULTS_FORMAT, EXPLAIN_FORMAT = 3, 3
 
 
 def write_results(

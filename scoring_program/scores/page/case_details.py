@@ -6,21 +6,29 @@ import numpy as np
 
 from ..companions import NOTHING, Companions, case_key
 from ..comparison import Row, case_name, is_number
+from ..explanations import Explanation, read_explanation
+from ..lever import Lever
 from ..modeled_runtime import case_score
+from .calls_table import calls_table
 from .curves import Curves, case_curves, curve_figures
-from .explanation import Explanation, costliest_windows, read_explanation, redeployment_figure
+from .explanation import costliest_windows, redeployment_figure
 from .heat_map import heat_maps
 from .markup import Markup, content, element, folded, table
 
 PERCENTILES = {"p50": "par_p50", "p95": "par_p95", "p99": "par_p99"}
 LISTED_LAYERS = 8
+PERCENTILE_HEADINGS = ("percentile", "this policy", "DS-EPLB", "balancedness")
+BALANCEDNESS = "Balancedness, other engines' word, is 1 / PAR of this policy: 1 is a perfect balance."
 HIDDEN = "Hidden traces: nothing but the numbers above is shown."
 
 
-def case_details(row: Row, reference: Row, companions: Companions, number: int, is_open: bool) -> Markup:
+def case_details(
+    row: Row, reference: Row, companions: Companions, advice: Lever | None, number: int, is_open: bool
+) -> Markup:
     """The folded part of a case that was measured; `case-<number>` is the place inside to link to."""
     try:
-        inside = _inside(row, reference, companions)
+        said = element("p", advice.advice, class_="lever") if advice else None
+        inside = content(said, _inside(row, reference, companions))
     except Exception as error:
         # The page explains a score that stands; a companion of a form nobody thought of must not take it away.
         inside = element("p", f"This case cannot be shown in detail ({type(error).__name__}).", class_="note")
@@ -48,12 +56,13 @@ def _inside(row: Row, reference: Row, companions: Companions) -> Markup:
     if curves is None:
         parts.append(element("p", "There are no curves of this case.", class_="note"))
     else:
-        parts.append(curve_figures(curves))
+        name = case_name(row).replace("/", " ")
+        parts.append(curve_figures(curves, explanation.fixed if explanation else 0, name))
     if explanation is not None:
-        parts += _maps(key, explanation, curves, companions)
-    percentiles = _percentiles(row, reference)
+        parts += [calls_table(explanation.calls, row.get("call_seconds")), *_maps(key, explanation, curves, companions)]
+    percentiles = content(_percentiles(row, reference), _layers_percentiles(key, companions))
     redeployment = redeployment_figure(explanation) if explanation else None
-    parts.append(element("div", redeployment, percentiles, class_="pair"))
+    parts.append(element("div", redeployment, element("div", percentiles), class_="pair"))
     return content(*parts)
 
 
@@ -61,8 +70,9 @@ def _why(key: str, explanation: Explanation, curves: Curves | None, companions: 
     curve = curves.par.get("ds_eplb") if curves else None
     windows = costliest_windows(explanation, _baseline_map(key, explanation, companions), curve)
     about = (
-        "The three stretches of one window with the highest mean PAR, the layers that cost most in each, and what "
-        "held the hottest device in a layer's worst iteration. DS-EPLB: its mean PAR in the same layer and time bins."
+        f"After iteration {explanation.fixed}, up to which every policy has the same PAR: the three stretches of one "
+        "window with the highest mean PAR, the layers that cost most in each, and what held the hottest device in a "
+        "layer's worst iteration. DS-EPLB: its mean PAR in the same layer and time bins."
     )
     return [element("h3", "Why this score"), element("p", about, class_="muted"), windows]
 
@@ -71,7 +81,7 @@ def _maps(key: str, explanation: Explanation, curves: Curves | None, companions:
     baseline = _baseline_map(key, explanation, companions)
     maps = {"this policy": explanation.heat_map} | ({} if baseline is None else {"DS-EPLB": baseline})
     last = curves.iterations if curves else int(explanation.starts[-1])
-    pictures = heat_maps(maps, last)
+    pictures = heat_maps(maps, last, explanation.fixed)
     return [pictures, folded("Numbers of the heat map", _layers_table(key, explanation, baseline, companions))]
 
 
@@ -107,8 +117,29 @@ def _layers_table(key: str, explanation: Explanation, baseline: np.ndarray | Non
 
 def _percentiles(row: Row, reference: Row) -> Markup:
     rows = []
-    for name, field in PERCENTILES.items():
-        values = (source.get(field) for source in (row, reference))
-        rows.append((name, *(f"{value:.4f}" if is_number(value) else "-" for value in values)))
-    rows.insert(0, ("mean", f"{row['mean_par']:.4f}", f"{reference['mean_par']:.4f}"))
-    return table("PAR of all layers and iterations", ("percentile", "this policy", "DS-EPLB"), rows)
+    for name, field in {"mean": "mean_par", **PERCENTILES}.items():
+        values = [source.get(field) for source in (row, reference)]
+        known = [value if is_number(value, least=1) else None for value in values]
+        rows.append((name, *_par_cells(known)))
+    return table("PAR of all layers and iterations", PERCENTILE_HEADINGS, rows, note=BALANCEDNESS)
+
+
+def _layers_percentiles(key: str, companions: Companions) -> Markup | None:
+    """p50, p95 and p99 over layers of the layers' mean PAR, nearest-rank."""
+    sources = companions.series.get(f"{key}/layer_par"), companions.reference.get(f"{key}/ds_eplb/layer_par")
+    if sources[0] is None:
+        return None
+    rows = []
+    for percent in (50, 95, 99):
+        known = [
+            None if values is None else float(np.sort(values, axis=None)[-(-percent * values.size // 100) - 1])
+            for values in sources
+        ]
+        rows.append((f"p{percent}", *_par_cells(known)))
+    return table("Mean PAR over layers", PERCENTILE_HEADINGS, rows)
+
+
+def _par_cells(values: list[float | None]) -> list[str]:
+    """PAR of the policy and of DS-EPLB, and the policy's balancedness."""
+    mine, theirs = ("-" if value is None else f"{value:.4f}" for value in values)
+    return [mine, theirs, "-" if values[0] is None else f"{1 / values[0]:.3f}"]

@@ -1,4 +1,4 @@
-"""The table of the cases: as text for the log, and with what makes up the seconds for the page."""
+"""The table of the cases: as text for the log, and beside DS-EPLB and the yardsticks for the page."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 from ..comparison import Row, case_name, is_number
 from ..modeled_runtime import case_score, modeled_seconds
-from ..yardsticks import share_of_the_way
+from ..parts import NAMES, seconds_parts
+from ..yardsticks import share_of_the_way, yardstick_row
 from .markup import Markup, content, element, table
 
 HEADINGS = ("case", "status", "mean_par", "transmit", "modeled s", "DS-EPLB s", "case score", "policy s")
 COLUMNS = (
-    *("case", "status", "case score", "mean PAR", "transmit", "modeled s", "compute s", "transfer s"),
-    *("of the way", "policy s"),
+    *("case", "status", "case score", "clairvoyant", "of the way", "mean PAR", "transmit", "modeled s"),
+    *("policy s",),
 )
 KEY = (
-    "The grey numbers are DS-EPLB's in the same case. Modeled seconds are compute, which grows with mean PAR, plus the "
-    "transfer of moved experts. Of the way: from static, which never moves an expert (0 %), to clairvoyant DS-EPLB, "
-    "which knows the coming hotness and moves for free (100 %). +N in a name: N redundant experts; without it, as many "
-    "as devices (ep)."
+    "The grey numbers are DS-EPLB's in the same case. Clairvoyant: the case score of clairvoyant DS-EPLB, which knows "
+    "the coming hotness and moves for free. Of the way: from static, which never moves an expert (0 %), to clairvoyant "
+    "DS-EPLB (100 %). Modeled seconds: 60 of a perfect balance, which grow with mean PAR, and the transfer of moved "
+    "experts. +N in a name: N redundant experts; without it, as many as devices (ep)."
 )
 
 
@@ -51,28 +52,39 @@ def cases_table(pairs: Sequence[tuple[Row, Row]], grid: Any, links: Sequence[str
     return table("Cases", COLUMNS, rows, "cases stacked", KEY)
 
 
+def case_columns(pairs: Sequence[tuple[Row, Row]]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Headings and rows of the measured cases, to download: in full digits, DS-EPLB's and the five parts beside."""
+    measures = ("mean_par", "transmit_amount", "modeled_seconds")
+    headings = ("case", "case_score", *measures, *(f"{name}, DS-EPLB" for name in measures))
+    headings += (*NAMES, *(f"{name}, DS-EPLB" for name in NAMES))
+    rows = []
+    for row, reference in pairs:
+        measured = [(each["mean_par"], each["transmit_amount"], modeled_seconds(each)) for each in (row, reference)]
+        parts = [seconds_parts(each, reference) or ("",) * len(NAMES) for each in (row, reference)]
+        rows.append((case_name(row), case_score(row, reference), *measured[0], *measured[1], *parts[0], *parts[1]))
+    return headings, rows
+
+
 def _cells(row: Row, reference: Row, limit: Any, link: str | None) -> tuple[object, ...]:
     name = element("a", case_name(row), href=link) if link else case_name(row)
     ok = row["status"] == "ok"
     status = element("span", row["status"], class_="ok" if ok else "bad")
-    share = share_of_the_way(row, reference) if ok else None
-    measured = [_measures(row, reference), _measures(reference, reference)] if ok else [None, _measures(reference)]
-    submission, baseline = measured[0] or ("-",) * len(measured[1]), measured[1]
-    compared = [
+    baseline = _measures(reference, reference)
+    submission = _measures(row, reference) if ok else ("-",) * len(baseline)
+    score, way, *compared = (
         content(value, " ", element("small", other, title="DS-EPLB"))
         for value, other in zip(submission, baseline, strict=True)
-    ]
-    return (name, status, *compared, "-" if share is None else f"{100 * share:.1f} %", _policy_seconds(row, limit))
+    )
+    clairvoyant = yardstick_row(reference, "clairvoyant")
+    highest = f"{case_score(clairvoyant, reference):.2f}" if clairvoyant else "-"
+    return (name, status, score, highest, way, *compared, _policy_seconds(row, limit))
 
 
-def _measures(row: Row, reference: Row | None = None) -> tuple[str, ...]:
-    """Case score, mean PAR, transmit, and seconds: all, of compute, of transfer."""
-    cost = row["cost"]
-    compute = cost["balanced_compute_seconds"] * row["mean_par"]
-    seconds = modeled_seconds(row)
-    score = f"{case_score(row, reference or row):.2f}"
-    parts = (f"{seconds:.3f}", f"{compute:.3f}", f"{seconds - compute:.3f}")
-    return (score, f"{row['mean_par']:.4f}", str(row["transmit_amount"]), *parts)
+def _measures(row: Row, reference: Row) -> tuple[str, ...]:
+    """Case score, of the way, mean PAR, transmit, modeled seconds."""
+    share = share_of_the_way(row, reference)
+    score, way = f"{case_score(row, reference):.2f}", "-" if share is None else f"{100 * share:.1f} %"
+    return (score, way, f"{row['mean_par']:.4f}", str(row["transmit_amount"]), f"{modeled_seconds(row):.3f}")
 
 
 def _policy_seconds(row: Row, limit: Any) -> object:

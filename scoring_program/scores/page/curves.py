@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..companions import Companions
-from .markup import Markup, content, element, figure, folded, table
+from .markup import Markup, content, download, element, figure, folded, table
 
 # More points than pixels on most screens.
 POINTS = 400
@@ -57,23 +57,31 @@ def case_curves(key: str, companions: Companions) -> Curves | None:
     return Curves(len(policy_par), by_kind["par"], by_kind["transmit"])
 
 
-def curve_figures(curves: Curves) -> Markup:
-    """PAR and running transmit amount over the iterations, drawn by the page's script, and their numbers."""
+def curve_figures(curves: Curves, fixed: int, name: str) -> Markup:
+    """PAR and running transmit amount over the iterations, drawn by the page's script, and their numbers.
+
+    fixed: how many iterations are the same for every policy, which are greyed; name: of the file to download.
+    """
     size = bin_size(curves.iterations)
     each = f"each point is the mean of {size} iterations" if size > 1 else "a point for each iteration"
     end = f"a point every {size} iterations" if size > 1 else "a point for each iteration"
     par = {name: bin_means(values, size).round(4).tolist() for name, values in curves.par.items()}
     transmit = {name: bin_totals(values, size).astype(int).tolist() for name, values in curves.transmit.items()}
-    figures = [_figure("PAR over the iterations", f"mean over layers; {each}", par, curves.iterations, size)]
+    shape = {"iterations": curves.iterations, "size": size, "fixed": fixed}
+    grey = "; grey: the same for every policy" if fixed else ""
+    figures = [_figure("PAR over the iterations", f"mean over layers; {each}{grey}", "PAR", par, shape)]
     if transmit:
         title, note = "Transmit amount so far", f"changed entries; {end}"
-        figures.append(_figure(title, note, transmit, curves.iterations, size))
-    return content(*figures, _numbers(curves))
+        figures.append(_figure(title, note, "entries", transmit, shape))
+    headings = ["first iteration", *(f"PAR {LABELS[who]}" for who in par)]
+    headings += [f"transmit {LABELS[who]}" for who in transmit]
+    points = zip(range(1, curves.iterations + 1, size), *par.values(), *transmit.values(), strict=True)
+    return content(*figures, _numbers(curves), download(f"{name}.csv", headings, points))
 
 
-def _figure(title: str, note: str, points: dict[str, list[float]], iterations: int, size: int) -> Markup:
+def _figure(title: str, note: str, unit: str, points: dict[str, list[float]], shape: dict[str, int]) -> Markup:
     whole = all(isinstance(values[0], int) for values in points.values())
-    data = {"iterations": iterations, "size": size, "whole": whole, "labels": LABELS, "curves": points}
+    data = shape | {"whole": whole, "unit": unit, "labels": LABELS, "curves": points}
     # Numbers and labels of this module only; no text of a participant's comes here.
     block = Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
     without = element("noscript", element("p", "A script draws this; its numbers are listed below.", class_="muted"))

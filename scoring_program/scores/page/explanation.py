@@ -1,41 +1,15 @@
-"""Why a case costs what it costs: what explain.json says of it, checked, and told beside DS-EPLB."""
+"""Why a case costs what it costs: what explain.json says of it, told beside DS-EPLB."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..comparison import is_number
+from ..explanations import Explanation
 from .markup import Markup, content, element, figure, table
 
-LISTED = 3
-LARGEST_MAP, MOST_DEVICES = 1_000_000, 4096
 HEADINGS = ("layer", "mean PAR", "DS-EPLB", "worst iteration", "PAR then", "hottest device", "its experts")
-
-
-class Explanation(NamedTuple):
-    """What explain.json says of a case. starts: first iterations of the bins; heat_map: PAR [layer, bin]; windows and
-    redeployment: as they stand in the file, their numbers checked."""
-
-    starts: np.ndarray
-    heat_map: np.ndarray
-    windows: list[dict[str, Any]]
-    redeployment: dict[str, Any] | None
-
-
-def read_explanation(entry: Any) -> Explanation:
-    """Check a case's entry of explain.json. Raises ValueError when it has another form."""
-    entry = _mapping(entry)
-    starts, heat = np.array(entry.get("bin_starts")), np.array(entry.get("heat_map"))
-    if starts.dtype.kind != "i" or starts.ndim != 1 or not starts.size or (np.diff(starts) <= 0).any():
-        raise ValueError("bin_starts are no rising integers")
-    if heat.dtype.kind not in "if" or heat.ndim != 2 or heat.shape[1] != len(starts) or not heat.size:
-        raise ValueError("heat_map is no array of layers and bins")
-    if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
-        raise ValueError("heat_map is too large, or not finite")
-    windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
-    return Explanation(starts, heat.astype(np.float64), windows, _redeployment(entry.get("largest_redeployment")))
 
 
 def costliest_windows(explanation: Explanation, baseline: np.ndarray | None, curve: np.ndarray | None) -> Markup:
@@ -119,48 +93,6 @@ def _bars(name: str, loads: list[float], high: float) -> Markup:
         role="img",
         aria_label=f"Device loads {summary}",
     )
-    return content(element("p", summary, class_="muted"), svg)
-
-
-def _window(window: Any) -> dict[str, Any]:
-    window = _numbers(window, "mean_par", first_iteration=1, last_iteration=1)
-    if window["first_iteration"] > window["last_iteration"]:
-        raise ValueError("a window ends before it begins")
-    layers = []
-    for layer in _items(window.get("layers")):
-        layer = _numbers(layer, "mean_par", "par", "device_load", "mean_load", layer=0, iteration=1, device=0)
-        experts = [_numbers(expert, expert=0, hotness=0, replicas=0) for expert in _items(layer.get("experts"))]
-        layers.append(layer | {"experts": experts})
-    return window | {"layers": layers}
-
-
-def _redeployment(entry: Any) -> dict[str, Any] | None:
-    if entry is None:
-        return None
-    entry = _numbers(entry, call=1, first_iteration=1, last_iteration=1, changed=0, layer=0)
-    for name in ("loads_before", "loads_after"):
-        loads = entry.get(name)
-        if not isinstance(loads, list) or len(loads) > MOST_DEVICES or not all(is_number(load) for load in loads):
-            raise ValueError(f"{name} are no loads")
-    return entry
-
-
-def _numbers(entry: Any, *fields: str, **integers: int) -> dict[str, Any]:
-    """An object with numbers, and with integers from so much on."""
-    entry = _mapping(entry)
-    right = all(is_number(entry.get(name)) for name in fields)
-    if not right or not all(is_number(entry.get(name), int, least) for name, least in integers.items()):
-        raise ValueError(f"one of {', '.join((*fields, *integers))} is no number")
-    return entry
-
-
-def _mapping(entry: Any) -> dict[str, Any]:
-    if not isinstance(entry, dict):
-        raise ValueError("there is no object where one is expected")
-    return entry
-
-
-def _items(entries: Any) -> list[Any]:
-    if not isinstance(entries, list):
-        raise ValueError("there is no list where one is expected")
-    return entries[:LISTED]
+    marks = sorted({part * (width - 1) // 4 for part in range(5)})
+    numbers = (element("span", f"device {device}" if not device else str(device)) for device in marks)
+    return content(element("p", summary, class_="muted"), svg, element("div", *numbers, class_="along"))

@@ -36,12 +36,15 @@ def png(indices: np.ndarray, palette: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
-def heat_maps(maps: dict[str, np.ndarray], iterations: int) -> Markup:
-    """Pictures of PAR [layer, bin] side by side, by who was measured, on one scale of colours, with its legend."""
+def heat_maps(maps: dict[str, np.ndarray], iterations: int, fixed: int) -> Markup:
+    """Pictures of PAR [layer, bin] side by side, by who was measured, on one scale of colours, with its legend.
+
+    fixed: how many of the iterations are the same for every policy, which are greyed.
+    """
     low = 1.0
     top = float(np.percentile(np.concatenate([values.ravel() for values in maps.values()]), TOP_PERCENT))
     high = max(top, low + 0.01)
-    pictures = [_picture(label, values, low, high, iterations) for label, values in maps.items()]
+    pictures = [_picture(label, values, low, high, iterations, fixed) for label, values in maps.items()]
     return content(element("div", *pictures, class_="pair"), _legend(high))
 
 
@@ -51,7 +54,7 @@ def colours() -> np.ndarray:
     return np.stack([np.interp(wanted, places, channel) for channel in PALETTE.T], axis=1).round().astype(np.uint8)
 
 
-def _picture(label: str, values: np.ndarray, low: float, high: float, iterations: int) -> Markup:
+def _picture(label: str, values: np.ndarray, low: float, high: float, iterations: int, fixed: int) -> Markup:
     layers = len(values)
     shares = np.clip((values - low) / (high - low), 0, 1)
     image = _uri(png((shares * (STEPS - 1)).round().astype(np.uint8), colours()))
@@ -60,7 +63,9 @@ def _picture(label: str, values: np.ndarray, low: float, high: float, iterations
         f"Heat map of PAR, {label}: {layers} layers from top to bottom, {values.shape[1]} stretches of time from left "
         f"to right, values from {values.min():.2f} to {values.max():.2f}; layer {hottest} has the highest mean."
     )
-    picture = element("img", src=image, alt=description, width=str(values.shape[1]), height=str(layers))
+    image = element("img", src=image, alt=description, width=str(values.shape[1]), height=str(layers))
+    veil = element("div", class_="veil", style=f"width:{100 * min(fixed / iterations, 1):.2f}%") if fixed else None
+    picture = element("div", image, veil, class_="picture")
     down = element("div", element("span", "layer 0"), element("span", str(layers - 1)), class_="down")
     along = element("div", element("span", "iteration 1"), element("span", str(iterations)), class_="along")
     return figure("PAR by layer and time", label, element("div", down, picture, along, class_="map"), kind="heat")

@@ -3,11 +3,19 @@
   "use strict";
 
   const DASHES = { policy: [], ds_eplb: [6, 4], static: [2, 3], clairvoyant: [10, 3, 2, 3] };
-  const HEIGHT = 230;
+  const HEIGHT = 245;
   const drawn = new Map();
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+  // The iterations that are the same for every policy.
+  function shade(plot, fixed) {
+    if (!fixed) return;
+    const left = plot.bbox.left, right = Math.min(plot.valToPos(fixed, "x", true), left + plot.bbox.width);
+    plot.ctx.fillStyle = colour("soft");
+    plot.ctx.fillRect(left, plot.bbox.top, Math.max(right - left, 0), plot.bbox.height);
+  }
 
   function options(data, names, width) {
     const whole = data.whole;
@@ -27,8 +35,8 @@
         y: { range: (_, low, high) => [whole ? 0 : Math.min(1, low), high + 0.05 * (high - Math.min(1, low)) + 0.01] },
       },
       axes: [
-        { ...axis, values: (_, marks) => marks.map(String) },
-        { ...axis, size: 46, values: (_, marks) => marks.map((mark) => (whole ? compact.format(mark) : String(+mark.toFixed(2)))) },
+        { ...axis, label: "iteration", labelSize: 18, size: 34, labelFont: axis.font, values: (_, marks) => marks.map(String) },
+        { ...axis, label: data.unit, labelSize: 18, labelFont: axis.font, size: 46, values: (_, marks) => marks.map((mark) => (whole ? compact.format(mark) : String(+mark.toFixed(2)))) },
       ],
       series: [
         { label: "iteration", value: (_, first) => (first == null ? "–" : data.size > 1 ? `${first} to ${last(first)}` : String(first)) },
@@ -42,6 +50,7 @@
         })),
       ],
       cursor: { y: false },
+      hooks: { drawClear: [(plot) => shade(plot, data.fixed)] },
     };
   }
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from ..companions import Companions
 from ..comparison import Row
-from ..modeled_runtime import case_score
-from ..yardsticks import yardstick_score
+from ..modeled_runtime import modeled_seconds
+from ..parts import seconds_above
+from ..seconds_table import case_lever
+from ..yardsticks import yardstick_row, yardstick_score
 from .case_details import case_details
-from .cases_table import cases_table
+from .cases_table import case_columns, cases_table
 from .failures import failure_list
-from .markup import Markup, content, element, table
+from .markup import Markup, content, download, element, table
+from .parts_table import parts_table
 from .receipt_line import receipt_lines, texts
 
 FOLDER = Path(__file__).parent
@@ -41,8 +44,9 @@ def scored_page(
     scores: dict[str, float], pairs: Sequence[tuple[Row, Row]], results: dict[str, Any], companions: Companions
 ) -> str:
     """The page of a submission that finished."""
-    case_scores = [case_score(row, reference) for row, reference in pairs]
-    weakest = case_scores.index(min(case_scores))
+    levers = [case_lever(row, reference, companions) for row, reference in pairs]
+    gains = [_to_gain(row, reference) for row, reference in pairs]
+    opened = gains.index(max(gains))
     headline = f"composite_score {scores['composite_score']:.4f}"
     explanation = (
         "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
@@ -51,18 +55,26 @@ def scored_page(
     )
     links = [f"#case-{number}" for number in range(1, len(pairs) + 1)]
     details = [
-        case_details(row, reference, companions, number, number == weakest + 1)
-        for number, (row, reference) in enumerate(pairs, 1)
+        case_details(row, reference, companions, advice, number, number == opened + 1)
+        for number, ((row, reference), advice) in enumerate(zip(pairs, levers, strict=True), 1)
     ]
     body = content(
         _ladder(scores["composite_score"], [reference for _, reference in pairs]),
         cases_table(pairs, results.get("grid"), links),
+        download("cases.csv", *case_columns(pairs)),
+        parts_table(pairs, levers, links),
         element("h2", "Each case"),
-        element("p", "The case with the lowest score is open.", class_="muted"),
+        element("p", "The case with most seconds above clairvoyant DS-EPLB is open.", class_="muted"),
         *(element("p", note, class_="note") for note in companions.notes),
         *details,
     )
     return _page(headline, explanation, body, results, scripts=bool(companions.series))
+
+
+def _to_gain(row: Row, reference: Row) -> float:
+    """Seconds above clairvoyant DS-EPLB, or above a perfect balance where it is not known."""
+    clairvoyant = yardstick_row(reference, "clairvoyant")
+    return modeled_seconds(row) - modeled_seconds(clairvoyant) if clairvoyant else seconds_above(row)
 
 
 def failed_page(
@@ -95,7 +107,8 @@ def _ladder(composite: float, references: Sequence[Row]) -> Markup:
 
 def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any], scripts: bool) -> str:
     styles = _read(FOLDER / "report.css") + (_read(UPLOT / "uPlot.min.css") if scripts else "")
-    script = _read(UPLOT / "uPlot.iife.min.js") + _read(FOLDER / "report.js") if scripts else ""
+    files = (UPLOT / "uPlot.iife.min.js", FOLDER / "report.js", FOLDER / "sort.js")
+    script = "".join(map(_read, files)) if scripts else ""
     purpose = PURPOSES.get(texts(results.get("receipt")).get("grid", ""))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     allowed = f"; script-src 'sha256-{digest}'" if scripts else ""

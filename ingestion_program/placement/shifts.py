@@ -1,0 +1,30 @@
+"""How far the loads shift over a trace: where they switch, whatever a policy does about it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .trace import Trace
+
+# Of each bin so many iterations in its middle are looked at, so that little of a trace is read.
+SAMPLE = 8
+
+
+def shifts(trace: Trace, starts: np.ndarray) -> np.ndarray:
+    """Total variation between the loads of the two bins before each bin and of the two after: float64 [bin], 0 to 1.
+
+    Mean over layers, in shares of a layer's load; 0 for the first and last two bins. starts: first iteration of each
+    bin, from 0. A switch is a peak; noise and drift give much the same everywhere.
+    """
+    middles = (starts + np.append(starts[1:], trace.iterations)) // 2
+    loads = np.empty((len(starts), *trace.expert_major.shape[:2]))
+    for place, middle in enumerate(middles):
+        first = max(middle - SAMPLE // 2, 0)
+        loads[place] = trace.expert_major[:, :, first : first + SAMPLE].sum(axis=2)
+    loads /= loads.sum(axis=2, keepdims=True)
+    apart = np.zeros(len(starts))
+    if len(starts) > 4:
+        before, after = loads[:-4] + loads[1:-3], loads[3:-1] + loads[4:]
+        # Half the sum of differences, of means of two.
+        apart[2:-2] = np.abs(before - after).sum(axis=2).mean(axis=1) / 4
+    return apart

@@ -1,0 +1,155 @@
+"""What a policy can change in a case: the largest part of its seconds that is its doing, and what makes it smaller.
+
+The settled part has four causes, told apart by how far PAR lies above clairvoyant DS-EPLB's over the iterations: a rise
+where the loads switch, a rise between two redeployments, as a plan grows old, and what is there from a redeployment on,
+of a plan that knew too little, or that is worse than DS-EPLB's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .parts import Parts
+
+# Seconds of a case, and PAR, below which nothing is worth a change.
+LEAST, LEAST_RISE = 0.05, 0.03
+# A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of memory.
+MUCH_MORE = 1.5
+# A switch shifts the loads so many times as far as usual, and so much of them.
+PEAK, LEAST_SHIFT = 2.0, 0.03
+
+
+class Lever(NamedTuple):
+    """part: its name as in parts.NAMES, "" for none; seconds: what it costs; short: for a table; advice: a sentence."""
+
+    part: str
+    seconds: float
+    short: str
+    advice: str
+
+
+class Excess(NamedTuple):
+    """How far the policy's PAR, mean over layers, lies above clairvoyant DS-EPLB's.
+
+    above: [iteration] of the whole trace; fixed: how many iterations are the same for everybody; spans: from a
+    redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's; starts,
+    shifts: first iteration of each bin, and how far the loads shift at it.
+    """
+
+    above: np.ndarray
+    fixed: int
+    spans: Sequence[tuple[int, int]]
+    window: int
+    starts: np.ndarray
+    shifts: np.ndarray
+
+
+def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
+    """The largest part of a policy's doing, and what changes it.
+
+    baseline: DS-EPLB's parts; least_roll_out: seconds of the roll-out in the best order, which no policy can avoid;
+    excess: None where the curves are not known.
+    """
+    if not redeployed_layers:
+        advice = (
+            f"Nothing was redeployed: {parts.settled:.2f} s are lost above clairvoyant DS-EPLB. "
+            "Answer a call with layers to redeploy."
+        )
+        return Lever("settled", parts.settled, "redeploy", advice)
+    mine = {"roll-out": parts.roll_out - least_roll_out, "settled": parts.settled, "transfer": parts.transfer}
+    part = max(mine, key=lambda name: mine[name])
+    seconds = mine[part]
+    if seconds < LEAST:
+        advice = (
+            "No part of the policy's doing is worth a change. What is left is clairvoyant DS-EPLB's own: only devices "
+            "that stay even in single iterations lower that (planning.risk, planning.exchange)."
+        )
+        return Lever("", seconds, "-", advice)
+    short, how = _settled(parts.settled, baseline.settled, excess) if part == "settled" else WAYS[part]
+    of = f" of {parts.roll_out:.2f} s" if part == "roll-out" else ""
+    most = f"The largest part that the policy can change is {part}, {seconds:.2f} s{of}"
+    return Lever(part, seconds, short, f"{most}: {how}")
+
+
+WAYS = {
+    "transfer": (
+        "fewer moves",
+        "move fewer slots. Rename devices and align slots (planning.relabelling), and redeploy only layers that gain "
+        "more than their slots cost (planning.gate).",
+    ),
+    "roll-out": (
+        "order by gain, or fewer layers",
+        "one layer is applied per iteration, so list those first that gain most, and leave out those that gain less "
+        "than their slots cost (planning.gate).",
+    ),
+}
+MEMORY = (
+    "longer memory",
+    "the plans are off from their first iteration on, as DS-EPLB's are. Plan from more than the last window "
+    "(planning.memory), and for how iterations scatter around their mean (planning.risk).",
+)
+EITHER = ("longer memory, or react to switches", "plan from more than the last window, or react to switches sooner.")
+
+
+def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[str, str]:
+    if excess is None:
+        return EITHER
+    at = switch_at(excess)
+    if at:
+        return (
+            f"react to the switch at {at}",
+            f"the loads switch at about iteration {at}, and the plans after that are for what was before. Forget that, "
+            "also where the switch lies inside a window (planning.memory.switch), and redeploy at the next call.",
+        )
+    first, last = ageing(excess)
+    if last - first > max(0.5 * first, LEAST_RISE):
+        return (
+            "redeploy again",
+            f"plans grow old: from the first to the last eighth of the iterations between two redeployments, PAR rises "
+            f"from {first:.3f} to {last:.3f} above clairvoyant DS-EPLB's. Redeploy again, or plan for what lasts.",
+        )
+    if seconds > MUCH_MORE * max(baseline, LEAST):
+        return (
+            "better plans",
+            f"the plans are off from their first iteration on, where DS-EPLB's lose {baseline:.2f} s. Plan every layer "
+            "at least as DS-EPLB does (placement.ds_eplb, or planning.placing), until no exchange helps "
+            "(planning.exchange).",
+        )
+    return MEMORY
+
+
+def switch_at(excess: Excess) -> int:
+    """The iteration, from 1, of the switch after which PAR rises most above clairvoyant DS-EPLB's; 0 for none.
+
+    A switch: a peak of the loads' shifts, far above the others. A rise: from the half window before to the one after.
+    """
+    half, shifts = max(1, excess.window // 2), excess.shifts
+    largest, at = LEAST_RISE, 0
+    for place in np.flatnonzero(shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT):
+        if shifts[place] < shifts[max(place - 2, 0) : place + 3].max():
+            continue
+        stop = excess.starts[place + 1] if place + 1 < len(excess.starts) else len(excess.above) + 1
+        middle = int(excess.starts[place] + stop) // 2
+        if excess.fixed < middle < len(excess.above):
+            before, after = (
+                excess.above[max(middle - half, excess.fixed) : middle],
+                excess.above[middle : middle + half],
+            )
+            if (rise := float(after.mean() - before.mean())) > largest:
+                largest, at = rise, middle
+    return at
+
+
+def ageing(excess: Excess) -> tuple[float, float]:
+    """Means of the first and the last eighth of the spans between redeployments, each span by its length."""
+    first, last, length = 0.0, 0.0, 0
+    for start, stop in excess.spans:
+        part = excess.above[start:stop]
+        eighth = len(part) // 8
+        if eighth:
+            first, last = first + len(part) * part[:eighth].mean(), last + len(part) * part[-eighth:].mean()
+            length += len(part)
+    return (first / length, last / length) if length else (0.0, 0.0)

@@ -1,0 +1,55 @@
+"""The seconds of a case above the balanced ones, split into five parts that add up to them.
+
+The page *Evaluation* defines the parts; the numbers come from results.json and ds_eplb.json alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .comparison import LARGEST, Row, is_number
+from .modeled_runtime import modeled_seconds
+
+NAMES = ("fixed", "roll-out", "settled", "clairvoyant's own", "transfer")
+
+
+class Parts(NamedTuple):
+    """Seconds, in the order of NAMES."""
+
+    fixed: float
+    roll_out: float
+    settled: float
+    clairvoyant: float
+    transfer: float
+
+
+def seconds_above(row: Row) -> float:
+    """Modeled seconds above those of a perfect balance without a move."""
+    return modeled_seconds(row) - row["cost"]["balanced_compute_seconds"]
+
+
+def seconds_parts(row: Row, reference: Row) -> Parts | None:
+    """The parts of a measured case, or of DS-EPLB where row is the reference's; None where a number is missing.
+
+    settled is what the other four leave, so that all five add up to seconds_above.
+    """
+    numbers = [row.get("fixed_par"), row.get("roll_out_par"), reference.get("clairvoyant_later_par")]
+    if not all(is_number(number, least=-LARGEST) for number in numbers):
+        return None
+    compute = row["cost"]["balanced_compute_seconds"]
+    fixed, roll_out, clairvoyant = (compute * number for number in numbers)
+    above_one = compute * (row["mean_par"] - 1)
+    return Parts(fixed, roll_out, above_one - fixed - roll_out - clairvoyant, clairvoyant, _transfer(row))
+
+
+def sums(parts: Sequence[Parts | None]) -> Parts | None:
+    """The parts of several cases together; None unless all are known."""
+    if not parts or None in parts:
+        return None
+    return Parts(*(math.fsum(part) for part in zip(*parts, strict=True)))
+
+
+def _transfer(row: Row) -> float:
+    return modeled_seconds(row) - row["cost"]["balanced_compute_seconds"] * row["mean_par"]
