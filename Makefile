@@ -1,11 +1,13 @@
 # `make run` scores the template policy on the sample grid, `make test` runs the tests, `make bundle` builds the zip
 # that organizers upload, and `make rehearse` takes it through both phases as Codabench's worker does.
-PYTHON ?= python3
-VENV := .venv
-READY := $(VENV)/ready
+REQUIREMENTS := requirements-test.txt
+# The environment, `run` and `clean`, which participants have, too.
+include kit.mk
+$(READY): requirements.txt
 # A command of this name may be there and not work, where pyenv keeps several.
 first_python = $(shell for p in $(foreach v,$(1),python$(v) $$HOME/.pyenv/versions/$(v).*/bin/python$(v)) $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)
-PLATFORM_VENV := $(VENV)-platform
+# Where `make test` has the platform's Python, its environment is the platform's.
+PLATFORM_VENV := $(VENV)$(if $(findstring Python 3.12.,$(shell $(PYTHON) -V 2>&1)),,-platform)
 PLATFORM := $(PLATFORM_VENV)/ready
 # The packages of the platform's image, as pip reads them: those with a version.
 IMAGE := starting_kit/commands/image_packages.yaml
@@ -13,19 +15,18 @@ IMAGE_PACKAGES = $(shell sed -n 's/.*name: \([^,]*\),.*version: \([0-9.]*\)[,}].
 NEWEST_VENV := $(VENV)-newest
 NEWEST := $(NEWEST_VENV)/ready
 
-.PHONY: run test test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse clean
+MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 
-run: $(READY)
-	$(VENV)/bin/python starting_kit/kit.py run
+.PHONY: test test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
 
-# What runs on the platform, with its image's packages, and its Python where the machine has it.
+# What runs on the platform, with its image's packages as in `make test`, and with its Python where the machine has it.
 test-platform: $(PLATFORM)
 	$(PLATFORM_VENV)/bin/python -m pytest -m platform
 
-# The same with the newest numpy and pandas: pyproject.toml holds numpy back for generated traces, and none is generated here.
+# The same with the newest packages: numpy is held back for generated traces, and none is generated here.
 test-newest: $(NEWEST)
 	$(NEWEST_VENV)/bin/python -m pytest -m platform
 
@@ -66,23 +67,15 @@ dist/competition.zip: | $(READY) keys/signing.key
 keys/signing.key: | $(READY)
 	$(VENV)/bin/python tools/bundle.py keys
 
-clean:
-	rm -rf $(VENV) $(PLATFORM_VENV) $(NEWEST_VENV) output build dist *.egg-info
-
-$(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"Python 3.10 or newer is needed, {sys.version.split()[0]} was found. Next: make run PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
-	@rm -rf build *.egg-info
+ifneq ($(PLATFORM),$(READY))
+$(PLATFORM): requirements-test.txt requirements.txt $(IMAGE)
+	$(call first_python,3.12) -m venv --clear $(PLATFORM_VENV)
+	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt $(IMAGE_PACKAGES)
 	@touch $@
+endif
 
-$(PLATFORM): pyproject.toml $(IMAGE)
-	$(call first_python,3.12) -m venv $(PLATFORM_VENV)
-	$(PLATFORM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]' $(IMAGE_PACKAGES)
-	@touch $@
-
-$(NEWEST): pyproject.toml
-	$(call first_python,3.14 3.13 3.12) -m venv $(NEWEST_VENV)
-	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check '.[test]'
-	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade numpy pandas
+$(NEWEST): requirements-test.txt requirements.txt
+	$(call first_python,3.14 3.13 3.12) -m venv --clear $(NEWEST_VENV)
+	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	$(NEWEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --upgrade numpy pandas scipy
 	@touch $@

@@ -20,7 +20,8 @@ sys.path[:0] = [str(ROOT / name) for name in ("starting_kit", "ingestion_program
 
 NEEDED = {"numpy": "numpy", "yaml": "PyYAML", "pandas": "pandas"}
 if missing := [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]:
-    sys.exit(f"kit.py: not installed: {', '.join(missing)}. Next: run `make run` once, then use .venv/bin/python")
+    way = "run `make run` once, then use .venv/bin/python; or python3 -m pip install -r requirements.txt"
+    sys.exit(f"kit.py: not installed: {', '.join(missing)}. Next: {way}")
 
 from commands.calibrate import add_calibrate
 from commands.check import add_check
@@ -36,9 +37,11 @@ from commands.replay_calls import add_replay, replay
 from commands.run import add_run, run
 from commands.statistics import add_statistics
 from commands.verify import add_verify
+from placement import SIMULATOR_VERSION
 from placement.errors import OrganizerError, Problem
 from placement.evaluation.interruption import INTERRUPTED, end_when_interrupted
 from placement.isolation.sandbox import hide_process
+from placement.submission.receipt import simulator_sha256
 from scores.problems import FileError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
@@ -57,6 +60,14 @@ EXAMPLES = """examples, in the order of a day's work:
 """
 
 
+class Version(argparse.Action):
+    """Prints what a run's receipt says of kit and simulator."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        print(f"kit {SIMULATOR_VERSION}, simulator {simulator_sha256()}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     return execute(parse(arguments))
@@ -72,6 +83,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the kit's and the simulator's version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=whole_names)
     for add in (*POLICY_COMMANDS, *TRACE_COMMANDS):
         add(commands)

@@ -201,7 +201,7 @@ def test_the_kit_is_a_subset_of_the_repository_without_hidden_grids(files: Files
     assert kit.pop("README.md") == KIT_README.read_bytes()
     for name, content in kit.items():
         if not name.endswith(".npz"):
-            assert (ROOT / name).read_bytes() == content, name
+            assert (ROOT / name.replace("Makefile", "kit.mk")).read_bytes() == content, name
     grids = {name for name in kit if re.match(r"ingestion_program/grid", name)}
     assert grids == {f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official")}
     assert {name.split("/")[0] for name in kit}.isdisjoint({"tests", "keys", ".git", "competition.yaml", "dist"})
@@ -388,4 +388,4 @@ def test_the_kits_commands_for_traces_start(kit: Path, command: str) -> None:
 
 def test_the_kit_brings_what_its_makefile_installs(kit: Path) -> None:
     assert "kit.py run" in (kit / "Makefile").read_text(encoding="utf-8")
-    assert (kit / "pyproject.toml").is_file() and (kit / "LICENSE").is_file()
+    assert all((kit / name).is_file() for name in ("requirements.txt", "pyproject.toml", "LICENSE"))

@@ -15,7 +15,7 @@ FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in
 TEXTS = [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in folder.rglob("*.md"))]
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in TEXTS if ".egg-info" not in path.as_posix())
 # These name modules in words of their own, too.
-CONFIGURATION = ["Makefile", "pyproject.toml", "competition.yaml", ".ci/run", "tools/phases.yaml"]
+CONFIGURATION = ["Makefile", "kit.mk", "pyproject.toml", "competition.yaml", ".ci/run", "tools/phases.yaml"]
 # A document may leave out the way to what it is about.
 NEAR = [ROOT / place for place in ("", "ingestion_program", "ingestion_program/placement", "scoring_program")]
 NEAR += [ROOT / "starting_kit"]

@@ -143,9 +143,9 @@ def test_missing_packages_are_named() -> None:
     # -S: without what is installed.
     command = [sys.executable, "-S", str(KIT / "kit.py"), "run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    next_step = "Next: run `make run` once, then use .venv/bin/python"
+    way = "run `make run` once, then use .venv/bin/python; or python3 -m pip install -r requirements.txt"
     assert done.returncode == 1
-    assert done.stderr == f"kit.py: not installed: numpy, PyYAML, pandas. {next_step}\n"
+    assert done.stderr == f"kit.py: not installed: numpy, PyYAML, pandas. Next: {way}\n"
 
 
 @pytest.mark.parametrize("command", ["", "check", "run", "compare", "pack", "replay"])

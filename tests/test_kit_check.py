@@ -12,11 +12,14 @@ import pytest
 import yaml
 
 import kit
+from commands import doubts, image
 from commands.machine import imported_modules, machine_line, missing_there, packages_line
 from kit_world import write_kit_world
+from placement.isolation.missing_module import missing_module
 from submissions import DECLINES, ROOT, grid_mapping, write_policy
 
 KIT = ROOT / "starting_kit"
+ACCEPTED = "accepted. " if doubts.is_platform_numpy() else "accepted here; not checked with the platform's numpy. "
 GALLERY = sorted(path.parent for path in (KIT / "policies").glob("*/policy.py"))
 # Only Linux tells.
 MEMORY = r", memory \d+ of 4096 MiB" if sys.platform == "linux" else ""
@@ -43,7 +46,7 @@ def test_the_template_is_accepted_and_check_names_the_next_step(check) -> None:
     code, (first, second, machine, packages, last) = check(KIT)
     line = rf"{{}}: class form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
     assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
-    assert last == "accepted. Next: python starting_kit/kit.py run starting_kit"
+    assert last.removeprefix(ACCEPTED).startswith("Next: python starting_kit/kit.py run starting_kit")
     assert machine.startswith("machine: ") and packages.startswith("packages: Python ")
     assert code == 0
 
@@ -56,7 +59,7 @@ def test_a_policy_of_the_gallery_is_accepted(tmp_path: Path, capsys, folder: Pat
     first, *_, last = capsys.readouterr().out.splitlines()
     form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
     assert first.startswith(f"Large ep 8: {form} form, 2 calls, ")
-    assert last.startswith("accepted. Next: python starting_kit/kit.py run ") and last.endswith(folder.name)
+    assert last.startswith(f"{ACCEPTED}Next: python starting_kit/kit.py run ") and folder.name in last
 
 
 MEND = "Expected: an answer. Next: mend the line named above and try again."
@@ -116,8 +119,76 @@ def test_a_module_that_the_platform_lacks_is_named_in_the_verdict(check, tmp_pat
     source = "try:\n    import torch\nexcept ImportError:\n    torch = None\n" + DECLINES
     code, (*_, packages, last) = check(write_policy(tmp_path, source))
     assert code == 0 and packages.endswith("; not on the platform: torch")
-    next_step = "bring it as a module beside policy.py, or drop it"
-    assert last == f"accepted here, but the platform has no torch. Next: {next_step}"
+    assert last == "accepted here, but the platform has no torch. Next: use numpy instead of torch"
+
+
+LATER = "accepted here; not checked with the platform's numpy"
+NEWER = "np.bitwise_count (numpy 2.0; policy.py, line 4)"
+OLDER = "use what Python 3.12 and numpy 1.26.4 have"
+
+
+def test_another_numpy_than_the_platform_s_is_said_in_the_verdict(check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doubts, "is_platform_numpy", lambda: False)
+    step = "python starting_kit/kit.py run starting_kit; `make run PYTHON=python3.12` installs the platform's"
+    assert check(KIT)[1][-1] == f"{LATER}. Next: {step}"
+
+
+@pytest.mark.parametrize(("platform_s", "head"), [(True, "accepted here"), (False, LATER)])
+def test_what_is_newer_than_the_platform_is_named_with_either_numpy(
+    check, tmp_path: Path, monkeypatch, platform_s: bool, head: str
+) -> None:
+    monkeypatch.setattr(doubts, "is_platform_numpy", lambda: platform_s)
+    source = "import numpy as np\ndef unused(x):\n    # In no call that check makes.\n    return np.bitwise_count(x)\n"
+    code, (*_, newer, last) = check(write_policy(tmp_path, source + DECLINES))
+    assert code == 0 and newer == f"newer than the platform: {NEWER}"
+    assert last == f"{head}, but the platform lacks {NEWER}. Next: {OLDER}"
+
+
+def test_a_call_of_what_is_newer_is_named_with_either_numpy(check, tmp_path: Path) -> None:
+    called = DECLINES.replace("return", "np.bitwise_count(1); return")
+    code, lines = check(write_policy(tmp_path, "import numpy as np\n\n" + called))
+    assert f"newer than the platform: {NEWER}" in lines
+    if hasattr(np, "bitwise_count"):
+        assert code == 0 and lines[-1] == f"{LATER}, but the platform lacks {NEWER}. Next: {OLDER}"
+    else:
+        assert code == 1 and lines[-1].endswith(
+            "Got: AttributeError: module 'numpy' has no attribute 'bitwise_count' (policy.py, line 4, in rebalance). "
+            "Expected: an answer. Next: correct the name, or use what numpy 1.26.4 has, the platform's; kit.py check "
+            "names what is newer."
+        )
+
+
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [
+        ("numba", "pip install numba==0.61.2 (the platform has it)"),
+        ("joblib", "pip install scikit-learn==1.5.1 (the platform has it)"),
+        ("llvmlite", "pip install numba==0.61.2 (the platform has it)"),
+        ("torch", "the platform has no torch: use numpy instead of torch"),
+        ("ortools", "the platform has no ortools: use scipy.optimize.milp or scipy.optimize.linear_sum_assignment"),
+        ("eplb", "the platform has no eplb: bring eplb as a module beside policy.py where it is pure Python"),
+    ],
+)
+def test_a_module_that_is_missing_here_has_a_way(module: str, step: str) -> None:
+    assert missing_module(module).startswith(step)
+    assert missing_there([module]) == ([module] if "no" in step.split() else [])
+
+
+def test_what_comes_with_a_package_of_the_platform_is_there() -> None:
+    assert missing_there(["joblib", "llvmlite", "dateutil", "PIL", "pkg_resources"]) == []
+
+
+def test_a_package_that_is_missing_here_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "version", lambda name: "1.0" if name in ("numpy", "joblib") else absent())
+    line = packages_line(["numba", "joblib", "six"]).partition("), ")[2]
+    assert line == (
+        "numpy 1.0 (platform 1.26.4), numba not installed (platform 0.61.2: pip install numba==0.61.2), "
+        "joblib 1.0 (platform), six not installed (platform: pip install pandas==2.2.3)"
+    )
+
+
+def absent() -> str:
+    raise image.PackageNotFoundError
 
 
 def test_the_template_may_not_import_the_kit(check, tmp_path: Path) -> None:

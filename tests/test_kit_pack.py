@@ -201,8 +201,7 @@ def test_what_the_platform_lacks_is_said_instead_of_the_upload(pack, tmp_path: P
     source = "try:\n    import torch\nexcept ImportError:\n    torch = None\n" + DECLINES
     code, lines, path = pack(write_policy(tmp_path / "policy", source))
     assert code == 0 and path.exists() and "Next: upload" not in "\n".join(lines)
-    next_step = "bring it as a module beside policy.py, or drop it"
-    assert lines[-1] == f"accepted here, but the platform has no torch. Next: {next_step}"
+    assert lines[-1] == "accepted here, but the platform has no torch. Next: use numpy instead of torch"
 
 
 def test_python_packs_the_same_zip(pack, tmp_path: Path) -> None:

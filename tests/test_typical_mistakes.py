@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import yaml
 
@@ -14,7 +16,7 @@ import kit
 from placement.isolation import exception_steps, landlock
 from submissions import DECLINES, grid_mapping
 
-ACCEPTED = "accepted."
+ACCEPTED = "accepted"
 MODEL = "Demo ep 4"
 START, CALL = f"not accepted: {MODEL}, start: ", f"not accepted: {MODEL}, call 1 (iteration 4): "
 LAYER = f"not accepted: {MODEL}, call 1 (iteration 4), layer 0: "
@@ -48,7 +50,9 @@ MEND = "Expected: an answer. Next: mend the line named above and try again."
 NOT_LOADED = f"{START}the policy cannot be loaded. Got: "
 READABLE = "Expected: what Python {}.{} can read.".format(*sys.version_info)
 MEND_SOURCE = f"{READABLE} Next: mend the line named above and try again."
-MODULE = "as a module beside policy.py, or drop it; kit.py check says what the platform has."
+BRING = "as a module beside policy.py where it is pure Python, or drop it; kit.py check says what the platform has."
+NUMPY_HAS = "correct the name, or use what numpy 1.26.4 has, the platform's; kit.py check names what is newer."
+LINALG = np.linalg.__file__
 FORBIDDEN = (
     "Expected: an answer. Next: a policy reads its own folder and Python's libraries, writes only into the folder that "
     "TMPDIR names, starts no processes and opens no sockets; the page Policy, section State, modules and files, has "
@@ -300,7 +304,17 @@ MISTAKES = {
     "a module that is not installed": Mistake(
         {"policy.py": "import no_such_package\n" + DECLINES, "requirements.txt": "no_such_package\n"},
         f"{START}{RAISED}ModuleNotFoundError: No module named 'no_such_package' (policy.py, line 1, in <module>). "
-        f"Expected: an answer. Next: bring no_such_package {MODULE}",
+        f"Expected: an answer. Next: the platform has no no_such_package: bring no_such_package {BRING}",
+    ),
+    "a name that numpy has not": Mistake(
+        calling("np.bitwise_cuont(1)", "import numpy as np"),
+        f"{CALL}{RAISED}AttributeError: module 'numpy' has no attribute 'bitwise_cuont' (policy.py, line 4, in "
+        f"rebalance). Expected: an answer. Next: {NUMPY_HAS}",
+    ),
+    "a name that numpy has not, imported": Mistake(
+        {"policy.py": "from numpy.linalg import vecdto\n" + DECLINES},
+        f"{START}{RAISED}ImportError: cannot import name 'vecdto' from 'numpy.linalg' ({LINALG}) (policy.py, line 1, "
+        f"in <module>). Expected: an answer. Next: {NUMPY_HAS}",
     ),
     "a module of the simulator, misspelt": Mistake(
         {"policy.py": "from placement.dseplb import ds_eplb\n" + DECLINES},
@@ -397,7 +411,7 @@ def verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_mistake_is_met_with_its_verdict(verdict, name: str) -> None:
     mistake = MISTAKES[name]
     last = verdict(mistake.files, mistake.limits or {})
-    assert (last.partition(" ")[0] if mistake.verdict == ACCEPTED else last) == mistake.verdict
+    assert (re.match(r"\w*", last)[0] if mistake.verdict == ACCEPTED else last) == mistake.verdict
 
 
 @pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -23,7 +23,9 @@ from placement.submission.folder import find_policy
 from placement.trace import Trace
 
 from . import options as shared
-from .machine import imported_modules, machine_line, missing_there, packages_line
+from .doubts import Doubts, newer_line
+from .machine import check_isolation, imported_modules, machine_line, missing_there, packages_line
+from .newer import newer_uses
 from .options import UsageError
 from .places import short
 from .policy_folder import policy_folder, staged, submission_files
@@ -59,35 +61,28 @@ def check_command(options: argparse.Namespace) -> int:
     folder = policy_folder(options.policy)
     with temporary_folder():
         try:
-            lacking = check(folder, options.grid)
+            doubts = check(folder, options.grid)
         except UsageError:
             raise
         except Problem as error:
             print(f"not accepted: {error}")
             return 1
-    if lacking:
-        print(lacking_line(lacking))
-    else:
-        print(f"accepted. Next: python starting_kit/kit.py run {short(folder)}")
+    print(doubts.verdict(f"python starting_kit/kit.py run {short(folder)}"))
     return 0
 
 
-def lacking_line(lacking: Sequence[str]) -> str:
-    """The verdict on a policy that imports modules which the platform lacks."""
-    names = ", ".join(lacking)
-    return f"accepted here, but the platform has no {names}. Next: bring it as a module beside policy.py, or drop it"
-
-
-def check(folder: Path, grid_path: Path) -> list[str]:
+def check(folder: Path, grid_path: Path) -> Doubts:
     """Try a policy twice on made-up hotness, for each model's smallest and largest ep, and print how that went.
 
-    Returns the modules it imports that the platform lacks. Raises Problem when it is not accepted.
+    Returns what the platform lacks of that which the policy uses. Raises Problem when it is not accepted.
     """
     grid = read_grid(grid_path)
+    check_isolation(grid, grid_path)
     holder, note = find_policy(folder)
     if note:
         print(f"note: {note}")
-    imported = imported_modules(submission_files(holder)[0])
+    files = submission_files(holder)[0]
+    imported, newer = imported_modules(files), newer_uses(files)
     with staged(holder) as submission:
         trials = _try(submission, grid)
     for trial in trials:
@@ -95,10 +90,12 @@ def check(folder: Path, grid_path: Path) -> list[str]:
     if layers := [trial.layers for trial in trials if trial.layers]:
         print(machine_line([layer for layer in LAYERS if all(layer in active for active in layers)]))
     print(packages_line(imported))
+    if newer:
+        print(newer_line(newer))
     for trial in trials:
         if trial.problem:
             raise trial.problem
-    return missing_there(imported)
+    return Doubts(missing_there(imported), newer)
 
 
 def _try(submission: Path, grid: Grid) -> list[Trial]:

@@ -16,6 +16,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed
+from .machine import check_isolation
 from .named_paths import check_folder, check_output
 from .options import show
 from .places import OUTPUT, TRACES, short
@@ -121,6 +122,7 @@ def compare(
     # Drawn traces take only their lengths from --traces.
     file = grid_for(grid, None if seeds else traces)
     whole = read_grid(file)
+    check_isolation(whole, file)
     chosen = select(whole, cases)
     rows = [case.name for case in chosen]
     full = len(chosen) == len(whole.cases)

@@ -6,23 +6,20 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from placement.evaluation.grid_run import cores
+from placement.grid import Grid
+from placement.isolation.missing_module import REQUIREMENTS
 from placement.isolation.sandbox import REQUIRED_LAYERS
 
+from .image import ANY, PACKAGES, PYTHON, Package
 from .imports import imported_names
+from .options import UsageError
+from .places import GRIDS, short
 
-PYTHON = "3.12"
-# What the image codalab/codalab-legacy:py312 has of what a policy may want.
-PACKAGES = {
-    **{"numpy": "1.26.4", "pandas": "2.2.3", "scipy": "1.11.4", "PyYAML": "6.0.2", "matplotlib": "3.8.4"},
-    **{"numba": "0.61.2", "scikit-learn": "1.5.1", "Cython": "3.0.12", "psutil": "7.0.0", "threadpoolctl": "3.6.0"},
-}
-# Where a module is not called like its package.
-MODULES = {"PyYAML": "yaml", "scikit-learn": "sklearn"}
-ALWAYS_SHOWN = ("numpy",)
+ALWAYS_SHOWN = "numpy"
+SYSTEM = sys.platform
 
 
 def packages_line(imported: Iterable[str]) -> str:
@@ -30,16 +27,16 @@ def packages_line(imported: Iterable[str]) -> str:
     wanted = set(imported)
     here = platform.python_version()
     parts = [f"Python {here} (platform {PYTHON})"]
-    for package, there in PACKAGES.items():
-        if package in ALWAYS_SHOWN or MODULES.get(package, package) in wanted:
-            parts.append(f"{package} {_installed(package)} (platform {there})")
+    for package in PACKAGES:
+        if wanted & {*package.modules} or package.name == ALWAYS_SHOWN:
+            parts.append(_beside(package))
     lacking = missing_there(wanted)
     return f"packages: {', '.join(parts)}" + (f"; not on the platform: {', '.join(lacking)}" if lacking else "")
 
 
 def missing_there(imported: Iterable[str]) -> list[str]:
     """Imported modules that neither Python nor the platform has."""
-    present = {MODULES.get(package, package) for package in PACKAGES} | sys.stdlib_module_names | {"placement"}
+    present = {module for package in PACKAGES for module in package.modules} | sys.stdlib_module_names | {"placement"}
     return sorted(set(imported) - present)
 
 
@@ -60,8 +57,25 @@ def machine_line(layers: Sequence[str]) -> str:
     )
 
 
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def check_isolation(grid: Grid, path: Path) -> None:
+    """Raise UsageError on a system without the isolation that a grid, read from a path, requires of it."""
+    if grid.sandbox != "required" or SYSTEM == "linux":
+        return
+    copy = "grid_best_effort.yaml"
+    step = f"sed 's/^sandbox: required/sandbox: best_effort/' {short(path)} > {copy}, then --grid {copy}"
+    if path == GRIDS["official"]:
+        step += "; run needs --traces output/official/traces --reference output/official/reference, too"
+    raise UsageError(
+        f"the grid {grid.name} requires a policy to be isolated as only Linux can",
+        f"sandbox: required, on {'macOS' if SYSTEM == 'darwin' else SYSTEM}",
+        "sandbox: best_effort, which changes no score",
+        step,
+    )
+
+
+def _beside(package: Package) -> str:
+    """A package here and on the platform."""
+    there = "platform" if package.version == ANY else f"platform {package.version}"
+    if installed := package.installed():
+        return f"{package.name} {installed} ({there})"
+    return f"{package.name} not installed ({there}: pip install {REQUIREMENTS[package.modules[0]]})"

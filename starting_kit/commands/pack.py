@@ -17,7 +17,7 @@ from placement.traces.whole_file import write_whole
 from . import options as shared
 from .archive import archive, unpack
 from .blocks import brings_planning
-from .check import check, lacking_line
+from .check import check
 from .named_paths import check_output_file
 from .places import short
 from .policy_folder import policy_folder, submission_files
@@ -55,7 +55,7 @@ def pack_command(options: argparse.Namespace) -> int:
             unpacked = Path(temporary)
             _unpack(data, unpacked)
             # As the platform meets it: a module that was left out is missed here.
-            lacking = check(unpacked, options.grid)
+            doubts = check(unpacked, options.grid)
             digits = policy_sha256(find_policy(unpacked)[0])
     except shared.UsageError:
         raise
@@ -74,7 +74,7 @@ def pack_command(options: argparse.Namespace) -> int:
     count = "one file" if len(files) == 1 else f"{len(files)} files"
     print(f"{short(options.output)}: {count}, {len(data)} bytes, sha256 {hashed}, policy {digits}")
     upload = f"Next: upload {short(options.output)} on the competition's page, tab My Submissions"
-    print(lacking_line(lacking) if lacking else upload)
+    print(doubts.line() or upload)
     return 0
 
 

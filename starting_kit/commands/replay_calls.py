@@ -22,6 +22,7 @@ from placement.isolation.interface import Policy, load_policy
 from placement.submission.folder import find_policy
 
 from . import options as shared
+from .machine import check_isolation
 from .moment import Moment, moments
 from .places import short
 from .policy_folder import staged
@@ -119,6 +120,7 @@ def replay(
 
 def _one_case(grid: Path, name: str | None) -> Case:
     whole = read_grid(grid)
+    check_isolation(whole, grid)
     cases = select(whole, [name]) if name else [whole.cases[0]]
     if len(cases) > 1:
         names = ", ".join(map(short_name, cases))

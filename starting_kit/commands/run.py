@@ -19,6 +19,7 @@ from scores.table import aligned, cells
 
 from . import options as shared
 from .frame import RunFailed, frame_of, pairs_of, read_frame
+from .machine import check_isolation
 from .named_paths import check_output
 from .options import show
 from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
@@ -65,6 +66,7 @@ def run_command(options: argparse.Namespace) -> int:
         check_output("--output", folder)
     file = grid_for(options.grid, options.traces)
     whole = read_grid(file)
+    check_isolation(whole, file)
     some = _some_cases(whole, options.cases)
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     check_traces(world, some or whole.cases)
@@ -120,6 +122,7 @@ def run(
 
     file = grid_for(grid, traces)
     whole = read_grid(file)
+    check_isolation(whole, file)
     some = _some_cases(whole, cases)
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
     check_traces(world, some or whole.cases)

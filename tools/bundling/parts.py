@@ -24,7 +24,8 @@ KIT = (
     "sample_traces",
     # The guide's links and commands.
     "pages",
-    "Makefile",
+    "kit.mk",
+    "requirements.txt",
     "pyproject.toml",
     "LICENSE",
 )
@@ -76,9 +77,12 @@ def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str],
 
 
 def kit_files(tree: Tree) -> Files:
-    """What participants download: the repository's own paths, without what only organizers need, and a README."""
+    """What participants download: the repository's own paths, without organizers' files.
+
+    kit.mk is its Makefile, and it has a README of its own.
+    """
     return {
-        name: content
+        "Makefile" if name == "kit.mk" else name: content
         for name, content in tree.files(*KIT).items()
         if name in PUBLIC_GRIDS or not fnmatch(name, "ingestion_program/grid*.yaml")
     } | {"README.md": KIT_README.read_bytes()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from dataclasses import fields
 from .exception_text import readable
 from .instead import instead
 from .interface import PolicyCase
+from .missing_module import NUMPY, missing_module
 
 # What isolation refuses looks like any other error of the system's.
 FORBIDDEN = (
     "a policy reads its own folder and Python's libraries, writes only into the folder that TMPDIR names, starts no "
     "processes and opens no sockets; the page Policy, section State, modules and files, has the list"
 )
+# Another version may have the name.
+NUMPY_LACKS = re.compile(r"module 'numpy[\w.]*' has no attribute |cannot import name '\w+' from 'numpy")
 
 
 def next_step(error: BaseException) -> str:
@@ -37,7 +41,9 @@ def next_step(error: BaseException) -> str:
         # The package is there, or the error would name the package alone.
         if module:
             return "correct the module's name, or bring the module; kit.py check says what the platform has"
-        return f"bring {error.name} as a module beside policy.py, or drop it; kit.py check says what the platform has"
+        return missing_module(error.name)
+    if isinstance(error, (AttributeError, ImportError)) and NUMPY_LACKS.match(text):
+        return f"correct the name, or use what numpy {NUMPY} has, the platform's; kit.py check names what is newer"
     if isinstance(error, ImportError) and text.startswith("attempted relative import"):
         return "import a module beside policy.py by its name, without a dot"
     if isinstance(error, FileNotFoundError):

@@ -1,0 +1,33 @@
+"""The next step where a module cannot be imported: by pip at home, or by another way on the platform."""
+
+from __future__ import annotations
+
+NUMPY = "1.26.4"
+# What pip installs at home to have a module of the platform's image. Where the image has whatever version was current
+# on its day, the package that brings the module along.
+REQUIREMENTS = {
+    **{"numpy": f"numpy=={NUMPY}", "scipy": "scipy==1.11.4", "pandas": "pandas==2.2.3", "yaml": "PyYAML==6.0.2"},
+    **dict.fromkeys(("dateutil", "six", "pytz", "tzdata"), "pandas==2.2.3"),
+    **dict.fromkeys(("sklearn", "joblib"), "scikit-learn==1.5.1"),
+    **dict.fromkeys(("numba", "llvmlite"), "numba==0.61.2"),
+    **dict.fromkeys(("matplotlib", "mpl_toolkits", "pylab", "PIL", "contourpy", "cycler"), "matplotlib==3.8.4"),
+    **dict.fromkeys(("fontTools", "kiwisolver", "packaging", "pyparsing"), "matplotlib==3.8.4"),
+    **dict.fromkeys(("cython", "Cython", "pyximport"), "Cython==3.0.12"),
+    **{"psutil": "psutil==7.0.0", "threadpoolctl": "threadpoolctl==3.6.0", "imutils": "imutils==0.5.4"},
+    **{"pip": "pip", "setuptools": "setuptools", "pkg_resources": "setuptools", "wheel": "wheel"},
+}
+# What the platform has that does the work of a module it lacks.
+INSTEAD = {"torch": "numpy", "ortools": "scipy.optimize.milp or scipy.optimize.linear_sum_assignment"}
+BRING = "bring {} as a module beside policy.py where it is pure Python, or drop it"
+
+
+def missing_module(name: str) -> str:
+    """What to do about a top-level module that is not there."""
+    if requirement := REQUIREMENTS.get(name):
+        return f"pip install {requirement} (the platform has it)"
+    return f"the platform has no {name}: {without(name)}; kit.py check says what the platform has"
+
+
+def without(name: str) -> str:
+    """How to do without a module that the platform lacks."""
+    return f"use {INSTEAD[name]} instead of {name}" if name in INSTEAD else BRING.format(name)
