@@ -339,15 +339,15 @@ MISTAKES = {
     ),
     "a sleep": Mistake(
         calling("time.sleep(60)"),
-        f"{CALL}the policy took too long. Got: no answer within 1 s (call_seconds). Expected: an answer to every call. "
-        f"{FASTER}",
-        {"call_seconds": 1},
+        f"{CALL}the policy took too long. Got: no answer within 5 s (call_seconds); it was at policy.py, line 4, in "
+        f"rebalance. Expected: an answer to every call. {FASTER}",
+        {"call_seconds": 5},
     ),
     "a loop without an end": Mistake(
-        {"policy.py": "while True:\n    pass\n" + DECLINES},
-        f"{START}the policy took too long. Got: no answer within 2 s (start_seconds). "
-        f"Expected: policy.py imported and ready. {FASTER}",
-        {"start_seconds": 2},
+        {"policy.py": "while True: pass\n" + DECLINES},
+        f"{START}the policy took too long. Got: no answer within 5 s (start_seconds); it was at policy.py, line 1, in "
+        f"<module>. Expected: policy.py imported and ready. {FASTER}",
+        {"start_seconds": 5},
     ),
     "a huge array": Mistake(
         function("return np.zeros((10**6, 10**6)), [0], table, None"),
