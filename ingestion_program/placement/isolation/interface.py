@@ -25,6 +25,7 @@ from .reading import read_class_answer, read_function_answer
 FUNCTION_FORM = "rebalance(hotness, n_device, n_red_expert)"
 CLASS_FORM = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
 FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
+CORRECT = "correct the definition in policy.py"
 
 Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
 
@@ -90,18 +91,20 @@ def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
     spec.loader.exec_module(module)
     function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
     if callable(function):
-        _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function))
+        both = "rename the function, or remove class Policy: of both, the function rebalance is used"
+        step = both if isinstance(kind, type) else CORRECT
+        _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function), step)
         _check_names(function, ("deployment", "iteration"), FUNCTION_FORM, "put it into class Policy, with self first")
         return "function", lambda hotness, deployment, iteration: read_function_answer(
             function(hotness, case.devices, case.redundant_experts)
         )
     if isinstance(kind, type) and callable(getattr(kind, "rebalance", None)):
         written = "no __init__" if kind.__init__ is object.__init__ else _written("__init__", kind.__init__)
-        _check_arguments(kind, 1, CLASS_FORM, written)
+        _check_arguments(kind, 1, CLASS_FORM, written, CORRECT)
         policy = kind(case)
         static = isinstance(inspect.getattr_static(kind, "rebalance", None), staticmethod)
         written = "@staticmethod " * static + _written("rebalance", kind.rebalance)
-        _check_arguments(policy.rebalance, 3, CLASS_FORM, written)
+        _check_arguments(policy.rebalance, 3, CLASS_FORM, written, CORRECT)
         step = "take the sizes from case, or write the function form without a class"
         _check_names(policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, step)
         return "class", lambda hotness, deployment, iteration: read_class_answer(
@@ -116,7 +119,7 @@ def _finder(path: str, folder: Path) -> FileFinder:
     return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES))
 
 
-def _check_arguments(function: Callable[..., Any], count: int, form: str, written: str) -> None:
+def _check_arguments(function: Callable[..., Any], count: int, form: str, written: str, next_step: str) -> None:
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
@@ -124,7 +127,7 @@ def _check_arguments(function: Callable[..., Any], count: int, form: str, writte
     try:
         signature.bind(*[None] * count)
     except TypeError:
-        raise _other_arguments(written, form, "correct the definition in policy.py") from None
+        raise _other_arguments(written, form, next_step) from None
 
 
 def _check_names(function: Callable[..., Any], names: tuple[str, str], form: str, next_step: str) -> None:
