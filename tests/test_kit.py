@@ -102,14 +102,13 @@ def test_the_template_is_short() -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "run", "pack", "replay"])
-@pytest.mark.parametrize("name", ["nowhere", "submission.zip", "my_policy.py"])
+@pytest.mark.parametrize("name", ["nowhere", "my_policy.py"])
 def test_what_is_no_folder_of_a_policy_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
 ) -> None:
-    (tmp_path / "submission.zip").write_bytes(b"PK")
     (tmp_path / "my_policy.py").write_text(DECLINES)
     got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
-    expected = "a folder with policy.py, or the file. Next: correct the path."
+    expected = "a folder with policy.py, the file, or the zip. Next: correct the path."
     text = f"kit.py: error: there is no policy. Got: {got}. Expected: {expected}"
     assert refused(capsys, command, tmp_path / name) == text
 

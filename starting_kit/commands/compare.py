@@ -18,7 +18,7 @@ from . import options as shared
 from .frame import RunFailed
 from .options import show
 from .places import GRID, OUTPUT, TRACES, grid_file, short
-from .policy_folder import policy_folder
+from .policy_folder import named_policy
 from .run import run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
@@ -112,7 +112,7 @@ def compare(
     shared.check_least("--seeds", seeds, 0)
     if traces is not None and not Path(traces).is_dir():
         raise shared.UsageError("--traces is no folder", str(traces), "a folder with traces", "correct --traces")
-    folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
+    folders = {letter: named_policy(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     file = grid_file(grid)
     whole = read_grid(file)
     chosen = select(whole, cases)

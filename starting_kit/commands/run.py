@@ -21,7 +21,7 @@ from . import options as shared
 from .frame import RunFailed, frame_of, pairs_of, read_frame
 from .options import show
 from .places import GRID, GRIDS, INGESTION, OUTPUT, SCORING, grid_file, short
-from .policy_folder import policy_folder, staged
+from .policy_folder import named_policy, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, official_estimate, world_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
+run submission.zip  score the very file to upload
 run my_policy --case DS-R1/generated:64  one case of the grid
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
 run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
@@ -56,7 +57,7 @@ def add_run(commands: Any) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
-    policy_folder(options.policy)
+    named_policy(options.policy)
     shared.check_least("--jobs", options.jobs, 1)
     prediction, scoring = options.output / "prediction", options.output / "scoring"
     # An earlier run's results must not be scored, or shown, should this one not end.
