@@ -262,7 +262,7 @@ def test_a_block_that_a_zip_lacks_is_missed(check, tmp_path: Path) -> None:
 def test_a_zip_that_cannot_be_read_is_refused(tmp_path: Path, capsys) -> None:
     path = tmp_path / "mine.zip"
     path.write_bytes(b"PK")
-    for command in ("check", "run", "replay"):
+    for command in ("check", "run", "replay", "profile"):
         with pytest.raises(SystemExit) as ended:
             kit.main([command, str(path)])
         assert ended.value.code == 2

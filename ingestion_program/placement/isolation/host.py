@@ -33,7 +33,7 @@ def main(request_fd: int, answer_fd: int) -> None:
     _send(answer_fd, {"kind": "isolated", "layers": layers})
     try:
         os.chdir(folder)
-        form, policy = load_policy(folder, policy_case(case, cost, start["iterations"]))
+        form, policy, _ = load_policy(folder, policy_case(case, cost, start["iterations"]))
         _send(answer_fd, {"kind": "ready", "form": form})
         while True:
             request, descriptor = _receive(requests)
