@@ -1,4 +1,4 @@
-"""The participant's command line: check, run, compare and pack a policy, replay one of its calls, and make traces.
+"""The participant's command line: check, run, compare and pack a policy, replay or profile a call, and make traces.
 
 The same from Python, where `run` and `compare` return pandas tables:
 
@@ -32,6 +32,7 @@ from commands.generate import add_generate
 from commands.inspect import add_inspect
 from commands.options import UsageError
 from commands.pack import add_pack, pack
+from commands.profile import add_profile
 from commands.reference import add_reference
 from commands.replay_calls import add_replay, replay
 from commands.run import add_run, run
@@ -46,15 +47,16 @@ from scores.problems import FileError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 
-POLICY_COMMANDS = (add_check, add_run, add_compare, add_pack, add_replay)
+POLICY_COMMANDS = (add_check, add_run, add_compare, add_pack, add_replay, add_profile)
 TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.
-ENDED_AT_ONCE = ("check", "pack", "replay")
+ENDED_AT_ONCE = ("check", "pack", "profile", "replay")
 EXAMPLES = """examples, in the order of a day's work:
   python starting_kit/kit.py check                                      is starting_kit/policy.py accepted?
   python starting_kit/kit.py run                                        score it on the sample grid
   python starting_kit/kit.py run my_policy --case DS-R1/generated:64    score my_policy/policy.py on one case
   python starting_kit/kit.py replay my_policy --call 2                  look at what it saw at its second call
+  python starting_kit/kit.py profile my_policy --call 2                 see where the seconds of that call went
   python starting_kit/kit.py compare my_policy starting_kit             is it better than the template, or a tie?
   python starting_kit/kit.py pack my_policy                             make submission.zip to upload
 """

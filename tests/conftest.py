@@ -26,7 +26,8 @@ sys.dont_write_bytecode = False
 # What does not run on the platform: the kit's commands but `run`, traces in the making, the lab, organizers' tools,
 # documents, browsers; and the attacks, which are the kernel's matter.
 ELSEWHERE = (
-    *("test_kit_[!p]*.py", "test_kit_pack.py", "test_typical_mistakes.py", "test_foreign_packages.py"),
+    *("test_kit_[!p]*.py", "test_kit_pack.py", "test_kit_profile.py", "test_typical_mistakes.py"),
+    "test_foreign_packages.py",
     *("test_generat*.py", "test_profile.py", "test_calibration*.py", "test_convert_*.py"),
     *("test_trace_statistics_*.py", "test_trace_commands.py", "test_reference.py"),
     *("test_lab_*.py", "test_bundle*.py", "test_benchmark.py", "test_container.py", "test_mutants.py"),

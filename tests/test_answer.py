@@ -22,6 +22,7 @@ def table_with(device, slot, expert, layer=1):
 FLOATS = "make them integers, with .astype(int), and divide with //"
 BOOLEANS = "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them"
 INTEGERS = "return a list or an array of integers"
+PART = "part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots)"
 BROKEN = {
     "too many layers": (
         redeploy([0, 1, 0], [B, B]),
@@ -36,7 +37,21 @@ BROKEN = {
     "no device axis": (
         redeploy([0], [[0, 1, 2, 3]] * 2),
         "deployment_table has the wrong shape. Got: [2, 4]. Expected: [2, 2, 3] [layer, device, slot]. "
+        f"Next: give every layer 6 slots, then {PART}.",
+    ),
+    "a flat map of slots": (
+        redeploy([0], [[0, 1, 2, 3, 0, 1]] * 2),
+        f"deployment_table has the wrong shape. Got: [2, 6]. Expected: [2, 2, 3] [layer, device, slot]. Next: {PART}.",
+    ),
+    "one layer alone, of as many devices as there are layers": (
+        redeploy([0], B),
+        "deployment_table has the wrong shape. Got: [2, 3]. Expected: [2, 2, 3] [layer, device, slot]. "
         "Next: return the whole table, every layer of it.",
+    ),
+    "devices of another ep": (
+        redeploy([0], [[[0, 1], [2, 3], [0, 1], [2, 3]]] * 2),
+        "deployment_table has the wrong shape. Got: [2, 4, 2]. Expected: [2, 2, 3] [layer, device, slot]. "
+        "Next: take the number of devices from case.devices or n_device, not from one case: it differs between cases.",
     ),
     "an empty table": (
         redeploy([0], []),

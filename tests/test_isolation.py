@@ -296,7 +296,9 @@ def test_what_the_operating_system_does_not_limit_is_counted(tmp_path: Path, lin
     source = "\n".join(["import os", "folder = os.environ['TMPDIR']", *lines]) + "\n"
     row = run_policy(write_policy(tmp_path, source + DECLINES)).row
     assert row["status"] == "out_of_memory"
-    text = f"Small/one ep 2, start: the policy used too much of the machine. Got: {got}. Expected: at most "
+    # It may have finished before it was looked at.
+    place = r"(; it was at policy\.py, line \d, in <module>)?"
+    text = f"Small/one ep 2, start: the policy used too much of the machine. Got: {got}{place}. Expected: at most "
     assert re.match(text, sentence_of(row))
 
 

@@ -101,15 +101,14 @@ def test_the_template_is_short() -> None:
     assert len((KIT / "policy.py").read_text().splitlines()) < 40
 
 
-@pytest.mark.parametrize("command", ["check", "run", "pack", "replay"])
-@pytest.mark.parametrize("name", ["nowhere", "submission.zip", "my_policy.py"])
+@pytest.mark.parametrize("command", ["check", "run", "pack", "replay", "profile"])
+@pytest.mark.parametrize("name", ["nowhere", "my_policy.py"])
 def test_what_is_no_folder_of_a_policy_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str
 ) -> None:
-    (tmp_path / "submission.zip").write_bytes(b"PK")
     (tmp_path / "my_policy.py").write_text(DECLINES)
     got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
-    expected = "a folder with policy.py, or the file. Next: correct the path."
+    expected = "a folder with policy.py, the file, or the zip. Next: correct the path."
     text = f"kit.py: error: there is no policy. Got: {got}. Expected: {expected}"
     assert refused(capsys, command, tmp_path / name) == text
 
@@ -128,7 +127,7 @@ def test_an_option_s_name_is_not_cut(capsys: pytest.CaptureFixture[str], words: 
     assert refused(capsys, *words, "3") == f"kit.py: error: unrecognized arguments: {words[-1]} 3"
 
 
-@pytest.mark.parametrize("command", ["check", "run", "compare", "pack", "replay", "reference"])
+@pytest.mark.parametrize("command", ["check", "run", "compare", "pack", "replay", "profile", "reference"])
 def test_a_grid_that_is_not_there_is_refused(tmp_path: Path, capsys, monkeypatch, command: str) -> None:
     monkeypatch.chdir(tmp_path)
     policies = {"compare": [KIT, KIT], "reference": []}.get(command, [KIT])
@@ -148,7 +147,7 @@ def test_missing_packages_are_named() -> None:
     assert done.stderr == f"kit.py: not installed: numpy, PyYAML, pandas. Next: {way}\n"
 
 
-@pytest.mark.parametrize("command", ["", "check", "run", "compare", "pack", "replay"])
+@pytest.mark.parametrize("command", ["", "check", "run", "compare", "pack", "replay", "profile"])
 def test_help_is_shown_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as ended:
         kit.main([command, "--help"] if command else ["--help"])

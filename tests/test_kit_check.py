@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,15 @@ import yaml
 
 import kit
 from commands import doubts, image
+from commands.check import BOTH_FORMS, NONE_REDEPLOYED
 from commands.machine import imported_modules, machine_line, missing_there, packages_line
+from commands.made_up import Answer, first_difference, made_up_trace
 from kit_world import write_kit_world
+from placement.balance import par
+from placement.deployment import initial_deployment
+from placement.grid import Case
 from placement.isolation.missing_module import missing_module
+from placement.isolation.process import PolicyProcess
 from submissions import DECLINES, ROOT, grid_mapping, write_policy
 
 KIT = ROOT / "starting_kit"
@@ -44,7 +51,9 @@ def check(world: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_the_template_is_accepted_and_check_names_the_next_step(check) -> None:
     code, (first, second, machine, packages, last) = check(KIT)
-    line = rf"{{}}: class form, 2 calls, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
+    line = (
+        rf"{{}}: class form, 1 of 2 calls redeployed, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
+    )
     assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
     assert last.removeprefix(ACCEPTED).startswith("Next: python starting_kit/kit.py run starting_kit")
     assert machine.startswith("machine: ") and packages.startswith("packages: Python ")
@@ -56,9 +65,10 @@ def test_a_policy_of_the_gallery_is_accepted(tmp_path: Path, capsys, folder: Pat
     cases = [{"model": "Large", "dataset": "two", "ep": [8]}]
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
     assert kit.main(["check", str(folder), "--grid", str(tmp_path / "grid.yaml")]) == 0
-    first, *_, last = capsys.readouterr().out.splitlines()
+    first, *between, last = capsys.readouterr().out.splitlines()
     form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
-    assert first.startswith(f"Large ep 8: {form} form, 2 calls, ")
+    redeployed = re.match(rf"Large ep 8: {form} form, (\d) of 2 calls redeployed, start ", first)
+    assert (redeployed[1] == "0") == (NONE_REDEPLOYED in between) == (folder.name == "static")
     assert last.startswith(f"{ACCEPTED}Next: python starting_kit/kit.py run ") and folder.name in last
 
 
@@ -76,7 +86,7 @@ MEND = "Expected: an answer. Next: mend the line named above and try again."
         ),
         (
             DECLINES.replace("False, None", "hotness.shape[2] == 8, [7]"),
-            "Small ep 4: function form, 2 calls, ",
+            "Small ep 4: function form, 0 of 2 calls redeployed, ",
             "Large ep 8, call 1 (iteration 4): deployment_table is not made of integers. Got: None. ",
         ),
         (
@@ -102,6 +112,169 @@ def test_check_tries_the_smallest_and_the_largest_ep_of_each_model(world: Path, 
     assert [line.split(":")[0] for line in lines[:-3]] == ["Large ep 2", "Large ep 8", "Small ep 2"]
 
 
+def in_grid(folder: Path, cases: list[dict]) -> Path:
+    """A grid file of the tiny grid's models with other cases."""
+    path = folder / "grid.yaml"
+    path.write_text(yaml.safe_dump(grid_mapping() | {"cases": cases}))
+    return path
+
+
+def test_cases_are_tried_by_their_names_also_by_odd_ones(tmp_path: Path, capsys) -> None:
+    odd, other = {"model": "Small", "dataset": "my data: two"}, {"model": "Large", "dataset": "d"}
+    grid = in_grid(tmp_path, [odd | {"ep": [2, 4]}, other | {"ep": [2, 4, 8]}])
+    names = ("--case", "Small/my data: two:4", "--case", "Large/d ep 4")
+    assert kit.main(["check", str(KIT), "--grid", str(grid), *names]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-3]] == ["Small ep 4", "Large ep 4"]
+
+
+def test_a_case_that_the_grid_does_not_have_is_refused(world: Path, capsys) -> None:
+    with pytest.raises(SystemExit):
+        kit.main(["check", str(KIT), "--grid", str(world / "grid.yaml"), "--case", "Small/one:2"])
+    last = capsys.readouterr().err.splitlines()[-1]
+    text = "the grid tiny has no such case. Got: Small/one:2. Expected: one of Small/one:4, Large/two:8. "
+    assert last == f"kit.py: error: {text}Next: correct --case."
+
+
+@pytest.mark.parametrize(("ep", "least", "most"), [(32, 1.4, 2.2), (256, 3.5, 7.0)])
+def test_the_made_up_hotness_is_as_skewed_as_recorded_one(ep: int, least: float, most: float) -> None:
+    # Recorded traces of this model: 1.6 at ep 32 and 5 at ep 256 without a redeployment.
+    case = Case("M", "d", ep, ep, layers=6, experts=256, window=8, latency=0)
+    trace, table = made_up_trace(case), initial_deployment(6, 256, ep, ep)
+    found = np.mean([par(trace.expert_major[layer], trace.totals[layer], table[layer]) for layer in range(6)])
+    assert least < found < most
+
+
+def test_the_made_up_hotness_changes_after_the_first_call() -> None:
+    case = Case("M", "d", 4, 4, layers=1, experts=64, window=200, latency=0)
+    trace = made_up_trace(case)
+    first, second = trace.window(1, 201).mean(axis=0), trace.window(201, 401).mean(axis=0)
+    assert trace.iterations == 2 * 200 + 1 + 2
+    assert np.corrcoef(first[0], second[0])[0, 1] < 0.5
+    # Within a window it lasts.
+    assert np.corrcoef(first[0], trace.window(1, 100).mean(axis=0)[0])[0, 1] > 0.99
+
+
+def test_a_policy_that_never_redeploys_is_accepted_with_a_warning(check, tmp_path: Path) -> None:
+    code, (first, *_, warning, last) = check(write_policy(tmp_path, DECLINES))
+    assert code == 0 and last.startswith("accepted. ")
+    assert first.startswith("Small ep 4: function form, 0 of 2 calls redeployed, ")
+    assert warning == (
+        "warning: the policy redeployed at no call, so none of its tables was checked. Next: unless that is meant, "
+        "look why with kit.py replay"
+    )
+    assert NONE_REDEPLOYED not in check(KIT)[1]
+
+
+def test_a_policy_that_answers_otherwise_in_another_process_is_told_where(tmp_path: Path, capsys) -> None:
+    source = """
+        import os
+        import numpy as np
+
+        class Policy:
+            def __init__(self, case):
+                self.random, self.calls = np.random.default_rng(int.from_bytes(os.urandom(8), "big")), 0
+
+            def rebalance(self, hotness, deployment, iteration):
+                self.calls += 1
+                table = deployment[:, ::-1].copy()
+                if self.calls == 2:
+                    table[1] = table[1, self.random.permutation(8)]
+                return [0, 1], table
+    """
+    grid = in_grid(tmp_path, [{"model": "Large", "dataset": "two", "ep": [8]}])
+    assert kit.main(["check", str(write_policy(tmp_path / "policy", source)), "--grid", str(grid)]) == 0
+    *_, warning, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("accepted. ")
+    assert re.fullmatch(
+        r"warning: Large ep 8, call 2 \(iteration \d+\), layer 1: the policy answers differently when it is run again. "
+        r"Got: another expert in \d+ of 16 slots. Expected: the same answers in every run. Next: seed its random "
+        r"generators, sort with kind='stable', and let neither clock nor threads decide.",
+        warning,
+    )
+
+
+LAYERS, TABLE = np.array([1, 0]), np.zeros((3, 2, 2), np.int64)
+ELSEWHERE = TABLE + np.array([0, 0, 5]).reshape(3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "where", "got"),
+    [
+        (None, "call 2 (iteration 8)", "one run redeploys, the other keeps the deployment"),
+        ((LAYERS[::-1], TABLE), "call 2 (iteration 8)", "layers_priority [1, 0] and [0, 1]"),
+        ((np.arange(9), TABLE), "call 2 (iteration 8)", "layers_priority [1, 0] and [0, 1, 2, 3, 4, ...]"),
+        ((LAYERS, TABLE + 1), "call 2 (iteration 8), layer 1", "another expert in 4 of 4 slots"),
+    ],
+)
+def test_the_first_difference_of_two_runs_is_found(other: object, where: str, got: str) -> None:
+    one = [Answer(4, None), Answer(8, (LAYERS, TABLE)), Answer(12, None)]
+    two = [Answer(4, None), Answer(8, other), Answer(12, (LAYERS, TABLE))]
+    for pair in ((one, two), (one[:2], two)):
+        fields = first_difference(*pair).fields()
+        assert (fields["where"], fields["got"]) == (where, got)
+
+
+def test_rows_that_no_layer_lists_are_no_difference() -> None:
+    assert first_difference([Answer(4, (LAYERS, TABLE))], [Answer(4, (LAYERS, ELSEWHERE))]) is None
+    assert first_difference([Answer(4, None)], [Answer(4, None)]) is None
+
+
+def test_a_second_run_that_fails_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    good, bad = write_policy(tmp_path / "good", DECLINES), write_policy(tmp_path / "bad", "1 / 0\n")
+    folders = [bad, good]
+
+    class Process(PolicyProcess):
+        def __init__(self, folder: Path, *rest: object) -> None:
+            super().__init__(folders.pop(), *rest)
+
+    monkeypatch.setattr("commands.check.PolicyProcess", Process)
+    grid = in_grid(tmp_path, [{"model": "Small", "dataset": "one", "ep": [4]}])
+    assert kit.main(["check", str(good), "--grid", str(grid)]) == 1
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("not accepted: Small ep 4, second run, start: the policy raised an exception. ")
+
+
+def test_which_of_both_forms_is_taken_is_said(check, tmp_path: Path) -> None:
+    both = "class Policy:\n    def __init__(self, case): pass\n    def rebalance(self, h, d, i): return None\n"
+    code, lines = check(write_policy(tmp_path, both + DECLINES))
+    assert code == 0 and lines[0] == BOTH_FORMS
+    assert lines[1].startswith("Small ep 4: function form, ")
+    assert BOTH_FORMS not in check(KIT)[1]
+
+
+def test_the_very_zip_is_checked(check, tmp_path: Path) -> None:
+    path = tmp_path / "mine.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("outer/policy.py", DECLINES)
+    code, (note, *_, last) = check(path)
+    assert (code, last) == (0, f"accepted. Next: python starting_kit/kit.py run {path}")
+    assert note.startswith("note: policy.py was found in the folder outer/; ")
+
+
+def test_a_block_that_a_zip_lacks_is_missed(check, tmp_path: Path) -> None:
+    source = "from planning.packing import heaviest_first\n" + DECLINES
+    path = tmp_path / "mine.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("policy.py", source)
+    assert check(write_policy(tmp_path / "folder", source))[0] == 0
+    code, (*_, last) = check(path)
+    assert code == 1 and "Got: ModuleNotFoundError: No module named 'planning' " in last
+
+
+def test_a_zip_that_cannot_be_read_is_refused(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "mine.zip"
+    path.write_bytes(b"PK")
+    for command in ("check", "run", "replay", "profile"):
+        with pytest.raises(SystemExit) as ended:
+            kit.main([command, str(path)])
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.splitlines()[-1] == (
+            f"kit.py: error: the zip cannot be read. Got: {path}: File is not a zip file. Expected: a zip without a "
+            "password, as kit.py pack makes. Next: make the zip with kit.py pack."
+        )
+
+
 def test_a_grid_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.yaml").write_text("name: [")
     assert kit.main(["check", str(KIT), "--grid", str(tmp_path / "bad.yaml")]) == 1
@@ -117,7 +290,7 @@ def test_memory_is_the_most_that_a_policy_held(check, tmp_path: Path) -> None:
 
 def test_a_module_that_the_platform_lacks_is_named_in_the_verdict(check, tmp_path: Path) -> None:
     source = "try:\n    import torch\nexcept ImportError:\n    torch = None\n" + DECLINES
-    code, (*_, packages, last) = check(write_policy(tmp_path, source))
+    code, (*_, packages, _, last) = check(write_policy(tmp_path, source))
     assert code == 0 and packages.endswith("; not on the platform: torch")
     assert last == "accepted here, but the platform has no torch. Next: use numpy instead of torch"
 

@@ -175,6 +175,29 @@ def test_a_module_that_was_left_out_is_missed_before_the_upload(pack, tmp_path: 
     )
 
 
+def test_a_zip_is_run_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("policy.py", "import planning.packing\n" + DECLINES)
+        target.writestr("part/.hidden", "kept")
+    with staged(path) as run:
+        assert sorted(p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()) == [
+            "part/.hidden",
+            "policy.py",
+        ]
+    assert not run.exists()
+
+
+def test_a_zip_is_not_packed_again(pack, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        pack(pack(write_policy(tmp_path / "policy", DECLINES))[2], "again.zip")
+    assert ended.value.code == 2
+    with pytest.raises(
+        kit.UsageError, match=r"the policy is a zip already.*Next: name the folder that the zip was made"
+    ):
+        kit.pack(tmp_path / "packed" / "submission.zip", tmp_path / "again.zip")
+
+
 def test_another_suffix_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         kit.main(["pack", str(KIT), "--output", str(tmp_path / "policy.py")])
@@ -315,8 +338,9 @@ def test_the_policy_and_its_zip_score_the_same_and_see_the_same(pack, tmp_path: 
     zipfile.ZipFile(pack(folder)[2]).extractall(unpacked)
     world = write_kit_world(tmp_path / "world")
     paths = {"grid": world / "grid.yaml", "traces": world / "traces"}
-    table = kit.compare(folder, unpacked, reference=world / "reference", seeds=0, **paths)
-    assert table["A"].tolist() == table["B"].tolist()
+    packed = tmp_path / "packed" / "submission.zip"
+    table = kit.compare(folder, unpacked, packed, reference=world / "reference", seeds=0, **paths)
+    assert table["A"].tolist() == table["B"].tolist() == table["C"].tolist()
     seen = [kit.replay(policy, "Small/one:4", 2, **paths) for policy in (folder, unpacked)]
     assert (seen[0].deployment == seen[1].deployment).all()
     assert (seen[0].deployment != seen[0].case.initial_deployment).any()

@@ -140,10 +140,35 @@ def test_a_policy_that_answers_otherwise_here_is_told(world: Path, tmp_path: Pat
 
 def test_the_prompt_has_what_the_policy_saw(world: Path, tmp_path: Path) -> None:
     typed = "print(hotness.shape, deployment.shape, iteration, case.devices, policy(hotness, deployment, iteration))\n"
-    done = replay(world, write_policy(tmp_path, DECLINES), text=typed)
+    done = replay(world, write_policy(tmp_path, "state = [7]\n" + DECLINES), text=typed + "print(instance.state)\n")
     assert done.returncode == 0
-    assert "(3, 2, 4) (2, 4, 2) 4 4 None" in done.stdout
-    assert "Small/one ep 4, call 1 (iteration 4): hotness, deployment, iteration, case, policy\n" in done.stderr
+    assert "(3, 2, 4) (2, 4, 2) 4 4 None" in done.stdout and "[7]" in done.stdout
+    assert (
+        "Small/one ep 4, call 1 (iteration 4): hotness, deployment, iteration, case, policy, instance\n" in done.stderr
+    )
+    assert "\ninstance is the module policy.py: its variables are the state\n" in done.stderr
+
+
+def test_the_prompt_has_the_policy_itself_with_the_state_it_had(world: Path, tmp_path: Path) -> None:
+    typed = "print(type(instance).__name__, instance.calls, sorted(vars(instance)))\n"
+    typed += "print(instance.rebalance(hotness.copy(), deployment.copy(), iteration), instance.calls)\n"
+    done = replay(world, write_policy(tmp_path, RECORDS), "--call", 2, text=typed)
+    assert "Policy 1 ['calls', 'case']\n" in done.stdout and "None 2\n" in done.stdout
+    assert "\ninstance is the Policy itself: vars(instance) is its state, " in done.stderr
+
+
+def test_a_breakpoint_stops_the_call_that_is_called_again(world: Path, tmp_path: Path) -> None:
+    source = DECLINES.replace("    return", "    breakpoint()\n    return")
+    done = replay(world, write_policy(tmp_path, source), "--again", text="print('devices', n_device)\ncontinue\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "devices 4\n" in done.stdout and done.stdout.endswith("answer: keep the deployment\n")
+
+
+def test_the_first_call_needs_no_policy_that_starts(world: Path, tmp_path: Path) -> None:
+    done = replay(
+        world, write_policy(tmp_path, "number = int(input())\n1 / number\n" + DECLINES), "--again", text="0\n"
+    )
+    assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
 @pytest.mark.parametrize(

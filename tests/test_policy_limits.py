@@ -5,11 +5,28 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from submissions import DECLINES, INGESTION, run_policy, sentence_of, slow_calls, write_policy
+from placement.evaluation.case_run import Outcome, run_case
+from placement.grid import grid_from_mapping
+from placement.isolation import process as policy_process
+from placement.isolation import stack
+from placement.isolation.process import PolicyProcess
+from placement.trace import Trace
+from submissions import (
+    DECLINES,
+    INGESTION,
+    grid_mapping,
+    run_policy,
+    sentence_of,
+    slow_calls,
+    stored_hotness,
+    write_policy,
+)
 
 START, CALL = "Small/one ep 2, start", "Small/one ep 2, call 1 (iteration 4)"
 SLOW = "Next: make it faster; kit.py check shows how many seconds a call takes."
@@ -21,7 +38,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a 
 def in_call(*lines: str) -> str:
     """The source of a policy that runs lines at every call."""
     return (
-        "\n    ".join(["import os\nimport numpy as np\ndef rebalance(hotness, n_device, n_red_expert):", *lines]) + "\n"
+        "\n    ".join(
+            ["import os, signal\nimport numpy as np\ndef rebalance(hotness, n_device, n_red_expert):", *lines]
+        )
+        + "\n"
     )
 
 
@@ -48,19 +68,109 @@ while True:
 PAUSES = "import signal\nwhile True: signal.pause()\n"
 
 
+@pytest.fixture
+def late_when_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is over as soon as the policy prints; then it is waited for until it says where it is."""
+    read, passed = PolicyProcess._read_output, [0.0]
+
+    def look(process: PolicyProcess) -> None:
+        read(process)
+        # It may print before it is known that it is isolated.
+        passed[0] = 10.0**6 if process._log and process.layers else 0.0
+
+    monkeypatch.setattr(stack, "SECONDS", 60.0)
+    monkeypatch.setattr(PolicyProcess, "_read_output", look)
+    monkeypatch.setattr(policy_process, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+
+
+CALLS, CASE = "an answer to every call", "start and all calls of a case together"
+IN_CALL, IN_HELPER = "policy.py, line 4, in rebalance", "part/slow.py, line 4, in wait"
+HELPER = {"part/slow.py": "import time\n\ndef wait():\n    print('slow', flush=True); time.sleep(60)\n"}
+
+
+@pytest.mark.usefixtures("late_when_it_prints")
+@pytest.mark.parametrize(
+    ("source", "limit", "where", "place", "expected"),
+    [
+        (
+            "while True: print('again')\n",
+            "start",
+            START,
+            "policy.py, line 1, in <module>",
+            "policy.py imported and ready",
+        ),
+        (in_call("print('now', flush=True); signal.pause()"), "call", CALL, IN_CALL, CALLS),
+        (in_call("while True: print('again')"), "call", CALL, IN_CALL, CALLS),
+        # One long computation in C, which holds the interpreter.
+        (in_call("print('now', flush=True); pow(3, 10**9)"), "call", CALL, IN_CALL, CALLS),
+        ("from part.slow import wait\n" + in_call("wait()"), "call", CALL, IN_HELPER, CALLS),
+        (
+            in_call("wait()").replace("import os", "from part.slow import wait; import os"),
+            "case",
+            CALL,
+            IN_HELPER,
+            CASE,
+        ),
+    ],
+)
+def test_the_message_says_where_a_policy_was_when_its_time_was_over(
+    tmp_path: Path, source: str, limit: str, where: str, place: str, expected: str
+) -> None:
+    write_policy(tmp_path, source, HELPER)
+    text = f"{where}: the policy took too long. Got: no answer within 20 s ({limit}_seconds); it was at {place}."
+    assert run(tmp_path, source, **{f"{limit}_seconds": 20}) == ("timeout", f"{text} Expected: {expected}. {SLOW}")
+
+
 @pytest.mark.parametrize(
     ("source", "limit", "where", "expected"),
     [
-        (STUBBORN, "start_seconds", START, "policy.py imported and ready"),
         # It burns no processor: the case's limit is one of processor time too, which may be over first.
         (PAUSES, "case_seconds", START, "start and all calls of a case together"),
         (in_call("while True: pass"), "call_seconds", CALL, "an answer to every call"),
-        (in_call("while True: print('again')"), "call_seconds", CALL, "an answer to every call"),
     ],
 )
 def test_a_policy_that_hangs_is_stopped(tmp_path: Path, source: str, limit: str, where: str, expected: str) -> None:
-    text = f"{where}: the policy took too long. Got: no answer within 1 s ({limit}). Expected: {expected}. {SLOW}"
-    assert run(tmp_path, source, **{limit: 1}) == ("timeout", text)
+    status, text = run(tmp_path, source, **{limit: 1})
+    start = f"{where}: the policy took too long. Got: no answer within 1 s ({limit})"
+    # How far it came depends on the machine.
+    assert status == "timeout" and text.startswith(start) and text.endswith(f" Expected: {expected}. {SLOW}")
+
+
+def test_a_policy_that_takes_no_signal_is_stopped_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "SECONDS", 0.1)
+    status, text = run(tmp_path, STUBBORN, start_seconds=1)
+    start = f"{START}: the policy took too long. Got: no answer within 1 s (start_seconds)"
+    assert status == "timeout" and text.startswith(start) and text.endswith(SLOW)
+
+
+def hangs(folder: Path, hidden: bool) -> Outcome:
+    """The outcome of a case that hangs in a function of the policy's."""
+    source = "def outer():\n    print('first', flush=True); signal.pause()\n" + in_call("outer()")
+    grid = grid_from_mapping(grid_mapping() | {"hidden": hidden})
+    folder = write_policy(folder, source)
+    return run_case(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, time.monotonic() + 300)
+
+
+@pytest.mark.usefixtures("late_when_it_prints")
+def test_the_stack_of_a_policy_that_hangs_stands_in_the_log_with_its_own_lines_alone(tmp_path: Path) -> None:
+    frames = "  policy.py, line 6, in rebalance\n  policy.py, line 2, in outer"
+    assert hangs(tmp_path, False).log == f"first\nStack (most recent call last):\n{frames}"
+
+
+@pytest.mark.usefixtures("late_when_it_prints")
+def test_of_hidden_traces_no_stack_is_told(tmp_path: Path) -> None:
+    outcome = hangs(tmp_path, True)
+    assert outcome.row["failure"]["what"] == "timeout. Hidden traces: no more is told"
+    assert "policy.py, line" not in str(outcome.row) + outcome.log
+
+
+@linux
+def test_the_lines_that_led_to_used_up_memory_stand_in_the_log(tmp_path: Path) -> None:
+    source = "def outer():\n    return np.ones(2**30)\n" + in_call("outer()")
+    log = run_policy(write_policy(tmp_path, source), memory_bytes=MEMORY).log
+    policy = tmp_path / "policy.py"
+    for line, name in ((6, "rebalance"), (2, "outer")):
+        assert f'  File "{policy}", line {line}, in {name}\n' in log
 
 
 def test_a_case_that_begins_after_the_grid_s_time_is_not_waited_for(tmp_path: Path) -> None:
@@ -134,7 +244,7 @@ def test_calls_of_a_case_add_up_to_its_limit(tmp_path: Path, monkeypatch: pytest
     slow_calls(monkeypatch, 4000)
     policy = write_policy(tmp_path, DECLINES)
     row = run_policy(policy, seconds_left=10**6, call_seconds=5000, case_seconds=7000).row
-    text = "call 2 (iteration 8): the policy took too long. Got: no answer within 7000 s (case_seconds)."
+    text = "call 2 (iteration 8): the policy took too long. Got: no answer within 7000 s (case_seconds)"
     assert (row["status"], text in sentence_of(row)) == ("timeout", True)
 
 

@@ -29,14 +29,12 @@ NO_FORM = f"{START}policy.py defines no policy. "
 FORMS = f"Expected: {FUNCTION}, or {CLASS}."
 ARGUMENTS = f"{START}the policy takes other arguments. "
 CORRECT = "Next: correct the definition in policy.py."
-FOUR = (
-    "Expected: (change, layers_priority, deployment_table, aux). Next: return all four; "
-    "to keep the deployment return (False, None, None, None)."
-)
-TWO = (
-    "Expected: None, or (layers_priority, deployment_table). "
-    "Next: return two values, without change and aux, or None to keep the deployment."
-)
+FOUR_VALUES = "Expected: (change, layers_priority, deployment_table, aux)."
+FOUR = f"{FOUR_VALUES} Next: return all four; to keep the deployment return (False, None, None, None)."
+TWO_VALUES = "Expected: None, or (layers_priority, deployment_table)."
+TWO = f"{TWO_VALUES} Next: return two values, without change and aux, or None to keep the deployment."
+COROUTINE, WITHOUT = "Got: a coroutine, which async def gives.", "Next: write def rebalance, without async and await."
+GENERATOR, RETURN = "Got: a generator, which yield gives.", "Next: return the answer instead of yielding it."
 NOTHING = "Got: None, which a function without return gives."
 NOT_READ = "rebalance returned no answer that can be read. "
 PRIORITY = f"{CALL}layers_priority "
@@ -46,7 +44,8 @@ WHOLE = "Next: return the whole table, every layer of it."
 FLOATS = "Next: make them integers, with .astype(int), and divide with //."
 RANGE = "Expected: 0 .. 7. Next: put a logical expert id, counted from 0, in every slot; none stays empty."
 RAISED = "the policy raised an exception. Got: "
-MEND = "Expected: an answer. Next: mend the line named above and try again."
+ANSWER = "Expected: an answer."
+MEND = f"{ANSWER} Next: mend the line named above and try again."
 NOT_LOADED = f"{START}the policy cannot be loaded. Got: "
 READABLE = "Expected: what Python {}.{} can read.".format(*sys.version_info)
 MEND_SOURCE = f"{READABLE} Next: mend the line named above and try again."
@@ -57,6 +56,11 @@ FORBIDDEN = (
     "Expected: an answer. Next: a policy reads its own folder and Python's libraries, writes only into the folder that "
     "TMPDIR names, starts no processes and opens no sockets; the page Policy, section State, modules and files, has "
     "the list."
+)
+NO_KIT = f"{ANSWER} Next: import from placement or planning: no other part of the kit is there when a policy runs."
+TYPED = (
+    f"{ANSWER} Next: nobody types here: stop at this call with kit.py replay --call N --again, and remove "
+    "the line to upload."
 )
 BESIDE = (
     "Expected: an answer. Next: put the file beside policy.py, and name it relative to that folder, in which a policy "
@@ -197,6 +201,14 @@ MISTAKES = {
         method("return None", head="    @staticmethod\n    def rebalance(self, hotness, deployment, iteration):"),
         f"{ARGUMENTS}Got: @staticmethod rebalance(self, hotness, deployment, iteration). Expected: {CLASS}. {CORRECT}",
     ),
+    "a function rebalance that class Policy calls": Mistake(
+        {
+            "policy.py": "def rebalance(hotness):\n    return None\n\n"
+            + method("return rebalance(hotness)")["policy.py"]
+        },
+        f"{ARGUMENTS}Got: rebalance(hotness). Expected: {FUNCTION}. "
+        "Next: rename the function, or remove class Policy: of both, the function rebalance is used.",
+    ),
     "case as a dictionary": Mistake(
         method("return None", init=INIT.replace("= case", "= case['devices']")),
         f"{START}{RAISED}TypeError: 'PolicyCase' object is not subscriptable (policy.py, line 3, in __init__). "
@@ -258,7 +270,33 @@ MISTAKES = {
     "devices and slots in one axis": Mistake(
         function("return True, [0], table.reshape(3, 12), None"),
         f"{TABLE}has the wrong shape. Got: [3, 12]. {SHAPE} "
-        "Next: give it these sizes, as table.reshape(layers, devices, slots) does.",
+        "Next: part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots).",
+    ),
+    "the devices of another ep": Mistake(
+        function("return True, [0], np.arange(3 * 8 * 2).reshape(3, 8, 2) % 8, None"),
+        f"{TABLE}has the wrong shape. Got: [3, 8, 2]. {SHAPE} Next: take the number of devices from case.devices or "
+        "n_device, not from one case: it differs between cases.",
+    ),
+    "async def": Mistake(
+        {"policy.py": DECLINES.replace("def", "async def", 1)},
+        f"{CALL}{NOT_READ}{COROUTINE} {FOUR_VALUES} {WITHOUT}",
+    ),
+    "async def in a class": Mistake(
+        method("return None", head="    async def rebalance(self, hotness, deployment, iteration):"),
+        f"{CALL}Policy.{NOT_READ}{COROUTINE} {TWO_VALUES} {WITHOUT}",
+    ),
+    "yield instead of return": Mistake(
+        function("yield True, [0], table, None"),
+        f"{CALL}{NOT_READ}{GENERATOR} {FOUR_VALUES} {RETURN}",
+    ),
+    "yield in a class": Mistake(
+        method("yield None"),
+        f"{CALL}Policy.{NOT_READ}{GENERATOR} {TWO_VALUES} {RETURN}",
+    ),
+    "async def and yield": Mistake(
+        {"policy.py": DECLINES.replace("def", "async def", 1).replace("return", "yield")},
+        f"{CALL}{NOT_READ}Got: an asynchronous generator. {FOUR_VALUES} "
+        "Next: write def rebalance, without async, and return the answer.",
     ),
     "no redundant slots": Mistake(
         function("return True, [0], table[:, :, :2], None"),
@@ -327,6 +365,14 @@ MISTAKES = {
         "Expected: an answer. Next: correct the module's name, or bring the module; kit.py check says what the "
         "platform has.",
     ),
+    "the kit itself": Mistake(
+        {"policy.py": "from kit import run\n" + DECLINES},
+        f"{START}{RAISED}ModuleNotFoundError: No module named 'kit' (policy.py, line 1, in <module>). {NO_KIT}",
+    ),
+    "a policy of the gallery": Mistake(
+        {"policy.py": "from policies.once.policy import Policy\n"},
+        f"{START}{RAISED}ModuleNotFoundError: No module named 'policies' (policy.py, line 1, in <module>). {NO_KIT}",
+    ),
     "an import with a dot": Mistake(
         {"policy.py": "from .helper import x\n" + DECLINES, "helper.py": "x = 1\n"},
         f"{START}{RAISED}ImportError: attempted relative import with no known parent package "
@@ -349,19 +395,19 @@ MISTAKES = {
     ),
     "input()": Mistake(
         calling("input()"),
-        f"{CALL}{RAISED}EOFError: EOF when reading a line (policy.py, line 4, in rebalance). {MEND}",
+        f"{CALL}{RAISED}EOFError: EOF when reading a line (policy.py, line 4, in rebalance). {TYPED}",
     ),
     "a sleep": Mistake(
         calling("time.sleep(60)"),
-        f"{CALL}the policy took too long. Got: no answer within 1 s (call_seconds). Expected: an answer to every call. "
-        f"{FASTER}",
-        {"call_seconds": 1},
+        f"{CALL}the policy took too long. Got: no answer within 5 s (call_seconds); it was at policy.py, line 4, in "
+        f"rebalance. Expected: an answer to every call. {FASTER}",
+        {"call_seconds": 5},
     ),
     "a loop without an end": Mistake(
-        {"policy.py": "while True:\n    pass\n" + DECLINES},
-        f"{START}the policy took too long. Got: no answer within 2 s (start_seconds). "
-        f"Expected: policy.py imported and ready. {FASTER}",
-        {"start_seconds": 2},
+        {"policy.py": "while True: pass\n" + DECLINES},
+        f"{START}the policy took too long. Got: no answer within 5 s (start_seconds); it was at policy.py, line 1, in "
+        f"<module>. Expected: policy.py imported and ready. {FASTER}",
+        {"start_seconds": 5},
     ),
     "a huge array": Mistake(
         function("return np.zeros((10**6, 10**6)), [0], table, None"),
@@ -443,6 +489,12 @@ def test_a_cause_is_looked_for_in_the_first_ten_of_a_chain(later: int, found: bo
         error, cause = ValueError(), error
         error.__cause__ = cause
     assert exception_steps.next_step(error) == (exception_steps.FORBIDDEN if found else "")
+
+
+def test_a_breakpoint_is_met_with_the_command_in_which_it_works(verdict) -> None:
+    # Which exception Python's debugger ends with depends on its version.
+    last = verdict(calling("breakpoint()"), {})
+    assert last.startswith(f"{CALL}{RAISED}") and last.endswith(TYPED)
 
 
 def test_a_file_in_utf_16_is_met_with_the_encoding_to_use(verdict) -> None:

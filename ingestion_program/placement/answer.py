@@ -87,8 +87,14 @@ def invalid(what: str, got: str, expected: str, next_step: str, where: str = "")
 def _shape_step(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     if sorted(shape) == sorted(expected):
         return "put the axes in this order, as np.transpose(table, axes) does"
-    if math.prod(shape) == math.prod(expected):
-        return "give it these sizes, as table.reshape(layers, devices, slots) does"
+    if len(shape) == 2 and shape[0] == expected[0] and shape != expected[1:]:
+        full = shape[1] == expected[1] * expected[2]
+        wanted = "" if full else f"give every layer {expected[1] * expected[2]} slots, then "
+        return f"{wanted}part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots)"
     if len(shape) == 3 and shape[:2] == expected[:2]:
         return f"fill {expected[2]} slots on every device: (experts + redundant experts) / devices"
+    if len(shape) == 3 and shape[0] == expected[0]:
+        return "take the number of devices from case.devices or n_device, not from one case: it differs between cases"
+    if math.prod(shape) == math.prod(expected):
+        return "give it these sizes, as table.reshape(layers, devices, slots) does"
     return "return the whole table, every layer of it"

@@ -1,17 +1,15 @@
-"""`check`: say whether a policy is accepted, and how much of the limits it uses."""
+"""`check`: say whether a policy is accepted, how much of the limits it uses, and what the site may see otherwise."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from placement.errors import PolicyError, Problem
 from placement.evaluation.interruption import temporary_folder
@@ -20,30 +18,41 @@ from placement.isolation.process import PolicyProcess
 from placement.isolation.sandbox import LAYERS
 from placement.replay import replay
 from placement.submission.folder import find_policy
-from placement.trace import Trace
 
 from . import options as shared
 from .doubts import Doubts, newer_line
+from .imports import defined_names
 from .machine import check_isolation, imported_modules, machine_line, missing_there, packages_line
+from .made_up import Answer, answering, first_difference, made_up_trace
 from .newer import newer_uses
 from .options import UsageError
 from .places import short
-from .policy_folder import policy_folder, staged, submission_files
-from .selection import read_grid
+from .policy_folder import named_policy, staged, submission_files
+from .selection import read_grid, select
 
 EXAMPLES = """
 check  the template, starting_kit/policy.py
 check my_policy  my_policy/policy.py
+check submission.zip  the very file to upload
+check my_policy --case DS-R1/generated:64  at the size of one case
 check my_policy --grid official  with windows of the official grid's size
 """
 MIB = 2**20
+BOTH_FORMS = "note: policy.py defines the function rebalance and the class Policy: the function is used"
+NONE_REDEPLOYED = (
+    "warning: the policy redeployed at no call, so none of its tables was checked. Next: unless that is meant, look "
+    "why with kit.py replay"
+)
 
 
 @dataclass
 class Trial:
-    """What trying a policy on cases of one model told: lines to print, what went wrong, and what isolated it."""
+    """What trying a policy on cases of one model told: lines to print, the number of redeployments, where two runs
+    differ, what went wrong, and what isolated it."""
 
     lines: list[str] = field(default_factory=list)
+    redeployed: int = 0
+    warnings: list[str] = field(default_factory=list)
     problem: Problem | None = None
     layers: list[str] = field(default_factory=list)
 
@@ -53,38 +62,42 @@ def add_check(commands: Any) -> None:
     parser = shared.add_command(commands, "check", "say in seconds whether a policy is accepted, and why not", EXAMPLES)
     shared.add_policy(parser)
     shared.add_grid(parser)
+    shared.add_cases(parser)
     parser.set_defaults(run=check_command)
 
 
 def check_command(options: argparse.Namespace) -> int:
     """Print what was found, the verdict and the next step last; return the exit code."""
-    folder = policy_folder(options.policy)
     with temporary_folder():
         try:
-            doubts = check(folder, options.grid)
+            with staged(options.policy) as submission:
+                doubts = check(submission, options.grid, options.cases)
         except UsageError:
             raise
         except Problem as error:
             print(f"not accepted: {error}")
             return 1
-    print(doubts.verdict(f"python starting_kit/kit.py run {short(folder)}"))
+    print(doubts.verdict(f"python starting_kit/kit.py run {short(named_policy(options.policy))}"))
     return 0
 
 
-def check(folder: Path, grid_path: Path) -> Doubts:
-    """Try a policy twice on made-up hotness, for each model's smallest and largest ep, and print how that went.
+def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None) -> Doubts:
+    """Try a policy on made-up hotness, in two processes one after the other, and print how that went.
 
-    Returns what the platform lacks of that which the policy uses. Raises Problem when it is not accepted.
+    submission: what is uploaded, as `staged` gives it; cases: by name, and else each model's smallest and largest
+    sizes. Returns what the platform lacks of that which the policy uses. Raises Problem when it is not accepted.
     """
     grid = read_grid(grid_path)
     check_isolation(grid, grid_path)
-    holder, note = find_policy(folder)
+    chosen = select(grid, cases)
+    holder, note = find_policy(submission)
     if note:
         print(f"note: {note}")
+    if {"rebalance", "Policy"} <= defined_names(holder / "policy.py"):
+        print(BOTH_FORMS)
     files = submission_files(holder)[0]
     imported, newer = imported_modules(files), newer_uses(files)
-    with staged(holder) as submission:
-        trials = _try(submission, grid)
+    trials = _try(holder, chosen if cases else _extremes(chosen), grid)
     for trial in trials:
         print("\n".join(trial.lines))
     if layers := [trial.layers for trial in trials if trial.layers]:
@@ -95,49 +108,67 @@ def check(folder: Path, grid_path: Path) -> Doubts:
     for trial in trials:
         if trial.problem:
             raise trial.problem
+    for trial in trials:
+        print("".join(f"{warning}\n" for warning in trial.warnings), end="")
+    if not any(trial.redeployed for trial in trials):
+        print(NONE_REDEPLOYED)
     return Doubts(missing_there(imported), newer)
 
 
-def _try(submission: Path, grid: Grid) -> list[Trial]:
-    """Try the extreme sizes of each model: by devices, redundant experts, slots, and what devices leave undivided."""
-    by_model: dict[str, list[Case]] = {case.model: [] for case in grid.cases}
-    for case in sorted(grid.cases, key=lambda case: case.ep):
+def _extremes(cases: Iterable[Case]) -> list[Case]:
+    """Each model's extreme sizes: by devices, redundant experts, slots, and what devices leave undivided."""
+    by_model: dict[str, list[Case]] = {case.model: [] for case in cases}
+    for case in sorted(cases, key=lambda case: case.ep):
         by_model[case.model].append(case)
     sizes = [*map(attrgetter, ("ep", "redundant_experts", "slots")), lambda case: case.experts % case.ep]
-    ends = [dict.fromkeys(end(cases, key=size) for size in sizes for end in (min, max)) for cases in by_model.values()]
-    with ThreadPoolExecutor(len(ends)) as pool:
-        return list(pool.map(lambda cases: _try_cases(submission, cases, grid), ends))
+    return list(
+        dict.fromkeys(end(group, key=size) for group in by_model.values() for size in sizes for end in (min, max))
+    )
 
 
-def _try_cases(submission: Path, cases: Iterable[Case], grid: Grid) -> Trial:
+def _try(submission: Path, cases: Sequence[Case], grid: Grid) -> list[Trial]:
+    by_model = [[case for case in cases if case.model == model] for model in dict.fromkeys(c.model for c in cases)]
+    with ThreadPoolExecutor(len(by_model)) as pool:
+        return list(pool.map(lambda group: _try_cases(submission, group, grid), by_model))
+
+
+def _try_cases(submission: Path, cases: Sequence[Case], grid: Grid) -> Trial:
     """Try cases of one model, up to the first that fails."""
-    trial, trace, limits = Trial(), None, grid.limits
+    trial, trace = Trial(), made_up_trace(cases[0])
     for case in cases:
-        if trace is None:
-            # Just long enough for a second call after all layers were redeployed.
-            iterations = 2 * case.window + case.layers + case.latency + 2
-            shape = (iterations, case.layers, case.experts)
-            trace = Trace(np.random.default_rng(0).integers(0, 100, shape, np.int32))
         name = case.name.replace(f"/{case.dataset} ", " ", 1)
-        process = PolicyProcess(submission, case, trace, grid, time.monotonic() + limits.grid_seconds)
-        try:
-            with process:
-                form = process.start()
-                calls = len(replay(trace, case, process.rebalance).calls)
-                memory = process.memory_bytes
-        except PolicyError as error:
-            trial.lines += [f"{name}: {error.status}", *_quoted(process.log)]
-            trial.problem = error.at(name)
-            return trial
-        finally:
-            trial.layers = process.layers
-        slowest = max(process.seconds[1:])
-        line = f"{name}: {form} form, {calls} calls, start {process.seconds[0]:.2f} of {limits.start_seconds:g} s, "
-        line += f"slowest call {slowest:.2f} of {limits.call_seconds:g} s"
-        # Not every system tells.
-        line += f", memory {memory / MIB:.0f} of {limits.memory_bytes / MIB:.0f} MiB" if memory else ""
-        trial.lines += [line, *_quoted(process.log)]
+        runs: list[list[Answer]] = []
+        # The second process must not be another one's continuation: both begin with nothing.
+        for place in (name, f"{name}, second run"):
+            process = PolicyProcess(submission, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+            try:
+                with process:
+                    form, answers = process.start(), []
+                    replay(trace, case, answering(process.rebalance, answers))
+                    memory = process.memory_bytes
+            except PolicyError as error:
+                trial.lines += [f"{place}: {error.status}", *_quoted(process.log)]
+                trial.problem = error.at(place)
+                return trial
+            finally:
+                trial.layers = process.layers
+            runs.append(answers)
+            if len(runs) == 1:
+                line = _line(name, form, answers, process.seconds, memory, grid)
+                trial.lines += [line, *_quoted(process.log)]
+        trial.redeployed += sum(answer.redeployment is not None for answer in runs[0])
+        if difference := first_difference(*runs):
+            trial.warnings.append(f"warning: {difference.at(name)}")
     return trial
+
+
+def _line(name: str, form: str, answers: Sequence[Answer], seconds: list[float], memory: int, grid: Grid) -> str:
+    redeployed, limits = sum(answer.redeployment is not None for answer in answers), grid.limits
+    line = f"{name}: {form} form, {redeployed} of {len(answers)} calls redeployed, "
+    line += f"start {seconds[0]:.2f} of {limits.start_seconds:g} s, "
+    line += f"slowest call {max(seconds[1:]):.2f} of {limits.call_seconds:g} s"
+    # Not every system tells.
+    return line + (f", memory {memory / MIB:.0f} of {limits.memory_bytes / MIB:.0f} MiB" if memory else "")
 
 
 def _quoted(log: str) -> list[str]:

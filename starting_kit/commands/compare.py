@@ -20,7 +20,7 @@ from .machine import check_isolation
 from .named_paths import check_folder, check_output
 from .options import show
 from .places import OUTPUT, TRACES, short
-from .policy_folder import policy_folder
+from .policy_folder import named_policy
 from .run import run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
@@ -118,7 +118,7 @@ def compare(
         expected, next_step = "--seeds 0 with it, or drawn traces, which are measured", "leave one of them out"
         raise shared.UsageError("--reference is for --seeds 0 alone", f"--seeds {seeds}", expected, next_step)
     check_output("--output", Path(output))
-    folders = {letter: policy_folder(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
+    folders = {letter: named_policy(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     # Drawn traces take only their lengths from --traces.
     file = grid_for(grid, None if seeds else traces)
     whole = read_grid(file)

@@ -1,4 +1,4 @@
-"""What Python files import, read from their source: nothing is run."""
+"""What Python files import and define, read from their source: nothing is run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,8 @@ def imported_names(name: str, path: Path) -> Iterator[str]:
     """
     if not name.endswith(".py"):
         return
-    try:
-        with warnings.catch_warnings():
-            # Loading it warns in the log.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return
     package = name.split("/")[:-1]
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level <= len(package):
@@ -32,3 +25,19 @@ def imported_names(name: str, path: Path) -> Iterator[str]:
             module = ".".join([*above, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def defined_names(path: Path) -> set[str]:
+    """The functions and classes that a file defines at its top; none for a file that Python cannot read."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for node in _tree(path).body if isinstance(node, kinds)}
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            # Loading it warns in the log.
+            warnings.simplefilter("ignore")
+            return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])

@@ -32,6 +32,10 @@ class Moment:
     case: PolicyCase
     answer: Redeployment | None = None
 
+    def arguments(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """What a policy is called with, in arrays that it may change."""
+        return self.hotness.copy(), self.deployment.copy(), self.iteration
+
 
 class Reached(Exception):
     """The call was reached, and the rest of the case does not matter."""
@@ -58,7 +62,9 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
 
     try:
         with process:
-            process.start()
+            # What it sees first is the same for every policy, also for one that cannot start.
+            if call > 1:
+                process.start()
             replay(trace, case, rebalance)
     except Reached:
         return seen

@@ -41,7 +41,7 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=places.KIT,
         metavar="POLICY",
-        help="a folder with policy.py, or the file (default: the template)",
+        help="a folder with policy.py, the file, or the zip (default: the template)",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +26,22 @@ ADDED_SUFFIX = ".pyc"
 
 
 def policy_folder(policy: str | Path) -> Path:
-    """The folder of a policy that was named by it or by its policy.py. Raises UsageError."""
+    """The folder of a policy that was named by it or by its policy.py. Raises UsageError, also for a zip."""
     path = Path(policy)
+    if _is_zip(path):
+        expected, next_step = "a folder with policy.py, or the file", "name the folder that the zip was made of"
+        raise UsageError("the policy is a zip already", str(path), expected, next_step)
     if not path.is_dir() and path.name != "policy.py":
         got = str(path) if path.exists() else f"no folder {path}"
-        raise UsageError("there is no policy", got, "a folder with policy.py, or the file", "correct the path")
+        expected = "a folder with policy.py, the file, or the zip"
+        raise UsageError("there is no policy", got, expected, "correct the path")
     return path if path.is_dir() else path.parent
+
+
+def named_policy(policy: str | Path) -> Path:
+    """What was named as a policy: a zip to upload, or its folder, as policy_folder gives it. Raises UsageError."""
+    path = Path(policy)
+    return path if _is_zip(path) else policy_folder(path)
 
 
 def submission_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -71,9 +82,14 @@ def staged(policy: str | Path) -> Iterator[Path]:
 
     That is the policy's own folder, or a temporary copy where pack would take blocks along or leave out what a policy
     can see, or a folder in it is a link, which a zip holds as files. A folder that would be refused is given as it is:
-    the programs say why. Raises UsageError.
+    the programs say why. Of a zip it is all that is in it, which the platform takes as it is, too. Raises UsageError.
     """
-    folder = policy_folder(policy)
+    folder = named_policy(policy)
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(prefix="submission-") as temporary:
+            _unpack(folder, temporary)
+            yield Path(temporary)
+        return
     try:
         holder, _ = find_policy(folder)
         files, left_out = submission_files(holder)
@@ -91,6 +107,20 @@ def staged(policy: str | Path) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         yield Path(temporary)
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def _unpack(path: Path, folder: str) -> None:
+    try:
+        with zipfile.ZipFile(path) as source:
+            source.extractall(folder)
+    # A password and an unknown compression are a RuntimeError.
+    except (zipfile.BadZipFile, RuntimeError, OSError, ValueError) as error:
+        expected, next_step = "a zip without a password, as kit.py pack makes", "make the zip with kit.py pack"
+        raise UsageError("the zip cannot be read", f"{path}: {error}", expected, next_step) from None
 
 
 def _has_linked_folder(folder: Path, files: Iterable[Path]) -> bool:

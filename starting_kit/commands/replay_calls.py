@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from placement.deployment import changed_slots
 from placement.errors import PolicyError
 from placement.evaluation.interruption import temporary_folder
 from placement.grid import Case
-from placement.isolation.interface import Policy, load_policy
+from placement.isolation.interface import LoadedPolicy, load_policy
 from placement.submission.folder import find_policy
 
 from . import options as shared
@@ -34,15 +35,28 @@ replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the seco
 replay my_policy --call 2 --again  call the policy again, in this process, with a plain traceback
 replay my_policy --call 2 --save call.npz  keep what it saw
 """
-NAMES = "hotness, deployment, iteration, case, policy"
+NAMES = "hotness, deployment, iteration, case, policy, instance"
 PROMPT = f"""{{place}}: {NAMES}
-Call policy(hotness.copy(), deployment.copy(), iteration); it has answered the earlier calls. Ctrl-D ends this."""
+Call policy(hotness.copy(), deployment.copy(), iteration); it has answered the earlier calls. Ctrl-D ends this.
+instance is {{instance}}"""
+INSTANCES = {
+    "class": "the Policy itself: vars(instance) is its state, instance.rebalance(...) its answer before it is read",
+    "function": "the module policy.py: its variables are the state",
+}
 MOST_LAYERS = 10
 
 
 def add_replay(commands: Any) -> None:
     """Declare the command."""
     parser = shared.add_command(commands, "replay", "stand at one call of a case with what the policy saw", EXAMPLES)
+    add_call(parser)
+    parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
+    parser.set_defaults(run=replay_command, grid=None)
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that name a call."""
     shared.add_policy(parser)
     shared.add_grid(parser)
     shared.add_traces(parser)
@@ -53,46 +67,50 @@ def add_replay(commands: Any) -> None:
         help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
     )
     parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
-    parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
-    parser.set_defaults(run=replay_command, grid=None)
 
 
 def replay_command(options: argparse.Namespace) -> int:
     """Go to the call, do there what was asked for, and return the exit code."""
     if options.save:
         _check_file(options.save)
+    case = named_case(options)
+
+    def look(folder: Path, seen: list[Moment], place: str) -> None:
+        if options.again:
+            print(_answer_line(policy_at(folder, seen).call(*seen[-1].arguments()), seen[-1], case))
+        elif not options.save:
+            _prompt(place, seen[-1], policy_at(folder, seen))
+
+    return at_call(case, options, look, options.save)
+
+
+def named_case(options: argparse.Namespace) -> Case:
+    """The case of the options, whose grid is then a file. Raises UsageError."""
     options.grid = grid_for(options.grid, options.traces)
-    case, here = _one_case(options.grid, options.case), Path.cwd()
+    return one_case(options.grid, options.case)
+
+
+def at_call(
+    case: Case, options: argparse.Namespace, act: Callable[[Path, list[Moment], str], None], save: Path | None = None
+) -> int:
+    """Go to the call, save what the policy saw there, call the policy here, and return the exit code.
+
+    act: is given the policy's folder, the calls up to this one, and the words for this place. What is wrong with the
+    policy there is shown as Python shows it.
+    """
+    here = Path.cwd()
     with temporary_folder(), staged(options.policy) as submission:
+        folder = find_policy(submission)[0]
+        seen = _moments(folder, case, options)
+        place, moment = f"{case.name}, call {options.call} (iteration {seen[-1].iteration})", seen[-1]
+        print(f"{place}: hotness {list(moment.hotness.shape)}, deployment {list(moment.deployment.shape)}", flush=True)
+        if save:
+            np.savez_compressed(
+                _npz(save), hotness=moment.hotness, deployment=moment.deployment, iteration=moment.iteration
+            )
+            print(f"saved: {short(_npz(save))}", flush=True)
         try:
-            return _at_call(find_policy(submission)[0], case, options)
-        finally:
-            # Windows removes no folder that a process is in.
-            os.chdir(here)
-
-
-def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
-    seen = _moments(folder, case, options)
-    place, moment = f"{case.name}, call {options.call} (iteration {seen[-1].iteration})", seen[-1]
-    print(f"{place}: hotness {list(moment.hotness.shape)}, deployment {list(moment.deployment.shape)}", flush=True)
-    if options.save:
-        np.savez_compressed(
-            _npz(options.save), hotness=moment.hotness, deployment=moment.deployment, iteration=moment.iteration
-        )
-        print(f"saved: {short(_npz(options.save))}", flush=True)
-    if options.again or not options.save:
-        # What is wrong with the policy is shown as Python shows it.
-        try:
-            policy = _policy_at(folder, seen)
-            if options.again:
-                print(
-                    _answer_line(
-                        policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration), moment, case
-                    )
-                )
-            else:
-                _prompt(place, moment, policy)
+            act(folder, seen, place)
         except PolicyError as error:
             print(error.at(place))
             return 1
@@ -100,6 +118,9 @@ def _at_call(folder: Path, case: Case, options: argparse.Namespace) -> int:
             traceback.print_exc()
             print(f"{place}: the policy raised the exception above. Next: mend it and repeat this command", flush=True)
             return 1
+        finally:
+            # Windows removes no folder that a process is in.
+            os.chdir(here)
     return 0
 
 
@@ -111,14 +132,15 @@ def replay(
     case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
     """
     world = world_of(grid_for(grid, traces), traces)
-    chosen = _one_case(world.grid, case)
+    chosen = one_case(world.grid, case)
     check_traces(world, [chosen])
     shared.check_least("call", call, 1)
     with staged(policy) as submission:
         return moments(find_policy(submission)[0], chosen, read_grid(world.grid), world.traces, call)[-1]
 
 
-def _one_case(grid: Path, name: str | None) -> Case:
+def one_case(grid: Path, name: str | None) -> Case:
+    """The case that is named, the grid's first where none is. Raises UsageError."""
     whole = read_grid(grid)
     check_isolation(whole, grid)
     cases = select(whole, [name]) if name else [whole.cases[0]]
@@ -147,15 +169,15 @@ def _npz(path: Path) -> Path:
     return path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
 
 
-def _policy_at(folder: Path, seen: list[Moment]) -> Policy:
+def policy_at(folder: Path, seen: list[Moment]) -> LoadedPolicy:
     """The policy in this process, after it has answered all calls but the last."""
     folder = folder.resolve()
     # As in a process of its own: its data files are found from there.
     os.chdir(folder)
     _forget_modules_named_in(folder)
-    _, policy = load_policy(folder, seen[0].case)
+    policy = load_policy(folder, seen[0].case)
     for number, moment in enumerate(seen[:-1], 1):
-        answer = policy(moment.hotness.copy(), moment.deployment.copy(), moment.iteration)
+        answer = policy.call(*moment.arguments())
         if not _same(answer, moment.answer):
             print(f"note: the policy's answer at call {number} is another one here than in its own process")
     return policy
@@ -185,8 +207,9 @@ def _answer_line(answer: Redeployment | None, moment: Moment, case: Case) -> str
     return f"answer: redeploy {len(layers)} of {case.layers} layers ({named}), {changed} slots change"
 
 
-def _prompt(place: str, moment: Moment, policy: Policy) -> None:
+def _prompt(place: str, moment: Moment, policy: LoadedPolicy) -> None:
     # At a prompt an interrupt ends what was typed, not the prompt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     variables = {name: getattr(moment, name) for name in ("hotness", "deployment", "iteration", "case")}
-    code.interact(PROMPT.format(place=place), local=variables | {"policy": policy, "np": np}, exitmsg="")
+    variables |= {"policy": policy.call, "instance": policy.instance, "np": np}
+    code.interact(PROMPT.format(place=place, instance=INSTANCES[policy.form]), local=variables, exitmsg="")

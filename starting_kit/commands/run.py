@@ -23,7 +23,7 @@ from .machine import check_isolation
 from .named_paths import check_output
 from .options import show
 from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
-from .policy_folder import policy_folder, staged
+from .policy_folder import named_policy, staged
 from .program import run_quiet, run_shown
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
+run submission.zip  score the very file to upload
 run my_policy --case DS-R1/generated:64  one case of the grid
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
 run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
@@ -59,7 +60,7 @@ def add_run(commands: Any) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
-    policy_folder(options.policy)
+    named_policy(options.policy)
     shared.check_least("--jobs", options.jobs, 1)
     prediction, scoring = options.output / "prediction", options.output / "scoring"
     for folder in (prediction, scoring):

@@ -16,7 +16,8 @@ from placement.traces.yaml_file import read_yaml
 from .options import UsageError
 from .places import GRIDS
 
-FORM = re.compile(r"(?P<trace>[^:\s]+/[^:\s]+)(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?")
+# What may stand behind MODEL/DATASET, in which anything but a slash may stand.
+SIZES = re.compile(r"(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?\s*")
 
 
 def read_grid(path: Path) -> Grid:
@@ -31,23 +32,35 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
     """The cases that are named, in the grid's order, each once; all of them for no names. Raises UsageError."""
     chosen = set()
     for name in names or ():
-        form = FORM.fullmatch(name.strip())
-        matches = [
-            case
-            for case in grid.cases
-            if form
-            and form["trace"] == f"{case.model}/{case.dataset}"
-            and form["ep"] in (None, str(case.ep))
-            and form["redundant"] in (None, str(case.redundant_experts))
-        ]
+        matches = _matches(grid.cases, name)
         if not matches:
             expected = "one of " + ", ".join(map(short_name, grid.cases))
             what, got = f"the grid {grid.name} has no such case", name or "no name"
             raise UsageError(what, got, expected, "correct --case")
-        # An ep alone is the case's whole name where its redundant experts are as many.
-        named = [case for case in matches if form["ep"] and not form["redundant"] and case.redundant_experts == case.ep]
-        chosen.update(named or matches)
+        chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
+
+
+def _matches(cases: Sequence[Case], name: str) -> list[Case]:
+    """The cases that a name stands for: one whose whole name it is, or else those of the longest dataset that fits."""
+    if whole := [case for case in cases if {name, name.strip()} & {case.name, short_name(case)}]:
+        return whole
+    traces = {f"{case.model}/{case.dataset}" for case in cases}
+    for trace in sorted(traces, key=len, reverse=True):
+        sizes = SIZES.fullmatch(name.lstrip().removeprefix(trace)) if name.lstrip().startswith(trace) else None
+        matches = [
+            case
+            for case in cases
+            if sizes
+            and trace == f"{case.model}/{case.dataset}"
+            and sizes["ep"] in (None, str(case.ep))
+            and sizes["redundant"] in (None, str(case.redundant_experts))
+        ]
+        if matches:
+            # An ep alone is the case's whole name where its redundant experts are as many.
+            alone = sizes["ep"] and not sizes["redundant"]
+            return [case for case in matches if alone and case.redundant_experts == case.ep] or matches
+    return []
 
 
 def short_name(case: Case) -> str:

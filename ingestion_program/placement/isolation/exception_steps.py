@@ -6,8 +6,10 @@ import errno
 import re
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 from .exception_text import readable
 from .instead import instead
@@ -21,6 +23,9 @@ FORBIDDEN = (
 )
 # Another version may have the name.
 NUMPY_LACKS = re.compile(r"module 'numpy[\w.]*' has no attribute |cannot import name '\w+' from 'numpy")
+# Modules of the kit that only its commands may import, and the folder that holds them.
+KIT = ("kit", "commands", "lab", "policies", "starting_kit")
+DEBUGGER = ("bdb.py", "pdb.py")
 
 
 def next_step(error: BaseException) -> str:
@@ -38,6 +43,8 @@ def next_step(error: BaseException) -> str:
         package, _, module = error.name.partition(".")
         if package in sys.stdlib_module_names | {"placement"}:
             return "correct the module's name"
+        if package in KIT:
+            return "import from placement or planning: no other part of the kit is there when a policy runs"
         # The package is there, or the error would name the package alone.
         if module:
             return "correct the module's name, or bring the module; kit.py check says what the platform has"
@@ -48,6 +55,8 @@ def next_step(error: BaseException) -> str:
         return "import a module beside policy.py by its name, without a dot"
     if isinstance(error, FileNotFoundError):
         return "put the file beside policy.py, and name it relative to that folder, in which a policy runs"
+    if (isinstance(error, EOFError) and text == "EOF when reading a line") or _in_debugger(error):
+        return "nobody types here: stop at this call with kit.py replay --call N --again, and remove the line to upload"
     if isinstance(error, SystemExit):
         return "remove exits from the policy"
     if isinstance(error, (SyntaxError, ValueError)) and ("null bytes" in text or "(unicode error) 'utf-8'" in text):
@@ -55,6 +64,10 @@ def next_step(error: BaseException) -> str:
     if isinstance(error, (AttributeError, TypeError)) and "'PolicyCase' object" in text:
         return f"use the attributes of case: {', '.join(field.name for field in fields(PolicyCase))}"
     return ""
+
+
+def _in_debugger(error: BaseException) -> bool:
+    return any(Path(frame.filename).name in DEBUGGER for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

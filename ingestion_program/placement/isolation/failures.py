@@ -21,9 +21,9 @@ FASTER = "make it faster; kit.py check shows how many seconds a call takes"
 LESS_DATA = "keep less data"
 
 
-def late(limit: str, limits: Limits) -> PolicyError:
-    """No answer within a limit, which is named as in Limits."""
-    got = f"no answer within {getattr(limits, limit):g} s ({limit})"
+def late(limit: str, limits: Limits, place: str = "") -> PolicyError:
+    """No answer within a limit, which is named as in Limits; place: where the policy was then, if that is known."""
+    got = f"no answer within {getattr(limits, limit):g} s ({limit})" + (f"; it was at {place}" if place else "")
     return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], FASTER)
 
 
@@ -58,9 +58,12 @@ def cannot_start(error: Exception, log: str, seconds: float) -> OrganizerError:
     )
 
 
-def not_isolated(missing: Sequence[str]) -> OrganizerError:
-    """The machine lacks layers that the grid requires."""
-    return OrganizerError(
+def check_layers(layers: Sequence[str]) -> None:
+    """Raise OrganizerError when the machine lacks a layer that a grid can require."""
+    missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in layers]
+    if not missing:
+        return
+    raise OrganizerError(
         "this machine cannot isolate a policy as the grid requires",
         got=f"no {', '.join(missing)}",
         expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
@@ -69,8 +72,9 @@ def not_isolated(missing: Sequence[str]) -> OrganizerError:
     )
 
 
-def too_much(got: str, expected: str) -> PolicyError:
-    """The process used more of something than the operating system's own limits can hold."""
+def too_much(got: str, expected: str, place: str) -> PolicyError:
+    """The process used more of something than the operating system's own limits can hold; place: as in late."""
+    got += f"; it was at {place}" if place else ""
     return PolicyError("out_of_memory", "the policy used too much of the machine", got, expected, LESS_DATA)
 
 

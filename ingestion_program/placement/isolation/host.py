@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import PolicyError
 from ..grid import Case, Cost
-from . import protocol, sandbox
+from . import protocol, sandbox, stack
 from .exception_steps import next_step
 from .exception_text import describe, own_lines, readable
 from .handover import receive
@@ -29,10 +29,11 @@ def main(request_fd: int, answer_fd: int) -> None:
     case, cost = Case(**start["case"]), Cost(**start["cost"])
     sandbox.hide_process()
     layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
+    stack.answer_signal()
     _send(answer_fd, {"kind": "isolated", "layers": layers})
     try:
         os.chdir(folder)
-        form, policy = load_policy(folder, policy_case(case, cost, start["iterations"]))
+        form, policy, _ = load_policy(folder, policy_case(case, cost, start["iterations"]))
         _send(answer_fd, {"kind": "ready", "form": form})
         while True:
             request, descriptor = _receive(requests)
@@ -60,7 +61,8 @@ def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
     # mmap reports used-up memory as an OSError.
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         sandbox.free_report_memory()
-        return _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
+        report = _report("out_of_memory", "the policy ran out of memory", describe(error, folder))
+        return report | _trace(error, folder)
     if isinstance(error, PolicyError):
         return _report(error.status, error.what, error.got, error.expected, error.next_step)
     what, expected = "the policy raised an exception", ""
@@ -70,9 +72,13 @@ def _problem(error: BaseException, folder: Path) -> dict[str, Any]:
     # A deep or strange exception need not have attributes and a traceback that can be shown.
     with suppress(Exception):
         report["next"] = next_step(error)
+    return report | _trace(error, folder)
+
+
+def _trace(error: BaseException, folder: Path) -> dict[str, str]:
     with suppress(Exception):
-        report["trace"] = own_lines(error, folder)[-protocol.LONGEST_TRACE :]
-    return report
+        return {"trace": own_lines(error, folder)[-protocol.LONGEST_TRACE :]}
+    return {}
 
 
 def _report(status: str, what: str, got: str, expected: str = "", next_step: str = "") -> dict[str, Any]:

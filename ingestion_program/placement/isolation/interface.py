@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,21 @@ from .reading import read_class_answer, read_function_answer
 FUNCTION_FORM = "rebalance(hotness, n_device, n_red_expert)"
 CLASS_FORM = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
 FORMS = f"{FUNCTION_FORM}, or {CLASS_FORM}"
+CORRECT = "correct the definition in policy.py"
 
 Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
+
+
+class LoadedPolicy(NamedTuple):
+    """A policy: its form ("function" or "class"), one callable for both, and what holds its state.
+
+    call: takes (hotness, deployment, iteration) and returns int64 arrays (layers_priority [n], deployment_table), or
+    None; instance: the Policy, or in the function form the module policy.py.
+    """
+
+    form: str
+    call: Policy
+    instance: object
 
 
 @dataclass(frozen=True)
@@ -75,12 +88,8 @@ class FromSource(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
-def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
-    """Import policy.py from a folder and return its form ("function" or "class") and one callable.
-
-    The callable takes (hotness, deployment, iteration) and returns int64 arrays (layers_priority [n],
-    deployment_table), or None. Raises PolicyError when neither form is there, and whatever the module raises.
-    """
+def load_policy(folder: Path, case: PolicyCase) -> LoadedPolicy:
+    """Import policy.py from a folder. Raises PolicyError when neither form is there, and whatever the module raises."""
     sys.path_hooks.insert(0, lambda path: _finder(path, folder))
     sys.path.insert(0, str(folder))
     # By its file: a folder policy/ beside it would come first by name. Registered first, as dataclasses need.
@@ -90,23 +99,25 @@ def load_policy(folder: Path, case: PolicyCase) -> tuple[str, Policy]:
     spec.loader.exec_module(module)
     function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
     if callable(function):
-        _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function))
+        both = "rename the function, or remove class Policy: of both, the function rebalance is used"
+        step = both if isinstance(kind, type) else CORRECT
+        _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function), step)
         _check_names(function, ("deployment", "iteration"), FUNCTION_FORM, "put it into class Policy, with self first")
-        return "function", lambda hotness, deployment, iteration: read_function_answer(
-            function(hotness, case.devices, case.redundant_experts)
-        )
+
+        def call(hotness: np.ndarray, deployment: np.ndarray, iteration: int) -> Redeployment | None:
+            return read_function_answer(function(hotness, case.devices, case.redundant_experts))
+
+        return LoadedPolicy("function", call, module)
     if isinstance(kind, type) and callable(getattr(kind, "rebalance", None)):
         written = "no __init__" if kind.__init__ is object.__init__ else _written("__init__", kind.__init__)
-        _check_arguments(kind, 1, CLASS_FORM, written)
+        _check_arguments(kind, 1, CLASS_FORM, written, CORRECT)
         policy = kind(case)
         static = isinstance(inspect.getattr_static(kind, "rebalance", None), staticmethod)
         written = "@staticmethod " * static + _written("rebalance", kind.rebalance)
-        _check_arguments(policy.rebalance, 3, CLASS_FORM, written)
+        _check_arguments(policy.rebalance, 3, CLASS_FORM, written, CORRECT)
         step = "take the sizes from case, or write the function form without a class"
         _check_names(policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, step)
-        return "class", lambda hotness, deployment, iteration: read_class_answer(
-            policy.rebalance(hotness, deployment, iteration)
-        )
+        return LoadedPolicy("class", lambda *arguments: read_class_answer(policy.rebalance(*arguments)), policy)
     raise _no_form(module)
 
 
@@ -116,7 +127,7 @@ def _finder(path: str, folder: Path) -> FileFinder:
     return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FromSource, SOURCE_SUFFIXES))
 
 
-def _check_arguments(function: Callable[..., Any], count: int, form: str, written: str) -> None:
+def _check_arguments(function: Callable[..., Any], count: int, form: str, written: str, next_step: str) -> None:
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):
@@ -124,7 +135,7 @@ def _check_arguments(function: Callable[..., Any], count: int, form: str, writte
     try:
         signature.bind(*[None] * count)
     except TypeError:
-        raise _other_arguments(written, form, "correct the definition in policy.py") from None
+        raise _other_arguments(written, form, next_step) from None
 
 
 def _check_names(function: Callable[..., Any], names: tuple[str, str], form: str, next_step: str) -> None:

@@ -21,7 +21,7 @@ from ..answer import Redeployment
 from ..errors import PolicyError
 from ..grid import Case, Grid
 from ..trace import Trace
-from . import failures, protocol, sandbox
+from . import failures, protocol, sandbox, stack
 from .handover import share
 from .messages import read_answer, read_header
 from .scratch import ALLOWED, Scratch
@@ -53,11 +53,8 @@ class PolicyProcess:
         self.seconds: list[float] = []
         self.layers: list[str] = []
         self._case, self._trace, self._limits = case, trace, grid.limits
-        self._required = grid.sandbox == "required"
-        self._grid_deadline = grid_deadline
-        self._log = bytearray()
-        self._trace_lines = ""
-        self._next_look = 0.0
+        self._required, self._hidden, self._grid_deadline = grid.sandbox == "required", grid.hidden, grid_deadline
+        self._log, self._trace_lines, self._next_look = bytearray(), "", 0.0
         self._start_message = {
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
@@ -124,7 +121,8 @@ class PolicyProcess:
         """
         try:
             self.layers = self._isolate()
-            self._check_layers()
+            if self._required:
+                failures.check_layers(self.layers)
             with self._limited("start_seconds"):
                 return protocol.text(read_header(self._read, self._limits), "form")
         except PolicyError as error:
@@ -155,11 +153,12 @@ class PolicyProcess:
             yield
             self._check_usage()
         except TimeoutError:
-            raise failures.late(first, self._limits) from None
+            raise failures.late(first, self._limits, self._place()) from None
         except protocol.MalformedMessage as error:
             raise failures.malformed(error) from None
         except PolicyError as error:
-            self._trace_lines = error.trace
+            if error.status == "crashed" or not self._hidden:
+                self._trace_lines = error.trace or self._trace_lines
             raise
         finally:
             # Between its calls a policy does not run: all its work counts.
@@ -184,18 +183,20 @@ class PolicyProcess:
             self._read_output()
             raise failures.cannot_start(error, self.log, ISOLATED_SECONDS) from None
 
-    def _check_layers(self) -> None:
-        missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in self.layers]
-        if self._required and missing:
-            raise failures.not_isolated(missing)
-
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess := self._scratch.excess():
-            raise failures.too_much(f"{excess} in its temporary folder", ALLOWED)
+            raise failures.too_much(f"{excess} in its temporary folder", ALLOWED, self._place())
         if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
-            raise failures.too_much(f"{threads} threads", f"at most {MOST_THREADS}")
+            raise failures.too_much(f"{threads} threads", f"at most {MOST_THREADS}", self._place())
+
+    def _place(self) -> str:
+        """Where in its own files the policy is; its whole stack goes to the log. Nothing of hidden traces."""
+        self._read_output()
+        found = [] if self._hidden else stack.ask(self._process.pid, self._output, Path(self._start_message["folder"]))
+        self._trace_lines = stack.lines(found)
+        return found[0] if found else ""
 
     def _ask(self, message: dict, descriptors: list[int]) -> None:
         """Send a request, with descriptors beside it; nothing may have been answered before it."""
@@ -244,7 +245,6 @@ class PolicyProcess:
     def _ended(self) -> PolicyError:
         # Before it is reaped, a process that has ended still tells.
         seconds = seconds_and_threads(self._process.pid)[0]
-        try:
-            return failures.ended(self._process.wait(timeout=1), seconds, self._limits)
-        except subprocess.TimeoutExpired:
-            return failures.ended(None, seconds, self._limits)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1)
+        return failures.ended(self._process.returncode, seconds, self._limits)

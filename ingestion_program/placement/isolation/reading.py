@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,12 @@ CONVERSIONS = {
     "b": "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them",
     "f": "make them integers, with .astype(int), and divide with //",
 }
+# What a call gives that has not run a line of the function yet: its words, and the next step.
+POSTPONED: dict[type, tuple[str, str]] = {
+    CoroutineType: ("a coroutine, which async def gives", "write def rebalance, without async and await"),
+    GeneratorType: ("a generator, which yield gives", "return the answer instead of yielding it"),
+    AsyncGeneratorType: ("an asynchronous generator", "write def rebalance, without async, and return the answer"),
+}
 
 
 def read_function_answer(answer: Any) -> Redeployment | None:
@@ -24,7 +31,7 @@ def read_function_answer(answer: Any) -> Redeployment | None:
             "rebalance returned no answer that can be read",
             _kind(answer),
             "(change, layers_priority, deployment_table, aux)",
-            "return all four; to keep the deployment return (False, None, None, None)",
+            _postponed(answer) or "return all four; to keep the deployment return (False, None, None, None)",
         )
     change, priority, table, _ = answer
     try:
@@ -48,7 +55,7 @@ def read_class_answer(answer: Any) -> Redeployment | None:
             "Policy.rebalance returned no answer that can be read",
             _kind(answer),
             "None, or (layers_priority, deployment_table)",
-            "return two values, without change and aux, or None to keep the deployment",
+            _postponed(answer) or "return two values, without change and aux, or None to keep the deployment",
         )
     return _read_redeployment(*answer)
 
@@ -105,8 +112,15 @@ def _holds_boolean(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype == bool)
 
 
+def _postponed(value: Any) -> str:
+    """The next step for what rebalance gives when it has not run; nothing for any other value."""
+    return POSTPONED.get(type(value), ("", ""))[1]
+
+
 def _kind(value: Any) -> str:
     name = type(value).__name__
+    if type(value) in POSTPONED:
+        return POSTPONED[type(value)][0]
     if value is None:
         return "None, which a function without return gives"
     return f"{name} of length {len(value)}" if isinstance(value, (tuple, list)) else name
