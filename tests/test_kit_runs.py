@@ -1,4 +1,4 @@
-"""`kit.py run` keeps what it ran, `runs` lists it, and the page shows what changed."""
+"""`kit.py run` keeps what it ran, `runs` lists it, the page shows what changed, and `compare` takes two of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import kit
+from commands import runs
 from commands.runs import MOST, NAME, keep, kept, previous
 from kit_world import write_kit_world
 from page_parser import Page
@@ -157,3 +158,84 @@ def test_the_last_run_is_the_last_one_with_a_score_on_these_traces(ran, world: P
     keep_made_up(tmp_path, 60, trace_sha256="another")
     assert previous(tmp_path, tmp_path / "reference") == first
     assert previous(tmp_path, world / "reference") is None and previous(tmp_path / "none", world) is None
+
+
+# Two runs
+
+
+def test_two_runs_are_compared_case_by_case_without_a_verdict(ran, capsys, tmp_path: Path) -> None:
+    names = [str(folder) for folder in ran.folders[:2]]
+    assert kit.main(["compare", *names, "--csv", str(tmp_path / "table.csv")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"{letter}: {folder.name}" for letter, folder in zip("AB", ran.folders[:2], strict=True)]
+    assert lines[2].split() == ["A", "B", "B", "-", "A"]
+    assert [re.split("  +", line)[0] for line in lines[3:6]] == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
+    a, b, change = map(float, re.split("  +", lines[5])[1:])
+    assert b == 100 and change == pytest.approx(b - a)
+    assert lines[-1] == (
+        f"composite_score: B - A = {change:+.4f}; one set of traces decides nothing. "
+        "Next: compare the two policies, over seeds, with kit.py compare POLICY POLICY"
+    )
+    header = (tmp_path / "table.csv").read_text().splitlines()[0]
+    assert header.startswith(f"case,A {ran.folders[0].name},B {ran.folders[1].name},A sd,B sd,B - A,")
+
+
+def test_a_run_is_found_by_the_name_that_is_listed(ran, world: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(runs, "OUTPUT", world / "output")
+    assert kit.main(["compare", ran.folders[0].name, ran.folders[0].name]) == 0
+    assert "composite_score: B - A = +0.0000; " in capsys.readouterr().out
+
+
+CHOOSE = "Next: choose among what kit.py runs prints."
+GRIDS = "the runs are of different grids or traces. Got: of {other}, "
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("{first} {first} {first}", "runs are compared two at a time. Got: 3. Expected: RUN RUN. Next: name two runs."),
+        ("{first}", "runs are compared two at a time. Got: 1. Expected: RUN RUN. Next: name two runs."),
+        (
+            "{first} {failed}",
+            f"a run has no score. Got: {{failed.name}}: failed. Expected: two runs with a composite_score. {CHOOSE}",
+        ),
+        (
+            "{made} {traces}",
+            "the runs are of different grids or traces. Got: of {traces.name}, DS-R1/made-up ep 64 was measured with "
+            f"another trace_sha256. Expected: the cases and the traces of {{made.name}}. {CHOOSE}",
+        ),
+        (
+            "{first} {made}",
+            "the runs are of different grids or traces. Got: of {made.name}, cases are missing. Expected: the cases "
+            f"and the traces of {{first.name}}. {CHOOSE}",
+        ),
+        (
+            "{first} {policy}",
+            "a run is compared with a run. Got: {policy}. Expected: RUN RUN, or POLICY POLICY. "
+            "Next: name two runs, or two policies.",
+        ),
+        (
+            "{first} {first} --case Small/one",
+            "two runs are compared as they are. Got: --case. Expected: RUN RUN alone. Next: leave --case out.",
+        ),
+        (
+            "{first} {first} --first-seed 5",
+            "two runs are compared as they are. Got: --first-seed. Expected: RUN RUN alone. "
+            "Next: leave --first-seed out.",
+        ),
+        (
+            "20260921T141320-0123456789ab {first}",
+            "there is no such run. Got: 20260921T141320-0123456789ab. Expected: a name that kit.py runs prints, or "
+            "the run's folder. Next: correct the name.",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_sentence(ran, tmp_path: Path, capsys, words: str, text: str) -> None:
+    made = keep_made_up(tmp_path)
+    traces = keep_made_up(tmp_path / "other", trace_sha256="another")
+    names = {"first": ran.folders[0], "failed": ran.folders[2], "made": made, "traces": traces, "policy": DS_EPLB}
+    with pytest.raises(SystemExit) as ended:
+        kit.main(["compare", *words.format(**names).split()])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "")
+    assert printed.err.splitlines()[-1] == f"kit.py: error: {text.format(**names)}"
