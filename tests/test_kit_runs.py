@@ -167,7 +167,8 @@ def test_two_runs_are_compared_case_by_case_without_a_verdict(ran, capsys, tmp_p
     names = [str(folder) for folder in ran.folders[:2]]
     assert kit.main(["compare", *names, "--csv", str(tmp_path / "table.csv")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"{letter}: {folder.name}" for letter, folder in zip("AB", ran.folders[:2], strict=True)]
+    called = [f"{ran.folders[0].name}, {ran.idle}", f"{ran.folders[1].name}, starting_kit/policies/ds_eplb"]
+    assert lines[:2] == [f"A: {called[0]}", f"B: {called[1]}"]
     assert lines[2].split() == ["A", "B", "B", "-", "A"]
     assert [re.split("  +", line)[0] for line in lines[3:6]] == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
     a, b, change = map(float, re.split("  +", lines[5])[1:])
@@ -177,7 +178,7 @@ def test_two_runs_are_compared_case_by_case_without_a_verdict(ran, capsys, tmp_p
         "Next: compare the two policies, over seeds, with kit.py compare POLICY POLICY"
     )
     header = (tmp_path / "table.csv").read_text().splitlines()[0]
-    assert header.startswith(f"case,A {ran.folders[0].name},B {ran.folders[1].name},A sd,B sd,B - A,")
+    assert header.startswith(f'case,"A {called[0]}","B {called[1]}",A sd,B sd,B - A,')
 
 
 def test_a_run_is_found_by_the_name_that_is_listed(ran, world: Path, monkeypatch, capsys) -> None:

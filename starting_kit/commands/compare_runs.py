@@ -13,6 +13,7 @@ from scores.problems import FileError
 from .compare_table import side_by_side
 from .frame import RunFailed, read_frame
 from .options import UsageError
+from .runs import summary_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,8 @@ def compare_runs(folders: Sequence[Path]) -> pd.DataFrame:
         scores[letter] = [[*case_scores, math.fsum(case_scores) / len(case_scores)]]
     rows = [case_name(row) for row in frame.to_dict("records")]
     table = side_by_side([*rows, "composite_score"], scores)
-    table.attrs["policies"] = {letter: folder.name for letter, folder in zip("AB", folders, strict=True)}
+    names = [f"{folder.name}, {summary_of(folder).policy}" for folder in folders]
+    table.attrs["policies"] = dict(zip("AB", names, strict=True))
     change = f"composite_score: B - A = {table['B - A'].iloc[-1]:+.4f}"
     next_step = "compare the two policies, over seeds, with kit.py compare POLICY POLICY"
     table.attrs["verdicts"] = [f"{change}; one set of traces decides nothing. Next: {next_step}"]

@@ -9,7 +9,7 @@ import re
 import shutil
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from placement.evaluation.result_files import write_json
 from placement.submission.receipt import DIGITS, receipt_line
@@ -33,6 +33,14 @@ RESULTS, REFERENCE = ("results.json", "series.npz", "explain.json"), "ds_eplb.js
 SUMMARY = "run.json"
 
 
+class Summary(NamedTuple):
+    """The policy that was named, the grid's name, and the score, or why there is none."""
+
+    policy: str
+    grid: str
+    composite_score: float | str
+
+
 def add_runs(commands: Any) -> None:
     """Declare the command."""
     parser = shared.add_command(commands, "runs", f"list the last {MOST} runs of whole grids", EXAMPLES)
@@ -42,13 +50,7 @@ def add_runs(commands: Any) -> None:
 
 def list_runs(options: argparse.Namespace) -> int:
     """Print a line for each kept run, the newest last; returns exit code 0."""
-    rows = []
-    for folder in kept(options.output):
-        try:
-            summary = json.loads((folder / SUMMARY).read_bytes())
-            rows.append((folder.name, *(summary[key] for key in ("policy", "grid", "composite_score"))))
-        except (OSError, ValueError, TypeError, KeyError):
-            rows.append((folder.name, "-", "-", "damaged"))
+    rows = [(folder.name, *summary_of(folder)) for folder in kept(options.output)]
     if rows:
         print(aligned(("run", "policy", "grid", "composite_score"), rows))
     else:
@@ -59,6 +61,15 @@ def list_runs(options: argparse.Namespace) -> int:
 def kept(output: Path) -> list[Path]:
     """The folders of the kept runs, the newest last."""
     return sorted(path for path in (output / FOLDER).glob("*") if NAME.fullmatch(path.name) and path.is_dir())
+
+
+def summary_of(folder: Path) -> Summary:
+    """What is listed of a kept run."""
+    try:
+        content = json.loads((folder / SUMMARY).read_bytes())
+        return Summary(*(content[key] for key in Summary._fields))
+    except (OSError, ValueError, TypeError, KeyError):
+        return Summary("-", "-", "damaged")
 
 
 def keep(output: Path, reference: Path, policy: Path) -> Path | None:
@@ -82,8 +93,8 @@ def keep(output: Path, reference: Path, policy: Path) -> Path | None:
     for path in files:
         shutil.copyfile(path, partial / path.name)
     score = json.loads(scores.read_bytes())["composite_score"] if scores.is_file() else results["status"]
-    summary = {"policy": str(short(policy)), "grid": results["receipt"]["grid"], "composite_score": score}
-    write_json(partial / SUMMARY, summary)
+    summary = Summary(str(short(policy)), results["receipt"]["grid"], score)
+    write_json(partial / SUMMARY, summary._asdict())
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     for old in kept(output)[:-MOST]:
