@@ -24,6 +24,7 @@ from scores.comparison import Row, broken_results, case_name, match, read_refere
 from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
+from scores.previous import read_previous
 from scores.problems import EXIT_CODES, FileError, sentence
 from scores.seconds_table import HEADINGS as PARTS_HEADINGS
 from scores.seconds_table import text_rows
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("/app/input/res"), help="holds results.json")
     parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="holds ds_eplb.json")
     parser.add_argument("--output", type=Path, default=Path("/app/output"))
+    parser.add_argument("--previous", type=Path, help="an earlier run's results.json; the page shows what changed")
     options = parser.parse_args(arguments)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return error.exit_code
     companions = companions_of(results, options.results, options.reference)
-    write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions))
+    previous = read_previous(options.previous, reference)
+    write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions, previous))
     print_table(pairs)
     if parts := text_rows(pairs, companions):
         say(aligned(PARTS_HEADINGS, parts))

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 import kit
-from commands import seeds
+from commands import compare_plot, seeds
+from commands.compare_plot import draw
+from commands.compare_table import side_by_side
 from commands.places import GRIDS, TRACES
 from commands.seeds import FIRST_SEED, Draws, announce, folder_of, recipes
 from commands.selection import read_grid
@@ -64,7 +66,8 @@ def test_two_copies_of_a_policy_are_a_tie(compare, tmp_path: Path) -> None:
     assert f"A: {first}" in lines and f"B: {second}" in lines
     assert f"seed {FIRST_SEED}: A 100.0000, B 100.0000" in lines
     (row,) = [line for line in lines if line.startswith("Large/two ep 8")]
-    assert row.split() == ["Large/two", "ep", "8", "100.0000", "100.0000", "+0.0000", "±", "0.0000"]
+    scores, spreads = ["100.0000"] * 2, ["0.0000"] * 2
+    assert row.split() == ["Large/two", "ep", "8", *scores, *spreads, "+0.0000", "±", "0.0000"]
     (row,) = [line for line in lines if line.startswith("composite_score ")]
     assert row.split()[-1] == "tie"
 
@@ -91,7 +94,7 @@ def test_python_gets_a_table_and_seeds_are_kept(compared: list[str], world: Path
     assert shown == [line for line in compared if ": A " in line and line.startswith("seed ")]
     assert {path: path.stat().st_mtime_ns for path in (world / "compare").rglob("*.npy")} == kept
     assert list(table.index) == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
-    assert list(table.columns) == ["A", "B", "B - A", "B - A low", "B - A high", "B - A verdict"]
+    assert list(table.columns) == ["A", "B", "A sd", "B sd", "B - A", "B - A low", "B - A high", "B - A verdict"]
     assert table.loc["composite_score", "B"] == 100
     assert table.loc["composite_score", "A"] == pytest.approx(table["A"].iloc[:2].mean())
     assert table.attrs["verdicts"] == compared[-1:]
@@ -213,6 +216,14 @@ FEW = "compare needs several policies"
             [STATIC, DS_EPLB, "--seeds", -1],
             "--seeds is too small. Got: -1. Expected: at least 0. Next: correct --seeds.",
         ),
+        (
+            [STATIC, DS_EPLB, "--csv", ROOT / "docs"],
+            f"--csv is a folder. Got: {ROOT / 'docs'}. Expected: a file. Next: correct --csv.",
+        ),
+        (
+            [STATIC, DS_EPLB, "--plot", "picture.jpg"],
+            "--plot has an unknown ending. Got: picture.jpg. Expected: .svg or .png. Next: correct --plot.",
+        ),
         ([STATIC, DS_EPLB, "--jobs", 0], "--jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs."),
         (
             [STATIC, DS_EPLB, "--seeds", 2, "--reference", "mine"],
@@ -233,6 +244,17 @@ def test_a_second_comparison_runs_no_policy(compare, compared: list[str], monkey
     assert code == 0 and lines == [line for line in compared if "draws" not in line]
 
 
+def test_the_first_seed_is_an_option_and_the_table_a_file(compare, world: Path, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "table.csv"
+    code, lines = compare(STATIC, DS_EPLB, "--seeds", 1, "--first-seed", FIRST_SEED + 1, "--csv", file)
+    assert code == 0 and lines[0].startswith(f"seed {FIRST_SEED + 1}: A ")
+    assert lines[-2] == f"written: {file}"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    assert head.startswith("case,A starting_kit/policies/static,B starting_kit/policies/ds_eplb,A sd,B sd,B - A,")
+    assert [row.split(",")[0] for row in rows] == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
+    assert {row.split(",")[2] for row in rows} == {"100.0"}
+
+
 def test_traces_too_short_for_a_window_are_named(world: Path) -> None:
     with pytest.raises(
         kit.UsageError, match=r"^the traces are too short\. Got: 4\. Expected: at least window \+ 2 = 5\. "
@@ -246,3 +268,27 @@ def test_what_is_drawn_has_the_length_of_the_traces_that_are_there(world: Path, 
     small, large = recipes(grid, grid.cases, tmp_path, None)
     assert small.iterations == 77 and large.iterations == large.profile.iterations
     assert (small.profile.parameters.top_k, large.profile.parameters.top_k) == (1, 2)
+
+
+def test_a_picture_without_matplotlib_is_refused_before_anything_runs(compare, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(compare_plot.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delattr("commands.compare.compare")
+    with pytest.raises(SystemExit, match="2"):
+        compare(STATIC, DS_EPLB, "--plot", tmp_path / "picture.svg")
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "kit.py: error: --plot needs matplotlib. Got: it is not installed. Expected: the extra `plots`. "
+        "Next: .venv/bin/python -m pip install '.[plots]', or leave --plot out."
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_picture_shows_each_policy_and_is_drawn_the_same_each_time(seeds: int) -> None:
+    pytest.importorskip("matplotlib")
+    scores = {letter: [[90 + n, 80 + seed] for seed in range(seeds)] for n, letter in enumerate("ABC")}
+    table = side_by_side(["M/d ep 4", "composite_score"], scores)
+    table.attrs["policies"] = {"A": "one", "B": "two", "C": "three <&>"}
+    drawn = draw(table, ".svg")
+    assert drawn == draw(table, ".svg") and draw(table, ".png").startswith(b"\x89PNG")
+    text = drawn.decode("utf-8")
+    shown = ("A: one", "B: two", "C: three &lt;&amp;&gt;", "M/d ep 4", "composite_score", "difference from A")
+    assert [told for told in shown if told not in text] == [] and "<script" not in text

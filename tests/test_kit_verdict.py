@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 
-from commands.compare import side_by_side
-from commands.verdict import T_TABLE, difference, student_t
+from commands.compare_table import as_csv, shown, side_by_side
+from commands.verdict import T_TABLE, difference, spread, student_t
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,12 @@ def test_the_interval_is_student_s_and_paired() -> None:
 def test_an_end_at_zero_is_a_tie() -> None:
     assert difference([0, 0], [0, 0]) == (0, 0, 0)
     assert difference([0, 0], [0, 0]).verdict("A", "B") == "tie"
+
+
+def test_the_spread_is_the_standard_deviation_of_a_sample() -> None:
+    # Mean 7/3: (16 + 1 + 25) / 9 over two degrees of freedom.
+    assert spread([1, 2, 4]) == pytest.approx(math.sqrt(7 / 3))
+    assert spread([5, 5]) == 0 and math.isnan(spread([5]))
 
 
 def test_one_pair_has_no_interval() -> None:
@@ -73,6 +80,8 @@ def test_policies_stand_side_by_side_with_a_verdict_for_each_pair_in_the_last_ro
     table = side_by_side(["one", "mean"], scores)
     assert list(table.columns[:3]) == ["A", "B", "C"]
     assert table["A"].tolist() == [91, 81] and table["B - A"].tolist() == [1, 0]
+    assert list(table.columns[3:6]) == ["A sd", "B sd", "C sd"]
+    assert table.loc["one", ["A sd", "C sd"]].tolist() == pytest.approx([math.sqrt(2), math.sqrt(12.5)])
     # The first row's interval holds no 0 either, and has no word.
     assert table.loc["one", "B - A low"] > 0
     assert table["B - A verdict"].tolist() == ["", "tie"]
@@ -81,4 +90,29 @@ def test_policies_stand_side_by_side_with_a_verdict_for_each_pair_in_the_last_ro
         "B - A verdict",
         "C - A verdict",
         "C - B verdict",
+    ]
+
+
+def made_up(*seeds: tuple[list[list[float]], list[list[float]]]) -> pd.DataFrame:
+    """The table of two policies; seeds: of each the scores of A and of B, by row."""
+    first, second = zip(*seeds, strict=True)
+    table = side_by_side(["one", "mean"], {"A": list(first), "B": list(second)})
+    table.attrs["policies"] = {"A": "my_policy", "B": "other"}
+    return table
+
+
+def test_standard_deviations_are_shown_where_there_are_several_seeds() -> None:
+    one = made_up(([90, 80], [91, 80]))
+    two = made_up(([90, 80], [91, 80]), ([92, 84], [94, 84]))
+    assert list(shown(two)) == ["", "A", "B", "A sd", "B sd", "B - A", "A or B"]
+    assert list(shown(one)) == ["", "A", "B", "B - A", "A or B"]
+    assert list(shown(one, verdicts=False)) == ["", "A", "B", "B - A"]
+    assert shown(two)["B sd"].tolist() == pytest.approx([math.sqrt(4.5), math.sqrt(8)])
+
+
+def test_the_csv_has_every_number_and_the_policies_names() -> None:
+    assert as_csv(made_up(([90, 80], [91, 80]))).splitlines() == [
+        "case,A my_policy,B other,A sd,B sd,B - A,B - A low,B - A high,B - A verdict",
+        "one,90.0,91.0,,,1.0,,,",
+        "mean,80.0,80.0,,,0.0,,,not known",
     ]

@@ -74,6 +74,45 @@ def test_the_score_stands_among_those_of_the_yardsticks(tmp_path, capsys):
     assert [row[3] for row in page.tables[1][1:]] == ["119.57", "145.26", "172.44"]
 
 
+def since(folder, capsys, previous):
+    """The last column of the table of cases, and the page's texts, after an earlier run with these results."""
+    write_results(folder / "before", previous)
+    write_results(folder / "res", results(mean_par=1.125))
+    write(folder / "ref" / "ds_eplb.json", reference())
+    folders = [f"--{name}={folder / place}" for name, place in (("results", "res"), ("reference", "ref"))]
+    assert scoring.main([*folders, f"--previous={folder / 'before'}", f"--output={folder / 'output'}"]) == 0
+    capsys.readouterr()
+    page = Page(left_in(folder / "output")[0])
+    return [row[-1] for row in page.tables[1]], page.texts
+
+
+def test_the_page_shows_what_changed_since_an_earlier_run_on_the_same_traces(tmp_path, capsys):
+    cells, texts = since(tmp_path, capsys, results(mean_par=1.5001))
+    # 100 * 95.872 s / 73.372 s and / 95.878 s: 130.6656 - 99.9937.
+    assert cells == ["since last run", "+0.00", "+30.67", "+0.00"]
+    place = texts.index("Since the last run on these traces, ")
+    assert texts[place + 1 : place + 3] == ["before", ": composite_score +10.2240."]
+
+
+@pytest.mark.parametrize(
+    "previous",
+    [
+        None,
+        "no JSON",
+        failed_results(),
+        stopped("refused", "no policy"),
+        results(trace_sha256="another"),
+        results(status="crashed", failure=failure("no policy")),
+        results() | {"format": 1},
+        results() | {"cases": results()["cases"][:2]},
+    ],
+)
+def test_an_earlier_run_that_does_not_fit_is_not_shown(tmp_path, capsys, previous):
+    (tmp_path / "before").mkdir()
+    cells, texts = since(tmp_path, capsys, previous)
+    assert cells[0] == "policy s" and not any("last run" in text for text in texts)
+
+
 def test_the_receipt_stands_apart_from_the_versions(tmp_path, capsys):
     receipt = {"kit": "1.0.0", "simulator_sha256": "0a", "policy_sha256": "1b", "grid": "sample", "grid_sha256": "2c"}
     texts = Page(score(tmp_path, capsys, results() | {"receipt": receipt}).page).texts

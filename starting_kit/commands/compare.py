@@ -1,20 +1,26 @@
-"""`compare`: policies side by side, over seeds of generated traces, and which is better or that it is a tie."""
+"""`compare`: policies side by side, over seeds of generated traces, and which is better or a tie; or two runs."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from placement.traces.whole_file import write_whole
 from scores.comparison import case_name
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 
 from . import options as shared
+from .argument_types import integer_from
+from .compare_plot import check_plot, draw
+from .compare_runs import compare_runs
+from .compare_table import as_csv, shown, side_by_side
 from .frame import RunFailed
 from .machine import check_isolation
 from .named_paths import check_folder, check_output
@@ -22,10 +28,11 @@ from .options import show
 from .places import OUTPUT, TRACES, short
 from .policy_folder import named_policy
 from .run import run
+from .runs import find_run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
 from .units import run_kept
-from .verdict import NOT_KNOWN, difference
+from .verdict import NOT_KNOWN
 from .worlds import grid_for, world_of
 
 if TYPE_CHECKING:
@@ -35,15 +42,20 @@ EXAMPLES = """
 compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
 compare first second third --seeds 10 --case DS-R1/generated:64  one case, over ten seeds
 compare first second --seeds 0  on the sample traces themselves, so without a verdict
+compare first second --csv table.csv --plot picture.svg  the table and a picture as files
+compare 20261128T195300-0123456789ab 20261128T201500-ba9876543210  two finished runs, as `runs` names them
 """
 SEEDS = 5
 COMPOSITE = "composite_score"
+# Finished runs are compared as they are.
+OF_POLICIES = ("grid", "traces", "reference", "seeds", "first_seed", "iterations", "output", "cases", "jobs")
 
 
 def add_compare(commands: Any) -> None:
     """Declare the command."""
     parser = shared.add_command(commands, "compare", "tell which of several policies is better, or a tie", EXAMPLES)
-    parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help="folders with policy.py, two or more")
+    told = "folders with policy.py, two or more; or two runs, as `runs` names them"
+    parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help=told)
     shared.add_grid(parser)
     shared.add_traces(parser)
     parser.add_argument("--reference", type=Path, metavar="FOLDER", help="with --seeds 0: holds ds_eplb.json")
@@ -56,6 +68,13 @@ def add_compare(commands: Any) -> None:
         "seed; 0 takes those of --traces",
     )
     parser.add_argument(
+        "--first-seed",
+        type=integer_from(0),
+        default=FIRST_SEED,
+        metavar="N",
+        help=f"the first of the seeds, which follow one another (default: {FIRST_SEED})",
+    )
+    parser.add_argument(
         "--iterations", type=int, metavar="N", help="length of what is drawn (default: as the traces in --traces)"
     )
     parser.add_argument(
@@ -66,22 +85,36 @@ def add_compare(commands: Any) -> None:
     )
     shared.add_cases(parser)
     shared.add_jobs(parser)
-    parser.set_defaults(run=compare_command, grid=None)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="takes the whole table")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="takes a picture, .svg or .png (needs matplotlib)")
+    parser.set_defaults(run=partial(compare_command, default=parser.get_default), grid=None)
 
 
-def compare_command(options: argparse.Namespace) -> int:
-    """Print the table, and the verdict of each pair last; return the exit code."""
+def compare_command(options: argparse.Namespace, default: Callable[[str], Any]) -> int:
+    """Print the table, and the verdict of each pair last; return the exit code. default: of an option."""
     shared.check_least("--jobs", options.jobs, 1)
-    keys = ("grid", "traces", "reference", "seeds", "iterations", "cases", "jobs", "output")
+    for name in ("csv", "plot"):
+        if (path := getattr(options, name)) and path.is_dir():
+            raise shared.UsageError(f"--{name} is a folder", str(path), "a file", f"correct --{name}")
+    if options.plot:
+        check_plot(options.plot)
+    runs = [find_run(name) for name in options.policies]
+    given = {key: getattr(options, key) for key in OF_POLICIES}
     try:
-        frame = compare(*options.policies, **{key: getattr(options, key) for key in keys}, show=show)
+        if any(runs):
+            frame = compare_runs(_only_runs(options.policies, runs, given, default))
+        else:
+            frame = compare(*options.policies, **given, show=show)
     except RunFailed as error:
         mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
         return EXIT_CODES[error.status]
     for letter, policy in frame.attrs["policies"].items():
         print(f"{letter}: {policy}")
-    print(aligned(*cells(_shown(frame))))
+    print(aligned(*cells(shown(frame, verdicts=not any(runs)))))
+    for path, content in _files(options, frame):
+        write_whole(path, content)
+        print(f"written: {short(path)}")
     for line in frame.attrs["verdicts"]:
         print(line)
     return 0
@@ -93,6 +126,7 @@ def compare(
     traces: str | Path | None = None,
     reference: str | Path | None = None,
     seeds: int = SEEDS,
+    first_seed: int = FIRST_SEED,
     iterations: int | None = None,
     cases: Sequence[str] | None = None,
     jobs: int | None = None,
@@ -101,10 +135,10 @@ def compare(
 ) -> pd.DataFrame:
     """Case scores of policies A, B, ... and their differences, one row per case and the mean of the cases last.
 
-    Columns: a mean over seeds for each policy, and for each pair the mean difference, the ends of its 95 % interval
-    (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer than two seeds.
-    Only the last row has a verdict: of many cases one easily differs by chance. What was scored on a seed is kept, and
-    not run again until policy, traces, settings or programs change.
+    Columns: mean and standard deviation over seeds for each policy, and for each pair the mean difference, the ends of
+    its 95 % interval (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer
+    than two seeds. Only the last row has a verdict: of many cases one easily differs by chance. What was scored on a
+    seed is kept, and not run again until policy, traces, settings or programs change.
     `.attrs["verdicts"]` says it in a line for each pair. Arguments as the command's options. Raises UsageError, and
     what `run` raises.
     """
@@ -129,7 +163,7 @@ def compare(
     last = COMPOSITE if full else f"mean of {len(chosen)} of {len(whole.cases)} cases"
     # Each policy's scores, by seed: the cases', and their mean.
     scores: dict[str, list[list[float]]] = {letter: [] for letter in folders}
-    numbers = range(FIRST_SEED, FIRST_SEED + seeds)
+    numbers = range(first_seed, first_seed + seeds)
     if seeds:
         drawn = recipes(whole, chosen, Path(traces or TRACES), iterations)
         draws = Draws(folder_of(Path(output), file, chosen, drawn), file, chosen, drawn)
@@ -158,39 +192,25 @@ def compare(
     return table
 
 
-def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> pd.DataFrame:
-    """The table of `compare`; scores: by policy, [seed][row]."""
-    import pandas as pd
-
-    columns: dict[str, list[Any]] = {}
-    by_row = {letter: list(zip(*by_seed, strict=True)) for letter, by_seed in scores.items()}
-    for letter, values in by_row.items():
-        columns[letter] = [math.fsum(seeds) / len(seeds) for seeds in values]
-    for first, second in combinations(by_row, 2):
-        differences = [difference(*pair) for pair in zip(by_row[first], by_row[second], strict=True)]
-        name = f"{second} - {first}"
-        columns[name] = [each.mean for each in differences]
-        columns[f"{name} low"] = [each.low for each in differences]
-        columns[f"{name} high"] = [each.high for each in differences]
-        columns[f"{name} verdict"] = [*("" for _ in differences[:-1]), differences[-1].verdict(first, second)]
-    return pd.DataFrame(columns, index=list(rows))
+def _only_runs(
+    names: Sequence[Path], runs: Sequence[Path | None], given: dict[str, Any], default: Callable[[str], Any]
+) -> list[Path]:
+    """The runs' folders. Raises UsageError for a policy among them, and for an option that is for policies."""
+    if None in runs:
+        got, expected = str(names[runs.index(None)]), "RUN RUN, or POLICY POLICY"
+        raise shared.UsageError("a run is compared with a run", got, expected, "name two runs, or two policies")
+    for key, value in given.items():
+        if value != default(key):
+            option = "--case" if key == "cases" else f"--{key.replace('_', '-')}"
+            raise shared.UsageError("two runs are compared as they are", option, "RUN RUN alone", f"leave {option} out")
+    return [folder for folder in runs if folder]
 
 
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `mean ± half of the interval` for each pair, and its verdict last."""
-    import pandas as pd
-
-    letters = list(table.attrs["policies"])
-    shown = {"": table.index, **{letter: table[letter] for letter in letters}}
-    for first, second in combinations(letters, 2):
-        name = f"{second} - {first}"
-        means, highs, words = (table[f"{name}{end}"] for end in ("", " high", " verdict"))
-        shown[name] = [
-            f"{mean:+.4f}" + ("" if math.isnan(high) else f" ± {high - mean:.4f}")
-            for mean, high in zip(means, highs, strict=True)
-        ]
-        shown[f"{first} or {second}"] = list(words)
-    return pd.DataFrame(shown)
+def _files(options: argparse.Namespace, table: pd.DataFrame) -> Iterator[tuple[Path, bytes]]:
+    if options.csv:
+        yield options.csv, as_csv(table).encode("utf-8")
+    if options.plot:
+        yield options.plot, draw(table, options.plot.suffix)
 
 
 def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) -> str:

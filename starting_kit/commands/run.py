@@ -25,6 +25,7 @@ from .options import show
 from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
 from .policy_folder import named_policy, staged
 from .program import run_quiet, run_shown
+from .runs import keep, previous
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
 
@@ -94,9 +95,16 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"No score: data_unavailable: {sentence(results['failure'])}")
         return EXIT_CODES["data_unavailable"]
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
-    folders = ("--results", prediction, "--reference", world.reference, "--output", scoring)
+    folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
+    if before := previous(options.output, world.reference):
+        folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    try:
+        keep(options.output, world.reference, options.policy)
+    except OSError as error:
+        # The score stands.
+        print(f"kit.py run: this run is not kept: {error}", file=sys.stderr)
     if code == 0 and file == GRIDS["practice"]:
         print(f"{ESTIMATE}: {official_estimate(read_frame(prediction, world.reference, None)):.4f}")
     return code

@@ -38,9 +38,17 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     mean = math.fsum(gains) / count
     if count == 1:
         return Difference(mean, math.nan, math.nan)
-    deviation = math.sqrt(math.fsum((gain - mean) ** 2 for gain in gains) / (count - 1))
-    half = student_t(count - 1) * deviation / math.sqrt(count)
+    half = student_t(count - 1) * spread(gains) / math.sqrt(count)
     return Difference(mean, mean - half, mean + half)
+
+
+def spread(values: Sequence[float]) -> float:
+    """The standard deviation of a sample, NaN for a single value."""
+    count = len(values)
+    if count == 1:
+        return math.nan
+    mean = math.fsum(values) / count
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
 
 
 def student_t(freedom: int) -> float:

@@ -8,8 +8,10 @@ from typing import Any
 from ..comparison import Row, case_name, is_number
 from ..modeled_runtime import case_score, modeled_seconds
 from ..parts import NAMES, seconds_parts
+from ..previous import Previous
 from ..yardsticks import share_of_the_way, yardstick_row
 from .markup import Markup, content, element, table
+from .since_last_run import with_changes
 
 HEADINGS = ("case", "status", "mean_par", "transmit", "modeled s", "DS-EPLB s", "case score", "policy s")
 COLUMNS = (
@@ -42,14 +44,17 @@ def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
     )
 
 
-def cases_table(pairs: Sequence[tuple[Row, Row]], grid: Any, links: Sequence[str | None]) -> Markup:
+def cases_table(
+    pairs: Sequence[tuple[Row, Row]], grid: Any, links: Sequence[str | None], previous: Previous | None = None
+) -> Markup:
     """The page's table, a row per case; links: where the page says more of each case.
 
-    grid: as the results have it; its case_seconds are shown as the limit.
+    grid: as the results have it; its case_seconds are shown as the limit. previous: an earlier run to compare with.
     """
     limit = grid.get("case_seconds") if isinstance(grid, dict) else None
     rows = [_cells(row, reference, limit, link) for (row, reference), link in zip(pairs, links, strict=True)]
-    return table("Cases", COLUMNS, rows, "cases stacked", KEY)
+    columns, rows = with_changes(COLUMNS, rows, pairs, previous)
+    return table("Cases", columns, rows, "cases stacked", KEY)
 
 
 def case_columns(pairs: Sequence[tuple[Row, Row]]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:

@@ -13,6 +13,7 @@ from ..companions import Companions
 from ..comparison import Row
 from ..modeled_runtime import modeled_seconds
 from ..parts import seconds_above
+from ..previous import Previous
 from ..seconds_table import case_lever
 from ..yardsticks import yardstick_row, yardstick_score
 from .case_details import case_details
@@ -21,6 +22,7 @@ from .failures import failure_list
 from .markup import Markup, content, download, element, table
 from .parts_table import parts_table
 from .receipt_line import receipt_lines, texts
+from .since_last_run import change_line
 
 FOLDER = Path(__file__).parent
 UPLOT = FOLDER / "vendor" / "uplot"
@@ -41,9 +43,13 @@ PURPOSES = {
 
 
 def scored_page(
-    scores: dict[str, float], pairs: Sequence[tuple[Row, Row]], results: dict[str, Any], companions: Companions
+    scores: dict[str, float],
+    pairs: Sequence[tuple[Row, Row]],
+    results: dict[str, Any],
+    companions: Companions,
+    previous: Previous | None = None,
 ) -> str:
-    """The page of a submission that finished."""
+    """The page of a submission that finished; previous: an earlier run to compare with."""
     levers = [case_lever(row, reference, companions) for row, reference in pairs]
     gains = [_to_gain(row, reference) for row, reference in pairs]
     opened = gains.index(max(gains))
@@ -59,8 +65,9 @@ def scored_page(
         for number, ((row, reference), advice) in enumerate(zip(pairs, levers, strict=True), 1)
     ]
     body = content(
+        change_line(scores["composite_score"], previous),
         _ladder(scores["composite_score"], [reference for _, reference in pairs]),
-        cases_table(pairs, results.get("grid"), links),
+        cases_table(pairs, results.get("grid"), links, previous),
         download("cases.csv", *case_columns(pairs)),
         parts_table(pairs, levers, links),
         element("h2", "Each case"),

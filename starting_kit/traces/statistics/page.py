@@ -25,6 +25,8 @@ from .tables import (
 )
 
 TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+# So many columns beside the layer's number fit on a phone.
+MOST_COLUMNS = 4
 NO_PLOTS = "Without matplotlib there are no plots. Next: .venv/bin/python -m pip install '.[plots]', then run again."
 
 
@@ -37,7 +39,7 @@ def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
         headline=escape(headline(summary)),
         origin=escape(f"Origin: {summary['origin']}. Values' sha256: {summary['sha256']}."),
         family=escape(family(summary)),
-        drift=_table(*drift_table(summary)),
+        drift=_table(*drift_table(summary), kind="drift"),
         balance=_table(*balance_table(summary)),
         layers=_table(*layer_table(summary)),
         plots=_plots(plots),
@@ -66,11 +68,24 @@ def _plots(plots: Sequence[Plot] | None) -> str:
 
 
 def _every_layer(layers: Mapping[str, Sequence[float | None]]) -> str:
-    rows = [(str(index), *map(number, row)) for index, row in enumerate(zip(*layers.values(), strict=True))]
-    return f"<details><summary>{len(rows)} layers</summary>\n{_table(('layer', *layers), rows)}\n</details>"
+    figures = [[name for name in layers if (name in LAYER_FIGURES) == own] for own in (True, False)]
+    parts = [names[k : k + MOST_COLUMNS] for names in figures for k in range(0, len(names), MOST_COLUMNS)]
+    tables = "\n".join(_table(("layer", *part), _rows([layers[name] for name in part])) for part in parts)
+    count = len(next(iter(layers.values())))
+    return f'<details><summary>{count} layers</summary>\n<div class="tables">\n{tables}\n</div>\n</details>'
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+def _rows(columns: Sequence[Sequence[float | None]]) -> list[Sequence[str]]:
+    return [(str(layer), *map(number, row)) for layer, row in enumerate(zip(*columns, strict=True))]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    head = "".join(f'<th scope="col">{_cell(heading)}</th>' for heading in headings)
+    body = "\n".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    parts = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
+    return f'<div class="wide"><table class="{kind}">\n{parts}\n</table></div>'
+
+
+def _cell(text: str) -> str:
+    # A name may break where it has an underscore, so that its column need not be as wide.
+    return escape(text).replace("_", "_<wbr>")

@@ -1,0 +1,34 @@
+"""An earlier run on the same cases and traces, beside which the page shows what changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .comparison import case_name, match, read_results
+from .modeled_runtime import case_score
+from .problems import FileError
+
+
+class Previous(NamedTuple):
+    """The name of an earlier run's folder, and its case scores by the cases' names."""
+
+    name: str
+    case_scores: dict[str, float]
+
+
+def read_previous(folder: Path | None, reference: dict[str, Any]) -> Previous | None:
+    """The run whose results.json lies in a folder; None without a folder, a score, or results that fit the reference.
+
+    Nothing is said of what does not fit: no score depends on an earlier run.
+    """
+    if folder is None:
+        return None
+    try:
+        results = read_results((folder / "results.json").read_bytes())
+        pairs = match(results, reference)
+    except (FileError, OSError):
+        return None
+    if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
+        return None
+    return Previous(folder.name, {case_name(row): case_score(row, stored) for row, stored in pairs})

@@ -1,0 +1,129 @@
+"""`runs`: finished runs of whole grids, which `run` keeps to be compared with later ones."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from placement.evaluation.result_files import write_json
+from placement.submission.receipt import DIGITS, receipt_line
+from scores.problems import FileError
+from scores.table import aligned
+
+from . import options as shared
+from .frame import RunFailed, read_frame
+from .options import UsageError
+from .places import OUTPUT, short
+
+EXAMPLES = """
+runs  what `run` kept in output/runs, the newest last
+"""
+MOST = 50
+FOLDER = "runs"
+# When it began, as UTC, and a hash of its receipt.
+NAME = re.compile(rf"\d{{8}}T\d{{6}}-[0-9a-f]{{{DIGITS}}}")
+# With the reference a run has its case scores without the grid that it was of.
+RESULTS, REFERENCE = ("results.json", "series.npz", "explain.json"), "ds_eplb.json"
+SUMMARY = "run.json"
+
+
+class Summary(NamedTuple):
+    """The policy that was named, the grid's name, and the score, or why there is none."""
+
+    policy: str
+    grid: str
+    composite_score: float | str
+
+
+def add_runs(commands: Any) -> None:
+    """Declare the command."""
+    parser = shared.add_command(commands, "runs", f"list the last {MOST} runs of whole grids", EXAMPLES)
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="what `run` had as --output (default: output)")
+    parser.set_defaults(run=list_runs)
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print a line for each kept run, the newest last; returns exit code 0."""
+    rows = [(folder.name, *summary_of(folder)) for folder in kept(options.output)]
+    if rows:
+        print(aligned(("run", "policy", "grid", "composite_score"), rows))
+    else:
+        print(f"No run is kept in {short(options.output / FOLDER)}. Next: python starting_kit/kit.py run")
+    return 0
+
+
+def kept(output: Path) -> list[Path]:
+    """The folders of the kept runs, the newest last."""
+    return sorted(path for path in (output / FOLDER).glob("*") if NAME.fullmatch(path.name) and path.is_dir())
+
+
+def summary_of(folder: Path) -> Summary:
+    """What is listed of a kept run."""
+    try:
+        content = json.loads((folder / SUMMARY).read_bytes())
+        return Summary(*(content[key] for key in Summary._fields))
+    except (OSError, ValueError, TypeError, KeyError):
+        return Summary("-", "-", "damaged")
+
+
+def keep(output: Path, reference: Path, policy: Path) -> Path | None:
+    """Keep the run whose files lie in `output`, and remove what is older than the last MOST; return its folder.
+
+    reference: the folder of ds_eplb.json; policy: the folder that was named. A run that measured nothing, and one that
+    does not fit its reference, is not kept: None. Raises OSError.
+    """
+    prediction, scores = output / "prediction", output / "scoring" / "scores.json"
+    results = json.loads((prediction / "results.json").read_bytes())
+    if "receipt" not in results or (results["status"] != "failed" and not scores.is_file()):
+        return None
+    began = datetime.fromtimestamp(results["started_seconds"], timezone.utc)
+    digest = hashlib.sha256(receipt_line(results["receipt"]).encode()).hexdigest()[:DIGITS]
+    folder = output / FOLDER / f"{began:%Y%m%dT%H%M%S}-{digest}"
+    # Its name does not fit NAME: what an interruption leaves is no run.
+    partial = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    files = [*(prediction / name for name in RESULTS), reference / REFERENCE, *([scores] if scores.is_file() else [])]
+    for path in files:
+        shutil.copyfile(path, partial / path.name)
+    score = json.loads(scores.read_bytes())["composite_score"] if scores.is_file() else results["status"]
+    summary = Summary(str(short(policy)), results["receipt"]["grid"], score)
+    write_json(partial / SUMMARY, summary._asdict())
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    for old in kept(output)[:-MOST]:
+        shutil.rmtree(old)
+    return folder
+
+
+def previous(output: Path, reference: Path) -> Path | None:
+    """The newest kept run with a score that fits a reference: the same cases on the same traces; None without one."""
+    for folder in reversed(kept(output)):
+        try:
+            read_frame(folder, reference, None)
+        except (RunFailed, FileError, OSError):
+            continue
+        return folder
+    return None
+
+
+def find_run(name: Path) -> Path | None:
+    """A kept run's folder, by a path or by its name in output/runs; None for what is not called like one.
+
+    Raises UsageError for a name without a run.
+    """
+    if (name / SUMMARY).is_file() and not (name / "policy.py").exists():
+        return name
+    folder = OUTPUT / FOLDER / name
+    if (folder / SUMMARY).is_file():
+        return folder
+    if not NAME.fullmatch(str(name)):
+        return None
+    expected = "a name that kit.py runs prints, or the run's folder"
+    raise UsageError("there is no such run", str(name), expected, "correct the name")
