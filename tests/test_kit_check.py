@@ -180,10 +180,10 @@ def test_what_comes_with_a_package_of_the_platform_is_there() -> None:
 
 def test_a_package_that_is_missing_here_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image, "version", lambda name: "1.0" if name in ("numpy", "joblib") else absent())
-    line = packages_line(["numba", "joblib", "six"]).partition("), ")[2]
+    line = packages_line(["numba", "joblib", "pytz"]).partition("), ")[2]
     assert line == (
         "numpy 1.0 (platform 1.26.4), numba not installed (platform 0.61.2: pip install numba==0.61.2), "
-        "joblib 1.0 (platform), six not installed (platform: pip install pandas==2.2.3)"
+        "joblib 1.0 (platform), pytz not installed (platform: pip install pandas==2.2.3)"
     )
 
 
