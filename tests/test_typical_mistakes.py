@@ -62,6 +62,10 @@ TYPED = (
     f"{ANSWER} Next: nobody types here: stop at this call with kit.py replay --call N --again, and remove "
     "the line to upload."
 )
+THREADS = (
+    "Expected: an answer. Next: start threads, with concurrent.futures.ThreadPoolExecutor; processes, and all pools of "
+    "multiprocessing, are closed."
+)
 BESIDE = (
     "Expected: an answer. Next: put the file beside policy.py, and name it relative to that folder, in which a policy "
     "runs."
@@ -464,7 +468,8 @@ def test_a_mistake_is_met_with_its_verdict(verdict, name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_isolation_refuses_is_met_with_the_rules(verdict, name: str) -> None:
     files, words = REFUSED[name]
-    last = f"{CALL}{RAISED}PermissionError: {words} (policy.py, line 4, in rebalance). {FORBIDDEN}"
+    rules = THREADS if name == "a pool of processes" else FORBIDDEN
+    last = f"{CALL}{RAISED}PermissionError: {words} (policy.py, line 4, in rebalance). {rules}"
     assert verdict(files, {}) == last
 
 

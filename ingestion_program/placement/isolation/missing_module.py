@@ -7,7 +7,7 @@ NUMPY = "1.26.4"
 # on its day, the package that brings the module along.
 REQUIREMENTS = {
     **{"numpy": f"numpy=={NUMPY}", "scipy": "scipy==1.11.4", "pandas": "pandas==2.2.3", "yaml": "PyYAML==6.0.2"},
-    **dict.fromkeys(("dateutil", "six", "pytz", "tzdata"), "pandas==2.2.3"),
+    **dict.fromkeys(("dateutil", "pytz", "tzdata"), "pandas==2.2.3"),
     **dict.fromkeys(("sklearn", "joblib"), "scikit-learn==1.5.1"),
     **dict.fromkeys(("numba", "llvmlite"), "numba==0.61.2"),
     **dict.fromkeys(("matplotlib", "mpl_toolkits", "pylab", "PIL", "contourpy", "cycler"), "matplotlib==3.8.4"),
