@@ -316,8 +316,8 @@ def test_processor_time_of_all_threads_counts() -> None:
     assert error.status == "timeout"
     assert str(error) == (
         "the policy took too long. Got: more than 7 s of processor time in all threads (case_seconds). Expected: "
-        "start and all calls of a case together. Next: make it faster; kit.py check shows how many seconds a call "
-        "takes."
+        "start and all calls of a case together. Next: make it faster; kit.py profile shows where the seconds of a "
+        "call go."
     )
 
 

@@ -204,7 +204,7 @@ def test_a_policy_that_lists_the_layers_that_gain_most_last_reads_to_order_by_ga
     hotness[:, -1] = [200, 200, 1, 1, 1, 1, 1, 1]
     trace, case = make_trace(hotness), make_case(layers=layers, experts=8, devices=4, window=WINDOW)
     said = found(trace, planned(trace, case, list(range(layers)), windows=1), layers=layers)
-    assert (said.part, said.short) == ("roll-out", "order by gain, or fewer layers")
+    assert (said.part, said.short) == ("roll-out", "order by gain")
     best = found(trace, planned(trace, case, list(range(layers))[::-1], windows=1), layers=layers)
     assert best.part != "roll-out"
 
@@ -230,7 +230,7 @@ def test_a_policy_whose_plans_are_worse_than_ds_eplbs_reads_to_plan_better() -> 
     bad = np.tile([[0, 1, 2], [3, 4, 5], [6, 7, 2], [3, 4, 5]], (4, 1, 1))
     said = found(trace, Answers(redeploy([0, 1, 2, 3], bad), *[None] * 20))
     assert (said.part, said.short) == ("settled", "better plans")
-    assert "where DS-EPLB's lose 0.00 s" in said.advice
+    assert "where DS-EPLB's, of the last window, lose 0.00 s" in said.advice
 
 
 def test_a_plan_that_grows_old_reads_to_redeploy_again() -> None:
@@ -254,4 +254,14 @@ def test_hidden_curves_leave_both_causes_of_a_settled_part_open_and_little_of_al
 def test_a_trace_too_short_to_show_a_switch_has_none() -> None:
     excess = Excess(np.full(70, 0.5), 66, [(68, 70)], 64, np.arange(1, 71, 2), np.zeros(35))
     parts = Parts(1.0, 0.0, 1.0, 0.0, 0.0)
-    assert lever(parts, parts, 0.0, 2, excess).short == "longer memory"
+    # One redeployment saw one window only: a longer memory would have held no more.
+    assert lever(parts, parts, 0.0, 2, excess).short == "plan for the scatter"
+    again = excess._replace(spans=[(66, 67), (68, 70)])
+    assert lever(parts, parts, 0.0, 2, again).short == "longer memory"
+
+
+def test_worse_plans_that_save_more_moves_than_they_cost_are_no_reason_to_plan_as_ds_eplb_does() -> None:
+    excess = Excess(np.full(70, 0.5), 66, [(66, 67), (68, 70)], 64, np.arange(1, 71, 2), np.zeros(35))
+    baseline = Parts(1.0, 0.0, 0.6, 0.0, 2.0)
+    assert lever(Parts(1.0, 0.0, 1.0, 0.0, 0.5), baseline, 0.0, 9, excess).short == "plan for the scatter"
+    assert lever(Parts(1.0, 0.0, 2.2, 0.0, 0.5), baseline, 0.0, 9, excess).short == "better plans"

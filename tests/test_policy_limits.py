@@ -29,7 +29,7 @@ from submissions import (
 )
 
 START, CALL = "Small/one ep 2, start", "Small/one ep 2, call 1 (iteration 4)"
-SLOW = "Next: make it faster; kit.py check shows how many seconds a call takes."
+SLOW = "Next: make it faster; kit.py profile shows where the seconds of a call go."
 # Python and numpy need about a tenth of it themselves.
 MEMORY = 2**29
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")

@@ -42,7 +42,7 @@ IDENTITY = (
     "latency",
     "cost",
 )
-YARDSTICKS = ("static_mean_par", "clairvoyant_mean_par")
+YARDSTICKS = ("static_mean_par", "clairvoyant_mean_par", "clairvoyant_later_par")
 CURVES = tuple(f"ds_eplb/{kind}" for kind in ("par", "transmit", "layer_par", "heat_map"))
 CURVES += ("static/par", "clairvoyant/par")
 

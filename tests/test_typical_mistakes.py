@@ -75,7 +75,7 @@ ATTRIBUTES = (
     "window, iterations, latency, initial_deployment, groups, nodes, balanced_compute_seconds, expert_bytes, "
     "bandwidth_bytes_per_second."
 )
-FASTER = "Next: make it faster; kit.py check shows how many seconds a call takes."
+FASTER = "Next: make it faster; kit.py profile shows where the seconds of a call go."
 INIT = "    def __init__(self, case):\n        self.case = case\n\n"
 
 

@@ -16,8 +16,8 @@ from .parts import Parts
 
 # Seconds of a case, and PAR, below which nothing is worth a change.
 LEAST, LEAST_RISE = 0.05, 0.03
-# A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of memory.
-MUCH_MORE = 1.5
+# A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of a short memory.
+MORE = 1.1
 # A switch shifts the loads so many times as far as usual, and so much of them.
 PEAK, LEAST_SHIFT = 2.0, 0.03
 
@@ -68,7 +68,7 @@ def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layer
             "that stay even in single iterations lower that (planning.risk, planning.exchange)."
         )
         return Lever("", seconds, "-", advice)
-    short, how = _settled(parts.settled, baseline.settled, excess) if part == "settled" else WAYS[part]
+    short, how = _settled(parts, baseline, excess) if part == "settled" else WAYS[part]
     of = f" of {parts.roll_out:.2f} s" if part == "roll-out" else ""
     most = f"The largest part that the policy can change is {part}, {seconds:.2f} s{of}"
     return Lever(part, seconds, short, f"{most}: {how}")
@@ -77,24 +77,31 @@ def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layer
 WAYS = {
     "transfer": (
         "fewer moves",
-        "move fewer slots. Rename devices and align slots (planning.relabelling), and redeploy only layers that gain "
-        "more than their slots cost (planning.gate).",
+        "move fewer slots. Rename devices and align slots (planning.relabelling), redeploy only layers that gain more "
+        "than their slots cost (planning.gate), or change the live table instead of planning anew "
+        "(planning.reassignment, planning.exchange).",
     ),
     "roll-out": (
-        "order by gain, or fewer layers",
+        "order by gain",
         "one layer is applied per iteration, so list those first that gain most, and leave out those that gain less "
         "than their slots cost (planning.gate).",
     ),
 }
+EITHER = ("longer memory, or react to switches", "plan from more than the last window, or react to switches sooner.")
+OFF = "the plans are off from their first iteration on"
+SCATTER = (
+    "plan for the scatter",
+    f"{OFF}. Plan for how iterations scatter around their mean (planning.risk), and until no exchange helps "
+    "(planning.exchange).",
+)
 MEMORY = (
     "longer memory",
-    "the plans are off from their first iteration on, as DS-EPLB's are. Plan from more than the last window "
-    "(planning.memory), and for how iterations scatter around their mean (planning.risk).",
+    f"{OFF}, as DS-EPLB's are, which plans from the last window alone. Plan from more of them (planning.memory), and "
+    "for how iterations scatter around their mean (planning.risk).",
 )
-EITHER = ("longer memory, or react to switches", "plan from more than the last window, or react to switches sooner.")
 
 
-def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[str, str]:
+def _settled(parts: Parts, baseline: Parts, excess: Excess | None) -> tuple[str, str]:
     if excess is None:
         return EITHER
     at = switch_at(excess)
@@ -109,16 +116,20 @@ def _settled(seconds: float, baseline: float, excess: Excess | None) -> tuple[st
         return (
             "redeploy again",
             f"plans grow old: from the first to the last eighth of the iterations between two redeployments, PAR rises "
-            f"from {first:.3f} to {last:.3f} above clairvoyant DS-EPLB's. Redeploy again, or plan for what lasts.",
+            f"from {first:.3f} to {last:.3f} above clairvoyant DS-EPLB's. Redeploy again the layers that gain more "
+            "than their slots cost (planning.gate).",
         )
-    if seconds > MUCH_MORE * max(baseline, LEAST):
+    if parts.settled > MORE * baseline.settled:
+        # Worse plans for fewer moves may be worth it.
+        if parts.settled + parts.transfer <= baseline.settled + baseline.transfer:
+            return SCATTER
         return (
             "better plans",
-            f"the plans are off from their first iteration on, where DS-EPLB's lose {baseline:.2f} s. Plan every layer "
-            "at least as DS-EPLB does (placement.ds_eplb, or planning.placing), until no exchange helps "
+            f"{OFF}, where DS-EPLB's, of the last window, lose {baseline.settled:.2f} s. Plan from no older loads than "
+            "DS-EPLB, and as evenly (placement.ds_eplb, or planning.placing), until no exchange helps "
             "(planning.exchange).",
         )
-    return MEMORY
+    return MEMORY if len(excess.spans) > 1 else SCATTER
 
 
 def switch_at(excess: Excess) -> int:

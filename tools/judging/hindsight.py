@@ -51,7 +51,7 @@ def yardsticks(trace: Trace, case: Case, cost: Cost) -> list[tuple[str, str, flo
         "one for each cycle, in hindsight": cycles_par(trace, case),
         "DS-EPLB for each iteration": batches_par(trace, case),
     }
-    reference = {"cost": asdict(cost), **measures(baseline)}
+    reference = {"cost": asdict(cost), **measures(baseline, trace)}
     rows = {"DS-EPLB": reference}
     rows |= {name: reference | {"mean_par": mean_par(found), "transmit_amount": 0} for name, found in pars.items()}
     return [(case.name, name, row["mean_par"], case_score(row, reference)) for name, row in rows.items()]

@@ -17,7 +17,7 @@ EXPECTED_WITHIN = {
     "case_seconds": "start and all calls of a case together",
     "grid_seconds": "all cases of the grid",
 }
-FASTER = "make it faster; kit.py check shows how many seconds a call takes"
+FASTER = "make it faster; kit.py profile shows where the seconds of a call go"
 LESS_DATA = "keep less data"
 
 

@@ -15,7 +15,7 @@ HEADINGS = (
 )
 KEY = (
     "PAR: the mean of the window before the call, and of the window after its last layer. Devices, of all layers, that "
-    "hold an expert twice once the call's layers are applied: the initial deployment has such devices."
+    "hold an expert twice, which wastes a slot, once the call's layers are applied; the initial deployment has such."
 )
 
 
@@ -32,7 +32,7 @@ def calls_table(calls: Sequence[dict[str, Any]], seconds: Any) -> Markup:
 
 
 def _cells(call: dict[str, Any], seconds: Any) -> tuple[str, ...]:
-    answer = f"{call['listed']} layers" if call["listed"] else "declined"
+    answer = f"{call['listed']} layer{'s' * (call['listed'] > 1)}" if call["listed"] else "declined"
     after = "-" if call.get("par_after") is None else f"{call['par_after']:.4f}"
     took = f"{seconds:.3f}" if is_number(seconds) else "-"
     numbers = (str(call["applied"]), str(call["changed"]), took, f"{call['par_before']:.4f}")

@@ -66,11 +66,12 @@ def _layer_cells(layer: dict[str, Any], baseline: float | None) -> tuple[object,
 def _in_bins(
     starts: np.ndarray, baseline: np.ndarray | None, window: dict[str, Any], layer: dict[str, Any]
 ) -> float | None:
-    """DS-EPLB's mean PAR in this layer over the bins that lie in the window, at least in part."""
+    """DS-EPLB's mean PAR in this layer over the bins that begin in the window, or over the one that holds it."""
     if baseline is None or layer["layer"] >= len(baseline):
         return None
-    first = max(int(np.searchsorted(starts, window["first_iteration"], side="right")) - 1, 0)
     stop = int(np.searchsorted(starts, window["last_iteration"], side="right"))
+    # A bin that begins before the window would bring what was before.
+    first = min(int(np.searchsorted(starts, window["first_iteration"])), max(stop - 1, 0))
     return float(baseline[layer["layer"], first:stop].mean()) if first < stop else None
 
 

@@ -14,7 +14,9 @@ KEY = (
     "Seconds above those of a perfect balance, and DS-EPLB's in grey. Fixed: the iterations before a layer can be "
     "applied, the same for every policy. Roll-out: what is lost because layers that a call listed are not applied at "
     "once. Clairvoyant's own: what clairvoyant DS-EPLB loses in the same iterations. Transfer: moved experts. Settled: "
-    "the rest, below 0 where the policy is better than clairvoyant DS-EPLB."
+    "the rest, of plans that are out of date or not good enough; below 0 where the policy is better than clairvoyant "
+    "DS-EPLB. A policy can change transfer, settled, and what another order saves of the roll-out; the largest of the "
+    "three decides what to change."
 )
 
 

@@ -1,16 +1,18 @@
-// Sorts the table of the cases by a column when its heading is pressed, again the other way round.
+// Sorts a table of the cases by a column when its heading is pressed, again the other way round.
 (() => {
   "use strict";
 
   const number = (cell) => {
-    const text = cell.firstChild?.textContent ?? "";
-    const value = parseFloat(text);
-    return Number.isNaN(value) ? text : value;
+    const text = (cell.firstChild?.textContent ?? "").trim();
+    return /^[-+]?[0-9.]+( %)?$/.test(text) ? parseFloat(text) : text;
   };
-  const before = (one, other) =>
-    typeof one === typeof other ? (one < other ? -1 : one > other ? 1 : 0) : typeof one === "string" ? 1 : -1;
+  const words = new Intl.Collator("en", { numeric: true });
+  const before = (one, other) => {
+    if (typeof one === "number" && typeof other === "number") return one - other;
+    return typeof one === typeof other ? words.compare(one, other) : typeof one === "string" ? 1 : -1;
+  };
 
-  for (const table of document.querySelectorAll("table.cases")) {
+  for (const table of document.querySelectorAll("table.cases, table.parts")) {
     const headings = [...table.tHead.rows[0].cells];
     headings.forEach((heading, column) => {
       const button = document.createElement("button");
@@ -22,8 +24,10 @@
         headings.forEach((each) => each.removeAttribute("aria-sort"));
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
         const rows = [...table.tBodies[0].rows];
+        // The sum of all cases stays last.
+        const last = table.matches(".parts") ? [rows.pop()] : [];
         rows.sort((one, other) => (down ? -1 : 1) * before(number(one.cells[column]), number(other.cells[column])));
-        table.tBodies[0].append(...rows);
+        table.tBodies[0].append(...rows, ...last);
       });
     });
   }
