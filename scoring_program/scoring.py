@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("/app/input/res"), help="holds results.json")
     parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="holds ds_eplb.json")
     parser.add_argument("--output", type=Path, default=Path("/app/output"))
-    parser.add_argument("--previous", type=Path, help="an earlier run's results.json; the page shows what changed")
+    parser.add_argument(
+        "--previous", type=Path, help="a folder with an earlier run's results.json; the page shows what changed"
+    )
     options = parser.parse_args(arguments)
     try:
         options.output.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,7 @@ def explanation(row: dict[str, Any], iterations: int) -> dict[str, Any]:
     ]
     return {
         "fixed_iterations": 31,
+        "untouched_layers": 0,
         "shifts": [0.0] * BINS,
         "calls": calls,
         "bin_starts": (np.linspace(0, iterations, BINS, endpoint=False).astype(int) + 1).tolist(),

@@ -89,7 +89,9 @@ def test_each_module_of_the_image_has_the_package_that_pip_installs_for_it() -> 
 
 def make(folder: Path, *arguments: str) -> str:
     """What make would run in a folder."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS", "MAKELEVEL")
+    }
     command = ["make", "-n", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -170,17 +170,8 @@ def test_every_case_is_explained(world: Path, scored: CompletedProcess[str]) -> 
     explanations = json.loads((world / "output" / "explain.json").read_bytes())["cases"]
     assert list(explanations) == [case.replace(" ep ", "/") for case in CASES]
     for case, explanation in explanations.items():
-        assert list(explanation) == [
-            *(
-                "fixed_iterations",
-                "bin_starts",
-                "shifts",
-                "heat_map",
-                "costliest_windows",
-                "largest_redeployment",
-                "calls",
-            )
-        ]
+        fields = ("fixed_iterations", "bin_starts", "shifts", "heat_map", "costliest_windows", "largest_redeployment")
+        assert list(explanation) == [*fields, "calls", "untouched_layers"]
         layers, _ = SHAPES[case.split("/")[0]]
         assert np.array(explanation["heat_map"]).shape == (layers, len(explanation["bin_starts"]))
         assert explanation["largest_redeployment"]["changed"] > 0

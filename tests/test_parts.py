@@ -233,6 +233,59 @@ def test_a_policy_whose_plans_are_worse_than_ds_eplbs_reads_to_plan_better() -> 
     assert "where DS-EPLB's, of the last window, lose 0.00 s" in said.advice
 
 
+def answering(trace: Trace, case: Case, at: set[int], layers: list[int]) -> Rebalance:
+    """DS-EPLB on the last window for some layers, at some calls, which are numbered from 1; it declines others."""
+    inner, calls = planned(trace, case, layers), 0
+
+    def rebalance(start: int, stop: int, table: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray] | None:
+        nonlocal calls
+        calls += 1
+        return inner(start, stop, table, iteration) if calls in at else None
+
+    return rebalance
+
+
+@pytest.mark.parametrize("first", [5, 9])
+def test_a_policy_that_declines_its_first_calls_reads_to_redeploy_sooner(first: int) -> None:
+    trace, case = make_trace(loads(640)), make_case(layers=4, experts=8, devices=4, window=WINDOW)
+    said = found(trace, answering(trace, case, {first}, [0, 1, 2, 3]))
+    assert (said.part, said.short) == ("settled", "redeploy sooner")
+    assert f"as {first - 1} calls before that declined" in said.advice
+
+
+def test_a_policy_that_leaves_layers_out_reads_to_redeploy_them() -> None:
+    trace, case = make_trace(loads(640)), make_case(layers=4, experts=8, devices=4, window=WINDOW)
+    said = found(trace, answering(trace, case, {1}, [2]))
+    assert (said.part, said.short) == ("settled", "redeploy the other layers")
+    assert "never redeployed: 3." in said.advice
+
+
+def test_a_policy_that_lags_behind_a_drift_reads_to_plan_from_newer_loads() -> None:
+    turn = np.linspace(0, 1, 1280)[:, None, None]
+    hotness = (loads(1280) * (1 - turn) + loads(1280)[:, :, ::-1] * turn).astype(np.int64)
+    trace, case = make_trace(hotness), make_case(layers=4, experts=8, devices=4, window=WINDOW)
+    said = found(trace, planned(trace, case, [0, 1, 2, 3]))
+    assert (said.part, said.short) == ("settled", "newer loads")
+
+
+def test_a_policy_that_redeploys_right_after_a_switch_does_not_read_to_react_to_it() -> None:
+    hotness = loads(1280)
+    hotness[700:] = hotness[700:, :, ::-1]
+    trace, case = make_trace(hotness), make_case(layers=4, experts=8, devices=4, window=WINDOW)
+
+    def rebalance(start: int, stop: int, table: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray]:
+        # What comes last in the window is after the switch, if any is.
+        weights = trace.window(stop - 1, stop).sum(axis=0)
+        return np.arange(4), ds_eplb(weights, case.devices, case.redundant_experts)
+
+    assert not found(trace, rebalance).short.startswith("react")
+
+
+def test_where_nothing_can_be_gained_nothing_is_advised() -> None:
+    flat = found(make_trace(np.full((640, 4, 8), 20)), reference.decline)
+    assert (flat.part, flat.short) == ("", "-")
+
+
 def test_a_plan_that_grows_old_reads_to_redeploy_again() -> None:
     turn = np.linspace(0, 1, 1280)[:, None, None]
     hotness = (loads(1280) * (1 - turn) + loads(1280)[:, :, ::-1] * turn).astype(np.int64)

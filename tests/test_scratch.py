@@ -51,7 +51,7 @@ def test_what_lies_in_folders_counts_and_so_do_they(folder: Scratch) -> None:
     assert folder.excess() == "more than 3 files and folders"
 
 
-@pytest.mark.parametrize("mode", [0, 0o300, 0o500, 0o600])
+@pytest.mark.parametrize("mode", [0, 0o300, 0o400, 0o600])
 def test_a_closed_folder_is_excess_whoever_looks(folder: Scratch, mode: int) -> None:
     (folder.folder / "closed").mkdir(mode)
     assert folder.excess() == "a folder that cannot be listed (Permission denied)"
@@ -72,23 +72,22 @@ def test_a_folder_deeper_than_a_path_may_be_is_excess(folder: Scratch, monkeypat
     folder.remove()
 
 
-@pytest.mark.parametrize(
-    ("renamed", "excess"), [(99, "40960 bytes"), (100, "names that change faster than they can be counted")]
-)
-def test_what_is_renamed_while_it_is_counted_is_counted_again(
-    folder: Scratch, monkeypatch: pytest.MonkeyPatch, renamed: int, excess: str
-) -> None:
-    (folder.folder / "0").write_bytes(b"x" * 40_960)
-    names, listed = iter(range(renamed)), os.scandir
+def test_a_folder_that_is_only_read_is_counted(folder: Scratch) -> None:
+    (folder.folder / "read").mkdir(0o500)
+    assert folder.excess() == ""
+
+
+def test_a_name_that_goes_while_it_is_counted_is_excess(folder: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.folder / "0").touch()
+    listed = os.scandir
 
     def rename_after(path: str) -> Any:
         entries = list(listed(path))
-        if (name := next(names, None)) is not None:
-            os.rename(f"{path}/{name}", f"{path}/{name + 1}")
+        os.rename(f"{path}/0", f"{path}/1")
         return nullcontext(entries)
 
     monkeypatch.setattr(scratch.os, "scandir", rename_after)
-    assert folder.excess() == excess
+    assert folder.excess() == "a folder that cannot be listed (No such file or directory)"
 
 
 def test_a_link_counts_as_itself(folder: Scratch, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
     costliest_windows: the three stretches of `window` iterations after the fixed ones with the highest mean PAR, their
     three costliest layers, and what held the hottest device in each layer's worst iteration;
     largest_redeployment: device loads, relative to their mean, around its layer with the most changed slots;
-    calls: the first CALLS of them.
+    calls: the first CALLS of them; untouched_layers: how many were never redeployed.
     """
     starts = bin_starts(trace.iterations)
     return {
@@ -39,6 +39,7 @@ def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
         "costliest_windows": _costliest_windows(replay, trace),
         "largest_redeployment": _largest_redeployment(replay, trace),
         "calls": _calls(replay),
+        "untouched_layers": replay.case.layers - len({application.layer for application in replay.applications}),
     }
 
 

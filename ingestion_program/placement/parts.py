@@ -25,12 +25,17 @@ def fixed_iterations(case: Case, iterations: int) -> int:
 
 def fixed_par(par: np.ndarray, case: Case) -> float:
     """The fixed iterations' part of mean PAR above 1; par: [iteration, layer] of the whole trace."""
-    return float((par[: fixed_iterations(case, len(par))] - 1).sum() / par.size)
+    return _part(par[: fixed_iterations(case, len(par))], par.size)
 
 
 def later_par(par: np.ndarray, case: Case) -> float:
     """The part of all iterations after the fixed ones."""
-    return float((par[fixed_iterations(case, len(par)) :] - 1).sum() / par.size)
+    return _part(par[fixed_iterations(case, len(par)) :], par.size)
+
+
+def _part(par: np.ndarray, whole: int) -> float:
+    """What lies above 1, as a part of the mean over `whole` values; exactly rounded: no order decides a digit."""
+    return (math.fsum(par.ravel().tolist()) - par.size) / whole
 
 
 def roll_out_par(replay: Replay, trace: Trace) -> tuple[float, float]:
@@ -51,5 +56,6 @@ def roll_out_par(replay: Replay, trace: Trace) -> tuple[float, float]:
         waits.append(max(stop - start, 0))
     wait, gain = np.array(waits), np.array(gains)
     call = np.array([application.call for application in replay.applications])
-    ordered = [np.sort(wait[call == number]) @ -np.sort(-gain[call == number]) for number in set(call.tolist())]
-    return float(wait @ gain / replay.par.size) if len(wait) else 0.0, math.fsum(ordered) / replay.par.size
+    ordered = [np.sort(wait[call == number]) * -np.sort(-gain[call == number]) for number in np.unique(call)]
+    lost, least = (math.fsum(part.tolist()) for part in (wait * gain, np.concatenate([*ordered, np.zeros(0)])))
+    return lost / replay.par.size, least / replay.par.size

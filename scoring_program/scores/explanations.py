@@ -17,7 +17,7 @@ class Explanation(NamedTuple):
 
     fixed: how many iterations are the same for every policy; starts: first iterations of the bins; shifts: how far the
     loads shift at each; heat_map: PAR [layer, bin]; windows, redeployment and calls: as they stand in the file, their
-    numbers checked.
+    numbers checked; untouched_layers: how many were never redeployed.
     """
 
     fixed: int
@@ -27,6 +27,7 @@ class Explanation(NamedTuple):
     windows: list[dict[str, Any]]
     redeployment: dict[str, Any] | None
     calls: list[dict[str, Any]]
+    untouched_layers: int
 
 
 def read_explanation(entry: Any) -> Explanation:
@@ -39,14 +40,23 @@ def read_explanation(entry: Any) -> Explanation:
         raise ValueError("heat_map is no array of layers and bins")
     if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
         raise ValueError("heat_map is too large, or not finite")
-    fixed = _numbers(entry, fixed_iterations=0)["fixed_iterations"]
+    counts = _numbers(entry, fixed_iterations=0, untouched_layers=0)
     shifts = np.array(entry.get("shifts"))
     if shifts.dtype.kind not in "if" or shifts.shape != starts.shape or not np.isfinite(shifts).all():
         raise ValueError("shifts are no numbers of bins")
     windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
     redeployment = _redeployment(entry.get("largest_redeployment"))
     calls = [_call(call) for call in _items(entry.get("calls"), CALLS)]
-    return Explanation(fixed, starts, shifts, heat.astype(np.float64), windows, redeployment, calls)
+    return Explanation(
+        counts["fixed_iterations"],
+        starts,
+        shifts,
+        heat.astype(np.float64),
+        windows,
+        redeployment,
+        calls,
+        counts["untouched_layers"],
+    )
 
 
 def _window(window: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from .parts import Parts
 
 # Seconds of a case, and PAR, below which nothing is worth a change.
 LEAST, LEAST_RISE = 0.05, 0.03
+# A plan loses so much more of it at its end that the loads must drift.
+LEAST_DRIFT = 0.15
 # A settled part so many times DS-EPLB's, which plans from the last window alone, is not a matter of a short memory.
 MORE = 1.1
 # A switch shifts the loads so many times as far as usual, and so much of them.
@@ -36,7 +38,8 @@ class Excess(NamedTuple):
 
     above: [iteration] of the whole trace; fixed: how many iterations are the same for everybody; spans: from a
     redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's; starts,
-    shifts: first iteration of each bin, and how far the loads shift at it.
+    shifts: first iteration of each bin, and how far the loads shift at it; declined: calls before the first that
+    redeployed; untouched: layers that were never redeployed.
     """
 
     above: np.ndarray
@@ -45,15 +48,17 @@ class Excess(NamedTuple):
     window: int
     starts: np.ndarray
     shifts: np.ndarray
+    declined: int = 0
+    untouched: int = 0
 
 
 def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
     """The largest part of a policy's doing, and what changes it.
 
-    baseline: DS-EPLB's parts; least_roll_out: seconds of the roll-out in the best order, which no policy can avoid;
+    baseline: DS-EPLB's parts; least_roll_out: seconds of the roll-out, had the same layers come in the best order;
     excess: None where the curves are not known.
     """
-    if not redeployed_layers:
+    if not redeployed_layers and parts.settled >= LEAST:
         advice = (
             f"Nothing was redeployed: {parts.settled:.2f} s are lost above clairvoyant DS-EPLB. "
             "Answer a call with layers to redeploy."
@@ -64,8 +69,8 @@ def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layer
     seconds = mine[part]
     if seconds < LEAST:
         advice = (
-            "No part of the policy's doing is worth a change. What is left is clairvoyant DS-EPLB's own: only devices "
-            "that stay even in single iterations lower that (planning.risk, planning.exchange)."
+            "No part of the policy's doing is worth a change. What is left is fixed, or clairvoyant DS-EPLB's own: "
+            "only devices that stay even in single iterations lower that (planning.risk, planning.exchange)."
         )
         return Lever("", seconds, "-", advice)
     short, how = _settled(parts, baseline, excess) if part == "settled" else WAYS[part]
@@ -99,13 +104,24 @@ MEMORY = (
     f"{OFF}, as DS-EPLB's are, which plans from the last window alone. Plan from more of them (planning.memory), and "
     "for how iterations scatter around their mean (planning.risk).",
 )
+DRIFT = (
+    "newer loads",
+    f"{OFF}, and the more so the older they are: the loads drift. Plan from the newest loads (planning.memory), and "
+    "for how iterations scatter around their mean (planning.risk).",
+)
 
 
 def _settled(parts: Parts, baseline: Parts, excess: Excess | None) -> tuple[str, str]:
+    """What makes the settled part smaller: in short, and in words; causes that are certain come first."""
     if excess is None:
         return EITHER
-    at = switch_at(excess)
-    if at:
+    if excess.declined and _before_any(excess) > 0.5:
+        return (
+            "redeploy sooner",
+            f"most of that is lost before iteration {excess.spans[0][0]}, as {excess.declined} call"
+            f"{'s' * (excess.declined > 1)} before that declined. Redeploy at the first call.",
+        )
+    if at := switch_at(excess):
         return (
             f"react to the switch at {at}",
             f"the loads switch at about iteration {at}, and the plans after that are for what was before. Forget that, "
@@ -120,44 +136,67 @@ def _settled(parts: Parts, baseline: Parts, excess: Excess | None) -> tuple[str,
             "than their slots cost (planning.gate).",
         )
     if parts.settled > MORE * baseline.settled:
+        if excess.untouched:
+            return (
+                "redeploy the other layers",
+                f"layers that were never redeployed: {excess.untouched}. List those, too, that gain more than their "
+                "slots cost (planning.gate).",
+            )
         # Worse plans for fewer moves may be worth it.
         if parts.settled + parts.transfer <= baseline.settled + baseline.transfer:
             return SCATTER
+        theirs = f"lose {baseline.settled:.2f} s" if baseline.settled > 0 else f"gain {-baseline.settled:.2f} s"
         return (
             "better plans",
-            f"{OFF}, where DS-EPLB's, of the last window, lose {baseline.settled:.2f} s. Plan from no older loads than "
-            "DS-EPLB, and as evenly (placement.ds_eplb, or planning.placing), until no exchange helps "
-            "(planning.exchange).",
+            f"{OFF}, where DS-EPLB's, of the last window, {theirs}. Plan from no older loads than DS-EPLB, and as "
+            "evenly (placement.ds_eplb, or planning.placing), until no exchange helps (planning.exchange).",
         )
-    return MEMORY if len(excess.spans) > 1 else SCATTER
+    if len(excess.spans) < 2:
+        return SCATTER
+    return DRIFT if last > first * (1 + LEAST_DRIFT) else MEMORY
+
+
+def _before_any(excess: Excess) -> float:
+    """Which part of what lies above clairvoyant DS-EPLB's is there before the first redeployment ends."""
+    whole = float(excess.above[excess.fixed :].sum())
+    return float(excess.above[excess.fixed : excess.spans[0][0]].sum()) / whole if whole > 0 else 0.0
 
 
 def switch_at(excess: Excess) -> int:
-    """The iteration, from 1, of the switch after which PAR rises most above clairvoyant DS-EPLB's; 0 for none.
+    """The iteration, from 1, of the switch after which PAR stays highest above clairvoyant DS-EPLB's; 0 for none.
 
-    A switch: a peak of the loads' shifts, far above the others. A rise: from the half window before to the one after.
+    A switch: a peak of the loads' shifts, far above the others. What counts is the rise from the half window before to
+    the one after the first redeployment that ends later, as nobody can be faster; without one, after the switch.
     """
-    half, shifts = max(1, excess.window // 2), excess.shifts
-    largest, at = LEAST_RISE, 0
-    for place in np.flatnonzero(shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT):
-        if shifts[place] < shifts[max(place - 2, 0) : place + 3].max():
-            continue
-        stop = excess.starts[place + 1] if place + 1 < len(excess.starts) else len(excess.above) + 1
-        middle = int(excess.starts[place] + stop) // 2
-        if excess.fixed < middle < len(excess.above):
-            before, after = (
-                excess.above[max(middle - half, excess.fixed) : middle],
-                excess.above[middle : middle + half],
-            )
-            if (rise := float(after.mean() - before.mean())) > largest:
-                largest, at = rise, middle
+    half, largest, at = max(1, excess.window // 2), LEAST_RISE, 0
+    for middle in _switches(excess):
+        begin = next((end for end, _ in excess.spans if end > middle), middle)
+        before, after = excess.above[max(middle - half, excess.fixed) : middle], excess.above[begin : begin + half]
+        # Clairvoyant DS-EPLB plans for both sides of a switch and may lie above the policy before it.
+        if after.size and (rise := float(after.mean() - max(before.mean(), 0))) > largest:
+            largest, at = rise, middle
     return at
 
 
+def _switches(excess: Excess) -> list[int]:
+    """Places of the switches after the fixed iterations."""
+    shifts, found = excess.shifts, []
+    for place in np.flatnonzero(shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT):
+        if shifts[place] == shifts[max(place - 2, 0) : place + 3].max():
+            stop = excess.starts[place + 1] if place + 1 < len(excess.starts) else len(excess.above) + 1
+            middle = int(excess.starts[place] + stop) // 2
+            found += [middle] if excess.fixed < middle < len(excess.above) else []
+    return found
+
+
 def ageing(excess: Excess) -> tuple[float, float]:
-    """Means of the first and the last eighth of the spans between redeployments, each span by its length."""
-    first, last, length = 0.0, 0.0, 0
-    for start, stop in excess.spans:
+    """Means of the first and the last eighth of the spans between redeployments, each span by its length.
+
+    A span ends where the loads switch: that is no matter of age.
+    """
+    first, last, length, switches = 0.0, 0.0, 0, _switches(excess)
+    for start, end in excess.spans:
+        stop = next((place for place in switches if start < place < end), end)
         part = excess.above[start:stop]
         eighth = len(part) // 8
         if eighth:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .companions import NOTHING, Companions, case_key
 from .comparison import LARGEST, Row, case_name, is_number
-from .explanations import read_explanation
+from .explanations import CALLS, read_explanation
 from .lever import Excess, Lever, lever
 from .parts import NAMES, Parts, seconds_above, seconds_parts, sums
 
@@ -69,5 +69,12 @@ def _excess(row: Row, companions: Companions) -> Excess | None:
     redeploying = [call for call in explanation.calls if call["applied"]]
     ends = [call["iteration"] + row["latency"] + call["applied"] for call in redeploying]
     stops = [*(call["iteration"] for call in redeploying), len(par)][1:]
-    spans, bins = list(zip(ends, stops, strict=True)), (explanation.starts, explanation.shifts)
-    return Excess(par - clairvoyant, explanation.fixed, spans, row["window"], *bins)
+    spans = list(zip(ends, stops, strict=True))
+    if len(explanation.calls) == CALLS:
+        # What the calls that are not told did is not known.
+        spans = spans[:-1]
+    declined = next((number for number, call in enumerate(explanation.calls) if call["applied"]), 0)
+    bins = explanation.starts, explanation.shifts
+    return Excess(
+        par - clairvoyant, explanation.fixed, spans, row["window"], *bins, declined, explanation.untouched_layers
+    )

@@ -17,7 +17,8 @@ VERSION, PATH_BENEATH = 1, 1
 WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = (1 << bit for bit in (1, 2, 3, 14))
 REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG = (1 << bit for bit in (4, 5, 7, 8))
 READ = READ_FILE | READ_DIR
-# No links, pipes or devices, and nothing moves from one folder to another: so a look into all of them counts it.
+# No links, pipes or devices, and nothing moves from one folder to another: so a look into all of them counts it, while
+# the policy stands still.
 WRITE = READ | WRITE_FILE | TRUNCATE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG
 ON_FILES = READ_FILE | WRITE_FILE | TRUNCATE
 # How many rights to files each version of the interface knows; later versions have at least the last.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 NUMPY = "1.26.4"
 # What pip installs at home to have a module of the platform's image. Where the image has whatever version was current
 # on its day, the package that brings the module along.
@@ -17,17 +19,19 @@ REQUIREMENTS = {
     **{"pip": "pip", "setuptools": "setuptools", "pkg_resources": "setuptools", "wheel": "wheel"},
 }
 # What the platform has that does the work of a module it lacks.
-INSTEAD = {"torch": "numpy", "ortools": "scipy.optimize.milp or scipy.optimize.linear_sum_assignment"}
+REPLACEMENTS = {"torch": "numpy", "ortools": "scipy.optimize.milp or scipy.optimize.linear_sum_assignment"}
 BRING = "bring {} as a module beside policy.py where it is pure Python, or drop it"
 
 
 def missing_module(name: str) -> str:
     """What to do about a top-level module that is not there."""
     if requirement := REQUIREMENTS.get(name):
-        return f"pip install {requirement} (the platform has it)"
+        # The image's versions have no wheels for later Pythons.
+        wanted = requirement if sys.version_info < (3, 13) else requirement.partition("==")[0]
+        return f"pip install {wanted} (the platform has it)"
     return f"the platform has no {name}: {without(name)}; kit.py check says what the platform has"
 
 
 def without(name: str) -> str:
     """How to do without a module that the platform lacks."""
-    return f"use {INSTEAD[name]} instead of {name}" if name in INSTEAD else BRING.format(name)
+    return f"use {REPLACEMENTS[name]} instead of {name}" if name in REPLACEMENTS else BRING.format(name)

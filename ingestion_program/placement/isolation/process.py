@@ -24,6 +24,7 @@ from ..trace import Trace
 from . import failures, protocol, sandbox, stack
 from .handover import share
 from .messages import read_answer, read_header
+from .pause import standing_still
 from .scratch import ALLOWED, Scratch
 from .usage import peak_memory, seconds_and_threads
 
@@ -185,8 +186,10 @@ class PolicyProcess:
 
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
+        with standing_still(self._process.pid, self._signal):
+            excess = self._scratch.excess()
         self._next_look = time.monotonic() + LOOK_SECONDS
-        if excess := self._scratch.excess():
+        if excess:
             raise failures.too_much(f"{excess} in its temporary folder", ALLOWED, self._place())
         if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
             raise failures.too_much(f"{threads} threads", f"at most {MOST_THREADS}", self._place())
@@ -217,11 +220,12 @@ class PolicyProcess:
     def _read(self, count: int) -> bytes:
         data = bytearray()
         while len(data) < count:
+            if time.monotonic() >= self._next_look:
+                self._check_usage()
+            # After the look, which takes its time: no answer counts that comes late.
             left = self._deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("no answer in time")
-            if time.monotonic() >= self._next_look:
-                self._check_usage()
             for key, _ in self._selector.select(min(left, LOOK_SECONDS)):
                 if key.fd == self._output:
                     self._read_output()

@@ -142,4 +142,4 @@ def _layers_percentiles(key: str, companions: Companions) -> Markup | None:
 def _par_cells(values: list[float | None]) -> list[str]:
     """PAR of the policy and of DS-EPLB, and the policy's balancedness."""
     mine, theirs = ("-" if value is None else f"{value:.4f}" for value in values)
-    return [mine, theirs, "-" if values[0] is None else f"{1 / values[0]:.3f}"]
+    return [mine, theirs, f"{1 / values[0]:.3f}" if values[0] else "-"]

@@ -1,0 +1,61 @@
+"""A process stands still while it is looked at: all its threads, and only so long."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from placement.isolation.pause import standing_still
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+BUSY = """
+import threading
+def spin():
+    while True:
+        pass
+for _ in range(3):
+    threading.Thread(target=spin, daemon=True).start()
+print("ready", flush=True)
+spin()
+"""
+
+
+@pytest.fixture
+def busy() -> Iterator[subprocess.Popen[str]]:
+    """A process of four threads that never rest."""
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def states(process: subprocess.Popen[str]) -> set[str]:
+    """The states of all threads, as /proc tells them."""
+    stats = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+    return {text.rpartition(")")[2].split()[0] for text in stats}
+
+
+def test_all_threads_of_a_process_are_stopped_and_go_on_afterwards(busy: subprocess.Popen[str]) -> None:
+    for _ in range(20):
+        with standing_still(busy.pid, busy.send_signal):
+            assert states(busy) == {"T"}
+        assert "T" not in states(busy)
+
+
+def test_a_process_that_has_ended_is_looked_at_at_once(busy: subprocess.Popen[str]) -> None:
+    busy.kill()
+    os.waitid(os.P_PID, busy.pid, os.WEXITED | os.WNOWAIT)
+    with standing_still(busy.pid, lambda number: os.kill(busy.pid, number)):
+        assert states(busy) <= {"Z", "X"}
+    assert busy.wait() != 0
+    with standing_still(busy.pid, lambda number: None):
+        pass
+
+
+def test_it_goes_on_when_the_look_fails(busy: subprocess.Popen[str]) -> None:
+    with pytest.raises(ValueError, match="the look"), standing_still(busy.pid, busy.send_signal):
+        raise ValueError("the look")
+    assert "T" not in states(busy)
