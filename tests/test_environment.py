@@ -23,7 +23,7 @@ from commands.image import ANY, FILE, PACKAGES
 from docs import blocks, copy_tree
 from kit_world import write_kit_world
 from placement import SIMULATOR_VERSION
-from placement.isolation.missing_module import INSTEAD, NUMPY, REQUIREMENTS
+from placement.isolation.missing_module import NUMPY, REPLACEMENTS, REQUIREMENTS
 from placement.submission.receipt import simulator_sha256
 from submissions import ROOT
 
@@ -81,7 +81,7 @@ def test_each_module_of_the_image_has_the_package_that_pip_installs_for_it() -> 
         return name if row["version"] == ANY else f"{name}=={row['version']}"
 
     expected = {module: requirement(name) for name, row in rows.items() for module in row["modules"]}
-    assert expected == REQUIREMENTS and not set(INSTEAD) & set(expected)
+    assert expected == REQUIREMENTS and not set(REPLACEMENTS) & set(expected)
 
 
 # make
