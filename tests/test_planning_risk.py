@@ -10,7 +10,7 @@ import pytest
 from placement import balance
 from planning.exchange import exchange
 from planning.placing import place_by_risk
-from planning.risk import POWER, Forecast, expected_maximum, objective, of_devices
+from planning.risk import POWER, Forecast, expected_maximum, objective, of_devices, replicas_of
 
 # Layers, experts, devices, redundant experts.
 SIZES = [(3, 8, 4, 4), (2, 12, 4, 0), (1, 5, 2, 3), (2, 16, 8, 8)]
@@ -110,6 +110,26 @@ def test_every_expert_is_placed_and_none_twice_on_a_device(size: tuple[int, ...]
         assert set(rows.ravel()) == set(range(experts))
     if redundant <= devices and experts >= 8:
         assert all(len(set(device)) == len(device) for rows in table for device in rows.tolist())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("seed", range(5))
+def test_replicas_stay_on_the_devices_that_hold_them_and_only_the_others_move(size: tuple[int, ...], seed: int) -> None:
+    layers, experts, devices, redundant = size
+    forecast = forecast_of(layers, experts, seed)
+    fresh = place_by_risk(forecast, devices, redundant)
+    again = place_by_risk(forecast, devices, redundant, live=fresh)
+    assert (np.sort(again, axis=2) == np.sort(fresh, axis=2)).all()
+    other = place_by_risk(forecast_of(layers, experts, seed + 100), devices, redundant)
+    near = place_by_risk(forecast, devices, redundant, live=other)
+    assert (replicas_of(near, experts) == replicas_of(fresh, experts)).all()
+    assert in_place(near, other) >= in_place(fresh, other)
+
+
+def in_place(table: np.ndarray, live: np.ndarray) -> int:
+    """How many experts of all devices are there that the live devices hold."""
+    pairs = zip(table.reshape(-1, table.shape[2]).tolist(), live.reshape(-1, live.shape[2]).tolist(), strict=True)
+    return sum(len(set(new) & set(old)) for new, old in pairs)
 
 
 def best_exchange(forecast: Forecast, table: np.ndarray) -> float:

@@ -7,11 +7,18 @@ import numpy as np
 from .replication import replicas_by_load
 from .risk import Forecast, risk
 
+# More than any risk, a share of a layer's load, and more than that: where a replica stays, and where it is not wanted.
+STAYS, TWICE = 10.0, 1e3
 
-def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float = 0.5) -> np.ndarray:
+
+def place_by_risk(
+    forecast: Forecast, devices: int, redundant: int, part: float = 0.5, live: np.ndarray | None = None
+) -> np.ndarray:
     """A deployment table int64 [layer, device, slot]; no device holds an expert twice where that can be.
 
-    Replicas by risk: for an expert's mean and `part` of what it rises above it (Forecast.weights).
+    Replicas by risk: for an expert's mean and `part` of what it rises above it (Forecast.weights). live: a deployment
+    table [layer, device, slot]; a replica goes first to devices that hold its expert there, while they have room, and
+    among them to the one that then risks least. So little moves, and exchanges make up for what is uneven.
     """
     weights = forecast.weights(part)
     layers, count = weights.shape
@@ -25,6 +32,9 @@ def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float 
     together = np.zeros((len(loadings), layers, devices), np.float32)
     filled = np.zeros((layers, devices), np.int64)
     holds = np.zeros((layers, devices, count), bool)
+    stays = np.zeros((layers, devices, count), bool)
+    if live is not None:
+        stays[row[:, None, None], np.arange(devices)[:, None], live] = True
     table = np.zeros((layers, devices, slots), np.int64)
     for replica in np.argsort(-weight, axis=1, kind="stable").T:
         expert = experts[row, replica]
@@ -34,7 +44,8 @@ def place_by_risk(forecast: Forecast, devices: int, redundant: int, part: float 
         moves = loadings[:, row, expert] * part
         after = ((together + moves[:, :, None]) ** 2).sum(axis=0)
         value = risk(forecast, mean + more[:, None], variance + noisy[:, None], after)
-        value[holds[row, :, expert]] += 1e3
+        value[stays[row, :, expert]] -= STAYS
+        value[holds[row, :, expert]] += TWICE
         value[filled == slots] = np.inf
         device = value.argmin(axis=1)
         table[row, device, filled[row, device]] = expert
