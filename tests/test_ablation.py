@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from submissions import tiny_grid
 LAYERS, EXPERTS, WINDOW, TOKENS = 3, 16, 64, 4000
 CASE = make_case(layers=LAYERS, experts=EXPERTS, devices=4, window=WINDOW)
 COST = Cost(60.0, 88_080_384, 1e9)
+# So cheap that a placement may move all.
+CHEAP = Cost(60.0, 88_080_384, 9e11)
 
 
 def course(parts: list[float], at: list[float], seed: int = 1) -> np.ndarray:
@@ -48,10 +51,10 @@ COURSES = ((OLD, CHANGING), (OLD, NEW), (BOTH, BOTH))
 
 
 def answers_of(kind: type) -> list[Any]:
-    """What a policy answers in each of COURSES, on the initial deployment at every call."""
+    """What a policy answers in each of COURSES at both costs, on the initial deployment at every call."""
     found = []
-    for windows in COURSES:
-        policy, live = kind(view := policy_case(CASE, COST, 20 * WINDOW)), view.initial_deployment
+    for windows, cost in product(COURSES, (COST, CHEAP)):
+        policy, live = kind(view := policy_case(CASE, cost, 20 * WINDOW)), view.initial_deployment
         found += [policy.rebalance(hotness, live.copy(), (n + 1) * WINDOW + 1) for n, hotness in enumerate(windows)]
     return found
 

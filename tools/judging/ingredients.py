@@ -58,19 +58,22 @@ class NotPooled(Regimes):
         return super().outlook()
 
 
-def _among(candidates: slice) -> Callable[..., Redeployment]:
-    return lambda gains, tables, *rest: worthwhile(gains[candidates], tables[candidates], *rest)
+def _among(*candidates: int) -> Callable[..., Redeployment]:
+    chosen = list(candidates)
+    return lambda gains, tables, *rest: worthwhile(gains[chosen], tables[chosen], *rest)
 
 
-# What is left out, and what stands for names of the champion's module then. The new placement is the first candidate.
+# What is left out, and what stands for names of the champion's module then. Its candidates: the new placement, the one
+# that moves little, the mended live table.
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "noise of iterations": {"Regimes": Noiseless},
     "what an expert does alone (ALONE 0)": {"ALONE": 0.0},
     "both of these (NOISE 0)": {"NOISE": 0.0},
     "what rises together (TOGETHER 0)": {"TOGETHER": 0.0},
     "three numbers of replicas (only for 0.5)": {"REPLICAS_FOR": (0.5,)},
-    "the new placement (mended only)": {"worthwhile": _among(slice(1, 2))},
-    "the mended live table (new only)": {"worthwhile": _among(slice(0, 1))},
+    "the new placements (mended only)": {"worthwhile": _among(2)},
+    "the new placement that moves little": {"worthwhile": _among(0, 2)},
+    "the mended live table": {"worthwhile": _among(0, 1)},
     "spare replicas given away": {"reassign": lambda forecast, table, *rest: table},
     "devices renamed (slots aligned only)": {"relabel": lambda table, live, experts: align_slots(table, live)},
     "relabelling (neither)": {"relabel": lambda table, live, experts: table},
