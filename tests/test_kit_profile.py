@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from commands.line_clock import LineClock
-from commands.profile import function_lines, line_lines
+from commands.profile import ended_after, function_lines, line_lines
 from kit_world import write_kit_world
 from submissions import ROOT, run_program, write_policy
 
@@ -160,3 +161,20 @@ def test_an_exception_at_the_call_is_shown_as_python_does(tmp_path: Path) -> Non
     done = run_program(KIT, "profile", policy, "--grid", world / "grid.yaml", "--traces", world / "traces")
     assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
     assert done.stdout.endswith("the policy raised the exception above. Next: mend it and repeat this command\n")
+
+
+def spin() -> None:
+    with ended_after(0.01):
+        while True:
+            pass
+
+
+def test_a_loop_that_does_not_end_is_ended_with_its_line_and_another_alarm_stays() -> None:
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s; is there a loop that does not end\?"):
+            spin()
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)

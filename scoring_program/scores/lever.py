@@ -39,7 +39,8 @@ class Excess(NamedTuple):
     above: [iteration] of the whole trace; fixed: how many iterations are the same for everybody; spans: from a
     redeployment's last layer to the call of the next redeployment, as places in `above`; window: the grid's; starts,
     shifts: first iteration of each bin, and how far the loads shift at it; declined: calls before the first that
-    redeployed; untouched: layers that were never redeployed.
+    redeployed; untouched: layers that were never redeployed; calls: their iterations;
+    compute_seconds: of a perfect balance.
     """
 
     above: np.ndarray
@@ -50,6 +51,8 @@ class Excess(NamedTuple):
     shifts: np.ndarray
     declined: int = 0
     untouched: int = 0
+    calls: Sequence[int] = ()
+    compute_seconds: float = 60.0
 
 
 def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layers: int, excess: Excess | None) -> Lever:
@@ -64,7 +67,12 @@ def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layer
             "Answer a call with layers to redeploy."
         )
         return Lever("settled", parts.settled, "redeploy", advice)
-    mine = {"roll-out": parts.roll_out - least_roll_out, "settled": parts.settled, "transfer": parts.transfer}
+    waited = excess.compute_seconds * waiting_par(excess) if excess else 0.0
+    mine = {
+        "roll-out": parts.roll_out - least_roll_out,
+        "settled": parts.settled - waited,
+        "transfer": parts.transfer,
+    }
     part = max(mine, key=lambda name: mine[name])
     seconds = mine[part]
     if seconds < LEAST:
@@ -75,6 +83,8 @@ def lever(parts: Parts, baseline: Parts, least_roll_out: float, redeployed_layer
         return Lever("", seconds, "-", advice)
     short, how = _settled(parts, baseline, excess) if part == "settled" else WAYS[part]
     of = f" of {parts.roll_out:.2f} s" if part == "roll-out" else ""
+    if part == "settled" and waited >= LEAST:
+        of = f" beside {waited:.2f} s between a switch and the first call that could see it"
     most = f"The largest part that the policy can change is {part}, {seconds:.2f} s{of}"
     return Lever(part, seconds, short, f"{most}: {how}")
 
@@ -166,26 +176,43 @@ def switch_at(excess: Excess) -> int:
     """The iteration, from 1, of the switch after which PAR stays highest above clairvoyant DS-EPLB's; 0 for none.
 
     A switch: a peak of the loads' shifts, far above the others. What counts is the rise from the half window before to
-    the one after the first redeployment that ends later, as nobody can be faster; without one, after the switch.
+    the one after the first call that could see the switch, with its layers, as nobody can be faster.
     """
-    half, largest, at = max(1, excess.window // 2), LEAST_RISE, 0
-    for middle in _switches(excess):
-        begin = next((end for end, _ in excess.spans if end > middle), middle)
-        before, after = excess.above[max(middle - half, excess.fixed) : middle], excess.above[begin : begin + half]
+    later = excess.above[excess.fixed :]
+    half, largest, at = max(1, excess.window // 2), max(LEAST_RISE, 0.25 * float(later.mean())), 0
+    for begin, middle in switches(excess):
+        end = _reaction(excess, begin)
+        before, after = excess.above[max(begin - half, excess.fixed) : begin], excess.above[end : end + half]
         # Clairvoyant DS-EPLB plans for both sides of a switch and may lie above the policy before it.
-        if after.size and (rise := float(after.mean() - max(before.mean(), 0))) > largest:
+        if after.size and (rise := float(after.mean() - max(before.mean() if before.size else 0, 0))) > largest:
             largest, at = rise, middle
     return at
 
 
-def _switches(excess: Excess) -> list[int]:
-    """Places of the switches after the fixed iterations."""
+def waiting_par(excess: Excess) -> float:
+    """What is lost between the switches and the first calls that could see them, as a part of mean PAR."""
+    spans = [(middle, _reaction(excess, begin)) for begin, middle in switches(excess)]
+    return float(sum(np.maximum(excess.above[start:stop], 0).sum() for start, stop in spans)) / len(excess.above)
+
+
+def _reaction(excess: Excess, begin: int) -> int:
+    """Where the first call after a switch has had its layers applied; the trace's end, where no call comes."""
+    call = next((place for place in excess.calls if place > begin), len(excess.above))
+    return next((end for end, _ in excess.spans if 0 < end - call <= excess.window), call)
+
+
+def switches(excess: Excess) -> list[tuple[int, int]]:
+    """Where the loads begin to switch, and the middle of the switch, after the fixed iterations."""
     shifts, found = excess.shifts, []
-    for place in np.flatnonzero(shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT):
-        if shifts[place] == shifts[max(place - 2, 0) : place + 3].max():
-            stop = excess.starts[place + 1] if place + 1 < len(excess.starts) else len(excess.above) + 1
-            middle = int(excess.starts[place] + stop) // 2
-            found += [middle] if excess.fixed < middle < len(excess.above) else []
+    high = shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT
+    stops = np.append(excess.starts[1:], len(excess.above) + 1)
+    for place in np.flatnonzero(high):
+        middle = int(excess.starts[place] + stops[place]) // 2
+        if shifts[place] == shifts[max(place - 2, 0) : place + 3].max() and excess.fixed < middle < len(excess.above):
+            first = place
+            while first and high[first - 1]:
+                first -= 1
+            found.append((int(excess.starts[first]) - 1, middle))
     return found
 
 
@@ -194,9 +221,9 @@ def ageing(excess: Excess) -> tuple[float, float]:
 
     A span ends where the loads switch: that is no matter of age.
     """
-    first, last, length, switches = 0.0, 0.0, 0, _switches(excess)
+    first, last, length, places = 0.0, 0.0, 0, [middle for _, middle in switches(excess)]
     for start, end in excess.spans:
-        stop = next((place for place in switches if start < place < end), end)
+        stop = next((place for place in places if start < place < end), end)
         part = excess.above[start:stop]
         eighth = len(part) // 8
         if eighth:

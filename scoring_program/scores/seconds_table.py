@@ -74,7 +74,15 @@ def _excess(row: Row, companions: Companions) -> Excess | None:
         # What the calls that are not told did is not known.
         spans = spans[:-1]
     declined = next((number for number, call in enumerate(explanation.calls) if call["applied"]), 0)
-    bins = explanation.starts, explanation.shifts
     return Excess(
-        par - clairvoyant, explanation.fixed, spans, row["window"], *bins, declined, explanation.untouched_layers
+        par - clairvoyant,
+        explanation.fixed,
+        spans,
+        row["window"],
+        explanation.starts,
+        explanation.shifts,
+        declined,
+        explanation.untouched_layers,
+        [call["iteration"] for call in explanation.calls],
+        row["cost"]["balanced_compute_seconds"],
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import cProfile
 import linecache
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ EXAMPLES = """
 profile my_policy --case DS-R1/generated:64 --call 2  where the seconds of the second call went
 """
 SHOWN = 15
+# Six times the official limit of a call.
+ENDLESS_SECONDS = 60.0
 WIDEST = 72
 SIMULATOR = Path(isolation.__file__).parent
 
@@ -40,7 +45,8 @@ def _show(folder: Path, seen: list[Moment], place: str) -> None:
     # Each way to look changes what it looks at: the policy begins afresh for each, and the first has none.
     policy, arguments = policy_at(folder, seen), seen[-1].arguments()
     began = time.perf_counter()
-    policy.call(*arguments)
+    with ended_after(ENDLESS_SECONDS):
+        policy.call(*arguments)
     print(f"alone: {time.perf_counter() - began:.3f} s, in this process, whose BLAS may take more than one thread")
 
     policy, arguments = policy_at(folder, seen), seen[-1].arguments()
@@ -52,6 +58,25 @@ def _show(folder: Path, seen: list[Moment], place: str) -> None:
     clock = LineClock(folder.resolve())
     clock.run(policy.call, *arguments)
     print("\n".join(line_lines(clock.seconds, clock.counts, folder)))
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in what still runs after so long, whose traceback names the line; where there are alarms."""
+
+    def end(*signal_and_frame: object) -> None:
+        raise TimeoutError(f"no answer within {seconds:g} s; is there a loop that does not end?")
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def function_lines(profile: cProfile.Profile, folder: Path) -> list[str]:

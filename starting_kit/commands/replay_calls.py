@@ -179,7 +179,10 @@ def policy_at(folder: Path, seen: list[Moment]) -> LoadedPolicy:
     for number, moment in enumerate(seen[:-1], 1):
         answer = policy.call(*moment.arguments())
         if not _same(answer, moment.answer):
-            print(f"note: the policy's answer at call {number} is another one here than in its own process")
+            print(
+                f"note: the policy's answer at call {number} is another one here than in its own process: chance "
+                "decides, or a library rounds otherwise under this shell's variables (OPENBLAS_CORETYPE)"
+            )
     return policy
 
 
