@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import signal
@@ -55,7 +56,9 @@ class PolicyProcess:
         self.layers: list[str] = []
         self._case, self._trace, self._limits = case, trace, grid.limits
         self._required, self._hidden, self._grid_deadline = grid.sandbox == "required", grid.hidden, grid_deadline
-        self._log, self._trace_lines, self._next_look = bytearray(), "", 0.0
+        self._log, self._trace_lines = bytearray(), ""
+        # Until the process is isolated, what goes wrong is the machine's fault: nothing of the policy's is looked at.
+        self._next_look = math.inf
         self._start_message = {
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
@@ -122,6 +125,7 @@ class PolicyProcess:
         """
         try:
             self.layers = self._isolate()
+            self._next_look = 0.0
             if self._required:
                 failures.check_layers(self.layers)
             with self._limited("start_seconds"):
