@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cases import Answers, B, C, P, make_case, make_trace, redeploy, steady_trace
+from judging.variants import write_policies
 from placement.deployment import initial_deployment
 from placement.ds_eplb import ds_eplb
 from placement.explain import explain
@@ -105,17 +106,19 @@ def rows_of(
     return row, known, Companions(curves, {key: explained}, theirs, [])
 
 
-def gallery(name: str) -> Callable[[SimpleNamespace], object]:
-    """The class of a policy that ships, or of the template."""
+def gallery(name: str, written: Path) -> Callable[[SimpleNamespace], object]:
+    """The class of a policy that ships, of the template, or of the tutorial's last step, which goes to a folder."""
     file = ROOT / "starting_kit" / ("policy.py" if name == "template" else f"policies/{name}/policy.py")
+    if name == "tutorial":
+        file = write_policies(written)["tutorial: memory"] / "policy.py"
     spec = importlib.util.spec_from_file_location(f"parts_{name}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.Policy
 
 
-@pytest.mark.parametrize("name", ["template", "ds_eplb", "sticky_eplb", "gated", "champion", "declines"])
-def test_the_five_parts_of_a_policy_and_of_ds_eplb_add_up_to_the_modeled_seconds(name: str) -> None:
+@pytest.mark.parametrize("name", ["template", "tutorial", "ds_eplb", "sticky_eplb", "champion", "declines"])
+def test_the_five_parts_of_a_policy_and_of_ds_eplb_add_up_to_the_modeled_seconds(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     hotness = rng.poisson(rng.lognormal(3, 1, (1, 6, 16)) * rng.lognormal(0, 0.2, (200, 6, 16)))
     trace, case = make_trace(hotness), make_case(layers=6, experts=16, devices=4, window=32)
@@ -123,7 +126,7 @@ def test_the_five_parts_of_a_policy_and_of_ds_eplb_add_up_to_the_modeled_seconds
     sizes.window, sizes.iterations, sizes.latency = 32, 200, 0
     sizes.balanced_compute_seconds, sizes.expert_bytes, sizes.bandwidth_bytes_per_second = 60.0, 88_080_384, 9e11
     sizes.initial_deployment = initial_deployment(6, 16, 4)
-    policy = None if name == "declines" else gallery(name)(sizes)
+    policy = None if name == "declines" else gallery(name, tmp_path)(sizes)
 
     def rebalance(start: int, stop: int, table: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray] | None:
         answer = policy and policy.rebalance(trace.window(start, stop), table, iteration)
