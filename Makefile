@@ -1,8 +1,9 @@
 # `make run` scores the template policy on the sample grid, `make test` runs the tests, `make bundle` builds the zip
 # that organizers upload, and `make rehearse` takes it through both phases as Codabench's worker does.
 REQUIREMENTS := requirements-test.txt
-# The environment, `run` and `clean`, which participants have, too.
+# The environment, and how to `run` and `clean`, which participants have, too.
 include kit.mk
+run: $(READY)
 $(READY): requirements.txt
 # A command of this name may be there and not work, where pyenv keeps several.
 first_python = $(shell for p in $(foreach v,$(1),python$(v) $$HOME/.pyenv/versions/$(v).*/bin/python$(v)) $(PYTHON); do $$p -c "" 2>/dev/null && echo $$p && break; done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 import kit
@@ -19,3 +20,12 @@ def write_kit_world(folder: Path) -> Path:
     paths = ("--grid", folder / "grid.yaml", "--traces", folder / "traces", "--output", folder / "reference")
     assert kit.main(["reference", *(str(argument) for argument in paths)]) == 0
     return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command that cannot be run says last; it prints nothing else."""
+    with pytest.raises(SystemExit) as ended:
+        kit.main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "") and "Traceback" not in printed.err
+    return printed.err.splitlines()[-1]

@@ -21,7 +21,7 @@ from bundling.tree import Tree
 from commands import machine
 from commands.image import ANY, FILE, PACKAGES
 from docs import blocks, copy_tree
-from kit_world import write_kit_world
+from kit_world import refused, write_kit_world
 from placement import SIMULATOR_VERSION
 from placement.isolation.missing_module import NUMPY, REPLACEMENTS, REQUIREMENTS
 from placement.submission.receipt import simulator_sha256
@@ -38,15 +38,6 @@ def requirements(end: str) -> list[str]:
     """The lines of requirements.txt for some Pythons."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     return [line.removesuffix(end) for line in lines if line.endswith(end)]
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command that cannot be run says last; it prints nothing else."""
-    with pytest.raises(SystemExit) as ended:
-        kit.main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert (ended.value.code, printed.out) == (2, "")
-    return printed.err.splitlines()[-1]
 
 
 # What is installed

@@ -15,7 +15,7 @@ import pytest
 
 import kit
 from commands.bar import bar_text
-from kit_world import write_kit_world
+from kit_world import refused, write_kit_world
 from submissions import DECLINES, ROOT, run_program, write_policy
 
 KIT = ROOT / "starting_kit"
@@ -43,15 +43,6 @@ def score(world: Path, capfd: pytest.CaptureFixture[str]) -> Score:
         return CompletedProcess(arguments, code, *capfd.readouterr())
 
     return run
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command that cannot be run says last; it prints nothing else."""
-    with pytest.raises(SystemExit) as ended:
-        kit.main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert (ended.value.code, printed.out) == (2, "")
-    return printed.err.splitlines()[-1]
 
 
 def test_the_baseline_scores_100_and_that_is_the_last_line(score: Score, tmp_path: Path) -> None:

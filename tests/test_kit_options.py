@@ -12,7 +12,7 @@ import yaml
 import kit
 from commands import named_paths, worlds
 from commands import run as run_command
-from kit_world import write_kit_world
+from kit_world import refused, write_kit_world
 from submissions import ROOT
 
 STATIC = str(ROOT / "starting_kit" / "policies" / "static")
@@ -33,13 +33,9 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command that cannot be run says last; it prints nothing else."""
-    with pytest.raises(SystemExit, match="2"):
-        kit.main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert printed.out == "" and "Traceback" not in printed.err
-    return printed.err.splitlines()[-1].removeprefix("kit.py: error: ")
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The sentence of a command that cannot be run."""
+    return refused(capsys, *arguments).removeprefix("kit.py: error: ")
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def run(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     def say(**paths: object) -> str:
         mine = {"grid": world / "grid.yaml", "traces": world / "traces", "reference": world / "reference"}
         named = mine | {"output": output} | paths
-        text = refused(capsys, "run", STATIC, *(text for name in named for text in (f"--{name}", named[name])))
+        text = told(capsys, "run", STATIC, *(text for name in named for text in (f"--{name}", named[name])))
         assert all((output / name).read_text(encoding="utf-8") == "good" for name in (PAGE, SCORES, RESULTS))
         return text
 
@@ -110,7 +106,7 @@ def test_an_output_without_the_right_to_write(run, tmp_path: Path, monkeypatch: 
 
 def test_a_reference_that_is_not_there_draws_nothing(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worlds, "OUTPUT", tmp_path / "drawn")
-    text = refused(capsys, "run", STATIC, "--grid", "practice", "--reference", tmp_path, "--output", tmp_path / "out")
+    text = told(capsys, "run", STATIC, "--grid", "practice", "--reference", tmp_path, "--output", tmp_path / "out")
     assert text == (
         f"there is no reference. Got: no {tmp_path / 'ds_eplb.json'}. Expected: what kit.py reference wrote. "
         "Next: correct --reference, or leave it out: then it is measured."
@@ -157,7 +153,7 @@ def test_an_earlier_run_is_not_shown_after_one_that_did_not_end(world: Path, tmp
     ],
 )
 def test_other_commands_name_a_file_in_the_way(command: tuple[str, ...], file: Path, capsys) -> None:
-    text = refused(capsys, *command, "--output", file / "below")
+    text = told(capsys, *command, "--output", file / "below")
     assert text == f"a file is in the way of --output. Got: {file}. {FREE}"
 
 
@@ -168,13 +164,13 @@ def test_a_folder_for_a_file(command: tuple[str, ...], tmp_path: Path, capsys) -
     folder = tmp_path / "folder.zip"
     folder.mkdir()
     text = f"--output is a folder. Got: {folder}. Expected: the name of a file. Next: correct --output."
-    assert refused(capsys, *command, "--output", folder) == text
+    assert told(capsys, *command, "--output", folder) == text
 
 
 @pytest.mark.parametrize("option", ["table", "image"])
 def test_a_file_in_the_way_of_a_table(option: str, file: Path, capsys) -> None:
     words = ("calibrate", "--profile", "DS-R1/Mix", "--published", "published.csv", f"--{option}", file / "below")
-    assert refused(capsys, *words) == (
+    assert told(capsys, *words) == (
         f"a file is in the way of --{option}. Got: {file}. Expected: a folder, or a name that is free. "
         f"Next: name another --{option}, or move it away."
     )
@@ -183,7 +179,7 @@ def test_a_file_in_the_way_of_a_table(option: str, file: Path, capsys) -> None:
 def test_a_zip_s_name_that_the_platform_refuses(tmp_path: Path, capsys) -> None:
     refusal = "the zip's name is too long. Got: 65 characters. Expected: at most 64, which is what Codabench takes. "
     name = "x" * 61 + ".zip"
-    text = refused(capsys, "pack", STATIC, "--output", tmp_path / name)
+    text = told(capsys, "pack", STATIC, "--output", tmp_path / name)
     assert text == refusal + "Next: name another --output."
     with pytest.raises(kit.UsageError, match="the zip's name is too long"):
         kit.pack(STATIC, tmp_path / name)

@@ -15,9 +15,13 @@ COLUMNS = ("composite_score", "mean_par", "transmit_amount", "par_vs_ds_eplb", "
 
 def modeled_seconds(row: Mapping[str, Any]) -> float:
     """Modeled runtime of a case: balanced compute stretched by PAR, plus the transfer of moved experts."""
+    return row["cost"]["balanced_compute_seconds"] * row["mean_par"] + transfer_seconds(row)
+
+
+def transfer_seconds(row: Mapping[str, Any]) -> float:
+    """Seconds that the moved experts of a case take."""
     cost = row["cost"]
-    transfer = row["transmit_amount"] * cost["expert_bytes"] / cost["bandwidth_bytes_per_second"]
-    return cost["balanced_compute_seconds"] * row["mean_par"] + transfer
+    return row["transmit_amount"] * cost["expert_bytes"] / cost["bandwidth_bytes_per_second"]
 
 
 def case_score(row: Mapping[str, Any], reference: Mapping[str, Any]) -> float:

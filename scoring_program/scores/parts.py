@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .comparison import LARGEST, Row, is_number
-from .modeled_runtime import modeled_seconds
+from .modeled_runtime import modeled_seconds, transfer_seconds
 
 NAMES = ("fixed", "roll-out", "settled", "clairvoyant's own", "transfer")
 
@@ -41,7 +41,7 @@ def seconds_parts(row: Row, reference: Row) -> Parts | None:
     compute = row["cost"]["balanced_compute_seconds"]
     fixed, roll_out, clairvoyant = (compute * number for number in numbers)
     above_one = compute * (row["mean_par"] - 1)
-    return Parts(fixed, roll_out, above_one - fixed - roll_out - clairvoyant, clairvoyant, _transfer(row))
+    return Parts(fixed, roll_out, above_one - fixed - roll_out - clairvoyant, clairvoyant, transfer_seconds(row))
 
 
 def sums(parts: Sequence[Parts | None]) -> Parts | None:
@@ -49,7 +49,3 @@ def sums(parts: Sequence[Parts | None]) -> Parts | None:
     if not parts or None in parts:
         return None
     return Parts(*(math.fsum(part) for part in zip(*parts, strict=True)))
-
-
-def _transfer(row: Row) -> float:
-    return modeled_seconds(row) - row["cost"]["balanced_compute_seconds"] * row["mean_par"]

@@ -24,9 +24,9 @@ from ..grid import Case, Grid
 from ..trace import Trace
 from . import failures, protocol, sandbox, stack
 from .handover import share
+from .look import look
 from .messages import read_answer, read_header
-from .pause import standing_still
-from .scratch import ALLOWED, Scratch
+from .scratch import Scratch
 from .usage import peak_memory, seconds_and_threads
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
@@ -40,7 +40,6 @@ OUTPUT_CHUNK = 64 * 1024
 LOOK_SECONDS = 0.2
 # A machine that needs longer to start Python and to isolate the process is out of order.
 ISOLATED_SECONDS = 60.0
-MOST_THREADS = 256
 
 
 class PolicyProcess:
@@ -57,7 +56,7 @@ class PolicyProcess:
         self._case, self._trace, self._limits = case, trace, grid.limits
         self._required, self._hidden, self._grid_deadline = grid.sandbox == "required", grid.hidden, grid_deadline
         self._log, self._trace_lines = bytearray(), ""
-        # Until the process is isolated, what goes wrong is the machine's fault: nothing of the policy's is looked at.
+        # Nothing is looked at before the process is isolated: until then the machine is to blame.
         self._next_look = math.inf
         self._start_message = {
             "folder": str(folder.resolve()),
@@ -190,13 +189,10 @@ class PolicyProcess:
 
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
-        with standing_still(self._process.pid, self._signal):
-            excess = self._scratch.excess()
+        excess = look(self._process.pid, self._signal, self._scratch)
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess:
-            raise failures.too_much(f"{excess} in its temporary folder", ALLOWED, self._place())
-        if (threads := seconds_and_threads(self._process.pid)[1]) > MOST_THREADS:
-            raise failures.too_much(f"{threads} threads", f"at most {MOST_THREADS}", self._place())
+            raise failures.too_much(*excess, self._place())
 
     def _place(self) -> str:
         """Where in its own files the policy is; its whole stack goes to the log. Nothing of hidden traces."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from placement.isolation.pause import standing_still
+from placement.isolation.look import standing_still
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 BUSY = """

@@ -1,4 +1,4 @@
-"""A policy's process stands still while something of it is looked at, so that nothing changes under the look."""
+"""What of a policy's process no limit of the system's holds, counted while the process stands still."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from .scratch import ALLOWED, Scratch
+from .usage import seconds_and_threads
+
+MOST_THREADS = 256
 # A process stops when its system calls end; one that does not in this time is looked at as it is.
 LONGEST_SECONDS = 1.0
+
+
+def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[str, str] | None:
+    """What is used beyond what is allowed, and what is allowed; None where all is well.
+
+    process, send: as of standing_still; scratch: the folder in which the process may write.
+    """
+    with standing_still(process, send):
+        excess = scratch.excess()
+    if excess:
+        return f"{excess} in its temporary folder", ALLOWED
+    threads = seconds_and_threads(process)[1]
+    return (f"{threads} threads", f"at most {MOST_THREADS}") if threads > MOST_THREADS else None
 
 
 @contextmanager
