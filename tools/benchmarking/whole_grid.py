@@ -14,8 +14,6 @@ from typing import Any
 from benchmarking.memory import command_peak
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a case says of clocks.
-TIMES = ("policy_seconds", "slowest_call_seconds")
 
 
 def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, Any]:
@@ -40,9 +38,9 @@ def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, A
 
 
 def measured_sha256(output: Path) -> str:
-    """Hash of a run's cases without their clocks, of its series and of its explanation."""
+    """Hash of a run's cases without what clocks say (keys that end in _seconds), of its series and its explanation."""
     cases = json.loads((output / "results.json").read_text(encoding="utf-8"))["cases"]
-    steady = [{key: value for key, value in case.items() if key not in TIMES} for case in cases]
+    steady = [{key: value for key, value in case.items() if not key.endswith("_seconds")} for case in cases]
     digest = hashlib.sha256(json.dumps(steady).encode())
     for name in ("series.npz", "explain.json"):
         digest.update((output / name).read_bytes())
