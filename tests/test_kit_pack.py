@@ -53,9 +53,9 @@ JUNK = {".git/config": "", "__pycache__/policy.pyc": "", "part/.hidden": "", "ol
 
 @pytest.fixture
 def pack(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """`kit.py pack` on the tiny grid: the exit code, the lines printed and the zip."""
-    grid = tmp_path / "grid.yaml"
-    grid.write_text(yaml.safe_dump(grid_mapping()))
+    """`kit.py pack` on the tiny grid's first case: the exit code, the lines printed and the zip."""
+    grid, content = tmp_path / "grid.yaml", grid_mapping()
+    grid.write_text(yaml.safe_dump(content | {"cases": [{**content["cases"][0], "ep": [2]}]}))
 
     def run(policy: Path, name: str = "submission.zip") -> tuple[int, list[str], Path]:
         output = tmp_path / "packed" / name
