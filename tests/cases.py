@@ -76,7 +76,7 @@ def grid_mapping(**changes):
             "expert_bytes": 88_080_384,
             "bandwidth_bytes_per_second": 900_000_000_000,
         },
-        "limits": limits | {"memory_bytes": 4 * 2**30, "log_bytes": 65_536},
+        "limits": limits | {"memory_bytes": 4 * 2**30, "trace_memory_bytes": 4 * 2**30, "log_bytes": 65_536},
         "models": {"M": {"layers": 2, "experts": 4}},
         "cases": [{"model": "M", "dataset": "d", "ep": [2, 4]}],
     }

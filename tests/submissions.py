@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from placement.errors import sentence
-from placement.evaluation.case_run import Outcome, run_case
-from placement.grid import Grid, grid_from_mapping
+from placement.evaluation.case_run import Outcome
+from placement.evaluation.turns import run_cases
+from placement.grid import Case, Grid, grid_from_mapping
 from placement.isolation import process as policy_process
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
@@ -33,6 +34,7 @@ LIMITS = {
     "case_seconds": 60,
     "grid_seconds": 300,
     "memory_bytes": 2**32,
+    "trace_memory_bytes": 2**34,
     "log_bytes": 65536,
 }
 DECLINES = "def rebalance(hotness, n_device, n_red_expert):\n    return False, None, None, None\n"
@@ -90,6 +92,12 @@ def run_policy(folder: Path, seconds_left: float = 300, **limits: float) -> Outc
     grid = tiny_grid(**limits)
     deadline = time.monotonic() + seconds_left
     return run_case(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline)
+
+
+def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float) -> Outcome:
+    """Run one case of a trace alone."""
+    (outcome,) = run_cases(folder, [case], trace, grid, deadline)
+    return outcome
 
 
 def slow_calls(patch: pytest.MonkeyPatch, seconds: float, devices: int = 0) -> None:

@@ -21,12 +21,11 @@ from judging.ablation import BASELINE, POLICIES, WHOLE, columns, measure_all, ta
 from judging.ingredients import INGREDIENTS, measure, variant
 from placement.answer import check_answer
 from placement.deployment import changed_slots
-from placement.evaluation.case_run import run_case
 from placement.grid import Cost
 from placement.isolation.interface import policy_case
 from planning.regimes import Regimes
 from policies.champion import policy as champion
-from submissions import tiny_grid
+from submissions import run_case, tiny_grid
 
 LAYERS, EXPERTS, WINDOW, TOKENS = 3, 16, 64, 4000
 CASE = make_case(layers=LAYERS, experts=EXPERTS, devices=4, window=WINDOW)

@@ -18,6 +18,7 @@ LIMITS = {
     "case_seconds": 60,
     "grid_seconds": 1500,
     "memory_bytes": 4 * 2**30,
+    "trace_memory_bytes": 6 * 2**30,
     "log_bytes": 64 * 2**10,
 }
 DS_R1, QWEN3 = (58, 256, (32, 64, 128, 256)), (94, 128, (32, 64, 128))
@@ -74,14 +75,13 @@ def test_latency_may_be_left_out_and_is_then_0():
     assert {case.latency for case in grid_from_mapping(grid_mapping(latency=7)).cases} == {7}
 
 
-def test_cases_keep_the_files_order_and_only_neighbours_share_a_trace():
+def test_cases_keep_the_files_order_and_those_of_one_trace_belong_together_where_they_stand_apart():
     rows = [("d", [4, 2]), ("other", [1]), ("d", [1])]
-    mapping = grid_mapping(cases=[{"model": "M", "dataset": dataset, "ep": ep} for dataset, ep in rows])
-    groups = grid_from_mapping(mapping).by_trace()
-    assert [[(case.dataset, case.ep) for case in cases] for cases in groups] == [
-        [("d", 4), ("d", 2)],
+    grid = grid_from_mapping(grid_mapping(cases=[{"model": "M", "dataset": name, "ep": ep} for name, ep in rows]))
+    assert [(case.dataset, case.ep) for case in grid.cases] == [("d", 4), ("d", 2), ("other", 1), ("d", 1)]
+    assert [[(case.dataset, case.ep) for case in cases] for cases in grid.by_trace()] == [
+        [("d", 4), ("d", 2), ("d", 1)],
         [("other", 1)],
-        [("d", 1)],
     ]
 
 
@@ -135,6 +135,7 @@ MALFORMED = [
     (nested("cost", bandwidth_bytes_per_second=10**400), "cost.bandwidth_bytes_per_second", f"{10**400}", A_NUMBER),
     (nested("limits", call_seconds=0), "limits.call_seconds", "0", A_NUMBER),
     (nested("limits", memory_bytes=4e9), "limits.memory_bytes", "4000000000.0", AN_INTEGER),
+    (nested("limits", trace_memory_bytes=7), "limits.trace_memory_bytes", "7", "at least memory_bytes, 4294967296"),
     # Models
     ({"models": {}}, "models", "{}", "a mapping of model name to {layers, experts}"),
     ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),

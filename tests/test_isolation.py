@@ -17,13 +17,22 @@ from types import SimpleNamespace
 import pytest
 
 from placement.errors import OrganizerError
-from placement.evaluation.case_run import run_case
 from placement.grid import grid_from_mapping
 from placement.isolation import failures, landlock, sandbox
 from placement.isolation import process as policy_process
+from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
-from submissions import DECLINES, grid_mapping, run_policy, sentence_of, stored_hotness, tiny_grid, write_policy
+from submissions import (
+    DECLINES,
+    grid_mapping,
+    run_case,
+    run_policy,
+    sentence_of,
+    stored_hotness,
+    tiny_grid,
+    write_policy,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 landlocked = pytest.mark.skipif(landlock.version() == 0, reason="this kernel has no Landlock")
@@ -209,7 +218,9 @@ def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
 ) -> None:
     monkeypatch.setattr(policy_process, "BOOT", BOOT + boot)
     grid, folder = tiny_grid(), write_policy(tmp_path, DECLINES)
-    with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, time.monotonic() + 300) as process:
+    with PolicyProcess(
+        folder, grid.cases[0], Neighbours(Trace(stored_hotness("Small"))), grid, time.monotonic() + 300
+    ) as process:
         if before:
             before(process)
         with pytest.raises(OrganizerError) as caught:
@@ -273,7 +284,7 @@ def test_the_kit_s_folders_are_not_among_the_libraries(monkeypatch: pytest.Monke
 def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it(tmp_path: Path) -> None:
     folder = write_policy(tmp_path, "import os, threading\nprint(os.environ['TMPDIR'], flush=True)\n" + DECLINES)
     grid, deadline = tiny_grid(), time.monotonic() + 300
-    with PolicyProcess(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline) as process:
+    with PolicyProcess(folder, grid.cases[0], Neighbours(Trace(stored_hotness("Small"))), grid, deadline) as process:
         process.start()
         stat = Path(f"/proc/{process._process.pid}/stat")
         while (state := stat.read_text().rpartition(")")[2].split()[0]) != "T" and time.monotonic() < deadline:

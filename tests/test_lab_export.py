@@ -23,7 +23,7 @@ sandbox: best_effort
 cost: {balanced_compute_seconds: 60.0, expert_bytes: 88080384, bandwidth_bytes_per_second: 900000000000}
 limits:
   {start_seconds: 900, call_seconds: 900, case_seconds: 900, grid_seconds: 900, memory_bytes: 4294967296,
-   log_bytes: 65536}
+   trace_memory_bytes: 4294967296, log_bytes: 65536}
 models:
   M: {layers: 2, experts: 32}
 cases:

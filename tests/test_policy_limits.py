@@ -11,20 +11,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from placement.evaluation.case_run import Outcome, run_case
+from placement.evaluation.case_run import Outcome
 from placement.grid import grid_from_mapping
+from placement.isolation import failures, stack
 from placement.isolation import process as policy_process
-from placement.isolation import stack
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
 from submissions import (
     DECLINES,
     INGESTION,
     grid_mapping,
+    run_case,
     run_policy,
     sentence_of,
     slow_calls,
     stored_hotness,
+    tiny_grid,
     write_policy,
 )
 
@@ -68,6 +70,12 @@ while True:
 PAUSES = "import signal\nwhile True: signal.pause()\n"
 
 
+@pytest.fixture(autouse=True)
+def on_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much of its time a policy had the processor, a busy machine decides."""
+    monkeypatch.setattr(failures, "IDLE_SHARE", 0.0)
+
+
 @pytest.fixture
 def late_when_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time is over as soon as the policy prints; then it is waited for until it says where it is."""
@@ -76,7 +84,7 @@ def late_when_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(process: PolicyProcess) -> None:
         read(process)
         # It may print before it is known that it is isolated.
-        passed[0] = 10.0**6 if process._log and process.layers else 0.0
+        passed[0] = 10.0**6 if process._printed.text and process.layers else 0.0
 
     monkeypatch.setattr(stack, "SECONDS", 60.0)
     monkeypatch.setattr(PolicyProcess, "_read_output", look)
@@ -134,6 +142,34 @@ def test_a_policy_that_hangs_is_stopped(tmp_path: Path, source: str, limit: str,
     start = f"{where}: the policy took too long. Got: no answer within 1 s ({limit})"
     # How far it came depends on the machine.
     assert status == "timeout" and text.startswith(start) and text.endswith(f" Expected: {expected}. {SLOW}")
+
+
+@pytest.mark.parametrize(
+    ("limit", "computed", "got", "next_step"),
+    [
+        (
+            "call_seconds",
+            14.9,
+            "30 s (call_seconds), in which it had the processor for 14.9 s; it was at p",
+            "look what",
+        ),
+        (
+            "start_seconds",
+            0.0,
+            "30 s (start_seconds), in which it had the processor for 0.0 s; it was at p",
+            "look what",
+        ),
+        ("call_seconds", 15.0, "30 s (call_seconds); it was at p", "make it faster"),
+        ("call_seconds", None, "30 s (call_seconds); it was at p", "make it faster"),
+        ("case_seconds", 0.1, "60 s (case_seconds); it was at p", "make it faster"),
+    ],
+)
+def test_who_was_late_without_the_processor_learns_that(
+    monkeypatch: pytest.MonkeyPatch, limit: str, computed: float | None, got: str, next_step: str
+) -> None:
+    monkeypatch.setattr(failures, "IDLE_SHARE", 0.5)
+    error = failures.late(limit, tiny_grid().limits, computed, "p")
+    assert error.got == f"no answer within {got}" and error.next_step.startswith(next_step)
 
 
 def test_a_policy_that_takes_no_signal_is_stopped_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from placement.evaluation.versions import versions
 from placement.grid import Cost, grid_from_mapping
 from placement.replay import Replay, replay
 from placement.results import MEASURES, identity, mean_par, measures, series
+from submissions import run_case
 
 
 def measured(values, shape=None):
@@ -110,7 +111,7 @@ class TimedProcess:
 def test_the_start_counts_as_seconds_of_the_policy_and_not_as_a_call(monkeypatch, seconds, total, slowest):
     monkeypatch.setattr(case_run, "PolicyProcess", partial(TimedProcess, seconds))
     grid = grid_from_mapping(grid_mapping())
-    row = case_run.run_case(Path(), make_case(), steady_trace(), grid, 0.0).row
+    row = run_case(Path(), make_case(), steady_trace(), grid, 0.0).row
     assert (row["policy_seconds"], row["slowest_call_seconds"]) == (total, slowest)
 
 

@@ -107,10 +107,10 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(job: TraceJob) -> None:
+    def fail(*arguments: object) -> None:
         raise OSError("no descriptor left")
 
-    monkeypatch.setattr(trace_process, "_run_trace", fail)
+    monkeypatch.setattr(trace_process, "run_cases", fail)
     monkeypatch.setattr(trace_process.signal, "signal", lambda *arguments: None)
     for name in ("die_with_parent", "hide_process"):
         monkeypatch.setattr(trace_process, name, lambda: None)
@@ -135,15 +135,36 @@ def test_no_case_runs_before_every_process_is_hidden(tmp_path: Path, monkeypatch
     assert order == ["wait_until_hidden"] * 2 + ["run"] * 2
 
 
-def test_a_hidden_grid_stops_at_its_first_failed_case(tmp_path: Path) -> None:
+def test_a_hidden_grid_ends_with_its_first_failed_case_and_the_open_cases_have_no_outcome(tmp_path: Path) -> None:
+    # Of the grid's other cases two have begun, and two have not.
     fails = DECLINES.replace("    return", "    assert n_device != 4\n    return")
     hidden = grid_from_mapping(grid_mapping() | {"hidden": True})
-    outcomes = run_grid(run_in(tmp_path, fails, hidden), 1, lambda outcome: None)
-    assert [outcome.row["status"] for outcome in outcomes] == ["ok", "crashed"]
+    told = []
+    outcomes = run_grid(run_in(tmp_path, fails, hidden), 1, told.append)
+    assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed"]
+    assert multiprocessing.active_children() == []
     # A policy's words may be about the traces: they are for the log, which hidden phases hide.
     told = {"what": "crashed. Hidden traces: no more is told", "next": "try the policy in Development"}
-    assert outcomes[1].row["failure"] == {"where": "call 1 (iteration 4)", "got": "", "expected": ""} | told
-    assert "AssertionError" in outcomes[1].log.splitlines()[-1]
+    assert outcomes[0].row["failure"] == {"where": "call 1 (iteration 4)", "got": "", "expected": ""} | told
+    assert "AssertionError" in outcomes[0].log.splitlines()[-1]
+
+
+def test_a_failed_case_of_one_trace_ends_those_of_another_in_a_hidden_grid(tmp_path: Path) -> None:
+    # The other trace's first call waits for a signal that never comes.
+    source = DECLINES.replace("    return", "    import signal\n    while n_device == 2: signal.pause()\n    return")
+    source = source.replace("    return", "    assert n_device != 8\n    return")
+    grid = grid_from_mapping(grid_mapping() | {"hidden": True})
+    outcomes = run_grid(run_in(tmp_path, source, grid), 2, lambda outcome: None)
+    assert [(outcome.case.ep, outcome.row["status"]) for outcome in outcomes][-1] == (8, "crashed")
+    assert {outcome.case.model for outcome in outcomes} == {"Large"}
+
+
+def test_cases_that_stand_apart_in_the_grid_are_listed_in_its_order(tmp_path: Path) -> None:
+    rows = grid_mapping()["cases"]
+    apart = [rows[0] | {"ep": [4]}, rows[1] | {"ep": [4]}, rows[0] | {"ep": [2]}]
+    run = run_in(tmp_path, grid=grid_from_mapping(grid_mapping() | {"cases": apart}))
+    names = [outcome.case.name for outcome in run_grid(run, 2, lambda outcome: None)]
+    assert names == ["Small/one ep 4", "Large/two ep 4", "Small/one ep 2"]
 
 
 def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,4 +172,4 @@ def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     close = TraceProcess.close
     monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
     run_grid(run_in(tmp_path), 2, lambda outcome: None)
-    assert closed == [(None, -9)] * 2 and multiprocessing.active_children() == []
+    assert len(closed) == 2 and {code for _, code in closed} <= {0, -9} and multiprocessing.active_children() == []

@@ -14,7 +14,6 @@ from placement.isolation import handover as window
 from placement.isolation import protocol
 from placement.trace import LARGEST_HOTNESS, Trace
 
-# 60 bytes of window, padded to 64.
 ODD = Case("m", "d", 3, 3, 1, 3, 5, 0)
 # Several blocks and a part of one.
 LONG = Case("m", "d", 2, 2, 2, 6, 2 * window.BLOCK + 5, 0)
@@ -44,14 +43,11 @@ def table_of(case):
 def check_passes(case, stored, table):
     """Share a window that begins at START, receive it, and compare every value."""
     trace = Trace(stored)
-    hotness, received = window.receive(case, window.share(case, trace, START, START + case.window, table))
+    shared = window.share_window(trace, START, START + case.window), window.share_table(table)
+    hotness, received = window.receive(case, *shared)
     expected = np.maximum(stored[START : START + case.window].astype(np.int64), 1)
     assert hotness.dtype == np.int32 and hotness.tolist() == expected.tolist()
     assert received.dtype == np.int64 and received.tolist() == table.tolist()
-
-
-def test_the_table_begins_at_a_multiple_of_eight_bytes():
-    assert window.table_offset(ODD) == 64
 
 
 @pytest.mark.parametrize("stored", STORED)
@@ -81,18 +77,18 @@ def test_a_table_need_not_lie_in_one_piece(view):
 
 
 def test_arrays_are_writable_and_another_call_does_not_see_what_is_written():
-    descriptor = window.share(LONG, Trace(draw(LONG)), 0, LONG.window, table_of(LONG))
-    again = os.dup(descriptor)
-    hotness, table = window.receive(LONG, descriptor)
+    shared = window.share_window(Trace(draw(LONG)), 0, LONG.window), window.share_table(table_of(LONG))
+    again = [os.dup(descriptor) for descriptor in shared]
+    hotness, table = window.receive(LONG, *shared)
     before = hotness.copy(), table.copy()
     hotness[:], table[:] = 7, 7
-    hotness, table = window.receive(LONG, again)
+    hotness, table = window.receive(LONG, *again)
     assert np.array_equal(hotness, before[0]) and np.array_equal(table, before[1])
 
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only shared memory can be sealed")
 def test_what_is_shared_can_be_neither_changed_nor_resized_nor_unsealed():
-    descriptor = window.share(ODD, Trace(draw(ODD)), 0, ODD.window, table_of(ODD))
+    descriptor = window.share_window(Trace(draw(ODD)), 0, ODD.window)
     try:
         assert fcntl.fcntl(descriptor, GET_SEALS) == 15
         with pytest.raises(PermissionError):
@@ -119,7 +115,7 @@ def test_memory_whose_pages_are_busy_is_sealed_a_little_later(monkeypatch, refus
     monkeypatch.setattr(window, "fcntl", SimpleNamespace(fcntl=add_seals))
 
     def shared():
-        return window.share(ODD, Trace(draw(ODD)), START, START + ODD.window, table_of(ODD))
+        return window.share_window(Trace(draw(ODD)), START, START + ODD.window)
 
     if sealed:
         descriptor = shared()
@@ -145,6 +141,6 @@ def test_the_descriptor_is_closed_when_there_is_no_room(monkeypatch, memory):
         monkeypatch.delattr(os, "memfd_create", raising=False)
     monkeypatch.setattr(window, "write_all", full)
     with pytest.raises(OSError, match="No space left"):
-        window.share(ODD, Trace(draw(ODD)), 0, ODD.window, table_of(ODD))
+        window.share_window(Trace(draw(ODD)), 0, ODD.window)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(given[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from itertools import groupby
 from typing import Any
 
 from .errors import OrganizerError
@@ -28,13 +27,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a policy may use: seconds by the parent's clock, and bytes."""
+    """What a policy may use: seconds by the parent's clock, and bytes.
+
+    trace_memory_bytes: at most held by the policies of a trace's cases together.
+    """
 
     start_seconds: float
     call_seconds: float
     case_seconds: float
     grid_seconds: float
     memory_bytes: int
+    trace_memory_bytes: int
     log_bytes: int
 
 
@@ -80,7 +83,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cases in the order in which they are run and listed.
+    """Cases in the order in which they are listed.
 
     sandbox: one of SANDBOXES; hidden: a run ends at its first failed case, so that failures tell little of traces
     that nobody may know.
@@ -96,8 +99,11 @@ class Grid:
     cases: tuple[Case, ...]
 
     def by_trace(self) -> list[list[Case]]:
-        """Neighbouring cases of one trace, so that the trace is opened once for all of them."""
-        return [list(cases) for _, cases in groupby(self.cases, key=lambda case: (case.model, case.dataset))]
+        """The cases of each trace, wherever they stand in the grid: the trace is opened once for all of them."""
+        groups: dict[tuple[str, str], list[Case]] = {}
+        for case in self.cases:
+            groups.setdefault((case.model, case.dataset), []).append(case)
+        return list(groups.values())
 
 
 def grid_from_mapping(mapping: Any) -> Grid:
@@ -112,6 +118,10 @@ def grid_from_mapping(mapping: Any) -> Grid:
     latency = _number(top["latency"], "latency", int, least=0)
     cost = _numbers(Cost, top["cost"], "cost")
     limits = _numbers(Limits, top["limits"], "limits")
+    if limits.trace_memory_bytes < limits.memory_bytes:
+        raise _wrong(
+            "limits.trace_memory_bytes", limits.trace_memory_bytes, f"at least memory_bytes, {limits.memory_bytes}"
+        )
     if top["sandbox"] not in SANDBOXES:
         raise _wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
     if not isinstance(top["hidden"], bool):

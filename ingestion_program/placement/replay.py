@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,10 +65,20 @@ class Replay:
 
 
 def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
-    """Replay a trace against a policy (design: iterations count from 1, pages/evaluation.md).
+    """Replay a trace against a policy: `steps`, one after the other."""
+    turns = steps(trace, case, rebalance)
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            return end.value
 
-    The trace must fit the case. Raises PolicyError, with call and iteration, for an answer that breaks a rule,
-    and passes on what `rebalance` raises.
+
+def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None, Replay]:
+    """Replay a trace against a policy (iterations count from 1, pages/evaluation.md), and return what was measured.
+
+    Before each call, yields its iteration. The trace must fit the case. Raises PolicyError, with call and iteration,
+    for an answer that breaks a rule, and passes on what `rebalance` raises.
     """
     initial = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
     live = initial.copy()
@@ -77,6 +87,7 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
     applications: list[Application] = []
     finish = 0
     while (iteration := finish + case.window + 1) <= trace.iterations:
+        yield iteration
         calls.append(iteration)
         try:
             answer = rebalance(iteration - case.window, iteration, live.copy(), iteration)

@@ -14,6 +14,7 @@ from typing import Any
 from placement.errors import PolicyError, Problem
 from placement.evaluation.interruption import temporary_folder
 from placement.grid import Case, Grid
+from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.isolation.sandbox import LAYERS
 from placement.replay import replay
@@ -135,12 +136,13 @@ def _try(submission: Path, cases: Sequence[Case], grid: Grid) -> list[Trial]:
 def _try_cases(submission: Path, cases: Sequence[Case], grid: Grid) -> Trial:
     """Try cases of one model, up to the first that fails."""
     trial, trace = Trial(), made_up_trace(cases[0])
+    neighbours = Neighbours(trace)
     for case in cases:
         name = case.name.replace(f"/{case.dataset} ", " ", 1)
         runs: list[list[Answer]] = []
         # The second process must not be another one's continuation: both begin with nothing.
         for place in (name, f"{name}, second run"):
-            process = PolicyProcess(submission, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+            process = PolicyProcess(submission, case, neighbours, grid, time.monotonic() + grid.limits.grid_seconds)
             try:
                 with process:
                     form, answers = process.start(), []

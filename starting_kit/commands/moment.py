@@ -12,6 +12,7 @@ from placement.answer import Redeployment
 from placement.errors import PolicyError
 from placement.grid import Case, Grid
 from placement.isolation.interface import PolicyCase, policy_case
+from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.replay import replay
 from placement.traces.files import TraceFolder, manifest_beside
@@ -49,7 +50,7 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
     trace = TraceFolder(traces, manifest_beside(traces, [])).trace_of(case)
     seen: list[Moment] = []
     view = policy_case(case, grid.cost, trace.iterations)
-    process = PolicyProcess(folder, case, trace, grid, time.monotonic() + grid.limits.grid_seconds)
+    process = PolicyProcess(folder, case, Neighbours(trace), grid, time.monotonic() + grid.limits.grid_seconds)
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         hotness, before = trace.window(start, stop), deployment.copy()

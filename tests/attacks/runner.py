@@ -94,7 +94,7 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
 
 
 def cases_of(name: str, mode: str) -> int:
-    """How many cases an attack's grid has: two where cases can meet, one where the attack is about one process alone."""
+    """How many cases an attack's grid has: two where cases can meet, one where an attack is about one process."""
     return 2 if name.startswith(TOGETHER) or (mode in CROWDED and not name.startswith(ALONE)) else 1
 
 

@@ -123,6 +123,7 @@ def grid_mapping(best_effort: bool, cases: int, call_seconds: float = PATIENCE) 
             "case_seconds": 5 * PATIENCE,
             "grid_seconds": 10 * PATIENCE,
             "memory_bytes": 2**29,
+            "trace_memory_bytes": 2**30,
             "log_bytes": 65536,
         },
         "models": {MODEL: {"layers": LAYERS, "experts": EXPERTS}},

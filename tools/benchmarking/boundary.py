@@ -14,7 +14,8 @@ import numpy as np
 from benchmarking.clock import median_seconds
 from placement.deployment import initial_deployment
 from placement.grid import Case, Grid
-from placement.isolation.handover import receive, share
+from placement.isolation.handover import receive, share_table, share_window
+from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
 
@@ -30,7 +31,7 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     deployment = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
 
     def hand_over() -> None:
-        hotness, _ = receive(case, share(case, trace, 0, case.window, deployment))
+        hotness, _ = receive(case, share_window(trace, 0, case.window), share_table(deployment))
         hotness.max()
 
     def copy_into_shared() -> None:
@@ -49,7 +50,7 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
 
 
 def _start_seconds(policy: Path, case: Case, trace: Trace, grid: Grid) -> float:
-    with PolicyProcess(policy, case, trace, grid, time.monotonic() + grid.limits.grid_seconds) as process:
+    with PolicyProcess(policy, case, Neighbours(trace), grid, time.monotonic() + grid.limits.grid_seconds) as process:
         began = time.monotonic()
         process.start()
         return time.monotonic() - began

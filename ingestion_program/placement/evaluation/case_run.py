@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 from ..errors import PolicyError, sentence
 from ..explain import CALLS, explain
 from ..grid import Case, Grid
+from ..isolation.neighbours import Neighbours
 from ..isolation.process import PolicyProcess
 from ..isolation.sandbox import LAYERS
-from ..replay import replay
+from ..replay import steps
 from ..results import MEASURES, identity, measures, series
-from ..trace import Trace
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,21 @@ class Outcome:
     layers: tuple[str, ...] = ()
 
 
-def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float) -> Outcome:
-    """Replay one case against the policy in a fresh process.
+def case_steps(
+    folder: Path, case: Case, neighbours: Neighbours, grid: Grid, deadline: float
+) -> Generator[int, None, Outcome]:
+    """Replay one case against the policy in a fresh process, and return what is left of it.
 
+    Yields 0 before the policy starts, and the iteration of each call before the call.
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
     """
-    process = PolicyProcess(folder, case, trace, grid, deadline)
+    trace, process = neighbours.trace, PolicyProcess(folder, case, neighbours, grid, deadline)
     measured, failure, hidden_words = None, None, ""
     try:
         with process:
+            yield 0
             process.start()
-            measured = replay(trace, case, process.rebalance)
+            measured = yield from steps(trace, case, process.rebalance)
     except PolicyError as error:
         failure = error
         if grid.hidden:

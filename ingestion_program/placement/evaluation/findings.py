@@ -66,6 +66,8 @@ def report(findings: Findings) -> int:
     elif failed:
         cases = len(findings.grid.cases)
         left = cases - len(findings.outcomes)
-        said.append(f"{len(failed)} of {cases} cases failed" + f", {left} were not begun" * (left > 0))
+        said.append(
+            f"{len(failed)} of {cases} cases failed" + f", {left} were ended with the first of them" * (left > 0)
+        )
     print(": ".join(said), flush=True)
     return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)

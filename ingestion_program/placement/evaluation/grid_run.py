@@ -1,4 +1,4 @@
-"""Runs a grid: one process per trace, in it the trace's cases, each with a policy process of its own."""
+"""Runs a grid: one process per trace, and for each of the trace's cases a policy process of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .trace_process import Run, TraceJob, TraceProcess
 def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[Outcome]:
     """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
 
-    A hidden grid stops at the first failed case: those that had not begun have no outcome.
+    A hidden grid ends with the first failed case: those that have not ended by then have no outcome.
     `finished` is called for each case as it ends, from several threads. Raises OrganizerError, once everything has
     ended, when a trace cannot be used, and where the grid requires a layer of isolation that the machine lacks.
     """
@@ -36,6 +36,8 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
         finished(outcome)
         if grid.hidden and outcome.row["status"] != "ok":
             stop.set()
+            for process in processes:
+                process.end()
 
     def outcomes_of(process: TraceProcess) -> list[Outcome] | OrganizerError:
         # Closed at once: it holds a whole trace.
@@ -47,7 +49,8 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
     for answer in answers:
         if isinstance(answer, OrganizerError):
             raise answer
-    return [outcome for outcomes in answers for outcome in outcomes]
+    outcomes = {outcome.case: outcome for answer in answers for outcome in answer}
+    return [outcomes[case] for case in grid.cases if case in outcomes]
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""A process per trace: it opens the trace once and runs the trace's cases one after the other."""
+"""A process per trace: it opens the trace once and runs the trace's cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -19,7 +19,8 @@ from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import die_with_parent, hide_process
 from ..traces.files import TraceFolder
-from .case_run import Outcome, lost_case, run_case
+from .case_run import Outcome, lost_case
+from .turns import run_cases
 
 # What replaying and explaining may take after the grid's time is over.
 GRACE_SECONDS = 60.0
@@ -61,20 +62,29 @@ class TraceProcess:
         self._receive()
 
     def run(self, finished: Callable[[Outcome], None], stop: Event) -> list[Outcome] | OrganizerError:
-        """Run the cases and return their outcomes; a process that ends early fails the cases that it owed.
+        """Run the cases and return their outcomes as they ended; a process that ends early fails those that it owes.
 
-        No case is begun after `stop` is set.
+        Once `stop` is set nothing more is waited for: whoever sets it closes this process.
         """
         job, outcomes = self._job, []
-        while len(outcomes) < len(job.cases) and not stop.is_set():
-            with suppress(OSError):
-                self._connection.send("run")
-            answer = self._receive() or lost_case(job.cases[len(outcomes)], job.run.grid, self._process.exitcode)
+        open_cases = list(job.cases)
+        with suppress(OSError):
+            self._connection.send("run")
+        while open_cases and not stop.is_set():
+            answer = self._receive()
+            if stop.is_set():
+                break
+            answer = answer or lost_case(open_cases[0], job.run.grid, self._process.exitcode)
             if isinstance(answer, OrganizerError):
                 return answer
+            open_cases.remove(answer.case)
             outcomes.append(answer)
             finished(answer)
         return outcomes
+
+    def end(self) -> None:
+        """End the process at once, with its policies: whoever waits for an outcome gets none."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -95,12 +105,6 @@ class TraceProcess:
             return None
 
 
-def _run_trace(job: TraceJob) -> Iterator[Outcome]:
-    run, trace = job.run, job.run.traces.trace_of(job.cases[0])
-    for case in job.cases:
-        yield run_case(run.folder, case, trace, run.grid, job.deadline)
-
-
 def _serve(job: TraceJob, connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,9 +113,11 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     hide_process()
     connection.send("hidden")
     try:
-        outcomes = _run_trace(job)
-        while connection.recv():
-            connection.send(next(outcomes))
+        connection.recv()
+        run = job.run
+        trace = run.traces.trace_of(job.cases[0])
+        for outcome in run_cases(run.folder, job.cases, trace, run.grid, job.deadline):
+            connection.send(outcome)
     except OrganizerError as error:
         connection.send(error)
     except Exception as error:

@@ -18,13 +18,23 @@ EXPECTED_WITHIN = {
     "grid_seconds": "all cases of the grid",
 }
 FASTER = "make it faster; kit.py profile shows where the seconds of a call go"
+# Below this share of a limit, a policy that was late did not compute.
+IDLE_SHARE = 0.5
+IDLE = "look what the policy waits for; where the machine was busy with something else, run it again"
 LESS_DATA = "keep less data"
 
 
-def late(limit: str, limits: Limits, place: str = "") -> PolicyError:
-    """No answer within a limit, which is named as in Limits; place: where the policy was then, if that is known."""
-    got = f"no answer within {getattr(limits, limit):g} s ({limit})" + (f"; it was at {place}" if place else "")
-    return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], FASTER)
+def late(limit: str, limits: Limits, computed: float | None = None, place: str = "") -> PolicyError:
+    """No answer within a limit, which is named as in Limits.
+
+    computed: the processor seconds of the call that was ended; place: where the policy was then, if that is known.
+    """
+    seconds = getattr(limits, limit)
+    got = f"no answer within {seconds:g} s ({limit})"
+    idle = limit in ("start_seconds", "call_seconds") and computed is not None and computed < IDLE_SHARE * seconds
+    got += f", in which it had the processor for {computed:.1f} s" if idle else ""
+    got += f"; it was at {place}" if place else ""
+    return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], IDLE if idle else FASTER)
 
 
 def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> PolicyError:

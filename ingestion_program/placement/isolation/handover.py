@@ -1,4 +1,4 @@
-"""How a window and the live table reach a policy: one fresh, sealed piece of memory per call, filled block by block."""
+"""How a window and the live table reach a policy: each in a sealed piece of memory, a window filled block by block."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import fcntl
 import mmap
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -22,16 +23,35 @@ SEAL_TRIES = 20
 BLOCK = 16
 
 
-def table_offset(case: Case) -> int:
-    """Bytes of a window [window, layer, expert] int32, padded to 8; the table, int64, begins behind them."""
-    return -(-case.window * case.layers * case.experts * 4 // 8) * 8
-
-
-def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarray) -> int:
-    """A descriptor of iterations start .. stop - 1 (from 0) and of the table; the caller closes it.
+def share_window(trace: Trace, start: int, stop: int) -> int:
+    """A descriptor of iterations start .. stop - 1 (from 0), int32 [iteration, layer, expert]; the caller closes it.
 
     Raises OSError when memory or disk is full.
     """
+    return _shared(_blocks(trace, start, stop))
+
+
+def share_table(deployment: np.ndarray) -> int:
+    """A descriptor of a table, int64 [layer, device, slot]; as share_window."""
+    return _shared([np.ascontiguousarray(deployment, dtype="<i8").data])
+
+
+def receive(case: Case, window: int, table: int) -> tuple[np.ndarray, np.ndarray]:
+    """Private writable arrays of both descriptors, which are closed: a window's pages are copied when written to."""
+    return (
+        _mapped(window, np.int32, (case.window, case.layers, case.experts)),
+        _mapped(table, np.int64, (case.layers, case.devices, case.slots)),
+    )
+
+
+def _blocks(trace: Trace, start: int, stop: int) -> Iterator[memoryview]:
+    buffer = np.empty((BLOCK, trace.layers, trace.experts), np.int32)
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        yield trace.window(first, last, out=buffer[: last - first]).data
+
+
+def _shared(parts: Iterable[memoryview]) -> int:
     sealed = hasattr(os, "memfd_create")
     if sealed:
         descriptor = os.memfd_create("window", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -40,12 +60,8 @@ def share(case: Case, trace: Trace, start: int, stop: int, deployment: np.ndarra
             descriptor = os.dup(file.fileno())
     try:
         # Written, not mapped: a page fault for every 4 KB costs as much again as the copy.
-        buffer = np.empty((BLOCK, trace.layers, trace.experts), np.int32)
-        for first in range(start, stop, BLOCK):
-            last = min(first + BLOCK, stop)
-            write_all(descriptor, trace.window(first, last, out=buffer[: last - first]).data)
-        os.lseek(descriptor, table_offset(case), os.SEEK_SET)
-        write_all(descriptor, np.ascontiguousarray(deployment, dtype="<i8").data)
+        for part in parts:
+            write_all(descriptor, part)
         if sealed:
             _seal(descriptor)
     except BaseException:
@@ -65,11 +81,7 @@ def _seal(descriptor: int) -> None:
                 raise
 
 
-def receive(case: Case, descriptor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Private writable arrays over a shared descriptor, which is closed: pages are copied only when written to."""
+def _mapped(descriptor: int, kind: type, shape: tuple[int, ...]) -> np.ndarray:
     memory = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     os.close(descriptor)
-    shape = (case.window, case.layers, case.experts)
-    hotness = np.frombuffer(memory, np.int32, count=case.window * case.layers * case.experts).reshape(shape)
-    deployment = np.frombuffer(memory, np.int64, offset=table_offset(case))
-    return hotness, deployment.reshape(case.layers, case.devices, case.slots).copy()
+    return np.frombuffer(memory, kind).reshape(shape)

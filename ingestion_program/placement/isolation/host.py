@@ -36,8 +36,8 @@ def main(request_fd: int, answer_fd: int) -> None:
         form, policy, _ = load_policy(folder, policy_case(case, cost, start["iterations"]))
         _send(answer_fd, {"kind": "ready", "form": form})
         while True:
-            request, descriptor = _receive(requests)
-            hotness, deployment = receive(case, descriptor)
+            request, descriptors = _receive(requests)
+            hotness, deployment = receive(case, *descriptors)
             answer = policy(hotness, deployment, request["iteration"])
             _answer(answer_fd, answer, request["iteration"])
             # Kept windows belong to the policy; the host must not hold one more.
@@ -87,9 +87,9 @@ def _report(status: str, what: str, got: str, expected: str = "", next_step: str
     return {"kind": "problem"} | {key: readable(text)[: protocol.LARGEST_TEXT] for key, text in texts.items()}
 
 
-def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
-    # A descriptor travels with the first byte of its request.
-    received, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 1)
+def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    # Descriptors travel with the first byte of their request.
+    received, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 2)
     data = bytearray(received)
 
     def read(count: int) -> bytes:
@@ -102,7 +102,7 @@ def _receive(requests: socket.socket) -> tuple[dict[str, Any], int]:
         data.clear()
         return part
 
-    return protocol.decode(read), descriptors[0] if descriptors else -1
+    return protocol.decode(read), descriptors
 
 
 def _send(answer_fd: int, header: dict[str, Any]) -> None:

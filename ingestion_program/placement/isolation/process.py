@@ -21,11 +21,12 @@ import numpy as np
 from ..answer import Redeployment
 from ..errors import PolicyError
 from ..grid import Case, Grid
-from ..trace import Trace
 from . import failures, protocol, sandbox, stack
-from .handover import share
+from .handover import share_table
 from .look import look
 from .messages import read_answer, read_header
+from .neighbours import Neighbours
+from .printed import Printed
 from .scratch import Scratch
 from .usage import peak_memory, seconds_and_threads
 
@@ -35,7 +36,6 @@ BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
     "from placement.isolation.host import main; del sys.path[0]; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
-OUTPUT_CHUNK = 64 * 1024
 # How often the scratch folder and the threads are counted while an answer is waited for.
 LOOK_SECONDS = 0.2
 # A machine that needs longer to start Python and to isolate the process is out of order.
@@ -49,20 +49,20 @@ class PolicyProcess:
     waited for the start, once isolated, and for each call, `log` what the policy printed, `layers` what isolates it.
     """
 
-    def __init__(self, folder: Path, case: Case, trace: Trace, grid: Grid, grid_deadline: float) -> None:
-        """folder: holds policy.py; grid_deadline: on time.monotonic()'s clock."""
+    def __init__(self, folder: Path, case: Case, neighbours: Neighbours, grid: Grid, grid_deadline: float) -> None:
+        """folder: holds policy.py; neighbours: of the case's trace; grid_deadline: on time.monotonic()'s clock."""
         self.seconds: list[float] = []
         self.layers: list[str] = []
-        self._case, self._trace, self._limits = case, trace, grid.limits
+        self._case, self._neighbours, self._limits = case, neighbours, grid.limits
         self._required, self._hidden, self._grid_deadline = grid.sandbox == "required", grid.hidden, grid_deadline
-        self._log, self._trace_lines = bytearray(), ""
+        self._printed, self._trace_lines = Printed(grid.limits.log_bytes), ""
         # Nothing is looked at before the process is isolated: until then the machine is to blame.
         self._next_look = math.inf
         self._start_message = {
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
             "cost": asdict(grid.cost),
-            "iterations": trace.iterations,
+            "iterations": neighbours.trace.iterations,
             "memory_bytes": grid.limits.memory_bytes,
             "cpu_seconds": grid.limits.case_seconds,
         }
@@ -87,6 +87,7 @@ class PolicyProcess:
         )
         for descriptor in (child_requests.detach(), child_answers, child_output):
             os.close(descriptor)
+        self._neighbours.join(self._process.pid)
         self._maps = sandbox.hold_maps(self._process.pid)
         self._selector = selectors.DefaultSelector()
         for descriptor in (self._answers, self._output):
@@ -97,6 +98,7 @@ class PolicyProcess:
     def __exit__(self, *exception: object) -> None:
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._neighbours.leave(self._process.pid)
         for _ in range(2):
             self._read_output()
         self._selector.close()
@@ -108,9 +110,7 @@ class PolicyProcess:
     @property
     def log(self) -> str:
         """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
-        text = protocol.printable(self._log[: self._limits.log_bytes].decode("utf-8", "replace"))
-        cut = f"\n[cut at {self._limits.log_bytes} bytes]" if len(self._log) > self._limits.log_bytes else ""
-        return "\n".join(part for part in (text.rstrip("\n") + cut, self._trace_lines) if part)
+        return "\n".join(part for part in (self._printed.text, self._trace_lines) if part)
 
     @property
     def memory_bytes(self) -> int:
@@ -134,18 +134,18 @@ class PolicyProcess:
 
     def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         """One call, as placement.replay.Rebalance; the answer's shapes are checked, its content is not."""
-        descriptor = share(self._case, self._trace, start, stop, deployment)
+        window, table = self._neighbours.window(start, stop), share_table(deployment)
         try:
             with self._limited("call_seconds"):
-                self._ask({"iteration": iteration}, [descriptor])
+                self._ask({"iteration": iteration}, [window, table])
                 return read_answer(self._read, self._case, self._limits, iteration)
         finally:
-            os.close(descriptor)
+            os.close(table)
 
     @contextmanager
     def _limited(self, limit: str) -> Iterator[None]:
         """Let the process run, within the deadline of what is asked inside; book the seconds."""
-        began = time.monotonic()
+        began, computed = time.monotonic(), seconds_and_threads(self._process.pid)[0]
         ends = {
             limit: began + getattr(self._limits, limit),
             "case_seconds": began + self._limits.case_seconds - sum(self.seconds),
@@ -157,7 +157,8 @@ class PolicyProcess:
             yield
             self._check_usage()
         except TimeoutError:
-            raise failures.late(first, self._limits, self._place()) from None
+            computed = seconds_and_threads(self._process.pid)[0] - computed
+            raise failures.late(first, self._limits, computed, self._place()) from None
         except protocol.MalformedMessage as error:
             raise failures.malformed(error) from None
         except PolicyError as error:
@@ -190,6 +191,7 @@ class PolicyProcess:
     def _check_usage(self) -> None:
         """Hold what the operating system does not: raises PolicyError when the process uses too much."""
         excess = look(self._process.pid, self._signal, self._scratch)
+        excess = excess or self._neighbours.excess(self._process.pid, self._limits.trace_memory_bytes)
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess:
             raise failures.too_much(*excess, self._place())
@@ -237,13 +239,7 @@ class PolicyProcess:
         return bytes(data)
 
     def _read_output(self) -> None:
-        """Take one pipe's worth of what the policy printed; beyond the limit it is dropped."""
-        try:
-            chunk = os.read(self._output, OUTPUT_CHUNK)
-        except BlockingIOError:
-            return
-        self._log += chunk[: max(0, self._limits.log_bytes + 1 - len(self._log))]
-        if not chunk and self._output in self._selector.get_map():
+        if not self._printed.take(self._output) and self._output in self._selector.get_map():
             self._selector.unregister(self._output)
 
     def _ended(self) -> PolicyError:

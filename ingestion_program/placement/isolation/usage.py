@@ -16,6 +16,13 @@ def seconds_and_threads(process: int) -> tuple[float, int]:
     return 0.0, 0
 
 
+def address_space(process: int) -> int:
+    """Bytes of address space that a process has now."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{process}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def peak_memory(process: int) -> int:
     """The most bytes of address space that a process had, which is what its memory limit counts."""
     with suppress(OSError):

@@ -1,0 +1,59 @@
+"""What the policies of one trace's cases share: the copy of a window that several are handed, and a bound on memory."""
+
+from __future__ import annotations
+
+import os
+
+from ..trace import Trace
+from .handover import share_window
+from .usage import address_space
+
+
+class Neighbours:
+    """The policies of one trace, of which one runs at a time; the processes join it and leave it.
+
+    trace: what all of them are shown, each window at the same iteration.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._bytes: dict[int, int] = {}
+        self._window: tuple[int, int] | None = None
+        self._descriptor = -1
+
+    def join(self, process: int) -> None:
+        """Count a policy's process, by its id, from now on."""
+        self._bytes[process] = 0
+
+    def leave(self, process: int) -> None:
+        """Count a process no more; the last one takes the window's copy along."""
+        del self._bytes[process]
+        if not self._bytes:
+            self._forget()
+
+    def window(self, start: int, stop: int) -> int:
+        """A descriptor of iterations start .. stop - 1 (from 0), open until another window is asked for.
+
+        The copy is made once for all that are handed the same iterations one after the other: nobody can write to it.
+        """
+        if self._window != (start, stop):
+            self._forget()
+            self._descriptor = share_window(self.trace, start, stop)
+            self._window = start, stop
+        return self._descriptor
+
+    def excess(self, process: int, most: int) -> tuple[str, str] | None:
+        """What all processes hold together, and what they may; None where that is not more than `most` bytes.
+
+        Only the running one is looked at: the others stand still and hold what they held at their last look.
+        """
+        self._bytes[process] = address_space(process)
+        held, policies = sum(self._bytes.values()), len(self._bytes)
+        if held <= most:
+            return None
+        return f"{held} bytes of memory in this trace's {policies} policies", f"at most {most} (trace_memory_bytes)"
+
+    def _forget(self) -> None:
+        if self._window:
+            os.close(self._descriptor)
+        self._window = None

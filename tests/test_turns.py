@@ -1,0 +1,131 @@
+"""The cases of a trace take turns: calls in order of iteration, each window copied once, memory counted together."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from placement.evaluation import case_run
+from placement.evaluation.case_run import Outcome
+from placement.evaluation.turns import run_cases
+from placement.isolation import handover, neighbours
+from placement.isolation.neighbours import Neighbours
+from placement.trace import Trace
+from submissions import DECLINES, sentence_of, stored_hotness, tiny_grid, write_policy
+
+# Redeploys at the first call of the case with two devices, whose second call is then later than the other's.
+UNEVEN = """
+    class Policy:
+        def __init__(self, case):
+            self.case, self.calls = case, 0
+
+        def rebalance(self, hotness, deployment, iteration):
+            self.calls += 1
+            return ([0], deployment) if self.case.devices == 2 and self.calls == 1 else None
+"""
+
+
+def run_both(folder: Path, policy: str, **limits: float) -> list[Outcome]:
+    """Run Small/one at ep 2 and ep 4 against a policy, together; outcomes as they end."""
+    grid, trace = tiny_grid(**limits), Trace(stored_hotness("Small"))
+    return [*run_cases(write_policy(folder, policy), grid.cases[:2], trace, grid, time.monotonic() + 300)]
+
+
+def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_the_grid_s_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Watched(case_run.PolicyProcess):
+        def start(self) -> str:
+            seen.append((0, self._case.ep))
+            return super().start()
+
+        def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> object:
+            seen.append((iteration, self._case.ep))
+            return super().rebalance(start, stop, deployment, iteration)
+
+    monkeypatch.setattr(case_run, "PolicyProcess", Watched)
+    outcomes = run_both(tmp_path, UNEVEN)
+    assert [outcome.row["status"] for outcome in outcomes] == ["ok", "ok"]
+    assert seen == [(0, 2), (0, 4), (4, 2), (4, 4), (8, 4), (9, 2), (12, 4), (13, 2)]
+
+
+def test_a_window_that_two_cases_are_handed_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = []
+
+    def share_window(trace: Trace, start: int, stop: int) -> int:
+        copies.append(stop)
+        return handover.share_window(trace, start, stop)
+
+    monkeypatch.setattr(neighbours, "share_window", share_window)
+    # What one policy writes into its window, the other does not see.
+    writes = """
+        def rebalance(hotness, n_device, n_red_expert):
+            assert hotness.max() < 1000
+            hotness[:] = 1000
+            return False, [], [], None
+    """
+    outcomes = run_both(tmp_path, writes)
+    assert [outcome.row["status"] for outcome in outcomes] == ["ok", "ok"]
+    assert copies == [4, 8, 12]
+
+
+def test_a_case_that_ends_early_leaves_the_other_its_turns(tmp_path: Path) -> None:
+    outcomes = run_both(tmp_path, DECLINES.replace("    return", "    assert n_device == 4\n    return"))
+    assert [(outcome.case.ep, outcome.row["status"]) for outcome in outcomes] == [(2, "crashed"), (4, "ok")]
+
+
+def test_no_process_is_left_where_the_machine_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+
+    class Broken(case_run.PolicyProcess):
+        def start(self) -> str:
+            left.append(self._process)
+            raise RuntimeError
+
+    monkeypatch.setattr(case_run, "PolicyProcess", Broken)
+    with pytest.raises(RuntimeError):
+        run_both(tmp_path, DECLINES)
+    assert [process.returncode for process in left] == [-9]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell")
+def test_what_the_policies_of_a_trace_hold_together_is_limited_and_the_running_one_fails(tmp_path: Path) -> None:
+    # Each takes 300 MiB when it starts: the second is the one too many.
+    holds = "import mmap\nHELD = mmap.mmap(-1, 300 * 2**20)\n" + DECLINES.lstrip()
+    both = 700 * 2**20
+    outcomes = run_both(tmp_path, holds, memory_bytes=both, trace_memory_bytes=both)
+    assert [(outcome.case.ep, outcome.row["status"]) for outcome in outcomes] == [(4, "out_of_memory"), (2, "ok")]
+    text = sentence_of(outcomes[0].row)
+    assert text.startswith("Small/one ep 4, start: the policy used too much of the machine. Got: ")
+    assert f" bytes of memory in this trace's 2 policies. Expected: at most {both} (trace_memory_bytes)." in text
+
+
+def test_a_process_that_left_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "address_space", lambda process: 100 * process)
+    crowd = Neighbours(Trace(stored_hotness("Small")))
+    crowd.join(1)
+    crowd.join(2)
+    assert crowd.excess(1, 300) is None and crowd.excess(2, 300) is None
+    got = "300 bytes of memory in this trace's 2 policies", "at most 299 (trace_memory_bytes)"
+    assert crowd.excess(2, 299) == got
+    crowd.leave(1)
+    assert crowd.excess(2, 299) is None
+
+
+def test_a_window_s_copy_goes_with_the_last_policy() -> None:
+    crowd = Neighbours(Trace(stored_hotness("Small")))
+    crowd.join(1)
+    crowd.join(2)
+    descriptor = crowd.window(0, 3)
+    assert crowd.window(0, 3) == descriptor
+    crowd.leave(1)
+    assert os.fstat(descriptor)
+    crowd.leave(2)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
