@@ -51,7 +51,7 @@ def ran(world: Path) -> SimpleNamespace:
     return SimpleNamespace(pages=pages, folders=kept(world / "output"), idle=declines, bad=bad)
 
 
-def made_up(folder: Path, second: int = 0, **changes: object) -> Path:
+def made_up(folder: Path, second: float = 0, **changes: object) -> Path:
     """An output folder after a made-up run that began so many seconds after 2026-09-21 14:13:20 UTC."""
     content = results(**changes) | {"receipt": RECEIPT, "started_seconds": 1_790_000_000.125 + second}
     write_results(folder / "prediction", content)
@@ -60,7 +60,7 @@ def made_up(folder: Path, second: int = 0, **changes: object) -> Path:
     return folder
 
 
-def keep_made_up(folder: Path, second: int = 0, **changes: object) -> Path | None:
+def keep_made_up(folder: Path, second: float = 0, **changes: object) -> Path | None:
     """Keep such a run."""
     made_up(folder, second, **changes)
     return keep(folder, folder / "reference", folder / "my_policy")
@@ -80,21 +80,30 @@ def test_a_run_is_called_by_its_time_and_a_hash_of_its_receipt(tmp_path: Path) -
     first, again = (keep_made_up(tmp_path, second) for second in (0, 3600))
     # printf 'receipt: kit 1.0.0, simulator 0a, policy 1b, grid tiny 2c' | sha256sum
     assert [folder.name for folder in (first, again)] == [
-        "20260921T141320-a91425bdff0d",
-        "20260921T151320-a91425bdff0d",
+        "20260921T141320.125-a91425bdff0d",
+        "20260921T151320.125-a91425bdff0d",
     ]
+
+
+@pytest.mark.parametrize("policies", ["ab", "ba"])
+def test_two_runs_of_one_second_are_kept_in_their_order(tmp_path: Path, monkeypatch, policies: str) -> None:
+    folders = []
+    for number, policy in enumerate(policies):
+        monkeypatch.setitem(RECEIPT, "policy_sha256", policy)
+        folders.append(keep_made_up(tmp_path, number / 2))
+    assert kept(tmp_path) == folders
 
 
 def test_only_the_last_runs_are_kept_and_no_other_file_is_touched(tmp_path: Path) -> None:
     folder = keep_made_up(tmp_path)
-    mine = [tmp_path / "runs" / name for name in ("00000000T000000-mine", "best")]
+    mine = [tmp_path / "runs" / name for name in ("00000000T000000.000-mine", "best")]
     for path in mine:
         path.mkdir()
     for second in range(1, MOST):
-        shutil.copytree(folder, tmp_path / "runs" / f"20260921T1500{second:02}-{'0' * 12}")
-    assert keep_made_up(tmp_path, 7200).name.startswith("20260921T161320-")
+        shutil.copytree(folder, tmp_path / "runs" / f"20260921T1500{second:02}.000-{'0' * 12}")
+    assert keep_made_up(tmp_path, 7200).name.startswith("20260921T161320.125-")
     names = [path.name for path in kept(tmp_path)]
-    assert len(names) == MOST and not folder.exists() and names[-1].startswith("20260921T161320-")
+    assert len(names) == MOST and not folder.exists() and names[-1].startswith("20260921T161320.125-")
     assert all(path.is_dir() for path in mine)
 
 
@@ -225,8 +234,8 @@ GRIDS = "the runs are of different grids or traces. Got: of {other}, "
             "Next: leave --first-seed out.",
         ),
         (
-            "20260921T141320-0123456789ab {first}",
-            "there is no such run. Got: 20260921T141320-0123456789ab. Expected: a name that kit.py runs prints, or "
+            "20260921T141320.125-0123456789ab {first}",
+            "there is no such run. Got: 20260921T141320.125-0123456789ab. Expected: a name that kit.py runs prints, or "
             "the run's folder. Next: correct the name.",
         ),
     ],

@@ -26,8 +26,8 @@ runs  what `run` kept in output/runs, the newest last
 """
 MOST = 50
 FOLDER = "runs"
-# When it began, as UTC, and a hash of its receipt.
-NAME = re.compile(rf"\d{{8}}T\d{{6}}-[0-9a-f]{{{DIGITS}}}")
+# When it began, as UTC, and a hash of its receipt. Small grids take less than a second.
+NAME = re.compile(rf"\d{{8}}T\d{{6}}\.\d{{3}}-[0-9a-f]{{{DIGITS}}}")
 # With the reference a run has its case scores without the grid that it was of.
 RESULTS, REFERENCE = ("results.json", "series.npz", "explain.json"), "ds_eplb.json"
 SUMMARY = "run.json"
@@ -84,7 +84,7 @@ def keep(output: Path, reference: Path, policy: Path) -> Path | None:
         return None
     began = datetime.fromtimestamp(results["started_seconds"], timezone.utc)
     digest = hashlib.sha256(receipt_line(results["receipt"]).encode()).hexdigest()[:DIGITS]
-    folder = output / FOLDER / f"{began:%Y%m%dT%H%M%S}-{digest}"
+    folder = output / FOLDER / f"{f'{began:%Y%m%dT%H%M%S.%f}'[:-3]}-{digest}"
     # Its name does not fit NAME: what an interruption leaves is no run.
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
