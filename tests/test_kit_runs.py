@@ -158,7 +158,26 @@ def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) ->
     changes = [float(row[place]) for row in cases[1:]]
     assert len(changes) == 2 and all(re.fullmatch(r"[+-]\d+\.\d\d", row[place]) for row in cases[1:])
     assert np.mean(changes) == pytest.approx(scores[1] - scores[0], abs=0.01)
+    assert [page.texts[page.texts.index("Policy: ") + 1] for page in ran.pages] == [
+        str(ran.idle),
+        "starting_kit/policies/ds_eplb",
+    ]
     assert ran.folders[0].name in second.texts and f": composite_score {scores[1] - scores[0]:+.4f}." in second.texts
+
+
+def test_the_page_shows_what_changed_in_each_part_of_the_seconds(ran: SimpleNamespace) -> None:
+    # A cell is the run's number and DS-EPLB's.
+    tables = [page.tables[2][1:] for page in ran.pages]
+    first, second = ({row[0]: [cell.split()[0] for cell in row[1:7]] for row in table} for table in tables)
+    assert not any("since the last run" in text for text in ran.pages[0].texts)
+    headings, *rows = ran.pages[1].tables[3]
+    assert headings == ["case", "above balance s", "fixed", "roll-out", "settled", "clairvoyant's own", "transfer"]
+    assert [row[0] for row in rows] == list(second) and rows[-1][0] == "all cases"
+    for name, *changes in rows:
+        assert all(re.fullmatch(r"[+-]\d+\.\d{3}", change) for change in changes)
+        expected = [float(new) - float(old) for old, new in zip(first[name], second[name], strict=True)]
+        assert [float(change) for change in changes] == pytest.approx(expected, abs=0.0015)
+        assert changes[1] == changes[4] == "+0.000" and float(changes[5]) > 0
 
 
 def test_the_last_run_is_the_last_one_with_a_score_on_these_traces(ran, world: Path, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def run_command(options: argparse.Namespace) -> int:
         return EXIT_CODES["data_unavailable"]
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
     folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
+    # With an equals sign: a name may begin with a hyphen.
+    folders.append(f"--policy={short(options.policy)}")
     if before := previous(options.output, world.reference):
         folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
