@@ -130,20 +130,24 @@ def test_a_run_that_cannot_be_kept_keeps_its_score(ran, world: Path, tmp_path: P
 def test_runs_are_listed_with_the_newest_last(ran, world: Path, capsys) -> None:
     assert kit.main(["runs", "--output", str(world / "output")]) == 0
     lines = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["run", "policy", "grid", "composite_score"]
+    assert lines[0] == ["run", "policy", "grid", "composite_score", "official_estimate"]
     assert [line[0] for line in lines[1:]] == [folder.name for folder in ran.folders]
     policies = [str(ran.idle), "starting_kit/policies/ds_eplb", str(ran.bad)]
     assert [line[1:3] for line in lines[1:]] == [[policy, "tiny"] for policy in policies]
-    assert re.fullmatch(r"\d+\.\d{4}", lines[1][3]) and [line[3] for line in lines[2:]] == ["100.0000", "failed"]
+    assert re.fullmatch(r"\d+\.\d{4}", lines[1][3]) and [line[3:] for line in lines[2:]] == [
+        ["100.0000", "-"],
+        ["failed", "-"],
+    ]
 
 
 def test_a_damaged_run_is_listed_as_such_and_an_empty_list_says_what_to_do(tmp_path: Path, capsys) -> None:
     assert kit.main(["runs", "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"No run is kept in {tmp_path / 'runs'}. Next: python starting_kit/kit.py run\n"
     folder = keep_made_up(tmp_path)
-    (folder / "run.json").write_text("{")
-    assert kit.main(["runs", "--output", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == [folder.name, "-", "-", "damaged"]
+    for text in ("{", "5", '{"policy": "p"}'):
+        (folder / "run.json").write_text(text)
+        assert kit.main(["runs", "--output", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split() == [folder.name, "-", "-", "damaged", "-"]
 
 
 # What the page shows

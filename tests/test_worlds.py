@@ -124,10 +124,15 @@ def test_the_estimate_weighs_each_trace_by_the_official_cases_like_it() -> None:
     assert official_estimate(frame) == (12 * 100 + 4 * 60 + 9 * 104) / 25
 
 
-def test_a_run_on_the_practice_grid_ends_with_the_estimate(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_the_practice_grid_ends_with_the_estimate_which_the_list_of_runs_shows(
+    tiny: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     policy = ROOT / "starting_kit" / "policies" / "ds_eplb"
     assert kit.main(["run", str(policy), "--grid", "practice", "--output", str(tiny / "run")]) == 0
     assert capfd.readouterr().out.splitlines()[-2:] == ["composite_score: 100.0000", "official_estimate: 100.0000"]
+    assert kit.main(["runs", "--output", str(tiny / "run")]) == 0
+    heading, run = (line.split()[-2:] for line in capfd.readouterr().out.splitlines())
+    assert (heading, run) == (["composite_score", "official_estimate"], ["100.0000", "100.0000"])
 
 
 def test_the_official_grid_without_its_traces_says_how_to_make_them(tiny: Path) -> None:

@@ -102,13 +102,16 @@ def run_command(options: argparse.Namespace) -> int:
         folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    estimate: float | str = "-"
+    if code == 0 and file == GRIDS["practice"]:
+        estimate = official_estimate(read_frame(prediction, world.reference, None))
     try:
-        keep(options.output, world.reference, options.policy)
+        keep(options.output, world.reference, options.policy, estimate)
     except OSError as error:
         # The score stands.
         print(f"kit.py run: this run is not kept: {error}", file=sys.stderr)
-    if code == 0 and file == GRIDS["practice"]:
-        print(f"{ESTIMATE}: {official_estimate(read_frame(prediction, world.reference, None)):.4f}")
+    if isinstance(estimate, float):
+        print(f"{ESTIMATE}: {estimate:.4f}")
     return code
 
 
