@@ -26,7 +26,7 @@ from .machine import check_isolation, imported_modules, machine_line, missing_th
 from .made_up import Answer, answering, first_difference, made_up_trace
 from .newer import newer_uses
 from .options import UsageError
-from .places import short
+from .places import kit_command, short
 from .policy_folder import named_policy, staged, submission_files
 from .selection import read_grid, select
 
@@ -77,7 +77,7 @@ def check_command(options: argparse.Namespace) -> int:
         except Problem as error:
             print(f"not accepted: {error}")
             return 1
-    print(doubts.verdict(f"python starting_kit/kit.py run {short(named_policy(options.policy))}"))
+    print(doubts.verdict(kit_command("run", short(named_policy(options.policy)))))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 KIT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,11 @@ GRIDS = {
 def grid_file(grid: str | Path) -> Path:
     """A grid's file, by the grid's name or as a path: ./practice is a file."""
     return GRIDS.get(str(grid), Path(grid))
+
+
+def kit_command(*words: object) -> str:
+    """A command of the kit as it is typed in the top folder: what a next step names."""
+    return shlex.join(["python", "starting_kit/kit.py", *map(str, words)])
 
 
 def short(path: Path) -> Path:

@@ -19,7 +19,7 @@ from scores.table import aligned
 from . import options as shared
 from .frame import RunFailed, read_frame
 from .options import UsageError
-from .places import OUTPUT, short
+from .places import OUTPUT, kit_command, short
 
 EXAMPLES = """
 runs  what `run` kept in output/runs, the newest last
@@ -55,7 +55,7 @@ def list_runs(options: argparse.Namespace) -> int:
     if rows:
         print(aligned(("run", *Summary._fields), rows))
     else:
-        print(f"No run is kept in {short(options.output / FOLDER)}. Next: python starting_kit/kit.py run")
+        print(f"No run is kept in {short(options.output / FOLDER)}. Next: {kit_command('run')}")
     return 0
 
 
