@@ -31,8 +31,8 @@ from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
-    "failed": "Next: mend the cases above; `python starting_kit/kit.py check FOLDER`, with the policy's folder, finds "
-    "most mistakes in two seconds.",
+    "failed": "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
+    "seconds.",
     "refused": "Next: correct the submission as the message says, and run or upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }

@@ -16,6 +16,7 @@ import pytest
 
 import kit
 from commands.bar import bar_text
+from commands.places import kit_command
 from kit_world import refused, write_kit_world
 from submissions import DECLINES, ROOT, run_program, write_policy
 
@@ -72,9 +73,9 @@ def test_a_failing_policy_ends_with_its_reason_and_the_next_step(score: Score, t
     assert run.returncode == 1
     assert "\ncrashed: Large/two ep 8, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
     step, again = run.stdout.splitlines()[-2:]
-    words = shlex.join([*run.args, "--case", "Small/one:4"])
+    command = kit_command(*run.args, "--case", "Small/one:4")
     assert step.startswith("Next: mend the cases above; ")
-    assert again == f"Then one case alone, as every case failed: python starting_kit/kit.py {words}"
+    assert again == f"Then one case alone, as every case failed: {command}"
 
 
 FAILS_ON_8 = """

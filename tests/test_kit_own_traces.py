@@ -13,7 +13,7 @@ import kit
 from commands import own_traces, worlds
 from commands.fitting import fitting_eps
 from commands.own_traces import own_grid, own_world
-from commands.places import GRIDS, short
+from commands.places import GRIDS, kit_command, short
 from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.traces.yaml_file import read_yaml
@@ -152,7 +152,7 @@ def test_check_takes_the_sizes_and_the_window_of_the_traces(traces: Path, tmp_pa
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith(f"grid of {traces}: Mine/chat ep 2, 4; window 4, ")
     assert [line.partition(":")[0] for line in lines[2:4]] == ["Mine ep 2", "Mine ep 4"]
-    assert lines[-1].endswith(f"Next: python starting_kit/kit.py run {short(STATIC)} --traces {traces}")
+    assert lines[-1].endswith(f"Next: {kit_command('run', short(STATIC), '--traces', traces)}")
     assert not list((tmp_path / "kept" / "own").glob("*/reference")), "check measures nothing"
     with pytest.raises(SystemExit, match="2"):
         kit.main(["check", str(STATIC), "--traces", str(traces), "--grid", "practice"])

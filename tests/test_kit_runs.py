@@ -13,6 +13,7 @@ import pytest
 
 import kit
 from commands import runs
+from commands.places import kit_command
 from commands.runs import MOST, NAME, keep, kept, previous
 from kit_world import write_kit_world
 from page_parser import Page
@@ -142,7 +143,7 @@ def test_runs_are_listed_with_the_newest_last(ran, world: Path, capsys) -> None:
 
 def test_a_damaged_run_is_listed_as_such_and_an_empty_list_says_what_to_do(tmp_path: Path, capsys) -> None:
     assert kit.main(["runs", "--output", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"No run is kept in {tmp_path / 'runs'}. Next: python starting_kit/kit.py run\n"
+    assert capsys.readouterr().out == f"No run is kept in {tmp_path / 'runs'}. Next: {kit_command('run')}\n"
     folder = keep_made_up(tmp_path)
     for text in ("{", "5", '{"policy": "p"}'):
         (folder / "run.json").write_text(text)

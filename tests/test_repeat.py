@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 from cases import grid_mapping
+from commands.places import kit_command
 from commands.repeat import repeat_line
 from commands.selection import select
 from placement.grid import grid_from_mapping
@@ -41,7 +42,7 @@ FIRST, SECOND, THIRD = (case.name for case in GRID.cases)
 )
 def test_the_failed_cases_are_named_and_all_other_words_kept(typed: str, failed: list[str], line: str) -> None:
     told = repeat_line(shlex.split(typed), GRID.cases, failed)
-    assert told == line.format("python starting_kit/kit.py")
+    assert told == line.format(kit_command())
     named = re.findall(r"--case ('[^']*'|\S+)", told)
     expected = failed[:1] if len(failed) == len(GRID.cases) else sorted(failed, key=[FIRST, SECOND, THIRD].index)
     assert [case.name for case in select(GRID, [name.strip("'") for name in named])] == expected

@@ -12,7 +12,7 @@ import kit
 from cases import grid_mapping
 from commands import seeds, worlds
 from commands.options import UsageError
-from commands.places import GRIDS, REFERENCE, TRACES, grid_file, short
+from commands.places import GRIDS, REFERENCE, TRACES, grid_file, kit_command, short
 from commands.worlds import official_estimate, world_of
 from submissions import ROOT
 from traces.manifest import read_manifest
@@ -142,7 +142,7 @@ def test_the_official_grid_without_its_traces_says_how_to_make_them(tiny: Path) 
     assert str(caught.value) == (
         f"the official grid's traces are not here: organizers keep the recorded ones. Got: no {folder / 'traces'}. "
         "Expected: generated ones of that size, 2.2 GB, or your own by --traces and --reference. "
-        f"Next: python starting_kit/kit.py generate --output {folder}/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
+        f"Next: {kit_command()} generate --output {folder}/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
         "DS-R1/LmSys DS-R1/Mix Qwen3/ShareGPT Qwen3/WildChat Qwen3/LmSys, then "
-        f"python starting_kit/kit.py reference --grid official --output {folder}/reference."
+        f"{kit_command()} reference --grid official --output {folder}/reference."
     )
