@@ -31,8 +31,8 @@ from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
-    "failed": "Next: mend the cases above; `python starting_kit/kit.py check FOLDER`, with the policy's folder, finds "
-    "most mistakes in two seconds.",
+    "failed": "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
+    "seconds.",
     "refused": "Next: correct the submission as the message says, and run or upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--previous", type=Path, help="a folder with an earlier run's results.json; the page shows what changed"
     )
+    parser.add_argument("--policy", help="the policy's name for the page (default: its hash, from the receipt)")
     options = parser.parse_args(arguments)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -61,18 +62,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = read_results(check_signature(options.results, options.reference))
         pairs = match(results, reference) if results["cases"] else []
         if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
-            return fail(options.output, results, pairs, len(reference["cases"]))
+            return fail(options.output, results, pairs, len(reference["cases"]), options.policy)
         # Only before a score: another run is to show its own message.
         check_companions(options.results, results)
         check_record(options.results, results)
         scores = columns(pairs)
     except FileError as error:
-        write(options.output / "detailed_results.html", failed_page(error.status, str(error), [], [], {}))
+        page = failed_page(error.status, str(error), [], [], {}, options.policy)
+        write(options.output / "detailed_results.html", page)
         say(str(error))
         return error.exit_code
     companions = companions_of(results, options.results, options.reference)
     previous = read_previous(options.previous, reference)
-    write(options.output / "detailed_results.html", scored_page(scores, pairs, results, companions, previous))
+    page = scored_page(scores, pairs, results, companions, previous, options.policy)
+    write(options.output / "detailed_results.html", page)
     print_table(pairs)
     if parts := text_rows(pairs, companions):
         say(aligned(PARTS_HEADINGS, parts))
@@ -104,8 +107,11 @@ def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
         ) from None
 
 
-def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int) -> int:
-    """Write the page of a submission without a score, say why, and return the exit code; cases: those of the grid."""
+def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, policy: str | None) -> int:
+    """Write the page of a submission without a score, say why, and return the exit code.
+
+    cases: how many the grid has; policy: its name, if known.
+    """
     failures, left = [row for row, _ in pairs if row["status"] != "ok"], cases - len(pairs)
     if failures:
         status = "failed"
@@ -114,7 +120,7 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int) 
         status, said = results["status"], sentence(results["failure"])
     # The page may be open to everyone; why the data is missing is for the organizers, in the log.
     shown = UNAVAILABLE if status == "data_unavailable" else said
-    write(output / "detailed_results.html", failed_page(status, shown, pairs, failures, results))
+    write(output / "detailed_results.html", failed_page(status, shown, pairs, failures, results, policy))
     print_table(pairs)
     for row in failures:
         say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")

@@ -91,7 +91,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=whole_names)
     for add in (*POLICY_COMMANDS, *TRACE_COMMANDS):
         add(commands)
-    options = parser.parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else list(arguments)
+    options = parser.parse_args(typed)
+    options.typed = typed
     options.refuse = parser.error
     return options
 

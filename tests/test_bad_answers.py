@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,17 @@ def told(answer: str) -> str:
         replay(Trace(stored_hotness("Small")), tiny_grid().cases[0], lambda *call: read_function_answer(value))
     assert caught.value.status == "invalid_answer"
     return f"Small/one ep 2, {caught.value}"
+
+
+@pytest.mark.parametrize("read", [read_function_answer, read_class_answer])
+def test_a_coroutine_is_closed_so_that_python_warns_of_nothing(read) -> None:
+    async def rebalance() -> None:
+        return None
+
+    answer = rebalance()
+    with pytest.raises(PolicyError, match="a coroutine, which async def gives"):
+        read(answer)
+    assert inspect.getcoroutinestate(answer) == inspect.CORO_CLOSED
 
 
 def message(folder: Path, source: str) -> str:

@@ -52,7 +52,7 @@ def test_a_buffer_that_was_not_full_is_cut_to_what_was_written(
     assert np.array_equal(result(tmp_path), HOTNESS)
     left_out = "0 .. 1, 7 .. 9" if before else "5 .. 7"
     assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path}/out/M/d.npy: [5, 2, 4], 0.0 MB",
+        f"{tmp_path}/out/M/d.npy: 2 layers, 4 experts, 5 iterations, 0.0 MB",
         f"note: dump.npz: rows in the file's order; empty rows, taken as not yet written, left out: {left_out}",
         "note: dense layers left out: 0 of 0 .. 2; 2 layers remain",
     ]

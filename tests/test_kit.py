@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 import kit
 from commands.bar import bar_text
+from commands.places import kit_command
 from kit_world import refused, write_kit_world
 from submissions import DECLINES, ROOT, run_program, write_policy
 
@@ -70,7 +72,29 @@ def test_a_failing_policy_ends_with_its_reason_and_the_next_step(score: Score, t
     run = score(write_policy(tmp_path, "1 / 0\n"), tmp_path / "output")
     assert run.returncode == 1
     assert "\ncrashed: Large/two ep 8, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
-    assert run.stdout.splitlines()[-1].startswith("Next: ")
+    step, again = run.stdout.splitlines()[-2:]
+    command = kit_command(*run.args, "--case", "Small/one:4")
+    assert step.startswith("Next: mend the cases above; ")
+    assert again == f"Then one case alone, as every case failed: {command}"
+
+
+FAILS_ON_8 = """
+    def rebalance(hotness, n_device, n_red_expert):
+        assert n_device < 8
+        return False, None, None, None
+"""
+
+
+def test_the_command_that_a_failed_run_names_repeats_the_failed_case_alone(score: Score, tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "my policy", FAILS_ON_8)
+    run = score(policy, tmp_path / "output")
+    (command,) = re.findall(r"^Then the failed cases alone: (.*)$", run.stdout, re.MULTILINE)
+    assert run.stdout.endswith(f"{command}\n") and run.returncode == 1
+    options = ["--case", "Large/two:8"]
+    assert shlex.split(command)[1:] == ["starting_kit/kit.py", *run.args, *options]
+    write_policy(policy, DECLINES)
+    again = score(policy, tmp_path / "output", *options)
+    assert again.stdout.splitlines()[-1].startswith("mean case score over 1 of 2 cases: ")
 
 
 def test_a_policy_is_found_by_its_file(score: Score, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from commands import doubts, image
 from commands.check import BOTH_FORMS, NONE_REDEPLOYED
 from commands.machine import imported_modules, machine_line, missing_there, packages_line
 from commands.made_up import Answer, first_difference, made_up_trace
+from commands.places import kit_command
 from kit_world import write_kit_world
 from placement.balance import par
 from placement.deployment import initial_deployment
@@ -55,7 +56,7 @@ def test_the_template_is_accepted_and_check_names_the_next_step(check) -> None:
         rf"{{}}: class form, 1 of 2 calls redeployed, start \d+\.\d\d of 30 s, slowest call \d+\.\d\d of 30 s{MEMORY}"
     )
     assert re.fullmatch(line.format("Small ep 4"), first) and re.fullmatch(line.format("Large ep 8"), second)
-    assert last.removeprefix(ACCEPTED).startswith("Next: python starting_kit/kit.py run starting_kit")
+    assert last.removeprefix(ACCEPTED).startswith(f"Next: {kit_command('run', 'starting_kit')}")
     assert machine.startswith("machine: ") and packages.startswith("packages: Python ")
     assert code == 0
 
@@ -69,7 +70,7 @@ def test_a_policy_of_the_gallery_is_accepted(tmp_path: Path, capsys, folder: Pat
     form = "class" if "class Policy" in (folder / "policy.py").read_text() else "function"
     redeployed = re.match(rf"Large ep 8: {form} form, (\d) of 2 calls redeployed, start ", first)
     assert (redeployed[1] == "0") == (NONE_REDEPLOYED in between) == (folder.name == "static")
-    assert last.startswith(f"{ACCEPTED}Next: python starting_kit/kit.py run ") and folder.name in last
+    assert last.startswith(f"{ACCEPTED}Next: {kit_command('run')} ") and folder.name in last
 
 
 MEND = "Expected: an answer. Next: mend the line named above and try again."
@@ -248,7 +249,7 @@ def test_the_very_zip_is_checked(check, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("outer/policy.py", DECLINES)
     code, (note, *_, last) = check(path)
-    assert code == 0 and last.startswith(f"{ACCEPTED}Next: python starting_kit/kit.py run {path}")
+    assert code == 0 and last.startswith(f"{ACCEPTED}Next: {kit_command('run', path)}")
     assert note.startswith("note: policy.py was found in the folder outer/; ")
 
 
@@ -302,7 +303,7 @@ OLDER = "use what Python 3.12 and numpy 1.26.4 have"
 
 def test_another_numpy_than_the_platform_s_is_said_in_the_verdict(check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doubts, "is_platform_numpy", lambda: False)
-    step = "python starting_kit/kit.py run starting_kit; `make run PYTHON=python3.12` installs the platform's"
+    step = f"{kit_command('run', 'starting_kit')}; `make run PYTHON=python3.12` installs the platform's"
     assert check(KIT)[1][-1] == f"{LATER}. Next: {step}"
 
 

@@ -13,12 +13,12 @@ import kit
 from cases import grid_mapping
 from commands import run as run_command
 from commands import worlds
-from commands.places import GRIDS, REFERENCE, TRACES
+from commands.places import GRIDS, REFERENCE, TRACES, kit_command
 from kit_world import write_kit_world
 from submissions import ROOT
 
 POLICY = ROOT / "starting_kit" / "policies" / "static"
-MAKE = "python starting_kit/kit.py"
+MAKE = kit_command()
 
 
 @pytest.fixture(scope="module")

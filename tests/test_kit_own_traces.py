@@ -13,7 +13,7 @@ import kit
 from commands import own_traces, worlds
 from commands.fitting import fitting_eps
 from commands.own_traces import own_grid, own_world
-from commands.places import GRIDS
+from commands.places import GRIDS, kit_command, short
 from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.traces.yaml_file import read_yaml
@@ -145,6 +145,21 @@ def test_a_run_measures_the_reference_once(traces: Path, tmp_path: Path, capfd, 
     assert kit.replay(STATIC, "Mine/chat:4", 2, traces=traces).iteration == 10
     table = kit.compare(STATIC, DS_EPLB, traces=traces, seeds=0, output=tmp_path / "compare")
     assert list(table.index) == ["Mine/chat ep 2", "Mine/chat ep 4", "composite_score"]
+
+
+def test_check_takes_the_sizes_and_the_window_of_the_traces(traces: Path, tmp_path: Path, capfd) -> None:
+    assert kit.main(["check", str(STATIC), "--traces", str(traces)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith(f"grid of {traces}: Mine/chat ep 2, 4; window 4, ")
+    assert [line.partition(":")[0] for line in lines[2:4]] == ["Mine ep 2", "Mine ep 4"]
+    assert lines[-1].endswith(f"Next: {kit_command('run', short(STATIC), '--traces', traces)}")
+    assert not list((tmp_path / "kept" / "own").glob("*/reference")), "check measures nothing"
+    with pytest.raises(SystemExit, match="2"):
+        kit.main(["check", str(STATIC), "--traces", str(traces), "--grid", "practice"])
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"kit.py: error: check looks into no trace. Got: --grid {short(GRIDS['practice'])} and --traces {traces}. "
+        "Expected: the sizes of one of them. Next: leave one out."
+    )
 
 
 def test_a_reference_that_is_named_is_taken(traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

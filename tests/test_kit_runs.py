@@ -13,6 +13,7 @@ import pytest
 
 import kit
 from commands import runs
+from commands.places import kit_command
 from commands.runs import MOST, NAME, keep, kept, previous
 from kit_world import write_kit_world
 from page_parser import Page
@@ -51,7 +52,7 @@ def ran(world: Path) -> SimpleNamespace:
     return SimpleNamespace(pages=pages, folders=kept(world / "output"), idle=declines, bad=bad)
 
 
-def made_up(folder: Path, second: int = 0, **changes: object) -> Path:
+def made_up(folder: Path, second: float = 0, **changes: object) -> Path:
     """An output folder after a made-up run that began so many seconds after 2026-09-21 14:13:20 UTC."""
     content = results(**changes) | {"receipt": RECEIPT, "started_seconds": 1_790_000_000.125 + second}
     write_results(folder / "prediction", content)
@@ -60,7 +61,7 @@ def made_up(folder: Path, second: int = 0, **changes: object) -> Path:
     return folder
 
 
-def keep_made_up(folder: Path, second: int = 0, **changes: object) -> Path | None:
+def keep_made_up(folder: Path, second: float = 0, **changes: object) -> Path | None:
     """Keep such a run."""
     made_up(folder, second, **changes)
     return keep(folder, folder / "reference", folder / "my_policy")
@@ -80,21 +81,30 @@ def test_a_run_is_called_by_its_time_and_a_hash_of_its_receipt(tmp_path: Path) -
     first, again = (keep_made_up(tmp_path, second) for second in (0, 3600))
     # printf 'receipt: kit 1.0.0, simulator 0a, policy 1b, grid tiny 2c' | sha256sum
     assert [folder.name for folder in (first, again)] == [
-        "20260921T141320-a91425bdff0d",
-        "20260921T151320-a91425bdff0d",
+        "20260921T141320.125-a91425bdff0d",
+        "20260921T151320.125-a91425bdff0d",
     ]
+
+
+@pytest.mark.parametrize("policies", ["ab", "ba"])
+def test_two_runs_of_one_second_are_kept_in_their_order(tmp_path: Path, monkeypatch, policies: str) -> None:
+    folders = []
+    for number, policy in enumerate(policies):
+        monkeypatch.setitem(RECEIPT, "policy_sha256", policy)
+        folders.append(keep_made_up(tmp_path, number / 2))
+    assert kept(tmp_path) == folders
 
 
 def test_only_the_last_runs_are_kept_and_no_other_file_is_touched(tmp_path: Path) -> None:
     folder = keep_made_up(tmp_path)
-    mine = [tmp_path / "runs" / name for name in ("00000000T000000-mine", "best")]
+    mine = [tmp_path / "runs" / name for name in ("00000000T000000.000-mine", "best")]
     for path in mine:
         path.mkdir()
     for second in range(1, MOST):
-        shutil.copytree(folder, tmp_path / "runs" / f"20260921T1500{second:02}-{'0' * 12}")
-    assert keep_made_up(tmp_path, 7200).name.startswith("20260921T161320-")
+        shutil.copytree(folder, tmp_path / "runs" / f"20260921T1500{second:02}.000-{'0' * 12}")
+    assert keep_made_up(tmp_path, 7200).name.startswith("20260921T161320.125-")
     names = [path.name for path in kept(tmp_path)]
-    assert len(names) == MOST and not folder.exists() and names[-1].startswith("20260921T161320-")
+    assert len(names) == MOST and not folder.exists() and names[-1].startswith("20260921T161320.125-")
     assert all(path.is_dir() for path in mine)
 
 
@@ -121,20 +131,24 @@ def test_a_run_that_cannot_be_kept_keeps_its_score(ran, world: Path, tmp_path: P
 def test_runs_are_listed_with_the_newest_last(ran, world: Path, capsys) -> None:
     assert kit.main(["runs", "--output", str(world / "output")]) == 0
     lines = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["run", "policy", "grid", "composite_score"]
+    assert lines[0] == ["run", "policy", "grid", "composite_score", "official_estimate"]
     assert [line[0] for line in lines[1:]] == [folder.name for folder in ran.folders]
     policies = [str(ran.idle), "starting_kit/policies/ds_eplb", str(ran.bad)]
     assert [line[1:3] for line in lines[1:]] == [[policy, "tiny"] for policy in policies]
-    assert re.fullmatch(r"\d+\.\d{4}", lines[1][3]) and [line[3] for line in lines[2:]] == ["100.0000", "failed"]
+    assert re.fullmatch(r"\d+\.\d{4}", lines[1][3]) and [line[3:] for line in lines[2:]] == [
+        ["100.0000", "-"],
+        ["failed", "-"],
+    ]
 
 
 def test_a_damaged_run_is_listed_as_such_and_an_empty_list_says_what_to_do(tmp_path: Path, capsys) -> None:
     assert kit.main(["runs", "--output", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"No run is kept in {tmp_path / 'runs'}. Next: python starting_kit/kit.py run\n"
+    assert capsys.readouterr().out == f"No run is kept in {tmp_path / 'runs'}. Next: {kit_command('run')}\n"
     folder = keep_made_up(tmp_path)
-    (folder / "run.json").write_text("{")
-    assert kit.main(["runs", "--output", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split() == [folder.name, "-", "-", "damaged"]
+    for text in ("{", "5", '{"policy": "p"}'):
+        (folder / "run.json").write_text(text)
+        assert kit.main(["runs", "--output", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.splitlines()[1].split() == [folder.name, "-", "-", "damaged", "-"]
 
 
 # What the page shows
@@ -149,7 +163,26 @@ def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) ->
     changes = [float(row[place]) for row in cases[1:]]
     assert len(changes) == 2 and all(re.fullmatch(r"[+-]\d+\.\d\d", row[place]) for row in cases[1:])
     assert np.mean(changes) == pytest.approx(scores[1] - scores[0], abs=0.01)
+    assert [page.texts[page.texts.index("Policy: ") + 1] for page in ran.pages] == [
+        str(ran.idle),
+        "starting_kit/policies/ds_eplb",
+    ]
     assert ran.folders[0].name in second.texts and f": composite_score {scores[1] - scores[0]:+.4f}." in second.texts
+
+
+def test_the_page_shows_what_changed_in_each_part_of_the_seconds(ran: SimpleNamespace) -> None:
+    # A cell is the run's number and DS-EPLB's.
+    tables = [page.tables[2][1:] for page in ran.pages]
+    first, second = ({row[0]: [cell.split()[0] for cell in row[1:7]] for row in table} for table in tables)
+    assert not any("since the last run" in text for text in ran.pages[0].texts)
+    headings, *rows = ran.pages[1].tables[3]
+    assert headings == ["case", "above balance s", "fixed", "roll-out", "settled", "clairvoyant's own", "transfer"]
+    assert [row[0] for row in rows] == list(second) and rows[-1][0] == "all cases"
+    for name, *changes in rows:
+        assert all(re.fullmatch(r"[+-]\d+\.\d{3}", change) for change in changes)
+        expected = [float(new) - float(old) for old, new in zip(first[name], second[name], strict=True)]
+        assert [float(change) for change in changes] == pytest.approx(expected, abs=0.0015)
+        assert changes[1] == changes[4] == "+0.000" and float(changes[5]) > 0
 
 
 def test_the_last_run_is_the_last_one_with_a_score_on_these_traces(ran, world: Path, tmp_path: Path) -> None:
@@ -225,8 +258,8 @@ GRIDS = "the runs are of different grids or traces. Got: of {other}, "
             "Next: leave --first-seed out.",
         ),
         (
-            "20260921T141320-0123456789ab {first}",
-            "there is no such run. Got: 20260921T141320-0123456789ab. Expected: a name that kit.py runs prints, or "
+            "20260921T141320.125-0123456789ab {first}",
+            "there is no such run. Got: 20260921T141320.125-0123456789ab. Expected: a name that kit.py runs prints, or "
             "the run's folder. Next: correct the name.",
         ),
     ],

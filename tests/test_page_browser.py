@@ -79,8 +79,16 @@ def test_a_page_without_a_score_fits_too(browser, failed, width):
     assert (page.requests, page.complaints) == ([], [])
 
 
-def test_a_heading_sorts_the_cases_and_pressed_again_the_other_way_round(browser, scored):
-    page = browser.open(scored, 1280)
+# A finger needs 24 pixels.
+@pytest.mark.parametrize(("width", "height"), [(390, 24), (1280, 16)])
+def test_a_heading_sorts_the_cases_and_pressed_again_the_other_way_round(browser, scored, width, height):
+    page = browser.open(scored, width)
+    reached = """least => [...document.querySelectorAll('.cases thead button')].every(button => {
+        button.scrollIntoView();
+        const {x, y, width, height} = button.getBoundingClientRect();
+        return height >= least && document.elementFromPoint(x + width / 2, y + height / 2) === button;
+    })"""
+    assert page.run(f"({reached})({height})")
     column = "[...document.querySelectorAll('.cases tbody tr')].map(row => row.cells[{}].firstChild.textContent.trim())"
     press = "[...document.querySelectorAll('.cases thead button')][{}].click()"
     before = page.run(column.format(6))

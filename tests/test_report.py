@@ -113,6 +113,21 @@ def test_an_earlier_run_that_does_not_fit_is_not_shown(tmp_path, capsys, previou
     assert cells[0] == "policy s" and not any("last run" in text for text in texts)
 
 
+@pytest.mark.parametrize("content", [results(), failed_results(), b"broken"])
+def test_the_page_names_the_policy_by_its_name_or_else_by_its_hash(tmp_path, capsys, content):
+    if isinstance(content, dict):
+        content |= {"receipt": {"policy_sha256": "970ac479380d"}}
+        texts = Page(score(tmp_path, capsys, content).page).texts
+        assert texts[texts.index("Policy: ") + 1] == "970ac479380d"
+    write_results(tmp_path / "res", content)
+    write(tmp_path / "ref" / "ds_eplb.json", reference())
+    folders = [f"--results={tmp_path / 'res'}", f"--reference={tmp_path / 'ref'}", f"--output={tmp_path / 'output'}"]
+    scoring.main([*folders, f"--policy={HOSTILE}"])
+    capsys.readouterr()
+    texts = Page(left_in(tmp_path / "output")[0]).texts
+    assert texts[texts.index("Policy: ") + 1] == HOSTILE
+
+
 def test_the_receipt_stands_apart_from_the_versions(tmp_path, capsys):
     receipt = {"kit": "1.0.0", "simulator_sha256": "0a", "policy_sha256": "1b", "grid": "sample", "grid_sha256": "2c"}
     texts = Page(score(tmp_path, capsys, results() | {"receipt": receipt}).page).texts

@@ -86,8 +86,8 @@ def test_failed_cases_are_named_with_what_failed(tmp_path, capsys):
         f"timeout: {NAMES[1]}, call 2: too slow.",
         f"crashed: {NAMES[2]}: no policy.",
         "No score: failed: 2 of 3 cases failed",
-        "Next: mend the cases above; `python starting_kit/kit.py check FOLDER`, with the policy's folder, finds "
-        "most mistakes in two seconds.",
+        "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
+        "seconds.",
     ]
 
 

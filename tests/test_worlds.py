@@ -12,7 +12,7 @@ import kit
 from cases import grid_mapping
 from commands import seeds, worlds
 from commands.options import UsageError
-from commands.places import GRIDS, REFERENCE, TRACES, grid_file, short
+from commands.places import GRIDS, REFERENCE, TRACES, grid_file, kit_command, short
 from commands.worlds import official_estimate, world_of
 from submissions import ROOT
 from traces.manifest import read_manifest
@@ -124,10 +124,15 @@ def test_the_estimate_weighs_each_trace_by_the_official_cases_like_it() -> None:
     assert official_estimate(frame) == (12 * 100 + 4 * 60 + 9 * 104) / 25
 
 
-def test_a_run_on_the_practice_grid_ends_with_the_estimate(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_the_practice_grid_ends_with_the_estimate_which_the_list_of_runs_shows(
+    tiny: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     policy = ROOT / "starting_kit" / "policies" / "ds_eplb"
     assert kit.main(["run", str(policy), "--grid", "practice", "--output", str(tiny / "run")]) == 0
     assert capfd.readouterr().out.splitlines()[-2:] == ["composite_score: 100.0000", "official_estimate: 100.0000"]
+    assert kit.main(["runs", "--output", str(tiny / "run")]) == 0
+    heading, run = (line.split()[-2:] for line in capfd.readouterr().out.splitlines())
+    assert (heading, run) == (["composite_score", "official_estimate"], ["100.0000", "100.0000"])
 
 
 def test_the_official_grid_without_its_traces_says_how_to_make_them(tiny: Path) -> None:
@@ -137,7 +142,7 @@ def test_the_official_grid_without_its_traces_says_how_to_make_them(tiny: Path) 
     assert str(caught.value) == (
         f"the official grid's traces are not here: organizers keep the recorded ones. Got: no {folder / 'traces'}. "
         "Expected: generated ones of that size, 2.2 GB, or your own by --traces and --reference. "
-        f"Next: python starting_kit/kit.py generate --output {folder}/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
+        f"Next: {kit_command()} generate --output {folder}/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
         "DS-R1/LmSys DS-R1/Mix Qwen3/ShareGPT Qwen3/WildChat Qwen3/LmSys, then "
-        f"python starting_kit/kit.py reference --grid official --output {folder}/reference."
+        f"{kit_command()} reference --grid official --output {folder}/reference."
     )

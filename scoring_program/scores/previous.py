@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 from .comparison import case_name, match, read_results
 from .modeled_runtime import case_score
+from .parts import Parts, seconds_parts
 from .problems import FileError
 
 
 class Previous(NamedTuple):
-    """The name of an earlier run's folder, and its case scores by the cases' names."""
+    """The name of an earlier run's folder, and its case scores and parts of the seconds by the cases' names."""
 
     name: str
     case_scores: dict[str, float]
+    parts: dict[str, Parts | None]
 
 
 def read_previous(folder: Path | None, reference: dict[str, Any]) -> Previous | None:
@@ -31,4 +33,5 @@ def read_previous(folder: Path | None, reference: dict[str, Any]) -> Previous | 
         return None
     if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
         return None
-    return Previous(folder.name, {case_name(row): case_score(row, stored) for row, stored in pairs})
+    scores = {case_name(row): case_score(row, stored) for row, stored in pairs}
+    return Previous(folder.name, scores, {case_name(row): seconds_parts(row, stored) for row, stored in pairs})

@@ -27,7 +27,8 @@ from .machine import check_isolation, imported_modules, machine_line, missing_th
 from .made_up import Answer, answering, first_difference, made_up_trace
 from .newer import newer_uses
 from .options import UsageError
-from .places import short
+from .own_traces import own_world, tell_grid
+from .places import GRID, kit_command, short
 from .policy_folder import named_policy, staged, submission_files
 from .selection import read_grid, select
 
@@ -37,6 +38,7 @@ check my_policy  my_policy/policy.py
 check submission.zip  the very file to upload
 check my_policy --case DS-R1/generated:64  at the size of one case
 check my_policy --grid official  with windows of the official grid's size
+check my_policy --traces traces  at the sizes of traces of your own
 """
 MIB = 2**20
 BOTH_FORMS = "note: policy.py defines the function rebalance and the class Policy: the function is used"
@@ -63,23 +65,41 @@ def add_check(commands: Any) -> None:
     parser = shared.add_command(commands, "check", "say in seconds whether a policy is accepted, and why not", EXAMPLES)
     shared.add_policy(parser)
     shared.add_grid(parser)
+    parser.add_argument(
+        "--traces", type=Path, metavar="FOLDER", help="traces of your own: with the sizes and the window that run takes"
+    )
     shared.add_cases(parser)
-    parser.set_defaults(run=check_command)
+    parser.set_defaults(run=check_command, grid=None)
 
 
 def check_command(options: argparse.Namespace) -> int:
     """Print what was found, the verdict and the next step last; return the exit code."""
+    named_policy(options.policy)
+    grid = _grid_file(options.grid, options.traces)
     with temporary_folder():
         try:
             with staged(options.policy) as submission:
-                doubts = check(submission, options.grid, options.cases)
+                doubts = check(submission, grid, options.cases)
         except UsageError:
             raise
         except Problem as error:
             print(f"not accepted: {error}")
             return 1
-    print(doubts.verdict(f"python starting_kit/kit.py run {short(named_policy(options.policy))}"))
+    traces = ("--traces", short(options.traces)) if options.traces else ()
+    print(doubts.verdict(kit_command("run", short(named_policy(options.policy)), *traces)))
     return 0
+
+
+def _grid_file(grid: Path | None, traces: Path | None) -> Path:
+    """The file of the grid that is named, else of the one made for the traces, else the sample grid's."""
+    if traces is None:
+        return grid or GRID
+    if grid:
+        got, expected = f"--grid {short(grid)} and --traces {short(traces)}", "the sizes of one of them"
+        raise UsageError("check looks into no trace", got, expected, "leave one out")
+    world = own_world(traces)
+    tell_grid(world, shared.show)
+    return world.grid
 
 
 def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None) -> Doubts:

@@ -43,7 +43,7 @@ compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like 
 compare first second third --seeds 10 --case DS-R1/generated:64  one case, over ten seeds
 compare first second --seeds 0  on the sample traces themselves, so without a verdict
 compare first second --csv table.csv --plot picture.svg  the table and a picture as files
-compare 20261128T195300-0123456789ab 20261128T201500-ba9876543210  two finished runs, as `runs` names them
+compare 20261128T195300.125-0123456789ab 20261128T201500.875-ba9876543210  two finished runs, as `runs` names them
 """
 SEEDS = 5
 COMPOSITE = "composite_score"

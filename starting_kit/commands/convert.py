@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from placement.errors import OrganizerError
 from traces.conversion.adrs import read_adrs
+from traces.conversion.axis_order import Size, sizes_in_words
 from traces.conversion.counts import AXES
 from traces.conversion.destination import origin_of, refuse_recording, write_recording
 from traces.conversion.plain_array import read_array
@@ -19,6 +20,8 @@ from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, plain_name
 from .named_paths import check_output
+from .places import GRIDS
+from .selection import read_grid
 
 IN_FLIGHT = 32
 
@@ -40,7 +43,7 @@ FORMATS = {
         ("experts", "in_flight", "prompt", "allow_pickle"),
     ),
     "adrs": Format(lambda o: read_adrs(o.inputs), ()),
-    "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense), ("axes", "drop_dense")),
+    "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
 }
 OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in form.options))
 
@@ -130,7 +133,7 @@ def run_convert(options: argparse.Namespace) -> int:
         raise _wrong("no token is in the recording", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name
     path = write_recording(options.output, name, hotness, origin_of(source, recording.form), options.licence)
-    print(f"{path}: {list(hotness.shape)}, {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{path}: {sizes_in_words(hotness.shape)}, {path.stat().st_size / 1e6:.1f} MB")
     notes = list(recording.notes)
     if idle:
         notes.append(f"{counted(idle, 'iteration')} without a token kept: a run takes every expert there as one token")
@@ -144,6 +147,12 @@ def _needed(options: argparse.Namespace, option: str) -> Any:
     if value is None:
         raise _wrong(f"--from {options.form} needs {_flag(option)}", "none", "a number", f"give {_flag(option)} N")
     return value
+
+
+def _size(model: str) -> Size | None:
+    """A model's size in the official grid; None for another model."""
+    sizes = (Size(case.model, case.layers, case.experts) for case in read_grid(GRIDS["official"]).cases)
+    return next((size for size in sizes if size.model == model), None)
 
 
 def _flag(option: str) -> str:

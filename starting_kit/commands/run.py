@@ -25,6 +25,7 @@ from .options import show
 from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
 from .policy_folder import named_policy, staged
 from .program import run_quiet, run_shown
+from .repeat import repeat_line
 from .runs import keep, previous
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
@@ -88,7 +89,7 @@ def run_command(options: argparse.Namespace) -> int:
         print(NO_RESULTS)
         return 2
     if some:
-        return _show_some(prediction, world.reference, some, len(whole.cases))
+        return _show_some(prediction, world.reference, some, len(whole.cases), options.typed)
     results = read_results((prediction / "results.json").read_bytes())
     if results["status"] == "data_unavailable":
         # What the scoring program says then is for organizers.
@@ -96,17 +97,24 @@ def run_command(options: argparse.Namespace) -> int:
         return EXIT_CODES["data_unavailable"]
     print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
     folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
+    # With an equals sign: a name may begin with a hyphen.
+    folders.append(f"--policy={short(options.policy)}")
     if before := previous(options.output, world.reference):
         folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    estimate: float | str = "-"
+    if code == 0 and file == GRIDS["practice"]:
+        estimate = official_estimate(read_frame(prediction, world.reference, None))
     try:
-        keep(options.output, world.reference, options.policy)
+        keep(options.output, world.reference, options.policy, estimate)
     except OSError as error:
         # The score stands.
         print(f"kit.py run: this run is not kept: {error}", file=sys.stderr)
-    if code == 0 and file == GRIDS["practice"]:
-        print(f"{ESTIMATE}: {official_estimate(read_frame(prediction, world.reference, None)):.4f}")
+    if (failed := _failed(results)) and len(whole.cases) > 1:
+        print(repeat_line(options.typed, whole.cases, failed))
+    if isinstance(estimate, float):
+        print(f"{ESTIMATE}: {estimate:.4f}")
     return code
 
 
@@ -161,15 +169,22 @@ def _some_cases(whole: Grid, names: Sequence[str] | None) -> list[Case] | None:
     return None if len(cases) == len(whole.cases) else cases
 
 
-def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int) -> int:
-    """Print the table and the score of some cases, and return the exit code."""
+def _failed(results: dict[str, Any]) -> list[str]:
+    """The names of the cases that failed."""
+    return [case_name(row) for row in results["cases"] if row["status"] != "ok"]
+
+
+def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int, typed: Sequence[str]) -> int:
+    """Print the table and the score of some cases, and return the exit code; typed: as of repeat_line."""
     content = read_results((prediction / "results.json").read_bytes())
     stored = read_reference(reference / "ds_eplb.json")
     try:
         frame = frame_of(content, stored, cases)
     except RunFailed as error:
-        mend = ". Next: mend the cases above and try again with the same command."
+        mend = ". Next: mend the cases above" + " and try again with the same command" * (len(cases) == 1) + "."
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
+        if error.status == "failed" and len(cases) > 1:
+            print(repeat_line(typed, cases, _failed(content)))
         return EXIT_CODES[error.status]
     frame["case"] = [case_name(row) for row in frame.to_dict("records")]
     print(aligned(*cells(frame[list(SHOWN)])))

@@ -19,26 +19,27 @@ from scores.table import aligned
 from . import options as shared
 from .frame import RunFailed, read_frame
 from .options import UsageError
-from .places import OUTPUT, short
+from .places import OUTPUT, kit_command, short
 
 EXAMPLES = """
 runs  what `run` kept in output/runs, the newest last
 """
 MOST = 50
 FOLDER = "runs"
-# When it began, as UTC, and a hash of its receipt.
-NAME = re.compile(rf"\d{{8}}T\d{{6}}-[0-9a-f]{{{DIGITS}}}")
+# When it began, as UTC, and a hash of its receipt. Small grids take less than a second.
+NAME = re.compile(rf"\d{{8}}T\d{{6}}\.\d{{3}}-[0-9a-f]{{{DIGITS}}}")
 # With the reference a run has its case scores without the grid that it was of.
 RESULTS, REFERENCE = ("results.json", "series.npz", "explain.json"), "ds_eplb.json"
 SUMMARY = "run.json"
 
 
 class Summary(NamedTuple):
-    """The policy that was named, the grid's name, and the score, or why there is none."""
+    """The policy that was named, the grid's name, the score, or why there is none, and the practice grid's estimate."""
 
     policy: str
     grid: str
     composite_score: float | str
+    official_estimate: float | str = "-"
 
 
 def add_runs(commands: Any) -> None:
@@ -52,9 +53,9 @@ def list_runs(options: argparse.Namespace) -> int:
     """Print a line for each kept run, the newest last; returns exit code 0."""
     rows = [(folder.name, *summary_of(folder)) for folder in kept(options.output)]
     if rows:
-        print(aligned(("run", "policy", "grid", "composite_score"), rows))
+        print(aligned(("run", *Summary._fields), rows))
     else:
-        print(f"No run is kept in {short(options.output / FOLDER)}. Next: python starting_kit/kit.py run")
+        print(f"No run is kept in {short(options.output / FOLDER)}. Next: {kit_command('run')}")
     return 0
 
 
@@ -66,17 +67,17 @@ def kept(output: Path) -> list[Path]:
 def summary_of(folder: Path) -> Summary:
     """What is listed of a kept run."""
     try:
-        content = json.loads((folder / SUMMARY).read_bytes())
-        return Summary(*(content[key] for key in Summary._fields))
-    except (OSError, ValueError, TypeError, KeyError):
+        return Summary(**json.loads((folder / SUMMARY).read_bytes()))
+    except (OSError, ValueError, TypeError):
         return Summary("-", "-", "damaged")
 
 
-def keep(output: Path, reference: Path, policy: Path) -> Path | None:
+def keep(output: Path, reference: Path, policy: Path, estimate: float | str = "-") -> Path | None:
     """Keep the run whose files lie in `output`, and remove what is older than the last MOST; return its folder.
 
-    reference: the folder of ds_eplb.json; policy: the folder that was named. A run that measured nothing, and one that
-    does not fit its reference, is not kept: None. Raises OSError.
+    reference: the folder of ds_eplb.json; policy: the folder that was named; estimate: the practice grid's
+    official_estimate. A run that measured nothing, and one that does not fit its reference, is not kept: None. Raises
+    OSError.
     """
     prediction, scores = output / "prediction", output / "scoring" / "scores.json"
     results = json.loads((prediction / "results.json").read_bytes())
@@ -84,7 +85,7 @@ def keep(output: Path, reference: Path, policy: Path) -> Path | None:
         return None
     began = datetime.fromtimestamp(results["started_seconds"], timezone.utc)
     digest = hashlib.sha256(receipt_line(results["receipt"]).encode()).hexdigest()[:DIGITS]
-    folder = output / FOLDER / f"{began:%Y%m%dT%H%M%S}-{digest}"
+    folder = output / FOLDER / f"{f'{began:%Y%m%dT%H%M%S.%f}'[:-3]}-{digest}"
     # Its name does not fit NAME: what an interruption leaves is no run.
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -93,7 +94,7 @@ def keep(output: Path, reference: Path, policy: Path) -> Path | None:
     for path in files:
         shutil.copyfile(path, partial / path.name)
     score = json.loads(scores.read_bytes())["composite_score"] if scores.is_file() else results["status"]
-    summary = Summary(str(short(policy)), results["receipt"]["grid"], score)
+    summary = Summary(str(short(policy)), results["receipt"]["grid"], score, estimate)
     write_json(partial / SUMMARY, summary._asdict())
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

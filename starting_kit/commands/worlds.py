@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from .generate import SAMPLE_DATASET
 from .named_paths import check_no_file
 from .options import PRACTICE_SEED, UsageError
 from .own_traces import measure_once, own_world, tell_grid
-from .places import GRID, GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, short
+from .places import GRID, GRIDS, OUTPUT, REFERENCE, TRACES, grid_file, kit_command, short
 from .seeds import Draws, World, announce, folder_of, make_world, recipes
 from .selection import read_grid
 
@@ -104,7 +103,7 @@ def check_traces(world: World, cases: Sequence[Case]) -> None:
             sample = case.dataset == SAMPLE_DATASET
             if sample or (FOLDER / f"{name}.yaml").is_file():
                 profile = () if sample else ("--profile", name)
-                next_step += f", or make it: {_command('generate', '--output', short(world.traces), *profile)}"
+                next_step += f", or make it: {kit_command('generate', '--output', short(world.traces), *profile)}"
             raise UsageError(error.what, error.got, error.expected, next_step, *error.where) from None
 
 
@@ -127,7 +126,7 @@ def check_reference(world: World, grid: Grid, cases: Sequence[Case], default: bo
         folder = world.reference if not world.reference.exists() else OUTPUT / "reference"
         named = next((name for name, file in GRIDS.items() if file == world.grid), short(world.grid))
         paths = ("--grid", named, "--traces", short(world.traces), "--output", short(folder))
-        next_step = _command("reference", *paths)
+        next_step = kit_command("reference", *paths)
         if folder != world.reference:
             next_step += f", then --reference {short(folder)}"
         if default:
@@ -146,10 +145,6 @@ def _expected(
         digits = entries.get(f"{case.model}/{case.dataset}", {}).get("sha256", unlisted)
         expected.append(identity(case, grid.cost, digits) | {"status": "ok"})
     return expected
-
-
-def _command(*words: object) -> str:
-    return shlex.join(["python", "starting_kit/kit.py", *map(str, words)])
 
 
 def official_estimate(frame: pd.DataFrame) -> float:
@@ -179,8 +174,8 @@ def _official() -> Path:
     if not (traces / "manifest.yaml").is_file():
         names = dict.fromkeys(f"{case.model}/{case.dataset}" for case in read_grid(GRIDS["official"]).cases)
         here = short(traces.parent)
-        generate = _command("generate", "--output", f"{here}/traces", "--profile", *names)
-        measure = _command("reference", "--grid", "official", "--output", f"{here}/reference")
+        generate = kit_command("generate", "--output", f"{here}/traces", "--profile", *names)
+        measure = kit_command("reference", "--grid", "official", "--output", f"{here}/reference")
         raise UsageError(
             "the official grid's traces are not here: organizers keep the recorded ones",
             f"no {short(traces)}",

@@ -27,11 +27,11 @@ POSTPONED: dict[type, tuple[str, str]] = {
 def read_function_answer(answer: Any) -> Redeployment | None:
     """Read (change, layers_priority, deployment_table, aux). Raises PolicyError (invalid_answer)."""
     if not isinstance(answer, (tuple, list)) or len(answer) != 4:
-        raise invalid(
-            "rebalance returned no answer that can be read",
-            _kind(answer),
+        raise _unreadable(
+            "rebalance",
+            answer,
             "(change, layers_priority, deployment_table, aux)",
-            _postponed(answer) or "return all four; to keep the deployment return (False, None, None, None)",
+            "return all four; to keep the deployment return (False, None, None, None)",
         )
     change, priority, table, _ = answer
     try:
@@ -51,11 +51,11 @@ def read_class_answer(answer: Any) -> Redeployment | None:
     if answer is None:
         return None
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise invalid(
-            "Policy.rebalance returned no answer that can be read",
-            _kind(answer),
+        raise _unreadable(
+            "Policy.rebalance",
+            answer,
             "None, or (layers_priority, deployment_table)",
-            _postponed(answer) or "return two values, without change and aux, or None to keep the deployment",
+            "return two values, without change and aux, or None to keep the deployment",
         )
     return _read_redeployment(*answer)
 
@@ -112,9 +112,12 @@ def _holds_boolean(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype == bool)
 
 
-def _postponed(value: Any) -> str:
-    """The next step for what rebalance gives when it has not run; nothing for any other value."""
-    return POSTPONED.get(type(value), ("", ""))[1]
+def _unreadable(function: str, answer: Any, expected: str, next_step: str) -> PolicyError:
+    if isinstance(answer, CoroutineType):
+        # Else Python warns in the policy's log that nobody awaited, which is no step that helps.
+        answer.close()
+    _, postponed = POSTPONED.get(type(answer), ("", ""))
+    return invalid(f"{function} returned no answer that can be read", _kind(answer), expected, postponed or next_step)
 
 
 def _kind(value: Any) -> str:

@@ -21,6 +21,11 @@ def receipt_lines(results: dict[str, Any]) -> Markup:
     return content(_line("Receipt: ", receipt_text), _line("Measured with: ", _listed(versions)))
 
 
+def policy_line(results: dict[str, Any], name: str | None) -> Markup | None:
+    """The policy: by the name that it has here, or by its hash, as the receipt has it, where no name is known."""
+    return _line("Policy: ", name or texts(results.get("receipt")).get("policy_sha256", ""))
+
+
 def texts(entries: Any) -> dict[str, str]:
     """The entries that are short texts."""
     if not isinstance(entries, dict):

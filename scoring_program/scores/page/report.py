@@ -21,8 +21,8 @@ from .cases_table import case_columns, cases_table
 from .failures import failure_list
 from .markup import Markup, content, download, element, table
 from .parts_table import parts_table
-from .receipt_line import receipt_lines, texts
-from .since_last_run import change_line
+from .receipt_line import policy_line, receipt_lines, texts
+from .since_last_run import change_line, parts_changes
 
 FOLDER = Path(__file__).parent
 UPLOT = FOLDER / "vendor" / "uplot"
@@ -48,8 +48,9 @@ def scored_page(
     results: dict[str, Any],
     companions: Companions,
     previous: Previous | None = None,
+    policy: str | None = None,
 ) -> str:
-    """The page of a submission that finished; previous: an earlier run to compare with."""
+    """The page of a submission that finished; previous: an earlier run to compare with; policy: its name, if known."""
     levers = [case_lever(row, reference, companions) for row, reference in pairs]
     gains = [_to_gain(row, reference) for row, reference in pairs]
     opened = gains.index(max(gains))
@@ -70,12 +71,13 @@ def scored_page(
         cases_table(pairs, results.get("grid"), links, previous),
         download("cases.csv", *case_columns(pairs)),
         parts_table(pairs, levers, links),
+        parts_changes(pairs, previous),
         element("h2", "Each case"),
         element("p", "The case with most seconds above clairvoyant DS-EPLB is open.", class_="muted"),
         *(element("p", note, class_="note") for note in companions.notes),
         *details,
     )
-    return _page(headline, explanation, body, results, scripts=bool(companions.series))
+    return _page(headline, explanation, body, results, policy, scripts=bool(companions.series))
 
 
 def _to_gain(row: Row, reference: Row) -> float:
@@ -85,9 +87,14 @@ def _to_gain(row: Row, reference: Row) -> float:
 
 
 def failed_page(
-    status: str, message: str, pairs: Sequence[tuple[Row, Row]], failures: Sequence[Row], results: dict[str, Any]
+    status: str,
+    message: str,
+    pairs: Sequence[tuple[Row, Row]],
+    failures: Sequence[Row],
+    results: dict[str, Any],
+    policy: str | None = None,
 ) -> str:
-    """The page of a submission without a score: what failed, and how each failing case did.
+    """The page of a submission without a score: what failed, and how each failing case did; policy: its name, if known.
 
     It shows no curves: a submission that fails costs no attempt, and must not be a way to look at hidden traces.
     """
@@ -95,7 +102,7 @@ def failed_page(
         failure_list(failures) if failures else None,
         cases_table(pairs, results.get("grid"), [None] * len(pairs)) if pairs else None,
     )
-    return _page(f"No score: {status}", message, body, results, scripts=False)
+    return _page(f"No score: {status}", message, body, results, policy, scripts=False)
 
 
 def _ladder(composite: float, references: Sequence[Row]) -> Markup:
@@ -112,7 +119,9 @@ def _ladder(composite: float, references: Sequence[Row]) -> Markup:
     return table("Composite scores", ("who", "score", "score as a bar"), rows, "ladder")
 
 
-def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any], scripts: bool) -> str:
+def _page(
+    headline: str, explanation: str, body: Markup, results: dict[str, Any], policy: str | None, scripts: bool
+) -> str:
     styles = _read(FOLDER / "report.css") + (_read(UPLOT / "uPlot.min.css") if scripts else "")
     files = (UPLOT / "uPlot.iife.min.js", FOLDER / "report.js", FOLDER / "sort.js")
     script = "".join(map(_read, files)) if scripts else ""
@@ -121,7 +130,8 @@ def _page(headline: str, explanation: str, body: Markup, results: dict[str, Any]
     allowed = f"; script-src 'sha256-{digest}'" if scripts else ""
     return Template(_read(FOLDER / "report.html")).substitute(
         title=content(TITLE),
-        policy=content(POLICY + allowed),
+        security=content(POLICY + allowed),
+        policy=content(policy_line(results, policy)),
         styles=styles,
         headline=content(headline),
         explanation=content(explanation),

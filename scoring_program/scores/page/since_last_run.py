@@ -1,4 +1,4 @@
-"""What changed since an earlier run on the same cases and traces: a column of the cases, and a line for their mean."""
+"""What changed since an earlier run on the same cases and traces: scores, their mean, and where the seconds go."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Sequence
 
 from ..comparison import Row, case_name
 from ..modeled_runtime import case_score
+from ..parts import Parts, seconds_parts, sums
 from ..previous import Previous
-from .markup import Markup, content, element
+from ..seconds_table import HEADINGS, Pairs
+from .markup import Markup, content, element, table
 
 HEADING = "since last run"
+KEY = (
+    "Seconds of this run less those of the last run: below 0 is a gain. Fixed and clairvoyant's own are the same for "
+    "every policy."
+)
 Columns, Rows = tuple[str, ...], list[tuple[object, ...]]
 
 
@@ -37,6 +43,23 @@ def change_line(composite: float, previous: Previous | None) -> Markup | None:
     return element(
         "p", content("Since the last run on these traces, ", run, f": composite_score {_signed(change, 4)}.")
     )
+
+
+def parts_changes(pairs: Pairs, previous: Previous | None) -> Markup | None:
+    """A table of the change of each part of the seconds; None without an earlier run, and where a part is not known."""
+    if previous is None:
+        return None
+    now = [seconds_parts(row, reference) for row, reference in pairs]
+    names = [case_name(row) for row, _ in pairs]
+    before = [previous.parts[name] for name in names]
+    if sums(now) is None or sums(before) is None:
+        return None
+    changes = [Parts(*(new - old for new, old in zip(*both, strict=True))) for both in zip(now, before, strict=True)]
+    rows = [
+        (name, *(_signed(seconds, 3) for seconds in (sum(change), *change)))
+        for name, change in zip([*names, "all cases"], [*changes, sums(changes)], strict=True)
+    ]
+    return table("Where the seconds go, since the last run", HEADINGS[:-1], rows, "changes stacked", KEY)
 
 
 def _signed(change: float, decimals: int) -> str:

@@ -12,7 +12,9 @@
     return typeof one === typeof other ? words.compare(one, other) : typeof one === "string" ? 1 : -1;
   };
 
-  for (const table of document.querySelectorAll("table.cases, table.parts")) {
+  for (const table of document.querySelectorAll("table.cases, table.parts, table.changes")) {
+    // On a narrow screen, where cells carry their headings, only such a table has the row of headings.
+    table.classList.add("sortable");
     const headings = [...table.tHead.rows[0].cells];
     headings.forEach((heading, column) => {
       const button = document.createElement("button");
@@ -25,7 +27,7 @@
         heading.setAttribute("aria-sort", down ? "descending" : "ascending");
         const rows = [...table.tBodies[0].rows];
         // The sum of all cases stays last.
-        const last = table.matches(".parts") ? [rows.pop()] : [];
+        const last = table.matches(".parts, .changes") ? [rows.pop()] : [];
         rows.sort((one, other) => (down ? -1 : 1) * before(number(one.cells[column]), number(other.cells[column])));
         table.tBodies[0].append(...rows, ...last);
       });

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+from .axis_order import Size, check_order
 from .counts import AXES, as_array, ordered_counts
 from .file_errors import pickled, unreadable
 from .inputs import one_file
@@ -18,16 +19,17 @@ from .recording import Recording, counted, ranges
 KEY = "hotness"
 
 
-def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool) -> Recording:
+def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, size: Size | None) -> Recording:
     """The one array of an .npy or .npz file, its axes put in the order [iteration, layer, expert].
 
-    axes: the file's order; drop_dense: leave out layers that never have a token. Raises OrganizerError.
+    axes: the file's order; drop_dense: leave out layers that never have a token; size: the model's, where it is known.
+    Raises OrganizerError, also where another order of the axes is proven.
     """
     path = one_file(paths, (".npy", ".npz"))
     stored = as_array(_load(path), "the array", path.name, axes)
     stored = stored.transpose([axes.index(axis) for axis in AXES])
     hotness = ordered_counts(stored, np.arange(len(stored)), path.name, floats=True)
-    notes = []
+    notes = check_order(hotness, axes, size, path.name)
     if stored.dtype.kind == "f":
         notes.append(f"{stored.dtype} values, all whole, written as integers")
     if drop_dense:
