@@ -27,7 +27,7 @@ from .made_up import Answer, answering, first_difference, made_up_trace
 from .newer import newer_uses
 from .options import UsageError
 from .places import short
-from .policy_folder import named_policy, staged, submission_files
+from .policy_folder import named_policy, packed_files, staged
 from .selection import read_grid, select
 
 EXAMPLES = """
@@ -95,7 +95,7 @@ def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None)
         print(f"note: {note}")
     if {"rebalance", "Policy"} <= defined_names(holder / "policy.py"):
         print(BOTH_FORMS)
-    files = submission_files(holder)[0]
+    files = packed_files(holder)[0]
     imported, newer = imported_modules(files), newer_uses(files)
     trials = _try(holder, chosen if cases else _extremes(chosen), grid)
     for trial in trials:
