@@ -109,6 +109,8 @@ class PolicyProcess:
     def log(self) -> str:
         """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
         text = protocol.printable(self._log[: self._limits.log_bytes].decode("utf-8", "replace"))
+        # The copy in which a policy runs is nobody's to look into.
+        text = text.replace(f"{self._start_message['folder']}/", "")
         cut = f"\n[cut at {self._limits.log_bytes} bytes]" if len(self._log) > self._limits.log_bytes else ""
         return "\n".join(part for part in (text.rstrip("\n") + cut, self._trace_lines) if part)
 
