@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(options.output, results, pairs, len(reference["cases"]))
         # Only before a score: another run is to show its own message.
         check_companions(options.results, results)
-        check_record(options.results, results)
+        check_record(options.results, results, time.time())
         scores = columns(pairs)
     except FileError as error:
         write(options.output / "detailed_results.html", failed_page(error.status, str(error), [], [], {}))
