@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from ..errors import SubmissionRefused
 from .files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COUNT, entries, refused, shown, too_deep, too_large, too_many
 
 # What systems add by themselves, and bytecode, which no policy is loaded from: no policy misses it.
@@ -76,7 +77,7 @@ def _is_hidden_folder(name: str) -> bool:
     return name.startswith(".") and name.endswith("/")
 
 
-def _loop(name: str, path: Path) -> Exception:
+def _loop(name: str, path: Path) -> SubmissionRefused:
     return refused(
         "a link leads to a folder that holds it",
         got=f"{shown(name)} -> {shown(os.readlink(path))}",
