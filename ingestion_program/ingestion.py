@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -31,8 +32,10 @@ from placement.evaluation.trace_process import Run
 from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
 from placement.isolation.sandbox import hide_process
+from placement.submission.contents import note_of, submission_files
 from placement.submission.folder import find_policy
 from placement.submission.receipt import receipt, receipt_line
+from placement.submission.stage import stage
 from placement.traces.files import TraceFolder, manifest_beside
 from placement.traces.keys import take_key
 from placement.traces.yaml_file import read_yaml
@@ -95,13 +98,16 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
     traces = options.traces or platform_traces(grid.name)
     manifest = manifest_beside(traces, findings.notes)
     folder, note = find_policy(options.submission)
-    findings.receipt = receipt(folder, grid)
-    print(receipt_line(findings.receipt), flush=True)
-    findings.notes += [note] if note else []
-    for text in findings.notes:
-        print(f"note: {text}", flush=True)
+    files, left_out = submission_files(folder)
     with temporary_folder():
-        run = Run(folder, grid, TraceFolder(traces, manifest, key))
+        # The policy sees this copy alone, and the receipt covers all of it.
+        stage(files, copy := Path(tempfile.mkdtemp(prefix="submission-")))
+        findings.receipt = receipt(copy, grid)
+        print(receipt_line(findings.receipt), flush=True)
+        findings.notes += filter(None, (note, note_of(left_out)))
+        for text in findings.notes:
+            print(f"note: {text}", flush=True)
+        run = Run(copy, grid, TraceFolder(traces, manifest, key))
         findings.outcomes = run_grid(run, options.jobs, Progress(len(grid.cases)))
     print(f"sandbox: {grid.sandbox}, active: {', '.join(active_layers(findings.outcomes)) or 'none'}", flush=True)
     failed = any(outcome.row["status"] != "ok" for outcome in findings.outcomes)

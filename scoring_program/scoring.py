@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from scores.authenticity import check_companions, check_record, check_signature
 from scores.companions import NOTHING, Companions, read_companions
-from scores.comparison import Row, broken_results, case_name, match, read_reference, read_results
+from scores.comparison import Row, broken_results, case_name, check_layers, match, read_reference, read_results
 from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
@@ -65,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(options.output, results, pairs, len(reference["cases"]), options.policy)
         # Only before a score: another run is to show its own message.
         check_companions(options.results, results)
-        check_record(options.results, results)
+        check_record(options.results, results, time.time())
+        check_layers(results)
         scores = columns(pairs)
     except FileError as error:
         page = failed_page(error.status, str(error), [], [], {}, options.policy)

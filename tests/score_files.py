@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import scoring
 from scores.authenticity import PUBLISHED_KEY
+from scores.comparison import REQUIRED_LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
@@ -66,6 +67,7 @@ def results_of(content: dict[str, Any]) -> dict[str, Any]:
     versions = {"simulator": "1.0.0", "python": "3.12.0"}
     companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
     content = FORMAT | {"status": "scored", "failure": None, "grid": {"hidden": False}, "cases": rows}
+    content["sandbox"] = {"mode": "required", "layers": list(REQUIRED_LAYERS)}
     return content | {"versions": versions, "companions": companions} | SECONDS
 
 

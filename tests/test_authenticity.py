@@ -4,11 +4,14 @@ import hashlib
 import json
 import math
 import os
+import socket
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import scoring
 from score_files import (
     COMPANIONS,
     SECONDS,
@@ -21,7 +24,7 @@ from score_files import (
     write,
     write_results,
 )
-from scores import authenticity
+from scores import authenticity, regular_file
 
 KEY, FOREIGN = bytes(range(32)), bytes(range(1, 33))
 NEXT = (
@@ -46,8 +49,20 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def run(folder, capsys):
-    """The scoring program on the folder, as it then stands."""
+def clock(monkeypatch):
+    """Sets the scoring program's clock to so many seconds after the end of the run."""
+
+    def set_to(seconds):
+        now = SECONDS["started_seconds"] + DURATION + seconds
+        monkeypatch.setattr(scoring, "time", SimpleNamespace(time=lambda: now))
+
+    set_to(30)
+    return set_to
+
+
+@pytest.fixture
+def run(folder, capsys, clock):
+    """The scoring program on the folder, as it then stands, half a minute after the run."""
     return lambda: run_scoring(folder, capsys)
 
 
@@ -104,11 +119,11 @@ def test_a_missing_signature_is_refused(folder, run):
     (folder / "res" / "results.sig").unlink()
     assert rejected(run(), "refused", f"results.sig: cannot be read. Got: no such file. {SIGNATURE} {NEXT}")
     (folder / "res" / "results.sig").mkdir()
-    text = f"results.sig: cannot be read. Got: IsADirectoryError: Is a directory. {SIGNATURE} {NEXT}"
+    text = f"results.sig: cannot be read. Got: a folder, and no file. {SIGNATURE} {NEXT}"
     assert rejected(run(), "refused", text)
 
 
-@pytest.mark.parametrize("content", ["", "\n", "0" * 64, "0" * 100_000, "é" * 64, b"\xff\x00" * 32])
+@pytest.mark.parametrize("content", ["", "\n", "0" * 64, "0" * 1024, "é" * 64, b"\xff\x00" * 32])
 def test_a_malformed_signature_is_refused(folder, run, content):
     write(folder / "res" / "results.sig", content)
     assert rejected(run(), "refused", SOMETHING_ELSE)
@@ -123,20 +138,19 @@ def test_the_signature_is_checked_before_the_results_are_parsed(folder, run, con
 
 
 def test_the_bytes_that_were_checked_are_those_that_are_scored(folder, run, monkeypatch):
-    opened, original = [], Path.open
+    opened, original = [], authenticity.read_regular
 
-    def swap(path, *arguments, **options):
-        file = original(path, *arguments, **options)
-        if path.name in ("results.json", "results.sig"):
-            opened.append(path.name)
-            if path.name == "results.json":
-                os.replace(folder / "forged", path)
-        return file
+    def swap(path, largest):
+        opened.append(path.name)
+        data = original(path, largest)
+        if path.name == "results.json":
+            os.replace(folder / "forged", path)
+        return data
 
     write(folder / "forged", results(mean_par=1.0))
-    monkeypatch.setattr(Path, "open", swap)
+    monkeypatch.setattr(authenticity, "read_regular", swap)
     assert run().scores["composite_score"] == 100.0
-    assert opened == ["results.json", "results.sig"]
+    assert opened == ["signing.key", "results.json", "results.sig", "metadata"]
 
 
 @pytest.mark.parametrize("content", [failed_results(), stopped("refused", "x"), {}])
@@ -176,7 +190,7 @@ def test_a_key_that_cannot_be_read_is_the_organizer_s_error(folder, run):
     (folder / "ref" / "signing.key").mkdir()
     done = run()
     assert done.code == 2
-    assert done.lines[0].startswith("signing.key: cannot be read. Got: IsADirectoryError: Is a directory. Expected: ")
+    assert done.lines[0].startswith("signing.key: cannot be read. Got: a folder, and no file. Expected: ")
 
 
 # Companions
@@ -337,7 +351,7 @@ def test_records_that_hold_themselves_are_compared(folder, run):
 
 def test_a_record_that_cannot_be_read_is_the_organizer_s_error(folder, run):
     (folder / "res" / "metadata").mkdir()
-    text = "cannot be read. Got: IsADirectoryError: Is a directory. Expected: YAML that the worker wrote."
+    text = "cannot be read. Got: a folder, and no file. Expected: YAML that the worker wrote."
     assert rejected(run(), "data_unavailable", f"metadata: {text} {WORKER}")
 
 
@@ -351,6 +365,122 @@ def test_results_without_a_duration_are_broken_where_the_worker_recorded_one(fol
     worker_record(folder)
     text = f"results.json: has no valid duration_seconds. Got: {shown}. Expected: seconds. "
     assert rejected(run(), "failed", f"{text}Next: find the reason in the ingestion log, then run again.")
+
+
+@pytest.mark.parametrize("code", [1, 2, -9, 137, True, "x", [1]])
+def test_a_score_of_a_program_that_the_worker_saw_fail_is_refused(folder, run, code):
+    worker_record(folder, ingestionExitCode=code)
+    shown = "list" if code == [1] else json.dumps(code) if code != -9 else "int"
+    assert rejected(
+        run(),
+        "refused",
+        "results.json: tells of another run, as older results do. Got: a run with a score. Expected: one that ended "
+        f"with exit code {shown}, as the worker recorded. {NEXT}",
+    )
+
+
+@pytest.mark.parametrize("hours", [-1, -0.25, 0, 5, 24])
+def test_results_may_wait_a_day_and_clocks_may_differ(folder, run, clock, hours):
+    worker_record(folder)
+    clock(3600 * hours)
+    assert run().code == 0
+
+
+@pytest.mark.parametrize(
+    ("hours", "got"),
+    [(24.1, "ended 24.1 hours ago"), (9999, "ended 9999.0 hours ago"), (-1.1, "ends in 1.1 hours")],
+)
+def test_a_replayed_older_result_of_the_same_length_is_refused_by_its_time(folder, run, clock, hours, got):
+    worker_record(folder)
+    clock(3600 * hours)
+    assert rejected(
+        run(),
+        "refused",
+        f"results.json: tells of a run of another time, as older results do. Got: a run that {got}. Expected: one that "
+        "ended at most 24 hours ago, by this worker's clock. Next: submit the policy again; if it ends the same way, "
+        "tell the organizers, who compare their workers' clocks.",
+    )
+    # Where no worker wrote a record, results may be as old as they are.
+    (folder / "res" / "metadata").unlink()
+    assert run().code == 0
+
+
+@pytest.mark.parametrize(("started", "shown"), [(..., "null"), ("1", '"1"'), (True, "true"), (-1, "-1")])
+def test_results_without_a_start_are_broken_where_the_worker_recorded_one(folder, run, started, shown):
+    content = {name: value for name, value in (results() | {"started_seconds": started}).items() if value is not ...}
+    write_results(folder / "res", content)
+    worker_record(folder)
+    text = f"results.json: has no valid started_seconds. Got: {shown}. Expected: seconds of Unix time. "
+    assert rejected(run(), "failed", f"{text}Next: find the reason in the ingestion log, then run again.")
+
+
+# Regular files alone, up to a size
+
+LEFT = ("results.json", "results.sig", "series.npz", "explain.json", "metadata")
+
+
+@pytest.mark.parametrize("name", [*LEFT, "../ref/signing.key", "../ref/ds_eplb.json"])
+def test_a_pipe_is_refused_and_not_waited_for(folder, run, name):
+    path = folder / "res" / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    done = run()
+    assert (done.code, done.scores) == (2 if name.startswith("../") or name == "metadata" else 1, None)
+    assert done.lines[0].startswith(f"{path.name}: cannot be read. Got: a named pipe, and no file. Expected: ")
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_links_are_refused_wherever_they_lead(folder, run, name):
+    worker_record(folder)
+    assert run().code == 0
+    path = folder / "res" / name
+    os.mkfifo(folder / "pipe")
+    path.rename(folder / "moved")
+    for target in ("moved", "pipe", "nothing", "/dev/zero"):
+        path.symlink_to(folder / target)
+        assert run().lines[0].startswith(f"{name}: cannot be read. Got: a link, and no file. Expected: ")
+        path.unlink()
+
+
+def test_what_becomes_a_pipe_while_it_is_opened_is_not_waited_for(folder, monkeypatch):
+    os.mkfifo(folder / "pipe")
+    regular = os.lstat(folder / "res" / "results.json")
+    monkeypatch.setattr(regular_file.os, "lstat", lambda path: regular)
+    with pytest.raises(OSError, match="a named pipe, and no file"):
+        regular_file.open_regular(folder / "pipe")
+
+
+def test_sockets_and_devices_are_no_files(tmp_path, monkeypatch):
+    # A socket's whole path would be too long for its address.
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("door")
+    for path, kind in {tmp_path / "door": "a socket", Path("/dev/null"): "a device"}.items():
+        with pytest.raises(OSError, match=f"^{kind}, and no file$"):
+            regular_file.open_regular(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "largest"),
+    [
+        ("results.sig", "LARGEST_SIGNATURE", 1024),
+        ("series.npz", "LARGEST_COMPANION", 1000),
+        ("explain.json", "LARGEST_COMPANION", 1000),
+        ("metadata", "LARGEST_RECORD", 1000),
+    ],
+)
+def test_a_file_of_absurd_size_is_refused_before_it_is_read_whole(folder, run, monkeypatch, name, limit, largest):
+    assert (authenticity.LARGEST_COMPANION, authenticity.LARGEST_RECORD) == (256 * 1024**2, 64 * 1024)
+    monkeypatch.setattr(authenticity, limit, largest)
+    worker_record(folder)
+    assert run().code == 0
+    with (folder / "res" / name).open("ab") as file:
+        file.truncate(10**12)
+    done = run()
+    assert done.lines[0].startswith(
+        f"{name}: is too large. Got: more than {largest} bytes. Expected: at most {largest} bytes. Next: "
+    )
+    assert done.code == (2 if name == "metadata" else 1)
 
 
 # Order of the checks

@@ -5,7 +5,10 @@ from html import escape
 
 import pytest
 
+from placement import grid
+from placement.isolation import sandbox
 from score_files import COST, FORMAT, NAMES, failed_results, failure, reference, results, score, stopped
+from scores.comparison import REQUIRED_LAYERS, SANDBOXES
 from scores.problems import FileError
 
 FIND = " Next: find the reason in the ingestion log, then run again."
@@ -230,6 +233,75 @@ def test_another_simulator_than_the_references(tmp_path, capsys):
     known["cases"][1]["simulator_version"] = "0.9.0"
     text = f'{MIDDLE} was measured with another simulator_version. Got: "1.0.0". Expected: "0.9.0".{OTHER}'
     assert refused(score(tmp_path, capsys, results(), known), 2, f"results.json: {text}")
+
+
+# The isolation
+
+
+@pytest.mark.parametrize(
+    ("layers", "active"),
+    [
+        ([], "none"),
+        (["limits", "capabilities", "files"], "limits, capabilities, files"),
+        (["limits", "capabilities", "tcp", "signals", "calls"], "limits, capabilities, tcp, signals, calls"),
+    ],
+)
+def test_a_policy_that_was_not_isolated_as_the_grid_requires_has_no_score(tmp_path, capsys, layers, active):
+    content = results() | {"sandbox": {"mode": "required", "layers": layers}}
+    text = (
+        f"results.json: the policy was not isolated as the grid requires. Got: active layers {active}. Expected: at "
+        "least limits, capabilities, files, calls. Next: nothing for participants to do; organizers use a worker with "
+        "a current Linux kernel."
+    )
+    assert refused(score(tmp_path, capsys, content), 2, text)
+    assert score(tmp_path, capsys, content | {"sandbox": {"mode": "best_effort", "layers": layers}}).code == 0
+
+
+def test_the_required_layers_are_those_of_the_ingestion_program():
+    assert (REQUIRED_LAYERS, SANDBOXES) == (sandbox.REQUIRED_LAYERS, grid.SANDBOXES)
+
+
+@pytest.mark.parametrize(
+    "value", [..., None, [], "required", {}, {"mode": "off", "layers": []}, {"mode": "required", "layers": "files"}]
+)
+def test_results_with_a_score_say_how_the_policy_was_isolated(tmp_path, capsys, value):
+    content = {name: v for name, v in (results() | {"sandbox": value}).items() if v is not ...}
+    got = json.dumps(None if value is ... else value)
+    expected = "mode, one of required, best_effort, and layers, a list of texts."
+    text = f"results.json: has no valid sandbox. Got: {got}. Expected: {expected}{FIND}"
+    assert refused(score(tmp_path, capsys, content), 1, text)
+
+
+# Keys that stand twice
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('"status": "scored"', '"status": "failed", "status": "scored"', "status"),
+        ('"mean_par": 1.5', '"mean_par": 9.5, "mean_par": 1.5', "mean_par"),
+        ('"expert_bytes": 88080384', '"expert_bytes": 88080384, "expert_bytes": 88080384', "expert_bytes"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path, capsys, old, new, key):
+    twice = json.dumps(results()).replace(old, new, 1)
+    text = f'results.json: cannot be read. Got: ValueError: the key "{key}" stands twice. Expected: strict JSON.{FIND}'
+    assert refused(score(tmp_path, capsys, twice), 1, text)
+    known = json.dumps(reference()).replace(old, new, 1)
+    if key != "status":
+        text = f'ds_eplb.json: cannot be read. Got: ValueError: the key "{key}" stands twice. Expected: strict JSON.'
+        assert refused(score(tmp_path, capsys, results(), known), 2, f"{text}{REBUILD}")
+
+
+@pytest.mark.parametrize("value", [..., None, 1, ["1.0.0"]])
+def test_a_reference_says_which_simulator_measured_it(tmp_path, capsys, value):
+    known = reference()
+    known["cases"][1]["simulator_version"] = value
+    if value is ...:
+        del known["cases"][1]["simulator_version"]
+    got = json.dumps(None if value is ... else value)
+    text = f"ds_eplb.json: {MIDDLE} has no valid simulator_version. Got: {got}. Expected: text.{REBUILD}"
+    assert refused(score(tmp_path, capsys, results() | {"versions": {}}, known), 2, text)
 
 
 def test_columns_that_the_platform_cannot_store(tmp_path, capsys):

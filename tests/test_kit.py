@@ -233,9 +233,14 @@ def test_a_policy_is_run_without_what_pack_leaves_out(score: Score, tmp_path: Pa
     assert run.stdout.count("  | ['policy.py', 'table.txt']\n") == 2
 
 
-def test_a_policy_is_run_in_its_own_folder_where_nothing_is_left_out(score: Score, tmp_path: Path) -> None:
-    folder = write_policy(tmp_path, "1 / 0\n", {"__pycache__/policy.pyc": "", ".git/config": ""})
-    assert f'File "{folder}/policy.py", line 1' in score(folder, tmp_path / "output").stdout
+def test_files_are_called_as_in_the_submission_wherever_its_copy_lies(score: Score, tmp_path: Path) -> None:
+    source = "import pathlib, warnings\nwarnings.warn('odd')\npathlib.Path(__file__).with_name('table').open()\n"
+    log = score(write_policy(tmp_path / "policy", source), tmp_path / "output").stdout
+    assert "  | policy.py:2: UserWarning: odd\n" in log
+    assert (
+        "Got: FileNotFoundError: [Errno 2] No such file or directory: 'table' (policy.py, line 3, in <module>)" in log
+    )
+    assert '  |   File "policy.py", line 3, in <module>\n' in log and "submission-" not in log
 
 
 def test_the_template_is_run_without_the_kit(score: Score, tmp_path: Path) -> None:

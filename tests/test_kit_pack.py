@@ -13,7 +13,7 @@ import yaml
 
 import kit
 from commands import blocks, policy_folder
-from commands.policy_folder import KIT_FILES, staged, submission_files
+from commands.policy_folder import KIT_FILES, packed_files, staged
 from kit_world import write_kit_world
 from placement.errors import SubmissionRefused
 from placement.submission.folder import find_policy
@@ -175,16 +175,20 @@ def test_a_module_that_was_left_out_is_missed_before_the_upload(pack, tmp_path: 
     )
 
 
-def test_a_zip_is_run_as_it_is(tmp_path: Path) -> None:
+def test_of_a_zip_what_the_platform_takes_is_run_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.zip"
     with zipfile.ZipFile(path, "w") as target:
-        target.writestr("policy.py", "import planning.packing\n" + DECLINES)
-        target.writestr("part/.hidden", "kept")
+        # No block is added: the platform has none.
+        target.writestr("mine/policy.py", "import planning.packing\n" + DECLINES)
+        for name in ("mine/part/rows.py", "mine/part/.hidden", "mine/table.zip", "mine/.DS_Store", "__MACOSX/._mine"):
+            target.writestr(name, "1")
     with staged(path) as run:
-        assert sorted(p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()) == [
-            "part/.hidden",
-            "policy.py",
-        ]
+        there = sorted(p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file())
+    assert there == ["mine/part/rows.py", "mine/policy.py"]
+    assert capsys.readouterr().out == (
+        "note: left out, as pack leaves out hidden files, bytecode and zips: part/.hidden, table.zip; no policy sees "
+        "them\n"
+    )
     assert not run.exists()
 
 
@@ -253,7 +257,7 @@ def test_python_packs_the_same_zip(pack, tmp_path: Path) -> None:
     ],
 )
 def test_blocks_are_taken_along_with_the_blocks_that_they_need(small_kit, tmp_path: Path, line: str, taken) -> None:
-    files, left_out = submission_files(importing(tmp_path / "policy", line))
+    files, left_out = packed_files(importing(tmp_path / "policy", line))
     assert (list(files), left_out) == ([*taken, "policy.py"], [])
     assert all(files[name] == small_kit / name for name in taken)
 
@@ -322,7 +326,7 @@ def test_a_warning_about_the_source_hides_no_import(small_kit, tmp_path: Path) -
     folder = importing(tmp_path / "policy", "import planning.load\ntext = '\\d'")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert list(submission_files(folder)[0]) == [*ALONE, "policy.py"]
+        assert list(packed_files(folder)[0]) == [*ALONE, "policy.py"]
 
 
 def test_the_kit_s_own_blocks_are_taken_along(pack, tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_explanations_that_are_too_large_are_refused(tmp_path, known):
     (tmp_path / "explain.json").write_bytes(b"{}" + b" " * LARGEST)
     found = read_companions(tmp_path, tmp_path, known["cases"])
     assert found.explanations == {}
-    assert f"explain.json cannot be read (ValueError: more than {LARGEST} bytes)" in " ".join(found.notes)
+    assert f"explain.json cannot be read (TooLarge: more than {LARGEST} bytes)" in " ".join(found.notes)
 
 
 def pickled():

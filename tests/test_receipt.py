@@ -94,12 +94,9 @@ def test_a_policy_is_the_same_wherever_it_lies_and_whatever_systems_add(policy, 
     assert policy_sha256(copy) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["policy.py", "data/table.txt", "data/.hidden", "data/.h/x", ".table", "__pycache__/x"]
-)
+@pytest.mark.parametrize("name", ["policy.py", "data/table.txt", "data/new.txt", "weights.bin"])
 def test_a_file_that_a_policy_can_see_changes_its_hash(policy, name):
     before = policy_sha256(policy)
-    (policy / name).parent.mkdir(parents=True, exist_ok=True)
     (policy / name).write_text("other")
     assert policy_sha256(policy) != before
 
@@ -110,31 +107,15 @@ def test_a_file_under_another_name_changes_the_hash(policy):
     assert policy_sha256(policy) != before
 
 
-def test_a_link_counts_as_its_file_and_a_link_to_a_folder_not_at_all(policy):
+def test_links_count_as_what_they_lead_to(policy):
+    shutil.copytree(policy / "data", policy / "more")
     (policy / "copy.py").write_bytes((policy / "planner.py").read_bytes())
     copied = policy_sha256(policy)
     (policy / "copy.py").unlink()
     (policy / "copy.py").symlink_to("planner.py")
-    (policy / "loop").symlink_to(".")
+    shutil.rmtree(policy / "more")
+    (policy / "more").symlink_to("data")
     assert policy_sha256(policy) == copied
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file whose reader waits")
-def test_what_cannot_be_read_is_left_out(policy, monkeypatch):
-    before = policy_sha256(policy)
-    os.mkfifo(policy / "pipe")
-    (policy / "nowhere").symlink_to("nothing")
-    assert policy_sha256(policy) == before
-    (policy / "closed").write_text("for nobody")
-    opened = type(policy).open
-
-    def refuse(path, *arguments):
-        if path.name == "closed":
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments)
-
-    monkeypatch.setattr(type(policy), "open", refuse)
-    assert policy_sha256(policy) == before
 
 
 def test_names_that_are_no_text_are_hashed(policy):

@@ -364,5 +364,9 @@ def test_hidden_folders_at_the_top_are_nobody_s_business(submission: Path, tmp_p
     (submission / ".git").mkdir()
     os.mkfifo(submission / ".git" / "pipe")
     assert find_policy(submission) == (submission, "")
+    # They are no part, and so is nothing that leads there.
+    link(submission / "env", ".venv")
+    assert refusal(submission) == f"{LINK}. Got: env -> .venv. {STAY}"
+    (submission / "env").unlink()
     link(submission / "data" / ".cache" / "out", "/usr/bin")
     assert refusal(submission).startswith(f"{LINK}. Got: data/.cache/out -> /usr/bin.")

@@ -12,13 +12,18 @@ import yaml
 
 from .comparison import broken_results, is_number
 from .problems import FileError, reason, shown
+from .regular_file import BLOCK, TooLarge, open_regular, read_regular
 
 # The same as the ingestion program's: a run outside the platform has no secret, and is to be scored all the same.
 PUBLISHED_KEY = b"published key: it signs runs outside the platform, and proves nothing"
 KEY_FORM = re.compile(rb"[0-9a-fA-F]{64}")
-LARGEST_RESULTS = 64 * 1024**2
+LARGEST_RESULTS, LARGEST_COMPANION, LARGEST_RECORD = 64 * 1024**2, 256 * 1024**2, 64 * 1024
+# A signature has 64 characters, a key as well.
+LARGEST_SIGNATURE = 1024
 # How much longer than its own clock says the ingestion program may run by the worker's: a container has to start.
 EARLIEST, LATEST = -1.0, 60.0
+# Hours that results may wait to be scored, and that the clocks of two workers may differ.
+WAITING, CLOCKS = 24.0, 1.0
 NEXT_STEP = (
     "submit a policy that leaves the result files alone; if it does, show the ingestion log to the organizers, "
     "who find the reason there"
@@ -53,15 +58,18 @@ def check_companions(folder: Path, results: dict[str, Any]) -> None:
             digest = _sha256(folder / name)
         except OSError as error:
             raise _forged(name, "cannot be read", reason(error), f"sha256 {shown(signed)}") from None
+        except TooLarge:
+            raise _too_large(name, LARGEST_COMPANION) from None
         if digest != signed:
             what = "is not the file that results.json was signed with"
             raise _forged(name, what, f'sha256 "{digest}"', f"sha256 {shown(signed)}")
 
 
-def check_record(folder: Path, results: dict[str, Any]) -> None:
-    """Compare the results with `metadata`, where the worker wrote one: what ran, and for how long.
+def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
+    """Compare results with a score with `metadata`, where the worker wrote one: what ran, for how long, how it ended.
 
-    Raises FileError: refused when they contradict each other, data_unavailable when the worker's file says nothing.
+    now: Unix time in seconds, from which the results' own must not be far. Raises FileError: refused when they
+    contradict each other, data_unavailable when the worker's file says nothing.
     """
     record = _read_record(folder / "metadata")
     if record is None:
@@ -89,6 +97,29 @@ def check_record(folder: Path, results: dict[str, Any]) -> None:
             f"{duration:.3f} seconds",
             f"from {max(0.0, elapsed - LATEST):.3f} to {elapsed - EARLIEST:.3f}, as the worker measured",
         )
+    if (code := record.get("ingestionExitCode")) not in (None, 0):
+        raise _forged(
+            "results.json",
+            "tells of another run, as older results do",
+            "a run with a score",
+            f"one that ended with exit code {_in_short(code)}, as the worker recorded",
+        )
+    _check_age(results, duration, now)
+
+
+def _check_age(results: dict[str, Any], duration: float, now: float) -> None:
+    started = results.get("started_seconds")
+    if not is_number(started):
+        raise broken_results("has no valid started_seconds", shown(started), "seconds of Unix time")
+    hours = (now - started - duration) / 3600
+    if not -CLOCKS <= hours <= WAITING:
+        raise _forged(
+            "results.json",
+            "tells of a run of another time, as older results do",
+            f"a run that ended {hours:.1f} hours ago" if hours >= 0 else f"a run that ends in {-hours:.1f} hours",
+            f"one that ended at most {WAITING:.0f} hours ago, by this worker's clock",
+            "submit the policy again; if it ends the same way, tell the organizers, who compare their workers' clocks",
+        )
 
 
 def _sign(data: bytes, key: bytes) -> bytes:
@@ -97,11 +128,13 @@ def _sign(data: bytes, key: bytes) -> bytes:
 
 def _key(path: Path) -> bytes:
     try:
-        text = path.read_bytes().strip()
+        text = read_regular(path, LARGEST_SIGNATURE).strip()
     except FileNotFoundError:
         return PUBLISHED_KEY
     except OSError as error:
         raise _broken_key("cannot be read", reason(error)) from None
+    except TooLarge:
+        raise _broken_key("is too large", f"more than {LARGEST_SIGNATURE} bytes") from None
     if not KEY_FORM.fullmatch(text):
         # The text is not shown: it may be most of a key.
         raise _broken_key("has the wrong form", f"{len(text)} bytes of another form")
@@ -110,40 +143,44 @@ def _key(path: Path) -> bytes:
 
 def _read_results(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_RESULTS + 1)
+        return read_regular(path, LARGEST_RESULTS)
     except OSError as error:
         raise broken_results("cannot be read", reason(error), "strict JSON") from None
-    if len(data) > LARGEST_RESULTS:
-        expected = f"at most {LARGEST_RESULTS} bytes"
-        raise _forged(path.name, "is too large", f"more than {LARGEST_RESULTS} bytes", expected)
-    return data
+    except TooLarge:
+        raise _too_large(path.name, LARGEST_RESULTS) from None
 
 
 def _read_signature(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(1024).strip()
+        return read_regular(path, LARGEST_SIGNATURE).strip()
     except OSError as error:
         expected = "the signature that the ingestion program made"
         raise _forged(path.name, "cannot be read", reason(error), expected) from None
+    except TooLarge:
+        raise _too_large(path.name, LARGEST_SIGNATURE) from None
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1024**2):
+    digest, size = hashlib.sha256(), 0
+    with open_regular(path) as file:
+        while block := file.read(BLOCK):
+            size += len(block)
+            if size > LARGEST_COMPANION:
+                raise TooLarge(f"more than {LARGEST_COMPANION} bytes")
             digest.update(block)
     return digest.hexdigest()
 
 
 def _read_record(path: Path) -> dict[Any, Any] | None:
     try:
-        record = yaml.safe_load(path.read_bytes())
+        record = yaml.safe_load(read_regular(path, LARGEST_RECORD))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _broken_record("cannot be read", reason(error), "YAML that the worker wrote") from None
+    except TooLarge:
+        expected = f"at most {LARGEST_RECORD} bytes"
+        raise _broken_record("is too large", f"more than {LARGEST_RECORD} bytes", expected) from None
     except Exception as error:
         # PyYAML lets errors of many kinds through.
         raise _broken_record("cannot be read", type(error).__name__, "YAML that the worker wrote") from None
@@ -161,6 +198,10 @@ def _in_short(value: Any) -> str:
 
 def _forged(file: str, what: str, got: str, expected: str, next_step: str = NEXT_STEP) -> FileError:
     return FileError("refused", file, what, got, expected, next_step)
+
+
+def _too_large(file: str, largest: int) -> FileError:
+    return _forged(file, "is too large", f"more than {largest} bytes", f"at most {largest} bytes")
 
 
 def _broken_key(what: str, got: str) -> FileError:

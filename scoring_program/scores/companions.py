@@ -18,6 +18,7 @@ import numpy as np
 from .comparison import Row
 from .formats import EXPLAIN_FORMAT, RUN_AGAIN, check_format
 from .problems import FileError, reason
+from .regular_file import open_regular, read_regular
 
 # Bytes per file: several times what 25 cases of full size take.
 LARGEST = 32 * 1024**2
@@ -65,7 +66,7 @@ def case_key(row: Row) -> str:
 def _read_series(path: Path, name: str, keys: Iterable[str], notes: list[str]) -> Series:
     series, left = {}, LARGEST
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = {member.filename: member for member in archive.infolist()}
             for key in keys:
                 if f"{key}.npy" not in members:
@@ -114,11 +115,7 @@ def _check_size(size: int, left: int) -> None:
 
 def _read_explanations(path: Path, notes: list[str]) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"more than {LARGEST} bytes")
-        content = json.loads(data)
+        content = json.loads(read_regular(path, LARGEST))
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
         check_format(content, EXPLAIN_FORMAT, _other_format, RUN_AGAIN)

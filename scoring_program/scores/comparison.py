@@ -8,6 +8,7 @@ from typing import Any
 
 from .formats import REFERENCE_FORMAT, RESULTS_FORMAT, RUN_AGAIN, check_format
 from .problems import FIELDS, FileError, Wrong, reason, shown
+from .regular_file import TooLarge, read_regular
 
 Row = dict[str, Any]
 STATUSES = ("scored", "failed", "refused", "data_unavailable")
@@ -23,6 +24,9 @@ NAMED_BY = (
     ("redundant_experts", int, "an integer"),
 )
 LONGEST_TEXT = 100_000
+LARGEST_REFERENCE = 64 * 1024**2
+# What a grid that says `sandbox: required` demands; the ingestion program's REQUIRED_LAYERS.
+SANDBOXES, REQUIRED_LAYERS = ("required", "best_effort"), ("limits", "capabilities", "files", "calls")
 REBUILD = "nothing for participants to do; organizers write the reference again with kit.py reference"
 FIND = "find the reason in the ingestion log, then run again"
 
@@ -34,13 +38,19 @@ def read_reference(path: Path) -> dict[str, Any]:
         return FileError("data_unavailable", path.name, what, got, expected, next_step)
 
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST_REFERENCE)
     except OSError as error:
         raise wrong("cannot be read", reason(error), "strict JSON") from None
+    except TooLarge:
+        got, expected = f"more than {LARGEST_REFERENCE} bytes", f"at most {LARGEST_REFERENCE} bytes"
+        raise wrong("is too large", got, expected) from None
     reference = _parse(data, wrong)
     check_format(reference, REFERENCE_FORMAT, wrong, REBUILD)
     for row in _rows(reference, wrong):
         _check_numbers(row, wrong)
+        if not isinstance(row.get("simulator_version"), str):
+            what = f"{case_name(row)} has no valid simulator_version"
+            raise wrong(what, shown(row.get("simulator_version")), "text")
         if row["transmit_amount"] == 0:
             raise wrong(f"{case_name(row)} moves nothing", 0, "a transmit_amount above 0")
     return reference
@@ -112,6 +122,24 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
     return [(measured[name], row) for name, row in wanted.items() if name in measured]
 
 
+def check_layers(results: dict[str, Any]) -> None:
+    """Raises FileError unless the layers that isolated the policy are those that the grid's `sandbox` demands."""
+    sandbox = results.get("sandbox")
+    mode, layers = (sandbox.get("mode"), sandbox.get("layers")) if isinstance(sandbox, dict) else (None, None)
+    if mode not in SANDBOXES or not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
+        expected = f"mode, one of {', '.join(SANDBOXES)}, and layers, a list of texts"
+        raise broken_results("has no valid sandbox", shown(sandbox), expected)
+    if mode == "required" and not set(REQUIRED_LAYERS) <= set(layers):
+        raise FileError(
+            "data_unavailable",
+            "results.json",
+            "the policy was not isolated as the grid requires",
+            f"active layers {', '.join(layers) or 'none'}",
+            f"at least {', '.join(REQUIRED_LAYERS)}",
+            "nothing for participants to do; organizers use a worker with a current Linux kernel",
+        )
+
+
 def case_name(row: Row) -> str:
     """How a case is called everywhere: model/dataset ep N, and +R where R redundant experts are not N."""
     redundancy = "" if row.get("redundant_experts") == row.get("ep") else f" +{row.get('redundant_experts')}"
@@ -127,7 +155,7 @@ def is_number(
 
 def _parse(data: bytes, wrong: Wrong) -> dict[str, Any]:
     try:
-        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         nested = isinstance(error, RecursionError)
         got = "too many nested lists or objects" if nested else f"{type(error).__name__}: {error}"
@@ -139,6 +167,16 @@ def _parse(data: bytes, wrong: Wrong) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once: of two, readers differ in which one they take."""
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"the key {shown(name)} stands twice")
+        content[name] = value
+    return content
 
 
 def _rows(content: dict[str, Any], wrong: Wrong) -> list[Row]:

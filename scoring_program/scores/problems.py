@@ -49,4 +49,6 @@ def shown(value: Any) -> str:
 
 def reason(error: OSError) -> str:
     """Why a file cannot be read."""
+    if error.strerror is None:
+        return str(error)
     return "no such file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error.strerror}"

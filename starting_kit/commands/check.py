@@ -29,7 +29,7 @@ from .newer import newer_uses
 from .options import UsageError
 from .own_traces import own_world, tell_grid
 from .places import GRID, kit_command, short
-from .policy_folder import named_policy, staged, submission_files
+from .policy_folder import named_policy, packed_files, staged
 from .selection import read_grid, select
 
 EXAMPLES = """
@@ -116,7 +116,7 @@ def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None)
         print(f"note: {note}")
     if {"rebalance", "Policy"} <= defined_names(holder / "policy.py"):
         print(BOTH_FORMS)
-    files = submission_files(holder)[0]
+    files = packed_files(holder)[0]
     imported, newer = imported_modules(files), newer_uses(files)
     trials = _try(holder, chosen if cases else _extremes(chosen), grid)
     for trial in trials:

@@ -20,7 +20,7 @@ from .blocks import brings_planning
 from .check import check
 from .named_paths import check_output_file
 from .places import short
-from .policy_folder import policy_folder, submission_files
+from .policy_folder import packed_files, policy_folder
 
 EXAMPLES = """
 pack  the template, into submission.zip
@@ -83,7 +83,7 @@ def contents(policy: str | Path) -> tuple[dict[str, Path], list[str]]:
 
     Raises SubmissionRefused for what the platform would refuse, and UsageError.
     """
-    return submission_files(find_policy(policy_folder(policy))[0])
+    return packed_files(find_policy(policy_folder(policy))[0])
 
 
 def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:

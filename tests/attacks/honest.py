@@ -166,22 +166,29 @@ def package():
     return os.path.dirname(os.path.abspath(sys.modules["placement"].__file__))
 
 
-def outside():
-    """Folders that hold what a policy must not see: the program, the traces, results, other submissions."""
-    parents, folder = [], HERE
+def around():
+    """The folders around this one, up to the root."""
+    folder, found = HERE, []
     while folder != "/":
         folder = os.path.dirname(folder)
-        parents.append(folder)
-    program = os.path.dirname(package())
+        found.append(folder)
+    return found
+
+
+def outside():
+    """Folders that hold what a policy must not see: the program, the traces, results, other submissions."""
+    parents, program = around(), os.path.dirname(package())
     places = ["/app", "/app/data", "/app/output", "/app/program", "/tmp", "/root", "/home", "/etc", "/var/tmp"]
-    places += [program, f"{program}/keys", f"{HERE}/../output", f"{HERE}/../../traces"]
+    places += ["/app/ingested_program", program, f"{program}/keys"]
+    places += [f"{folder}/{name}" for folder in parents for name in ("output", "submission", "traces")]
     places += [os.path.dirname(os.environ.get("TMPDIR", "/tmp/x")), "/dev", "/dev/shm", "/proc", "/sys", "/run"]
     return list(dict.fromkeys(os.path.normpath(place) for place in parents + places))
 
 
 def traces():
     """Where this suite hides its one trace: beside a local run, and on the platform."""
-    return [f"{root}/Tinymodel/Secretset.npy" for root in (f"{HERE}/../../traces", "/app/data", "/app/data/tiny")]
+    places = [*(f"{folder}/traces" for folder in around()), "/app/data", "/app/data/tiny"]
+    return [f"{place}/Tinymodel/Secretset.npy" for place in places]
 
 
 def descriptors(kind):

@@ -12,11 +12,17 @@ from pathlib import Path
 from placement.submission.files import LARGEST_COUNT
 
 HONEST = '"""{}"""\n\nfrom honest import rebalance\n\n__all__ = ["rebalance"]\n'
+READS_UNSEEN = """
+from honest import HERE, attempt, rebalance
+
+for name in UNSEEN:
+    attempt(f"read {name}", lambda: open(f"{HERE}/{name}", "rb").read())
+"""
 STRANGER = 'print("OPEN: a stranger\'s code ran", flush=True)\nfrom honest import rebalance\n'
 
 
 def next_case_access_times(folder: Path) -> None:
-    """Sixteen files whose first reading shows: their last one lies before their writing."""
+    """Sixteen files whose first reading shows: their last one lies before their writing. A run copies them."""
     for number in range(16):
         path = folder / f"bit{number}"
         path.write_bytes(b"x")
@@ -30,7 +36,10 @@ def next_case_page_cache(folder: Path) -> None:
 
 
 def next_case_cold_files(folder: Path) -> None:
-    """Files that are not in the page cache, as most of Python's libraries after a start of the machine."""
+    """Files that are not in the page cache, as most of Python's libraries after a start of the machine.
+
+    A run copies them.
+    """
     for number in range(17):
         path = folder / f"page{number}"
         path.write_bytes(bytes(4096))
@@ -40,8 +49,8 @@ def next_case_cold_files(folder: Path) -> None:
 
 
 def bytecode(folder: Path) -> None:
-    """A policy.py that people read, and a compiled one that Python would run in its place."""
-    _write(folder, "policy.py", HONEST.format("What people read."))
+    """Compiled code in the place of the source, and more that no hash covers: a policy that reads them could be any."""
+    unseen = [".DS_Store", ".more", "data/.more", "__MACOSX/more", "data/more.pyc", "more.zip"]
     source, cache = folder / "other.py", folder / "__pycache__"
     source.write_text(STRANGER)
     cache.mkdir()
@@ -50,7 +59,12 @@ def bytecode(folder: Path) -> None:
         for version in range(10, 16):
             target = cache / f"{name}.cpython-3{version}.pyc"
             py_compile.compile(str(source), str(target), invalidation_mode=mode)
+            unseen.append(f"__pycache__/{target.name}")
     source.unlink()
+    for name in unseen[:6]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("1")
+    _write(folder, "policy.py", f"UNSEEN = {unseen}\n{READS_UNSEEN}")
 
 
 def shadow_compiled(folder: Path) -> None:

@@ -14,7 +14,7 @@ def describe(error: BaseException, folder: Path) -> str:
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and _is_own(error.filename, folder):
         return f"{kind}: {error.msg} ({_relative(error.filename, folder)}, line {error.lineno})"
-    text = readable(error)
+    text = _without(folder, readable(error))
     text = text if len(text) <= LONGEST_EXCEPTION else f"{text[:LONGEST_EXCEPTION]}..."
     words = f"{kind}: {text}" if text else kind
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename, folder)]
@@ -34,7 +34,7 @@ def own_lines(error: BaseException, folder: Path) -> str:
         seen.add(id(part))
         part.stack = traceback.StackSummary.from_list([f for f in part.stack if _is_own(f.filename, folder)])
         pending += [part.__cause__, part.__context__]
-    return "".join(report.format()).rstrip()
+    return _without(folder, "".join(report.format()).rstrip())
 
 
 def readable(value: object) -> str:
@@ -43,6 +43,11 @@ def readable(value: object) -> str:
         return str(value)
     except Exception as failure:
         return f"(its text raised {type(failure).__name__})"
+
+
+def _without(folder: Path, text: str) -> str:
+    """A text in which files of the policy's are called as in the submission: a run's copy is gone with the run."""
+    return text.replace(f"{folder}/", "")
 
 
 def _is_own(filename: object, folder: Path) -> bool:

@@ -110,7 +110,9 @@ class PolicyProcess:
     @property
     def log(self) -> str:
         """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
-        return "\n".join(part for part in (self._printed.text, self._trace_lines) if part)
+        # The copy in which a policy runs is nobody's to look into.
+        printed = self._printed.text.replace(f"{self._start_message['folder']}/", "")
+        return "\n".join(part for part in (printed, self._trace_lines) if part)
 
     @property
     def memory_bytes(self) -> int:

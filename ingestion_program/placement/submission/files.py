@@ -32,27 +32,20 @@ def check_files(submission: Path) -> None:
     while folders:
         folder, level = folders.pop()
         if level > DEEPEST_LEVEL:
-            raise refused(
-                "the submission's folders are nested too deep",
-                got=f"{level} levels at {shown(os.path.relpath(folder, top))}",
-                expected=f"at most {DEEPEST_LEVEL} levels",
-                next_step="move the files up",
-            )
+            raise too_deep(level, os.path.relpath(folder, top))
         inner = []
         for path, status in entries(folder, top, LARGEST_COUNT + 1 - count):
             count += 1
             if count > LARGEST_COUNT:
-                raise refused(
-                    "the submission has too many files",
-                    got=f"{count} files and folders so far",
-                    expected=f"at most {LARGEST_COUNT}",
-                    next_step=NEEDED,
-                )
+                raise too_many(count)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if is_folder and level == 1 and os.path.basename(path).startswith("."):
+                # Whoever works in the folder may keep an environment or a repository in it; it is no part, nor is what
+                # a link to it leads to.
+                continue
             inside.add(_identity(status))
-            if stat.S_ISDIR(status.st_mode):
-                # Whoever works in the folder may keep an environment or a repository in it: no policy imports those.
-                if level > 1 or not os.path.basename(path).startswith("."):
-                    inner.append((path, level + 1))
+            if is_folder:
+                inner.append((path, level + 1))
             elif stat.S_ISLNK(status.st_mode):
                 links.append(path)
             elif not stat.S_ISREG(status.st_mode):
@@ -65,12 +58,7 @@ def check_files(submission: Path) -> None:
             else:
                 size += status.st_size
             if size > LARGEST_BYTES:
-                raise refused(
-                    "the submission is too large",
-                    got=f"{size} bytes so far",
-                    expected=f"at most {LARGEST_BYTES} bytes",
-                    next_step=NEEDED,
-                )
+                raise too_large(size)
         folders += reversed(inner)
     for path in links:
         _check_link(path, top, inside)
@@ -101,6 +89,23 @@ def shown(name: str) -> str:
     if len(name) > LONGEST_SHOWN:
         name = f"{name[: LONGEST_SHOWN // 2]}...{name[-LONGEST_SHOWN // 2 :]}"
     return " ".join(printable(name).split()) or repr(name)
+
+
+def too_many(count: int) -> SubmissionRefused:
+    """The error for more than LARGEST_COUNT files and folders."""
+    got = f"{count} files and folders so far"
+    return refused("the submission has too many files", got, f"at most {LARGEST_COUNT}", NEEDED)
+
+
+def too_large(size: int) -> SubmissionRefused:
+    """The error for more than LARGEST_BYTES in all files."""
+    return refused("the submission is too large", f"{size} bytes so far", f"at most {LARGEST_BYTES} bytes", NEEDED)
+
+
+def too_deep(level: int, place: str) -> SubmissionRefused:
+    """The error for a folder below DEEPEST_LEVEL; place: in the submission."""
+    got, expected = f"{level} levels at {shown(place)}", f"at most {DEEPEST_LEVEL} levels"
+    return refused("the submission's folders are nested too deep", got, expected, "move the files up")
 
 
 def refused(what: str, got: str, expected: str, next_step: str) -> SubmissionRefused:

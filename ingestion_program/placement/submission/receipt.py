@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from .. import SIMULATOR_VERSION
 from ..grid import Grid
+from .contents import submission_files
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Hexadecimal digits of a hash that are shown: enough to tell runs apart, short enough to compare by eye.
 DIGITS = 12
 BLOCK = 1024**2
-# Archivers and file managers add these by themselves.
-ADDED_FOLDER, ADDED_FILES = "__MACOSX", (".DS_Store", "Thumbs.db")
 
 
 def receipt(policy: Path, grid: Grid) -> dict[str, str]:
@@ -52,19 +49,14 @@ def simulator_sha256(package: Path = PACKAGE) -> str:
 
 
 def policy_sha256(folder: Path) -> str:
-    """DIGITS of the sha256 over the files that a policy can see, in order of path: path, newline, content's sha256.
+    """DIGITS of the sha256 over a submission's files (contents.py), in order: name, newline, content's sha256.
 
-    Left out are hidden folders at the top (as in check_files), what systems add, bytecode, which no policy is loaded
-    from, and files that cannot be read, for the policy cannot either. A link counts as the file that it leads to; a
-    link to a folder does not count, because what it leads to is in the submission.
+    folder: holds policy.py and was accepted by find_policy. Of a stage (stage.py) these are all files. Raises
+    SubmissionRefused as submission_files does, and OSError.
     """
     digest = hashlib.sha256()
-    for name in sorted(_visible(folder)):
-        try:
-            content = file_sha256(folder / name)
-        except OSError:
-            continue
-        digest.update(f"{name}\n{content}".encode("utf-8", "surrogateescape"))
+    for name, path in submission_files(folder)[0].items():
+        digest.update(f"{name}\n{file_sha256(path)}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:DIGITS]
 
 
@@ -87,15 +79,3 @@ def file_sha256(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _visible(folder: Path) -> Iterable[str]:
-    """Relative POSIX paths of the files below a folder that count."""
-    for place, folders, files in os.walk(folder):
-        inside = Path(place).relative_to(folder)
-        top = inside == Path()
-        folders[:] = [name for name in folders if name != ADDED_FOLDER and not (top and name.startswith("."))]
-        for name in files:
-            # A pipe would be waited for without end.
-            if name not in ADDED_FILES and not name.endswith(".pyc") and os.path.isfile(os.path.join(place, name)):
-                yield (inside / name).as_posix()
