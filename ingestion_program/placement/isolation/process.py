@@ -73,10 +73,9 @@ class PolicyProcess:
         self._answers, child_answers = os.pipe()
         self._output, child_output = os.pipe()
         self._requests.setblocking(False)
-        libraries = [str(PACKAGE_FOLDER), *sandbox.libraries()]
-        arguments = [str(child_requests.fileno()), str(child_answers), json.dumps(libraries)]
+        libraries = json.dumps([str(PACKAGE_FOLDER), *sandbox.libraries()])
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-u", "-c", BOOT, *arguments],
+            [sys.executable, "-B", "-u", "-c", BOOT, str(child_requests.fileno()), str(child_answers), libraries],
             stdin=subprocess.DEVNULL,
             stdout=child_output,
             stderr=child_output,
@@ -109,8 +108,7 @@ class PolicyProcess:
 
     @property
     def log(self) -> str:
-        """What the policy printed, printable, cut at the limit, and the lines that led to its exception."""
-        # The copy in which a policy runs is nobody's to look into.
+        """What the policy printed, without the name of its copy's folder, and the lines that led to its exception."""
         printed = self._printed.text.replace(f"{self._start_message['folder']}/", "")
         return "\n".join(part for part in (printed, self._trace_lines) if part)
 
