@@ -21,7 +21,7 @@ from placement.isolation.reading import read_class_answer, read_function_answer
 
 TRIES, ITERATION = 10_000, 4
 CASE = make_case()
-LIMITS = Limits(30, 10, 60, 300, 2**32, 65536)
+LIMITS = Limits(30, 10, 60, 300, 2**32, 2**32, 65536)
 TABLE_BYTES = 8 * CASE.layers * CASE.devices * CASE.slots
 WORDS = ["keep", "redeploy", "problem", "kind", "iteration", "priority", "table", "status", "crashed", "\ud800\x1b"]
 
