@@ -86,6 +86,20 @@ CALLS = {
     "capset": (126, 91),
     "quotactl": (179, 60),
     "io_setup": (206, 0),
+    "fallocate": (285, 47),
+    "close_range": (436, 436),
+    "futex": (202, 98),
+    "seccomp": (317, 277),
+    "landlock_create_ruleset": (444, 444),
+    "getpgid": (121, 155),
+    "getsid": (124, 156),
+    "capget": (125, 90),
+    "get_robust_list": (274, 100),
+    "sched_getaffinity": (204, 123),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
+    "sched_getattr": (315, 275),
+    "sched_rr_get_interval": (148, 127),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -210,4 +224,5 @@ def answer_pipe():
 
 def request_socket():
     """The socket on which requests arrive; close it only by detach()."""
-    return socket.socket(fileno=descriptors(stat.S_ISSOCK)[0])
+    # With its kind, which a policy cannot ask for.
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptors(stat.S_ISSOCK)[0])

@@ -12,8 +12,8 @@ COMPILED = (
 # By the package among whose lines an exception arose.
 INSTEAD = {
     "psutil": (
-        "psutil reads /proc, which is closed; resource.getrusage(resource.RUSAGE_SELF) tells the policy's memory and "
-        "seconds, len(os.sched_getaffinity(0)) the processors"
+        "psutil reads /proc, which is closed; time.process_time() tells the policy's seconds, /proc/self/maps what "
+        "takes its memory, len(os.sched_getaffinity(0)) the processors"
     ),
     "multiprocessing": (
         "start threads, with concurrent.futures.ThreadPoolExecutor; processes, and all pools of multiprocessing, are "

@@ -12,6 +12,7 @@ import os
 import platform
 import struct
 import sys
+from collections.abc import Iterable
 
 # Each call's number on x86-64 and on aarch64; None where the machine lacks it.
 DENIED: dict[str, tuple[int | None, int | None]] = {
@@ -21,6 +22,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     # Sockets, and descriptors sent over the one that brings the requests.
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
     "accept": (43, 202), "accept4": (288, 242), "sendto": (44, 206), "sendmsg": (46, 211), "sendmmsg": (307, 269),
+    # They give a descriptor of the process at the other end, and have one sent along.
+    "getsockopt": (55, 209), "setsockopt": (54, 208),
     # Other processes' memory, descriptors and signals.
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
     "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
@@ -29,11 +32,16 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "ioprio_set": (251, 30), "ioprio_get": (252, 31), "getpriority": (140, 141),
     "sched_setaffinity": (203, 122), "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
+    # They tell which process ids there are.
+    "capget": (125, 90), "get_robust_list": (274, 100), "migrate_pages": (256, 238),
     # Memory that no limit counts, or that other processes share.
     "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196),
     "shmctl": (31, 195), "semget": (64, 190), "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192),
     "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180),
     "mq_unlink": (241, 181), "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219),
+    # Rules and filters of its own: memory of the kernel's, and a rule holds a removed file.
+    "seccomp": (317, 277), "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445),
+    "landlock_restrict_self": (446, 446),
     # What the file system remembers of a file: Landlock leaves it open, and another case could read it.
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
     "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
@@ -46,7 +54,9 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "mknod": (133, None), "mknodat": (259, 33), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
     # What lies in the page cache tells what another case has read.
     "cachestat": (451, 451), "mincore": (27, 232), "preadv2": (327, 286), "pwritev2": (328, 287),
-    "fadvise64": (221, 223), "readahead": (187, 213), "sync_file_range": (277, 84),
+    "fadvise64": (221, 223), "readahead": (187, 213), "sync_file_range": (277, 84), "move_pages": (279, 239),
+    # Page faults that had to wait for the disk, which cannot be cut out of what it tells.
+    "getrusage": (98, 165),
     # A timer may send SIGCONT, and with it a policy would run on between its calls.
     "timer_create": (222, 107),
     # Mounts and namespaces.
@@ -67,13 +77,29 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
 }  # fmt: skip
 # C libraries then use clone, open and openat, whose flags can be looked at.
 MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
+# It reserves room on the disk faster than anybody counts. With this error the C library writes zeros instead.
+UNSUPPORTED = {"fallocate": (285, 47)}
 CLONE, FCNTL, IOCTL, PRCTL, MADVISE = (56, 220), (72, 25), (16, 29), (157, 167), (28, 233)
-# Allowed on the own process only; to prlimit64 zero means itself.
-OWN_PROCESS = {"kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261)}
-CLONE_THREAD = 0x10000
+FUTEX, CLOSE_RANGE = (202, 98), (436, 436)
+# Allowed on the own process only, whose id may be given as zero.
+OWN_PROCESS = {"prlimit64": (302, 261), "getpgid": (121, 155), "getsid": (124, 156)}
+# The same; with ENOSYS for others the C library asks for a thread's attributes without them.
+OWN_SCHEDULING = {
+    "sched_getaffinity": (204, 123), "sched_getparam": (143, 121), "sched_getscheduler": (145, 120),
+    "sched_getattr": (315, 275), "sched_rr_get_interval": (148, 127),
+}  # fmt: skip
+# To the own process only, and which argument is the signal. SIGCONT would let a policy run on between its calls.
+SIGNALS = {"kill": ((62, 129), 1), "tgkill": ((234, 131), 2)}
+SIGCONT = 18
+# CLONE_VM, FS, FILES, SIGHAND, THREAD: all that threads share. One table of descriptors keeps to one limit.
+THREAD = (0x100, 0x200, 0x400, 0x800, 0x10000)
+CLOSE_RANGE_UNSHARE = 2
+# Locks with an owner, which tell whether a process of some id is there. Bits above say how to wait.
+OWNED_LOCKS, FUTEX_COMMAND = (6, 7, 8, 11, 12, 13), 0x7F
 # Each call that opens, and which of its arguments are the flags.
 OPENS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
-O_WRONLY_OR_RDWR, O_TRUNC = 0x3, 0x200
+# The bit that makes O_TMPFILE of O_DIRECTORY: a file that never had a name. Python's tempfile then takes one that had.
+O_WRONLY_OR_RDWR, O_TRUNC, TMPFILE = 0x3, 0x200, 0x400000
 # All that Python asks of a descriptor: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. The others set
 # locks, leases, hints and owners of signals, which other processes see.
 COMMANDS = (0, 1, 2, 3, 4, 1030)
@@ -85,15 +111,16 @@ ADVICE = (0, 1, 2, 4, 8, 14, 15, 16, 17)
 # Calls whose first argument is a clock; negative numbers are other processes' clocks.
 CLOCKS = {"clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115)}
 NEGATIVE = 0x80000000
-PR_SET_PDEATHSIG = 1
+# PR_SET_PDEATHSIG, DUMPABLE (a policy could hide its descriptors from their count), SECCOMP, SCHED_CORE, PTRACER.
+OPTIONS = (1, 4, 22, 62, 0x59616D61)
 NEWEST = 470
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
-LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+LOAD, EQUAL, AT_LEAST, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 ALLOW, ERROR, KILL = 0x7FFF0000, 0x00050000, 0x80000000
+REFUSED, ABSENT, UNFIT = (ERROR | number for number in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP))
 NUMBER, MACHINE = 0, 4
 SET_MODE_FILTER, ALL_THREADS = 1, 1
-SECCOMP = {"x86_64": 317, "aarch64": 277}
 
 
 class Program(ctypes.Structure):
@@ -107,8 +134,9 @@ def deny() -> bool:
         return False
     code = instructions(machine, os.getpid())
     program = Program(len(code) // 8, code)
+    column, _ = MACHINES[machine]
     arguments = (SET_MODE_FILTER, ALL_THREADS, ctypes.byref(program))
-    return ctypes.CDLL(None).syscall(ctypes.c_long(SECCOMP[machine]), *arguments) == 0
+    return ctypes.CDLL(None).syscall(ctypes.c_long(DENIED["seccomp"][column]), *arguments) == 0
 
 
 def instructions(machine: str, process: int) -> bytes:
@@ -116,29 +144,36 @@ def instructions(machine: str, process: int) -> bytes:
     column, audit_machine = MACHINES[machine]
     program = [
         # Another machine's numbers (32-bit calls) mean other calls.
-        *_unless(MACHINE, EQUAL, audit_machine, KILL),
+        _step(LOAD, MACHINE),
+        *_unless(EQUAL, audit_machine, KILL),
         _step(LOAD, NUMBER),
         # Also the x32 interface's numbers, which begin at 2^30.
-        *_if(AT_LEAST, NEWEST + 1, ERROR | errno.ENOSYS),
+        *_if(AT_LEAST, NEWEST + 1, ABSENT),
+        # First, because it is called most.
+        *_call(FUTEX[column], [_load(1), _step(AND, FUTEX_COMMAND), *_ifs(EQUAL, OWNED_LOCKS, ABSENT)], ALLOW),
     ]
-    for numbers in MISSING.values():
-        program += _if(EQUAL, numbers[column], ERROR | errno.ENOSYS)
-    for numbers in DENIED.values():
-        if numbers[column] is not None:
-            program += _if(EQUAL, numbers[column], ERROR | errno.EPERM)
-    program += _call(CLONE[column], _argument(0), [(ANY_BIT, CLONE_THREAD)])
-    for name, numbers in OWN_PROCESS.items():
-        targets = [process, 0] if name == "prlimit64" else [process]
-        program += _call(numbers[column], _argument(0), [(EQUAL, value) for value in targets])
+    for listed, verdict in ((MISSING, ABSENT), (DENIED, REFUSED), (UNSUPPORTED, UNFIT)):
+        for numbers in listed.values():
+            if numbers[column] is not None:
+                program += _if(EQUAL, numbers[column], verdict)
+    shared = [step for flag in THREAD for step in _unless(ANY_BIT, flag, REFUSED)]
+    program += _call(CLONE[column], [_load(0), *shared], ALLOW)
+    for numbers, signal in SIGNALS.values():
+        itself = [_load(0), *_unless(EQUAL, process, REFUSED)]
+        program += _call(numbers[column], [*itself, _load(signal), *_if(EQUAL, SIGCONT, REFUSED)], ALLOW)
+    for listed, verdict in ((OWN_PROCESS, REFUSED), (OWN_SCHEDULING, ABSENT)):
+        for numbers in listed.values():
+            program += _call(numbers[column], [_load(0), *_ifs(EQUAL, (process, 0), ALLOW)], verdict)
     for numbers, flags in OPENS.values():
         if numbers[column] is not None:
-            program += _open(numbers[column], _argument(flags))
+            program += _open(numbers[column], flags)
     for numbers in CLOCKS.values():
-        program += _call(numbers[column], _argument(0), [(ANY_BIT, NEGATIVE)], allowed=False)
-    program += _call(MADVISE[column], _argument(2), [(EQUAL, value) for value in ADVICE])
-    program += _call(FCNTL[column], _argument(1), [(EQUAL, value) for value in COMMANDS])
-    program += _call(IOCTL[column], _argument(1), [(EQUAL, value) for value in QUESTIONS])
-    program += _call(PRCTL[column], _argument(0), [(EQUAL, PR_SET_PDEATHSIG)], allowed=False)
+        program += _call(numbers[column], [_load(0), *_if(ANY_BIT, NEGATIVE, REFUSED)], ALLOW)
+    program += _call(CLOSE_RANGE[column], [_load(2), *_if(ANY_BIT, CLOSE_RANGE_UNSHARE, REFUSED)], ALLOW)
+    program += _call(MADVISE[column], [_load(2), *_ifs(EQUAL, ADVICE, ALLOW)], REFUSED)
+    program += _call(FCNTL[column], [_load(1), *_ifs(EQUAL, COMMANDS, ALLOW)], REFUSED)
+    program += _call(IOCTL[column], [_load(1), *_ifs(EQUAL, QUESTIONS, ALLOW)], REFUSED)
+    program += _call(PRCTL[column], [_load(0), *_ifs(EQUAL, OPTIONS, REFUSED)], ALLOW)
     return b"".join([*program, _step(RETURN, ALLOW)])
 
 
@@ -146,37 +181,32 @@ def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("<HBBI", code, if_true, if_false, value)
 
 
+def _load(index: int) -> bytes:
+    """Load the lower half of an argument, which holds every value that is compared here."""
+    return _step(LOAD, 16 + 8 * index)
+
+
 def _if(test: int, value: int, verdict: int) -> list[bytes]:
     """Return the verdict when the test holds for the loaded value."""
     return [_step(test, value, 0, 1), _step(RETURN, verdict)]
 
 
-def _unless(offset: int, test: int, value: int, verdict: int) -> list[bytes]:
-    return [_step(LOAD, offset), _step(test, value, 1, 0), _step(RETURN, verdict)]
+def _ifs(test: int, values: Iterable[int], verdict: int) -> list[bytes]:
+    """Return the verdict when the test holds with one of the values."""
+    return [step for value in values for step in _if(test, value, verdict)]
 
 
-def _argument(index: int) -> int:
-    """Offset of an argument's lower half, which holds every value that is compared here."""
-    return 16 + 8 * index
+def _unless(test: int, value: int, verdict: int) -> list[bytes]:
+    """Return the verdict when the test does not hold for the loaded value."""
+    return [_step(test, value, 1, 0), _step(RETURN, verdict)]
 
 
-def _call(number: int, offset: int, tests: list[tuple[int, int]], allowed: bool = True) -> list[bytes]:
-    """For one call: allow it (or deny it) when one of the tests holds for an argument, else the opposite."""
-    held, otherwise = (ALLOW, ERROR | errno.EPERM) if allowed else (ERROR | errno.EPERM, ALLOW)
-    body = [_step(LOAD, offset)]
-    for test, value in tests:
-        body += _if(test, value, held)
-    body.append(_step(RETURN, otherwise))
-    return [_step(EQUAL, number, 0, len(body)), *body]
+def _call(number: int, body: list[bytes], otherwise: int) -> list[bytes]:
+    """For one call: the body's verdict, or the other one where the body gives none."""
+    return [_step(EQUAL, number, 0, len(body) + 1), *body, _step(RETURN, otherwise)]
 
 
-def _open(number: int, offset: int) -> list[bytes]:
-    """For one call that opens: deny the flags that empty a file which they open for reading only."""
-    body = [
-        _step(LOAD, offset),
-        _step(ANY_BIT, O_TRUNC, 0, 2),
-        _step(ANY_BIT, O_WRONLY_OR_RDWR, 1, 0),
-        _step(RETURN, ERROR | errno.EPERM),
-        _step(RETURN, ALLOW),
-    ]
-    return [_step(EQUAL, number, 0, len(body)), *body]
+def _open(number: int, flags: int) -> list[bytes]:
+    """For one call that opens: deny files without a name, and flags that empty a file opened for reading only."""
+    emptied = [_step(ANY_BIT, O_TRUNC, 0, 2), *_unless(ANY_BIT, O_WRONLY_OR_RDWR, REFUSED)]
+    return _call(number, [_load(flags), *_if(ANY_BIT, TMPFILE, UNFIT), *emptied], ALLOW)

@@ -39,5 +39,6 @@ for name, *arguments in (
     ("fanotify_init", 0, 0),
     ("mknodat", -100, f"{HERE}/device".encode(), 0o20600, 0x103),
     ("quotactl", -1, 0, 0, 0),
+    ("migrate_pages", 0, 0, 0, 0),
 ):
     attempt(f"{name} {arguments}", lambda name=name, arguments=arguments: call(name, *arguments))

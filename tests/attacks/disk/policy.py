@@ -1,10 +1,13 @@
-"""Fills the disk: one giant file, and files without a name, which no look into a folder finds."""
+"""Takes disk that no look finds in time: giant files, reserved room, files that never had a name, more descriptors."""
 
 import os
 
-from honest import attempt, rebalance, scratch
+from honest import attempt, call, rebalance, scratch
 
 __all__ = ["rebalance"]
+
+# CLONE_VM, SIGHAND, THREAD, and a pair that the kernel refuses: on an open machine nothing starts.
+THREAD, IMPOSSIBLE = 0x100 | 0x800 | 0x10000, 0x200 | 0x20000
 
 
 def giant(grow):
@@ -17,24 +20,21 @@ def giant(grow):
         os.unlink(f"{scratch()}/giant")
 
 
-def nameless():
-    # Reserved, not written, and given back at once: on an open machine this suite must do no harm.
-    total, kept = 0, []
+def reserve(mode):
+    descriptor = os.open(f"{scratch()}/reserved", os.O_RDWR | os.O_CREAT)
     try:
-        while total < 2**30:
-            descriptor = os.open(f"{scratch()}/nameless", os.O_RDWR | os.O_CREAT)
-            os.unlink(f"{scratch()}/nameless")
-            kept.append(descriptor)
-            os.posix_fallocate(descriptor, 0, 2**25)
-            total += 2**25
-    except OSError as error:
-        print("stopped:", error.strerror)
+        answer = call("fallocate", descriptor, mode, 0, 4096)
+        return None if answer == "reached the kernel: ENOTSUP" else answer
     finally:
-        for descriptor in kept:
-            os.close(descriptor)
-    return f"{total} bytes without a name" if total > 2**28 else None
+        os.close(descriptor)
+        os.unlink(f"{scratch()}/reserved")
 
 
 attempt("truncate", lambda: giant(lambda descriptor: os.ftruncate(descriptor, 2**34)))
 attempt("seek", lambda: giant(lambda descriptor: os.pwrite(descriptor, b"x", 2**34)))
-attempt("nameless", nameless)
+# FALLOC_FL_KEEP_SIZE, with PUNCH_HOLE, ZERO_RANGE, UNSHARE_RANGE.
+for mode in (0, 1, 3, 16, 64):
+    attempt(f"fallocate {mode}", lambda mode=mode: reserve(mode))
+attempt("O_TMPFILE", lambda: os.open(scratch(), os.O_TMPFILE | os.O_RDWR))
+attempt("a table of its own", lambda: call("close_range", 1000, 1000, 2))
+attempt("a thread with its own table", lambda: call("clone", THREAD | IMPOSSIBLE, 0, 0, 0, 0))

@@ -1,27 +1,27 @@
-"""Leaves bits for the next case by reading some files that nobody has read: faults tell what is in the page cache."""
+"""Leaves bits for the next case by reading some files that nobody has read: what is in memory is read in less time."""
 
 import mmap
 import resource
+import time
 
 from honest import HERE, attempt, rebalance
 
 __all__ = ["rebalance"]
 
 BITS = "0110100110010110"
-
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+# A page from the disk takes longer, one from memory less.
+LONGEST_NANOSECONDS = 20_000
 
 
 def cold(number):
     with open(f"{HERE}/page{number}", "rb") as file:
         memory = mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=mmap.PROT_READ)
-    before = faults()
+    began = time.perf_counter_ns()
     memory[0]
-    return faults() - before
+    return time.perf_counter_ns() - began > LONGEST_NANOSECONDS
 
 
+attempt("page faults", lambda: resource.getrusage(resource.RUSAGE_SELF))
 # The last file tells whether this is the first case, which reads the files of the ones.
 if cold(len(BITS)):
     for number, bit in enumerate(BITS):
@@ -29,5 +29,5 @@ if cold(len(BITS)):
             cold(number)
     print("left")
 else:
-    word = "".join(str(1 - cold(number)) for number in range(len(BITS)))
+    word = "".join("01"[not cold(number)] for number in range(len(BITS)))
     attempt(f"bits {word}", lambda: word if word == BITS else None)

@@ -18,7 +18,7 @@ def arm(descriptor, owner):
     fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
 
 
-for owner in (parent(), -os.getpgid(parent())):
+for owner in (parent(), -parent()):
     reader, writer = os.pipe()
     # Only a death tells whether the signal arrived.
     attempt("arm", lambda reader=reader, owner=owner: arm(reader, owner))

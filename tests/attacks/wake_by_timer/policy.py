@@ -1,12 +1,13 @@
-"""Arms a timer that lets it run on while it is stopped between its calls (SIGEV_SIGNAL with SIGCONT)."""
+"""Sends itself SIGCONT, which lets it run on while it is stopped between its calls, or has a timer send it."""
 
 import ctypes
 import os
 import signal
 import struct
+import threading
 import time
 
-from honest import attempt, rebalance
+from honest import attempt, call, rebalance
 
 __all__ = ["rebalance"]
 
@@ -25,4 +26,10 @@ def arm():
     return "ran on after a stop"
 
 
+process, thread, room = os.getpid(), threading.get_native_id(), ctypes.create_string_buffer(128)
 attempt("timer", arm)
+attempt("kill", lambda: os.kill(process, signal.SIGCONT) or True)
+for name, target in (("tgkill", (process, thread)), ("tkill", (thread,))):
+    attempt(name, lambda name=name, target=target: call(name, *target, signal.SIGCONT))
+for name, target in (("rt_sigqueueinfo", (process,)), ("rt_tgsigqueueinfo", (process, thread))):
+    attempt(name, lambda name=name, target=target: call(name, *target, signal.SIGCONT, ctypes.addressof(room)))
