@@ -27,7 +27,6 @@ def main(request_fd: int, answer_fd: int) -> None:
     start, _ = _receive(requests)
     folder = Path(start["folder"])
     case, cost = Case(**start["case"]), Cost(**start["cost"])
-    sandbox.hide_process()
     layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
     stack.answer_signal()
     _send(answer_fd, {"kind": "isolated", "layers": layers})

@@ -22,7 +22,7 @@ def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[s
     process, send: as of standing_still; scratch: the folder in which the process may write.
     """
     with standing_still(process, send):
-        excess = scratch.excess()
+        excess = scratch.excess(process)
     if excess:
         return f"{excess} in its temporary folder", ALLOWED
     threads = seconds_and_threads(process)[1]

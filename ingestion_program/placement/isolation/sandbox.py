@@ -89,6 +89,9 @@ def enter(folder: Path, scratch: Path, memory_bytes: int, cpu_seconds: float) ->
         ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         layers |= {"capabilities"} if _drop_capabilities() else set()
         layers |= landlock.restrict(_readable(folder), [scratch, Path("/dev/null")])
+        # Landlock keeps other policies from looking into this process, and the simulator must: removed files count.
+        if "files" not in layers:
+            hide_process()
         layers |= {"calls"} if seccomp.deny() else set()
     return [layer for layer in LAYERS if layer in layers]
 
@@ -100,11 +103,19 @@ def free_report_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
+def stop_writing(process: int) -> None:
+    """Let a child process make no file longer any more, nor write to one (Linux)."""
+    if hasattr(resource, "prlimit"):
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (0, 0))
+
+
 def _limit(memory_bytes: int, cpu_seconds: float) -> None:
     # What the start of Python has used is not the policy's.
     seconds = math.ceil(time.process_time() + cpu_seconds)
     limits = {
-        resource.RLIMIT_CORE: (0, 0),
+        # Of a process that crashes nothing is kept. Zero would still hand its memory to a program of the machine's, one
+        # byte does not.
+        resource.RLIMIT_CORE: (1, 1),
         resource.RLIMIT_FSIZE: (LARGEST_FILE_BYTES, LARGEST_FILE_BYTES),
         resource.RLIMIT_NOFILE: (OPEN_FILES, OPEN_FILES),
         # The soft limit says what happened (SIGXCPU), the hard one ends a process that ignores that.
