@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,31 @@ Stack (most recent call first):
   File "/bundle/placement/isolation/host.py", line 40 in main
   File "<string>", line 1 in <module>
 """
+# Answers with a stack whose innermost function tells what came of writing to a file.
+WRITES = """
+import errno, os, signal, sys
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+def answer(*_):
+    try:
+        word = os.write(file, b"x")
+    except OSError as error:
+        word = errno.errorcode[error.errno]
+    print(f'  File "{sys.argv[2]}/policy.py", line 1 in {word}\\n  File "<string>", line 1 in <module>', flush=True)
+signal.signal(signal.SIGUSR1, answer)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no limit of another process can be set")
+def test_a_process_that_is_asked_writes_to_no_file_any_more(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITES, str(tmp_path / "file"), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            assert stack.ask(process.pid, process.stdout.fileno(), tmp_path) == ["policy.py, line 1, in EFBIG"]
+        finally:
+            process.kill()
 
 
 def test_the_policy_s_own_frames_are_read_innermost_first() -> None:
