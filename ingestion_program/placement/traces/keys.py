@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 from pathlib import Path
 
 from ..errors import OrganizerError
@@ -40,13 +42,21 @@ def read_key(path: Path) -> bytes:
     return _key(path, text, AT_HOME)
 
 
+def kept_in_memory(key: bytes) -> bytes:
+    """The same bytes, which the system no longer writes to a swap file, where it lets this process say so (Linux)."""
+    if sys.platform == "linux":
+        place = ctypes.cast(ctypes.c_char_p(key), ctypes.c_void_p)
+        ctypes.CDLL(None).mlock(place, ctypes.c_size_t(len(key)))
+    return key
+
+
 def _key(path: Path, text: bytes, next_step: str) -> bytes:
     text = text.strip()
     if not KEY_FORM.fullmatch(text):
         # The text is not shown: it may be most of a key.
         got = f"{len(text)} bytes of another form"
         raise _wrong(path, "has the wrong form", got, "64 hexadecimal characters", next_step)
-    return bytes.fromhex(text.decode("ascii"))
+    return kept_in_memory(bytes.fromhex(text.decode("ascii")))
 
 
 def _wrong(path: Path, what: str, got: str, expected: str, next_step: str) -> OrganizerError:

@@ -23,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import OrganizerError
+from .keys import kept_in_memory
 
 MAGIC = b"expert-placement sealed trace, format 1\n"
 LONGEST_HEADER = 512
@@ -142,7 +143,8 @@ def read_sealed_header(file: IO[bytes]) -> Header:
 def ciphers(header: Header, key: bytes, name: str) -> Callable[[int, bytes], Any]:
     """A function (chunk's number, nonce) -> AES-GCM cipher, ready for the chunk's values. Raises OrganizerError."""
     new, gcm = _library()
-    one_key = file_key(header, key)
+    # A process that was handed the key has a copy, which is its own to keep.
+    one_key = kept_in_memory(file_key(header, kept_in_memory(key)))
 
     def cipher(chunk: int, nonce: bytes) -> Any:
         aes = new(one_key, gcm, nonce=nonce, mac_len=TAG_BYTES)
