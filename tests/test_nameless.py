@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from placement.isolation import nameless, scratch
+from placement.isolation import landlock, nameless, scratch
 from placement.isolation.nameless import nameless_bytes
-from submissions import run_policy, sentence_of, write_policy
+from submissions import ROOT, run_policy, sentence_of, write_policy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 SIZE = 2**20
@@ -239,3 +239,48 @@ def test_nothing_that_a_policy_holds_on_the_disk_is_left_out_of_the_count(
     assert [(counted, held) for counted, held in seen if held > counted] == []
     # Eleven ways to hold two megabytes.
     assert max(held for _, held in seen) >= 22 * 2**20 - 2**17 and used(disk) == 0
+
+
+ISOLATED = """
+import sys
+from pathlib import Path
+from placement.isolation.sandbox import enter
+print("files" in enter(Path(sys.argv[1]), Path(sys.argv[1]), 2**32, 60), flush=True)
+sys.stdin.read()
+"""
+LOOKS = """
+import ctypes, os
+
+def tried(action):
+    try:
+        action()
+        return "done"
+    except OSError as error:
+        return type(error).__name__
+
+PLACE = f"/proc/{OTHER}"
+for action in (
+    lambda: os.readlink(f"{PLACE}/fd/0"),
+    lambda: os.stat(f"{PLACE}/fd/0"),
+    lambda: os.open(f"{PLACE}/fd/0", os.O_PATH),
+    lambda: os.readlink(f"{PLACE}/cwd"),
+    lambda: os.open(f"{PLACE}/mem", os.O_RDWR),
+    lambda: os.open(f"{PLACE}/maps", os.O_RDONLY),
+):
+    print(tried(action), flush=True)
+
+def rebalance(hotness, n_device, n_red_expert):
+    return False, None, None, None
+"""
+
+
+@pytest.mark.skipif(not landlock.version(), reason="a process without Landlock hides from everybody")
+def test_a_policy_that_the_simulator_looks_into_is_closed_to_another_policy(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT / "ingestion_program")}
+    command = [sys.executable, "-c", ISOLATED, str(tmp_path)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment) as other:
+        assert other.stdout.readline() == "True\n"
+        assert os.listdir(f"/proc/{other.pid}/fd")
+        outcome = run_policy(write_policy(tmp_path / "policy", f"OTHER = {other.pid}\n{LOOKS}"))
+        other.stdin.close()
+    assert outcome.log.split() == ["PermissionError"] * 6, outcome.log
