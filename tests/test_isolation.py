@@ -81,6 +81,13 @@ def test_a_policy_s_own_files_its_scratch_folder_threads_and_libraries_work(tmp_
         "with tempfile.NamedTemporaryFile('w+') as file:",
         "    print(file.write('four'), os.path.dirname(file.name) == os.environ['TMPDIR'] == os.environ['HOME'])",
         "open(os.path.join(os.environ['TMPDIR'], 'kept'), 'wb').write(b'x')",
+        # Both are refused the quick way, and go on without.
+        "with tempfile.TemporaryFile() as file:",
+        "    os.posix_fallocate(file.fileno(), 0, 2**20)",
+        "    print(len(file.read()))",
+        # numpy reserves room for arrays of this size.
+        "numpy.save(os.path.join(os.environ['TMPDIR'], 'large.npy'), numpy.ones(2**22))",
+        "print(numpy.load(os.path.join(os.environ['TMPDIR'], 'large.npy')).sum())",
         "with tempfile.TemporaryDirectory() as folder:",
         "    os.makedirs(os.path.join(folder, 'deep', 'deeper'))",
         "    open(os.path.join(folder, 'deep', 'file'), 'w').close()",
@@ -88,7 +95,7 @@ def test_a_policy_s_own_files_its_scratch_folder_threads_and_libraries_work(tmp_
         "print(len(os.urandom(4)), zoneinfo.ZoneInfo('Asia/Tokyo'), len(numpy.linalg.svd(numpy.eye(3))[1]))",
     )
     log = said(tmp_path, *lines, **{"data.txt": "text", "near.py": "VALUE = 3\n"})
-    assert log == "text 3 [1]\n4 True\nFalse []\n4 Asia/Tokyo 3"
+    assert log == "text 3 [1]\n4 True\n1048576\n4194304.0\nFalse []\n4 Asia/Tokyo 3"
 
 
 @landlocked
