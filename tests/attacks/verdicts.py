@@ -30,7 +30,7 @@ STATUSES = {"SAME": "scored", "FAIL": "failed", "REFUSED": "refused"}
 @dataclass(frozen=True)
 class Verdict:
     """What is expected of an attack, from verdicts.yaml; `leaks` where what it tries is open without Landlock,
-    `residual` why it may be open everywhere; `call_seconds` the limit of one that hangs."""
+    `call_seconds` the limit of one that hangs."""
 
     name: str
     does: str
@@ -41,7 +41,6 @@ class Verdict:
     log: str = ""
     message: str = ""
     leaks: bool = False
-    residual: str = ""
     call_seconds: float = PATIENCE
 
 
@@ -147,7 +146,7 @@ def check_log(run: Run, verdict: Verdict) -> None:
     """The log must tell that the attack ran, hold no success of it, and no line that imitates the program's."""
     lines = run.log.splitlines()
     gains = [line.strip() for line in lines if "OPEN: " in line]
-    if bool(gains) != verdict.leaks and not verdict.residual:
+    if bool(gains) != verdict.leaks:
         run.problems += gains[:12] or ["nothing was open, although the verdict says so"]
         run.problems += [f"and {len(gains) - 12} more"] if len(gains) > 12 else []
     if verdict.log and verdict.log not in run.log and not verdict.leaks:
