@@ -1,4 +1,4 @@
-"""Keeps a window's descriptor and memory, writes into it, and watches whether a later window appears there."""
+"""Keeps descriptors and memory of a window and its table, writes into them, and watches for a later window there."""
 
 import mmap
 import os
@@ -16,14 +16,19 @@ def write(descriptor, size):
     return "the simulator's memory"
 
 
-def keep(case, descriptor):
+def look(descriptor):
     size = os.fstat(descriptor).st_size
     shared = mmap.mmap(os.dup(descriptor), size, prot=mmap.PROT_READ)
     kept.append((shared, shared[:]))
     # Closed, or of no use: the runner sees whether the results change.
     attempt("write", lambda: write(descriptor, size) and None)
     attempt("grow", lambda: os.ftruncate(descriptor, 2**30) or "memory without a limit")
-    return original(case, descriptor)
+
+
+def keep(case, *descriptors):
+    for descriptor in descriptors:
+        look(descriptor)
+    return original(case, *descriptors)
 
 
 host.receive = keep
