@@ -30,7 +30,7 @@ MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]
         (b"&a [*a]", NESTED),
         (TENFOLD.encode(), "more than 100000 values"),
         (MERGED.encode(), "more than 100000 values"),
-        (b"x" * (2**24 + 1), "more than 16777216 bytes"),
+        (b"x" * (2**22 + 1), "more than 4194304 bytes"),
         (b"\xff", "no UTF-8: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         (
             b"a: [",

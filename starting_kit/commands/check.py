@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from placement.errors import PolicyError, Problem
-from placement.evaluation.interruption import temporary_folder
+from placement.evaluation.temporary import temporary_folder
 from placement.grid import Case, Grid
 from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from placement.evaluation.interruption import environment
+
 from .bar import Bar
 
 TICK_SECONDS = 0.5
+# What a program may take to remove what it made.
+ENDING_SECONDS = 30.0
 
 
 def run_shown(program: Path, *arguments: object) -> int:
@@ -33,13 +37,18 @@ def run_quiet(program: Path, *arguments: object) -> tuple[int, str]:
 
 @contextmanager
 def _started(program: Path, arguments: tuple[object, ...], **streams: int | None) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, str(program), *map(str, arguments)], **streams) as process:
+    command = [sys.executable, str(program), *map(str, arguments)]
+    with subprocess.Popen(command, env=environment(), **streams) as process:
         try:
             yield process
-        except KeyboardInterrupt:
-            process.terminate()
-            process.communicate()
-            raise
+        finally:
+            # Whatever ends the command ends the program, too.
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.communicate(timeout=ENDING_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def _show(process: subprocess.Popen[bytes], bar: Bar) -> None:

@@ -11,7 +11,7 @@ from ..errors import OrganizerError
 
 # A manifest of a hundred traces has a thousand.
 MOST_VALUES = 100_000
-LARGEST_BYTES = 2**24
+LARGEST_BYTES = 2**22
 
 
 def parse_yaml(data: bytes, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
