@@ -175,3 +175,23 @@ def test_a_program_ends_with_the_one_that_started_it() -> None:
         process.kill()
         # The end of the pipe is the child's end.
         assert process.stdout.read() == "ended\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the end of a parent is told on Linux")
+def test_a_fork_whose_program_was_killed_before_it_began_ends() -> None:
+    program = """if True:
+        import multiprocessing, os, signal, sys, time
+        sys.path.insert(0, sys.argv[1])
+        from placement.evaluation.interruption import die_with_program
+
+        def begin(parent):
+            while os.getppid() == parent:
+                time.sleep(0.001)
+            die_with_program()
+            os.write(1, b"lives")
+
+        multiprocessing.get_context("fork").Process(target=begin, args=(os.getpid(),)).start()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", program, str(INGESTION.parent)], stdout=subprocess.PIPE, timeout=600)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")

@@ -103,6 +103,9 @@ def run_command(options: argparse.Namespace) -> int:
         folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    if code not in (0, *EXIT_CODES.values()):
+        print(f"No score: the scoring program was ended, with code {code}. Next: repeat the command.")
+        return 2
     estimate: float | str = "-"
     if code == 0 and file == GRIDS["practice"]:
         estimate = official_estimate(read_frame(prediction, world.reference, None))

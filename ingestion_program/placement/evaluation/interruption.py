@@ -88,6 +88,19 @@ def end_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def die_with_program() -> None:
+    """Have a process that multiprocessing has forked killed when its program ends, or end it where that is gone."""
+    import multiprocessing
+
+    from ..isolation.sandbox import die_with_parent
+
+    die_with_parent()
+    program = multiprocessing.parent_process()
+    # It may have been killed between the fork and now; the fork has its ends of all pipes, and would wait for ever.
+    if program and os.getppid() != program.pid:
+        os._exit(INTERRUPTED)
+
+
 def environment() -> dict[str, str]:
     """The environment of a program that is not to live on without this one."""
     return {**os.environ, PARENT: str(os.getpid())}

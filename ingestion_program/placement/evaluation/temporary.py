@@ -42,7 +42,7 @@ def fresh_folder() -> Iterator[Path]:
 @contextmanager
 def temporary_folder() -> Iterator[None]:
     """Keep the temporary files of all processes in a fresh folder, and remove it whatever becomes of them."""
-    before = tempfile.gettempdir()
+    before = _place()
     with fresh_folder() as folder:
         # Processes that are forked have this value, others read the environment.
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
@@ -56,7 +56,7 @@ def remove_abandoned() -> None:
     """Remove this user's folders of that kind that no living program has locked; nothing else, and no link's goal."""
     if fcntl is None:
         return
-    with suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+    with suppress(OSError), os.scandir(_place()) as entries:
         for path in [entry.path for entry in entries if entry.name.startswith(PREFIX)]:
             # Another user's folder, a link, a lock that is held, a file system without locks.
             with suppress(OSError):
@@ -69,9 +69,16 @@ def remove_abandoned() -> None:
                     os.close(lock)
 
 
+def _place() -> str:
+    """Where temporary files go; tempfile would find it by a file that a program which is killed then leaves."""
+    given = (tempfile.tempdir, os.environ.get("TMPDIR"), "/tmp")
+    here = (place for place in given if place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK))
+    return os.path.abspath(next(here, None) or tempfile.gettempdir())
+
+
 def _locked_folder() -> tuple[str, int]:
     while True:
-        folder = tempfile.mkdtemp(prefix=PREFIX)
+        folder = tempfile.mkdtemp(prefix=PREFIX, dir=_place())
         if fcntl is None:
             return folder, os.open(os.devnull, os.O_RDONLY)
         # Before it is locked, another program may take the folder for an abandoned one.
