@@ -112,7 +112,7 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
 
     monkeypatch.setattr(trace_process, "run_cases", fail)
     monkeypatch.setattr(trace_process.signal, "signal", lambda *arguments: None)
-    for name in ("die_with_parent", "hide_process"):
+    for name in ("die_with_program", "hide_process"):
         monkeypatch.setattr(trace_process, name, lambda: None)
     here, there = multiprocessing.Pipe()
     here.send("run")

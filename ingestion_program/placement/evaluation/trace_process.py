@@ -17,9 +17,10 @@ from typing import Any
 
 from ..errors import OrganizerError
 from ..grid import Case, Grid
-from ..isolation.sandbox import die_with_parent, hide_process
+from ..isolation.sandbox import hide_process
 from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case
+from .interruption import die_with_program
 from .turns import run_cases
 
 # What replaying and explaining may take after the grid's time is over.
@@ -109,7 +110,7 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
+    die_with_program()
     hide_process()
     connection.send("hidden")
     try:
