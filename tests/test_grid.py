@@ -106,6 +106,7 @@ def divisor(redundant):
 ANOTHER = "redundant_experts beside ep sets another number"
 AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
 SECONDS, BYTES = "a number of at least 1 and at most 1000000", "an integer of at least 1 and at most 4398046511104"
+ITERATIONS, EXPERTS = (f"an integer of at least 1 and at most {most}" for most in (1_000_000, 65_536))
 A_NAME = "a name without slashes or a leading dot"
 CASE_KEYS, MODEL_KEYS = (
     "model, dataset, ep, and optionally redundant_experts",
@@ -115,15 +116,15 @@ COST_KEYS = "exactly the keys balanced_compute_seconds, expert_bytes, bandwidth_
 
 MALFORMED = [
     # Whole numbers
-    ({"window": 0}, "window", "0", AN_INTEGER),
-    ({"window": 3.0}, "window", "3.0", AN_INTEGER),
-    ({"window": "3"}, "window", "'3'", AN_INTEGER),
-    ({"window": True}, "window", "True", AN_INTEGER),
-    ({"window": None}, "window", "None", AN_INTEGER),
-    ({"window": float("nan")}, "window", "nan", AN_INTEGER),
-    ({"window": 2**63}, "window", "9223372036854775808", AN_INTEGER),
-    ({"latency": -1}, "latency", "-1", "an integer of at least 0 and below 2^63"),
-    ({"latency": False}, "latency", "False", "an integer of at least 0 and below 2^63"),
+    ({"window": 0}, "window", "0", ITERATIONS),
+    ({"window": 3.0}, "window", "3.0", ITERATIONS),
+    ({"window": "3"}, "window", "'3'", ITERATIONS),
+    ({"window": True}, "window", "True", ITERATIONS),
+    ({"window": None}, "window", "None", ITERATIONS),
+    ({"window": float("nan")}, "window", "nan", ITERATIONS),
+    ({"window": 2**63}, "window", "9223372036854775808", ITERATIONS),
+    ({"latency": -1}, "latency", "-1", "an integer of at least 0 and at most 1000000"),
+    ({"latency": False}, "latency", "False", "an integer of at least 0 and at most 1000000"),
     # Cost and limits
     ({"cost": None}, "cost", "None", f"a mapping with {COST_KEYS.removeprefix('exactly ')}"),
     ({"cost": {}}, "cost", "[]", COST_KEYS),
@@ -147,8 +148,14 @@ MALFORMED = [
     ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),
     ({"models": {"M": 2}}, "models.M", "2", f"a mapping with the keys {MODEL_KEYS}"),
     ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", f"exactly the keys {MODEL_KEYS}"),
-    ({"models": {"M": {"layers": 0, "experts": 4}}}, "models.M.layers", "0", AN_INTEGER),
-    ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", AN_INTEGER),
+    (
+        {"models": {"M": {"layers": 0, "experts": 4}}},
+        "models.M.layers",
+        "0",
+        "an integer of at least 1 and at most 10000",
+    ),
+    ({"models": {"M": {"layers": 2, "experts": 2**62}}}, "models.M.experts", str(2**62), EXPERTS),
+    ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", EXPERTS),
     # Cases
     ({"cases": []}, "cases", "[]", "a list of {model, dataset, ep: [..]}"),
     ({"cases": {"M": [2]}}, "cases", "{'M': [2]}", "a list of {model, dataset, ep: [..]}"),

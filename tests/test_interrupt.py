@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import program as programs
 from kit_world import write_kit_world
 from placement.evaluation import interruption
 from placement.isolation import removal
@@ -195,3 +196,18 @@ def test_a_fork_whose_program_was_killed_before_it_began_ends() -> None:
     """
     done = subprocess.run([sys.executable, "-c", program, str(INGESTION.parent)], stdout=subprocess.PIPE, timeout=600)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+
+
+def test_whatever_ends_a_command_ends_its_program(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text("print('began', flush=True)\ninput()\n", encoding="utf-8")
+    pipes, started = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}, []
+
+    def command() -> None:
+        with programs._started(tmp_path / "waits.py", (), **pipes) as process:
+            started.append(process)
+            process.stdout.readline()
+            raise RuntimeError("the terminal is gone")
+
+    with pytest.raises(RuntimeError, match="the terminal is gone"):
+        command()
+    assert started[0].returncode == -signal.SIGTERM

@@ -14,8 +14,17 @@ SANDBOXES = ("required", "best_effort")
 
 # Far beyond any deployment; a slip of the pen must not fill the memory. The page draws as many devices.
 MOST_DEVICES, MOST_REDUNDANT = 4096, 65_536
-# Of the limits that end so: eleven days, and 4 TiB. The system's clocks and limits take no more than a few times that.
-MOST = {"_seconds": 10**6, "_bytes": 2**42}
+# By the beginning and the end of a place. Of limits eleven days, and 4 TiB: clocks and limits of the system's take no
+# more than a few times that.
+MOST = {
+    ("limits.", "_seconds"): 10**6,
+    ("limits.", "_bytes"): 2**42,
+    ("window", ""): 10**6,
+    ("latency", ""): 10**6,
+    ("models.", ".layers"): 10**4,
+    ("models.", ".experts"): 2**16,
+}
+ANY = 2**63 - 1
 LONGEST_VALUE = 500
 
 
@@ -231,16 +240,15 @@ def _numbers(kind: Any, value: Any, place: str) -> Any:
 
 def _number(value: Any, place: str, kind: type, least: int) -> Any:
     kinds = int if kind is int else (int, float)
-    most = next((most for end, most in MOST.items() if place.startswith("limits.") and place.endswith(end)), 2**63 - 1)
+    found = (most for (begin, end), most in MOST.items() if place.startswith(begin) and place.endswith(end))
+    most = next(found, ANY)
     # The upper bound refuses NaN and infinity too.
     if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
         words = "an integer" if kind is int else "a number"
-        raise _wrong(place, value, f"{words} of at least {least} and {_bound(most)}")
+        raise _wrong(
+            place, value, f"{words} of at least {least} and {'below 2^63' if most == ANY else f'at most {most}'}"
+        )
     return kind(value)
-
-
-def _bound(most: int) -> str:
-    return "below 2^63" if most == 2**63 - 1 else f"at most {most}"
 
 
 def _name(value: Any, place: str) -> str:
