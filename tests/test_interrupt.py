@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -211,3 +213,29 @@ def test_whatever_ends_a_command_ends_its_program(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the terminal is gone"):
         command()
     assert started[0].returncode == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to a thread are of Unix")
+def test_a_signal_that_does_not_wake_the_program_is_looked_at_all_the_same() -> None:
+    """As one does that comes between Python's last look and its wait, here through another thread."""
+    future, handled = Future(), threading.Event()
+
+    def handler(*signal_and_frame: object) -> None:
+        future.set_result("interrupted")
+        handled.set()
+
+    def send() -> None:
+        while not future._waiters:
+            pass
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        if not handled.wait(20):
+            future.set_result("not looked at")
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        thread = threading.Thread(target=send)
+        thread.start()
+        assert interruption.results_of([future]) == ["interrupted"]
+        thread.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)

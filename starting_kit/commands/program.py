@@ -7,7 +7,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from placement.evaluation.interruption import environment
@@ -25,13 +25,19 @@ def run_shown(program: Path, *arguments: object) -> int:
     with _started(program, arguments, stdout=subprocess.PIPE if bar else None) as process:
         if bar:
             _show(process, bar)
-        return process.wait()
+        # Python looks at a signal that came just before a wait when that is over: so none is long.
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(TICK_SECONDS)
 
 
 def run_quiet(program: Path, *arguments: object) -> tuple[int, str]:
     """Run a program and return its exit code and what it printed."""
     with _started(program, arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        output, _ = process.communicate()
+        output = None
+        while output is None:
+            with suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(timeout=TICK_SECONDS)
         return process.returncode, output.decode("utf-8", "backslashreplace")
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from ..errors import OrganizerError
 from ..traces.files import find_trace
 from .case_run import Outcome
+from .interruption import results_of
 from .trace_process import Run, TraceJob, TraceProcess
 
 
@@ -58,7 +59,7 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
             process.wait_until_hidden()
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                answers = list(pool.map(outcomes_of, processes))
+                answers = results_of([pool.submit(outcomes_of, process) for process in processes])
             finally:
                 # Before the pool waits for its threads: one may have not been started.
                 end_all()

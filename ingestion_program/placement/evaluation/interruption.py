@@ -7,9 +7,15 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Result = TypeVar("Result")
 
 INTERRUPTED, NOT_BEGUN = 130, 2
 BEGINS = "Expected: memory, and the packages of requirements.txt. Next: free memory, or install them"
@@ -18,6 +24,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 ATTEMPTS = 100
 # A process that was killed ends within this time, unless the system itself hangs.
 JOIN_SECONDS = 5.0
+WAIT_SECONDS = 0.5
 # Held while a line is printed, and by an interrupt for ever: what it ends has not failed.
 PRINTING = threading.Lock()
 # The process that has started a program, and waits for it.
@@ -104,6 +111,18 @@ def die_with_program() -> None:
 def environment() -> dict[str, str]:
     """The environment of a program that is not to live on without this one."""
     return {**os.environ, PARENT: str(os.getpid())}
+
+
+def results_of(futures: Sequence[Future[Result]]) -> list[Result]:
+    """The results of futures, in their order. Raises what the first of them raises, once all have ended.
+
+    Python looks at a signal that came just before a wait when that is over: so none is long.
+    """
+    from concurrent.futures import wait
+
+    while wait(futures, WAIT_SECONDS).not_done:
+        pass
+    return [future.result() for future in futures]
 
 
 def end_processes() -> None:
