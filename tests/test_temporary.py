@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from placement.evaluation import temporary
 from placement.evaluation.temporary import PREFIX, fresh_folder, remove_abandoned, temporary_folder
 from placement.isolation.removal import remove_folder
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="locks of folders are of Unix")
+fcntl = pytest.importorskip("fcntl", reason="locks of folders are of Unix")
 
 
 @pytest.fixture(autouse=True)
