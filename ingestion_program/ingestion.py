@@ -8,26 +8,39 @@ results.json is written and signed in every case. Without options the paths are 
 
 from __future__ import annotations
 
-import argparse
-import shutil
+import os
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent
 # In front: no installed package may take the place of one of these. Only a built bundle has the folder vendor.
 sys.path[:0] = [str(PROGRAM), str(PROGRAM / "vendor")]
 
+from placement.evaluation.interruption import begin, end_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("ingestion", "ingestion: interrupted, there are no results")
+    # Nothing here needs threads of a library, and half of them, without memory for all, hang at a fork.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import shutil
+import tempfile
+import traceback
+
 from placement.errors import OrganizerError, SubmissionRefused
 from placement.evaluation.case_run import active_layers
 from placement.evaluation.clock import Clock
-from placement.evaluation.findings import Findings, report, write
+from placement.evaluation.findings import EXIT_CODES, Findings, report, write
 from placement.evaluation.grid_run import cores, run_grid
-from placement.evaluation.interruption import end_when_interrupted, temporary_folder
+from placement.evaluation.interruption import end_with_parent
+from placement.evaluation.machine import lack
+from placement.evaluation.printing import CannotPrint, run_program
 from placement.evaluation.progress import Progress
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY, signing_key
+from placement.evaluation.temporary import temporary_folder
 from placement.evaluation.trace_process import Run
 from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
@@ -49,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, clock = parse(arguments), Clock()
     try:
         return ingest(options, clock)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         problem = OrganizerError(
             "the output cannot be written",
             got=f"{type(error).__name__}: {error}",
@@ -62,7 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ingest(options: argparse.Namespace, clock: Clock) -> int:
-    """Run the grid, write what there is to say of it, and return the exit code."""
+    """Run the grid, write what there is to say of it, and return the exit code, which says the same.
+
+    Raises OSError and MemoryError where the results cannot be written.
+    """
     key, trace_key, no_key = PUBLISHED_KEY, None, None
     try:
         # First of all: nothing of the submission's may find a key.
@@ -71,9 +87,9 @@ def ingest(options: argparse.Namespace, clock: Clock) -> int:
     except OrganizerError as error:
         no_key = error
     clear(options.output)
-    print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
-    findings = Findings()
+    findings, unprinted = Findings(), ""
     try:
+        print("versions: " + ", ".join(f"{name} {version}" for name, version in versions().items()), flush=True)
         if no_key:
             raise no_key
         measure(options, findings, trace_key)
@@ -81,12 +97,27 @@ def ingest(options: argparse.Namespace, clock: Clock) -> int:
         findings.status, findings.failure = "refused", error
     except OrganizerError as error:
         findings.status, findings.failure = "data_unavailable", error
-    except Exception:
-        traceback.print_exc()
-        what, next_step = "the ingestion program itself failed", "organizers find the reason in its log"
-        findings.status, findings.failure = "data_unavailable", OrganizerError(what, "", "", next_step)
+    except CannotPrint as error:
+        findings.status, findings.failure, unprinted = "data_unavailable", error.problem, str(error)
+    except Exception as error:
+        findings.status, findings.failure = "data_unavailable", lack(error) or unknown(error)
     write(options.output, findings, clock, key)
-    return report(findings)
+    if __name__ == "__main__":
+        end_when_interrupted("ingestion: interrupted, the results are complete")
+    try:
+        report(findings)
+    except CannotPrint as error:
+        # The results are written, and say what is true.
+        unprinted = str(error)
+    if unprinted:
+        print(f"ingestion: {findings.status}: {unprinted}", file=sys.stderr, flush=True)
+    return EXIT_CODES[findings.status]
+
+
+def unknown(error: Exception) -> OrganizerError:
+    """What is said of a defect of this program; the log has the rest."""
+    traceback.print_exception(error)
+    return OrganizerError("the ingestion program itself failed", "", "", "organizers find the reason in its log")
 
 
 def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) -> None:
@@ -151,8 +182,6 @@ def platform_traces(grid_name: str) -> Path:
 
 
 if __name__ == "__main__":
-    end_when_interrupted("ingestion: interrupted, there are no results")
-    # No text of a policy's may break a log that cannot show it.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    end_with_parent()
     hide_process()
-    sys.exit(main())
+    run_program(main, "ingestion")

@@ -8,16 +8,24 @@ submission that failed or was refused, 2 for an organizer's error. Without optio
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 # In front: no installed package may take the place of one of ours.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from scores.ending import begin, leave, say, say_error
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin()
+
+import argparse
+import json
+import os
+import time
+import traceback
+from collections.abc import Sequence
 
 from scores.authenticity import check_companions, check_record, check_signature
 from scores.companions import NOTHING, Companions, read_companions
@@ -55,25 +63,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         for name in ("scores.json", "detailed_results.html"):
             (options.output / name).unlink(missing_ok=True)
+        try:
+            return score(options)
+        except FileError as error:
+            return refuse(options, error)
+        except OSError:
+            raise
+        except Exception as error:
+            if not isinstance(error, MemoryError):
+                traceback.print_exc()
+            return refuse(options, defect(error))
     except OSError as error:
-        say(f"scoring: the output cannot be written. Got: {error}. Expected: a folder. Next: name another --output.")
+        told = f"scoring: the output cannot be written. Got: {error}. Expected: a folder with room. Next: name another "
+        say_error(f"{told}--output.")
         return 2
+
+
+def refuse(options: argparse.Namespace, error: FileError) -> int:
+    """Write the page of results that cannot be scored, say why, and return the exit code. Raises OSError."""
+    page = failed_page(error.status, str(error), [], [], {}, options.policy)
+    write(options.output / "detailed_results.html", page)
     try:
-        reference = read_reference(options.reference / "ds_eplb.json")
-        results = read_results(check_signature(options.results, options.reference))
-        pairs = match(results, reference) if results["cases"] else []
-        if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
-            return fail(options.output, results, pairs, len(reference["cases"]), options.policy)
-        # Only before a score: another run is to show its own message.
-        check_companions(options.results, results)
-        check_record(options.results, results, time.time())
-        check_layers(results)
-        scores = columns(pairs)
-    except FileError as error:
-        page = failed_page(error.status, str(error), [], [], {}, options.policy)
-        write(options.output / "detailed_results.html", page)
         say(str(error))
-        return error.exit_code
+    except FileError:
+        say_error(str(error))
+    return error.exit_code
+
+
+def defect(error: Exception) -> FileError:
+    """What is said where this program or its machine fails: no participant's fault."""
+    what, next_step = "the scoring program itself failed", "organizers find the reason in its log"
+    return FileError("data_unavailable", "scoring", what, type(error).__name__, "a score", next_step)
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score the results, write page and scores, and return the exit code. Raises FileError and OSError."""
+    reference = read_reference(options.reference / "ds_eplb.json")
+    results = read_results(check_signature(options.results, options.reference))
+    pairs = match(results, reference) if results["cases"] else []
+    if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
+        return fail(options.output, results, pairs, len(reference["cases"]), options.policy)
+    # Only before a score: another run is to show its own message.
+    check_companions(options.results, results)
+    check_record(options.results, results, time.time())
+    check_layers(results)
+    scores = columns(pairs)
     companions = companions_of(results, options.results, options.reference)
     previous = read_previous(options.previous, reference)
     page = scored_page(scores, pairs, results, companions, previous, options.policy)
@@ -137,12 +171,6 @@ def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
         say(aligned(HEADINGS, (case_cells(row, reference) for row, reference in pairs)))
 
 
-def say(text: str) -> None:
-    """Print a line, with escapes for what standard output cannot encode: a message may hold any character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(f".{path.name}.part")
@@ -157,4 +185,8 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as ended:
+        code = ended.code
+    leave(code)

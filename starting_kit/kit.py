@@ -7,16 +7,22 @@ The same from Python, where `run` and `compare` return pandas tables:
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import signal
 import sys
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / name) for name in ("starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin, end_when_interrupted, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("kit.py", "kit.py: interrupted")
+
+import argparse
+import importlib.util
+from collections.abc import Sequence
+from functools import partial
 
 NEEDED = {"numpy": "numpy", "yaml": "PyYAML", "pandas": "pandas"}
 if missing := [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]:
@@ -41,7 +47,9 @@ from commands.statistics import add_statistics
 from commands.verify import add_verify
 from placement import SIMULATOR_VERSION
 from placement.errors import OrganizerError, Problem
-from placement.evaluation.interruption import INTERRUPTED, end_when_interrupted
+from placement.evaluation.interruption import INTERRUPTED, end_with_parent
+from placement.evaluation.machine import lack
+from placement.evaluation.printing import run_program
 from placement.isolation.sandbox import hide_process
 from placement.submission.receipt import simulator_sha256
 from scores.problems import FileError
@@ -107,8 +115,8 @@ def execute(options: argparse.Namespace) -> int:
     except FileError as error:
         print(error)
         return error.exit_code
-    except (OrganizerError, OSError) as error:
-        print(f"kit.py {options.command}: error: {error}", file=sys.stderr)
+    except (OrganizerError, OSError, MemoryError) as error:
+        print(f"kit.py {options.command}: error: {lack(error) or error}", file=sys.stderr)
         return 2
     except Problem as error:
         print(error)
@@ -118,23 +126,19 @@ def execute(options: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def interrupt_once(*signal_and_frame: object) -> None:
-    """Raise KeyboardInterrupt, and let nothing interrupt what it ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    # No text of a policy's may break a log that cannot show it.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    hide_process()
+def from_command_line() -> int:
+    """Run the command line as a program, which ends in the command's way when it is interrupted."""
     settings = parse(None)
     if settings.command in ENDED_AT_ONCE:
         end_when_interrupted(f"{settings.command}: interrupted")
     elif settings.command == "reference":
         end_when_interrupted(settings.interrupted(settings))
     else:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt_once)
-    sys.exit(execute(settings))
+        raise_when_interrupted()
+    return execute(settings)
+
+
+if __name__ == "__main__":
+    end_with_parent()
+    hide_process()
+    run_program(from_command_line, "kit.py")

@@ -105,6 +105,8 @@ def divisor(redundant):
 
 ANOTHER = "redundant_experts beside ep sets another number"
 AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
+SECONDS, BYTES = "a number of at least 1 and at most 1000000", "an integer of at least 1 and at most 4398046511104"
+ITERATIONS, EXPERTS = (f"an integer of at least 1 and at most {most}" for most in (1_000_000, 65_536))
 A_NAME = "a name without slashes or a leading dot"
 CASE_KEYS, MODEL_KEYS = (
     "model, dataset, ep, and optionally redundant_experts",
@@ -114,15 +116,15 @@ COST_KEYS = "exactly the keys balanced_compute_seconds, expert_bytes, bandwidth_
 
 MALFORMED = [
     # Whole numbers
-    ({"window": 0}, "window", "0", AN_INTEGER),
-    ({"window": 3.0}, "window", "3.0", AN_INTEGER),
-    ({"window": "3"}, "window", "'3'", AN_INTEGER),
-    ({"window": True}, "window", "True", AN_INTEGER),
-    ({"window": None}, "window", "None", AN_INTEGER),
-    ({"window": float("nan")}, "window", "nan", AN_INTEGER),
-    ({"window": 2**63}, "window", "9223372036854775808", AN_INTEGER),
-    ({"latency": -1}, "latency", "-1", "an integer of at least 0 and below 2^63"),
-    ({"latency": False}, "latency", "False", "an integer of at least 0 and below 2^63"),
+    ({"window": 0}, "window", "0", ITERATIONS),
+    ({"window": 3.0}, "window", "3.0", ITERATIONS),
+    ({"window": "3"}, "window", "'3'", ITERATIONS),
+    ({"window": True}, "window", "True", ITERATIONS),
+    ({"window": None}, "window", "None", ITERATIONS),
+    ({"window": float("nan")}, "window", "nan", ITERATIONS),
+    ({"window": 2**63}, "window", "9223372036854775808", ITERATIONS),
+    ({"latency": -1}, "latency", "-1", "an integer of at least 0 and at most 1000000"),
+    ({"latency": False}, "latency", "False", "an integer of at least 0 and at most 1000000"),
     # Cost and limits
     ({"cost": None}, "cost", "None", f"a mapping with {COST_KEYS.removeprefix('exactly ')}"),
     ({"cost": {}}, "cost", "[]", COST_KEYS),
@@ -133,16 +135,27 @@ MALFORMED = [
     (nested("cost", bandwidth_bytes_per_second=float("inf")), "cost.bandwidth_bytes_per_second", "inf", A_NUMBER),
     (nested("cost", bandwidth_bytes_per_second="9e11"), "cost.bandwidth_bytes_per_second", "'9e11'", A_NUMBER),
     (nested("cost", bandwidth_bytes_per_second=10**400), "cost.bandwidth_bytes_per_second", f"{10**400}", A_NUMBER),
-    (nested("limits", call_seconds=0), "limits.call_seconds", "0", A_NUMBER),
-    (nested("limits", memory_bytes=4e9), "limits.memory_bytes", "4000000000.0", AN_INTEGER),
+    (nested("cost", expert_bytes=16**4000), "cost.expert_bytes", "an integer of too many digits", AN_INTEGER),
+    (nested("limits", call_seconds=0), "limits.call_seconds", "0", SECONDS),
+    # 3e6 seconds are more milliseconds than poll takes, 1e10 more than a clock holds.
+    (nested("limits", grid_seconds=3e6), "limits.grid_seconds", "3000000.0", SECONDS),
+    (nested("limits", grid_seconds=1e10), "limits.grid_seconds", "10000000000.0", SECONDS),
+    (nested("limits", memory_bytes=4e9), "limits.memory_bytes", "4000000000.0", BYTES),
+    (nested("limits", memory_bytes=2**62), "limits.memory_bytes", "4611686018427387904", BYTES),
     (nested("limits", trace_memory_bytes=7), "limits.trace_memory_bytes", "7", "at least memory_bytes, 4294967296"),
     # Models
     ({"models": {}}, "models", "{}", "a mapping of model name to {layers, experts}"),
     ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),
     ({"models": {"M": 2}}, "models.M", "2", f"a mapping with the keys {MODEL_KEYS}"),
     ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", f"exactly the keys {MODEL_KEYS}"),
-    ({"models": {"M": {"layers": 0, "experts": 4}}}, "models.M.layers", "0", AN_INTEGER),
-    ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", AN_INTEGER),
+    (
+        {"models": {"M": {"layers": 0, "experts": 4}}},
+        "models.M.layers",
+        "0",
+        "an integer of at least 1 and at most 10000",
+    ),
+    ({"models": {"M": {"layers": 2, "experts": 2**62}}}, "models.M.experts", str(2**62), EXPERTS),
+    ({"models": {"M": {"layers": 2, "experts": 4.0}}}, "models.M.experts", "4.0", EXPERTS),
     # Cases
     ({"cases": []}, "cases", "[]", "a list of {model, dataset, ep: [..]}"),
     ({"cases": {"M": [2]}}, "cases", "{'M': [2]}", "a list of {model, dataset, ep: [..]}"),
@@ -184,7 +197,9 @@ MALFORMED = [
     ],
     ({"name": "../sample"}, "name", "'../sample'", A_NAME),
     ({"name": 1}, "name", "1", A_NAME),
-    ({"models": {"..": {"layers": 2, "experts": 4}}} | case_row(model=".."), "cases[0].model", "'..'", A_NAME),
+    ({"models": {"..": {"layers": 2, "experts": 4}}} | case_row(model=".."), "models", "'..'", A_NAME),
+    ({"models": {16**4000: {"layers": 2, "experts": 4}}}, "models", "an integer of too many digits", A_NAME),
+    ({"name": ["long"] * 1000}, "name", "['long', " + "'long', " * 61 + "'lo...", A_NAME),
 ]
 
 

@@ -218,9 +218,9 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     assert file_refusal(path) == f"[Errno 2] No such file or directory: '{path}'"
     assert file_refusal(tmp_path)
     path.write_bytes(b"\xff\xfe\xff")
-    assert file_refusal(path).startswith("'utf-8' codec can't decode")
+    assert file_refusal(path).startswith("no UTF-8: 'utf-8' codec can't decode")
     path.write_text("a: [", encoding="utf-8")
-    assert file_refusal(path).startswith("while parsing")
+    assert file_refusal(path).startswith("ParserError: while parsing")
     path.write_text(yaml.safe_dump(content() | {"parameters": {"topics": 0}}), encoding="utf-8")
     assert file_refusal(path) == "topics must be an integer from 1 to 1e+09, got 0"
 

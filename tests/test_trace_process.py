@@ -112,7 +112,7 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
 
     monkeypatch.setattr(trace_process, "run_cases", fail)
     monkeypatch.setattr(trace_process.signal, "signal", lambda *arguments: None)
-    for name in ("die_with_parent", "hide_process"):
+    for name in ("die_with_program", "hide_process"):
         monkeypatch.setattr(trace_process, name, lambda: None)
     here, there = multiprocessing.Pipe()
     here.send("run")
@@ -172,4 +172,38 @@ def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     close = TraceProcess.close
     monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
     run_grid(run_in(tmp_path), 2, lambda outcome: None)
-    assert len(closed) == 2 and {code for _, code in closed} <= {0, -9} and multiprocessing.active_children() == []
+    # Each when it is finished, and all at the end of the run.
+    assert len(closed) == 4 and {code for _, code in closed} <= {0, -9} and multiprocessing.active_children() == []
+
+
+def test_what_is_raised_at_the_end_of_a_case_ends_the_run_at_once(tmp_path: Path) -> None:
+    told = []
+
+    def finished(outcome: object) -> None:
+        told.append(outcome)
+        raise ValueError("nobody reads")
+
+    hangs = DECLINES.replace(
+        "    return", "    import signal\n    while hotness.shape[-1] == 8: signal.pause()\n    return"
+    )
+    with pytest.raises(ValueError, match="nobody reads"):
+        run_grid(run_in(tmp_path, hangs, tiny_grid(call_seconds=2)), 2, finished)
+    # The other trace's policy hangs: had it been waited for, its end would have been told, too.
+    assert len(told) == 1 and multiprocessing.active_children() == []
+
+
+def test_a_trace_s_process_that_cannot_start_leaves_none_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, start = [], TraceProcess.__init__
+
+    def second_fails(process: TraceProcess, job: TraceJob) -> None:
+        started.append(job)
+        if len(started) == 2:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        start(process, job)
+
+    monkeypatch.setattr(TraceProcess, "__init__", second_fails)
+    with pytest.raises(BlockingIOError):
+        run_grid(run_in(tmp_path), 2, lambda outcome: None)
+    assert len(started) == 2 and multiprocessing.active_children() == []

@@ -10,18 +10,25 @@ A pass is numpy's sum of a whole trace in memory. The tables go to the terminal,
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("benchmark.py", "benchmark.py: interrupted")
+
 import argparse
 import datetime
 import json
 import os
 import platform
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
 from benchmarking.boundary import boundary_costs
 from benchmarking.kernel import scaling_costs, trace_costs
@@ -30,6 +37,7 @@ from benchmarking.whole_grid import grid_costs
 from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
+from placement.evaluation.printing import run_program
 from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.traces.files import find_trace
@@ -142,4 +150,5 @@ def _lines(path: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise_when_interrupted()
+    run_program(main, "benchmark.py")

@@ -9,13 +9,20 @@ Exit code 0: done. 1: the bundle has faults, and was not written. 2: the command
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("bundle.py", "bundle.py: interrupted")
+
+import argparse
+import hashlib
 
 from bundling.check import check
 from bundling.parts import bundle_files, read_phases
@@ -26,6 +33,7 @@ from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
 from commands.places import short
 from placement.errors import OrganizerError
+from placement.evaluation.printing import run_program
 from placement.traces.whole_file import write_whole
 from scores.table import aligned
 
@@ -123,4 +131,5 @@ def contents(files: dict[str, bytes]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise_when_interrupted()
+    run_program(main, "bundle.py")

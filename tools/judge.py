@@ -14,15 +14,21 @@ What was measured before is kept in output/ and not measured again, as long as a
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
 from pathlib import Path
-
-import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("judge.py", "judge.py: interrupted; what was measured is kept, and not measured again")
+
+import argparse
+
+import pandas as pd
 
 from commands.argument_types import integer_from
 from commands.composed import COMPOSED_ITERATIONS
@@ -39,6 +45,8 @@ from judging.ranking import KEPT, UNITS, score_all, spearman, table, worlds
 from judging.streams import CHAMPION, RIVALS, comparison
 from judging.variants import write_policies
 from placement.errors import OrganizerError, Problem
+from placement.evaluation.printing import run_program
+from placement.evaluation.temporary import fresh_folder
 from placement.traces.files import TraceFolder, manifest_beside
 from scores.table import markdown
 from traces.generation.profile import FOLDER, read_profile
@@ -116,10 +124,10 @@ def run_requests(options: argparse.Namespace) -> None:
     files = (options.grid, options.topics)
     traces = composed_traces(options.file, options.seeds, *files, options.streams, options.iterations)
     # A folder of this run's, as another run beside it writes the policies anew.
-    with tempfile.TemporaryDirectory(prefix="policies-") as folder:
-        written = write_policies(Path(folder) / "policies")
+    with fresh_folder() as folder:
+        written = write_policies(folder / "policies")
         policies = {name: written[name] for name in (CHAMPION, *RIVALS)}
-        place, rows = Place(UNITS, Path(folder) / "traces", GB, options.jobs), []
+        place, rows = Place(UNITS, folder / "traces", GB, options.jobs), []
         for trace in traces:
             measured, failed = measure([trace], policies, place, show)
             if failed:
@@ -158,4 +166,4 @@ def run_by_heart(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, "judge.py")

@@ -10,15 +10,24 @@ the same command goes on where it was interrupted, and measures again only what 
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import shutil
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin
+
+INTERRUPTED = "leaderboard: interrupted; what is finished is kept, and the same command goes on from there"
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("leaderboard.py", INTERRUPTED)
+
+import argparse
+import datetime
+import shutil
+from contextlib import ExitStack
 
 from commands.argument_types import integer_from
 from commands.frame import RunFailed
@@ -32,6 +41,7 @@ from judging.board_plots import draw
 from judging.families import FAMILIES, traces_of
 from judging.ranking import UNITS
 from placement.errors import OrganizerError, Problem
+from placement.evaluation.printing import run_program
 from placement.evaluation.versions import versions
 from placement.submission.receipt import policy_sha256, simulator_sha256
 from placement.traces.whole_file import write_whole
@@ -67,9 +77,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (OrganizerError, Problem, RunFailed) as error:
         print(error)
         return 2
-    except KeyboardInterrupt:
-        print("leaderboard: interrupted; what is finished is kept, and the same command goes on from there")
-        return 130
 
 
 def run(options: argparse.Namespace) -> int:
@@ -132,4 +139,4 @@ def others(paths: list[Path], taken: dict[str, Path]) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main, "leaderboard.py")

@@ -10,24 +10,32 @@ cannot run containers.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
+
+from placement.evaluation.interruption import begin, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("rehearse.py", "rehearse.py: interrupted")
+
 import argparse
 import hashlib
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
 from bundling.reader import Bundle, Phase
 from bundling.rules_leaderboard import board_columns, written_primary
 from commands.places import short
 from placement.errors import OrganizerError
+from placement.evaluation.printing import run_program
+from placement.evaluation.temporary import fresh_folder
 from placement.grid import Grid, grid_from_mapping
 from rehearsal.board import read_scores, row
 from rehearsal.container import Mount
@@ -35,7 +43,7 @@ from rehearsal.engines import Engine, choose
 from rehearsal.stage import choose_phases, lay_out_traces, read_bundle, title, unpack_into, zip_submission
 from rehearsal.worker import FailedSubmission, Job, Worker
 
-SCORED, FAILED, WRONG, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
+SCORED, FAILED, WRONG, SKIPPED = 0, 1, 2, 3
 DEFAULT_LIMIT = 600
 # How long after a phase's limit the platform's queue gives a job up.
 QUEUE_PATIENCE = 1200
@@ -73,21 +81,16 @@ class Work(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = parse(arguments)
-    # Copies of the programs hold the keys until they are run.
-    folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     try:
-        return rehearse(options, folder)
+        # Copies of the programs hold the keys until they are run.
+        with fresh_folder() as folder:
+            return rehearse(options, folder)
     except (OrganizerError, OSError, RuntimeError, zipfile.BadZipFile) as error:
         print(f"rehearse.py: {error}")
         return WRONG
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except subprocess.CalledProcessError as error:
         print(f"rehearse.py: {error} {error.stderr}")
         return WRONG
-    finally:
-        # A submission may nest folders too deeply for Python to remove.
-        subprocess.run(["rm", "-rf", str(folder)], check=False)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -234,6 +237,5 @@ def escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
-    # A submission's text may hold what the terminal cannot show.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    raise_when_interrupted()
+    run_program(main, "rehearse.py")

@@ -9,15 +9,23 @@ the output folder's manifest.yaml. Exit code 0: sealed. 2: that cannot be done.
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
+from placement.evaluation.interruption import begin, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("seal.py", "seal.py: interrupted")
+
+import argparse
+from collections.abc import Sequence
+
 from placement.errors import OrganizerError
+from placement.evaluation.printing import run_program
 from placement.submission.receipt import file_sha256
 from placement.traces.files import SUFFIXES, find_trace
 from placement.traces.keys import read_key
@@ -125,4 +133,5 @@ def _refuse_plain_beside(folder: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise_when_interrupted()
+    run_program(main, "seal.py")

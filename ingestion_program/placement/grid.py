@@ -14,6 +14,18 @@ SANDBOXES = ("required", "best_effort")
 
 # Far beyond any deployment; a slip of the pen must not fill the memory. The page draws as many devices.
 MOST_DEVICES, MOST_REDUNDANT = 4096, 65_536
+# By the beginning and the end of a place. Of limits eleven days, and 4 TiB: clocks and limits of the system's take no
+# more than a few times that.
+MOST = {
+    ("limits.", "_seconds"): 10**6,
+    ("limits.", "_bytes"): 2**42,
+    ("window", ""): 10**6,
+    ("latency", ""): 10**6,
+    ("models.", ".layers"): 10**4,
+    ("models.", ".experts"): 2**16,
+}
+ANY = 2**63 - 1
+LONGEST_VALUE = 500
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ def _models(models: Any) -> dict[str, dict[str, int]]:
         raise _wrong("models", models, "a mapping of model name to {layers, experts}")
     sizes = {}
     for model, value in models.items():
-        place = f"models.{model}"
+        place = f"models.{_name(model, 'models')}"
         given = _keys(value, ("layers", "experts", "groups", "nodes"), place, optional={"groups": 1, "nodes": 1})
         sizes[model] = size = {key: _number(given[key], f"{place}.{key}", int, least=1) for key in given}
         _check_divides(size["groups"], size["experts"], f"{place}.groups", f"experts of {model}")
@@ -192,8 +204,17 @@ def _check_divides(part: int, whole: int, place: str, words: str) -> None:
 
 def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
     return OrganizerError(
-        f"{place} is not valid", got=repr(got), expected=expected, next_step="correct the grid file", where="grid"
+        f"{place} is not valid", got=_shown(got), expected=expected, next_step="correct the grid file", where="grid"
     )
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no integer of thousands of digits.
+        return "an integer of too many digits"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def _keys(value: Any, names: tuple[str, ...], place: str, optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -205,7 +226,8 @@ def _keys(value: Any, names: tuple[str, ...], place: str, optional: Mapping[str,
         raise _wrong(place, value, f"a mapping with the keys {words}")
     complete = {**optional, **value}
     if set(complete) != set(names):
-        raise _wrong(place, sorted(map(str, value)), f"exactly the keys {words}")
+        got = sorted(key if isinstance(key, str) else _shown(key) for key in value)
+        raise _wrong(place, got, f"exactly the keys {words}")
     return {name: complete[name] for name in names}
 
 
@@ -218,10 +240,14 @@ def _numbers(kind: Any, value: Any, place: str) -> Any:
 
 def _number(value: Any, place: str, kind: type, least: int) -> Any:
     kinds = int if kind is int else (int, float)
+    found = (most for (begin, end), most in MOST.items() if place.startswith(begin) and place.endswith(end))
+    most = next(found, ANY)
     # The upper bound refuses NaN and infinity too.
-    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value < 2**63:
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
         words = "an integer" if kind is int else "a number"
-        raise _wrong(place, value, f"{words} of at least {least} and below 2^63")
+        raise _wrong(
+            place, value, f"{words} of at least {least} and {'below 2^63' if most == ANY else f'at most {most}'}"
+        )
     return kind(value)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from placement.errors import PolicyError, Problem
-from placement.evaluation.interruption import temporary_folder
+from placement.evaluation.interruption import results_of
+from placement.evaluation.temporary import temporary_folder
 from placement.grid import Case, Grid
 from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
@@ -150,7 +151,7 @@ def _extremes(cases: Iterable[Case]) -> list[Case]:
 def _try(submission: Path, cases: Sequence[Case], grid: Grid) -> list[Trial]:
     by_model = [[case for case in cases if case.model == model] for model in dict.fromkeys(c.model for c in cases)]
     with ThreadPoolExecutor(len(by_model)) as pool:
-        return list(pool.map(lambda group: _try_cases(submission, group, grid), by_model))
+        return results_of([pool.submit(_try_cases, submission, group, grid) for group in by_model])
 
 
 def _try_cases(submission: Path, cases: Sequence[Case], grid: Grid) -> Trial:

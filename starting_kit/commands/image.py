@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
+from placement.traces.yaml_file import read_yaml
 
 FILE = Path(__file__).parent / "image_packages.yaml"
 # The image has the version that was current on the day on which it was built.
@@ -29,7 +29,7 @@ class Package(NamedTuple):
 
 
 def _read() -> tuple[str, tuple[Package, ...]]:
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content = read_yaml(FILE, "list of the image's packages")
     rows = content["packages"]
     return content["python"], tuple(Package(row["name"], tuple(row["modules"]), row["version"]) for row in rows)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from placement.errors import Problem
-from placement.evaluation.interruption import temporary_folder
+from placement.evaluation.temporary import fresh_folder, temporary_folder
 from placement.submission.folder import find_policy
 from placement.submission.receipt import policy_sha256
 from placement.traces.whole_file import write_whole
@@ -51,8 +50,7 @@ def pack_command(options: argparse.Namespace) -> int:
     try:
         files, left_out = contents(options.policy)
         data = archive({name: path.read_bytes() for name, path in files.items()})
-        with temporary_folder(), tempfile.TemporaryDirectory() as temporary:
-            unpacked = Path(temporary)
+        with temporary_folder(), fresh_folder() as unpacked:
             _unpack(data, unpacked)
             # As the platform meets it: a module that was left out is missed here.
             doubts = check(unpacked, options.grid)
@@ -94,9 +92,9 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
     output = Path(output)
     _check_file(output)
     data = archive({name: path.read_bytes() for name, path in contents(policy)[0].items()})
-    with tempfile.TemporaryDirectory() as temporary:
-        _unpack(data, Path(temporary))
-        find_policy(Path(temporary))
+    with fresh_folder() as unpacked:
+        _unpack(data, unpacked)
+        find_policy(unpacked)
     write_whole(output, data)
     return output
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from placement.errors import SubmissionRefused
+from placement.evaluation.temporary import fresh_folder
 from placement.submission.contents import missed, note_of, submission_files
 from placement.submission.folder import find_policy
 from placement.submission.stage import stage
@@ -92,7 +92,7 @@ def _files_of_a_zip(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _temporary(stack: ExitStack) -> Path:
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="submission-")))
+    return stack.enter_context(fresh_folder())
 
 
 def _is_zip(path: Path) -> bool:

@@ -7,12 +7,16 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from placement.evaluation.interruption import environment
 
 from .bar import Bar
 
 TICK_SECONDS = 0.5
+# What a program may take to remove what it made.
+ENDING_SECONDS = 30.0
 
 
 def run_shown(program: Path, *arguments: object) -> int:
@@ -21,25 +25,36 @@ def run_shown(program: Path, *arguments: object) -> int:
     with _started(program, arguments, stdout=subprocess.PIPE if bar else None) as process:
         if bar:
             _show(process, bar)
-        return process.wait()
+        # Python looks at a signal that came just before a wait when that is over: so none is long.
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(TICK_SECONDS)
 
 
 def run_quiet(program: Path, *arguments: object) -> tuple[int, str]:
     """Run a program and return its exit code and what it printed."""
     with _started(program, arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        output, _ = process.communicate()
+        output = None
+        while output is None:
+            with suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(timeout=TICK_SECONDS)
         return process.returncode, output.decode("utf-8", "backslashreplace")
 
 
 @contextmanager
 def _started(program: Path, arguments: tuple[object, ...], **streams: int | None) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, str(program), *map(str, arguments)], **streams) as process:
+    command = [sys.executable, str(program), *map(str, arguments)]
+    with subprocess.Popen(command, env=environment(), **streams) as process:
         try:
             yield process
-        except KeyboardInterrupt:
-            process.terminate()
-            process.communicate()
-            raise
+        finally:
+            # Whatever ends the command ends the program, too.
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.communicate(timeout=ENDING_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def _show(process: subprocess.Popen[bytes], bar: Bar) -> None:

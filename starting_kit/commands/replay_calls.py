@@ -17,7 +17,7 @@ import numpy as np
 from placement.answer import Redeployment, check_answer
 from placement.deployment import changed_slots
 from placement.errors import PolicyError
-from placement.evaluation.interruption import temporary_folder
+from placement.evaluation.temporary import temporary_folder
 from placement.grid import Case
 from placement.isolation.interface import LoadedPolicy, load_policy
 from placement.submission.folder import find_policy

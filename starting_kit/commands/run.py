@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from placement.evaluation.temporary import fresh_folder
 from placement.grid import Case, Grid
 from scores.companions import read_companions
 from scores.comparison import case_name, read_reference, read_results
@@ -77,10 +77,10 @@ def run_command(options: argparse.Namespace) -> int:
     # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away.
     for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
         path.unlink(missing_ok=True)
-    with staged(options.policy) as submission, tempfile.TemporaryDirectory() as temporary:
+    with staged(options.policy) as submission, fresh_folder() as temporary:
         grid = file
         if some:
-            grid = Path(temporary) / "grid.yaml"
+            grid = temporary / "grid.yaml"
             write_grid(grid, grid_of(file, some))
         paths = {"submission": submission, "traces": world.traces, "grid": grid, "output": prediction}
         arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
@@ -103,6 +103,9 @@ def run_command(options: argparse.Namespace) -> int:
         folders += ["--previous", before]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
+    if code not in (0, *EXIT_CODES.values()):
+        print(f"No score: the scoring program was ended, with code {code}. Next: repeat the command.")
+        return 2
     estimate: float | str = "-"
     if code == 0 and file == GRIDS["practice"]:
         estimate = official_estimate(read_frame(prediction, world.reference, None))
@@ -144,8 +147,7 @@ def run(
     world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS)
     check_traces(world, some or whole.cases)
     check_reference(world, whole, some or whole.cases, reference is not None and traces is None)
-    with staged(policy) as submission, tempfile.TemporaryDirectory() as temporary:
-        output = Path(temporary)
+    with staged(policy) as submission, fresh_folder() as output:
         if some:
             write_grid(output / "grid.yaml", grid_of(file, some))
             file = output / "grid.yaml"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from placement.evaluation.temporary import fresh_folder
 from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.submission.receipt import policy_sha256, simulator_sha256
@@ -91,8 +91,7 @@ def units_of(submission: Path, grid: Grid, stored: Mapping[str, Any]) -> list[tu
 def _measured(submission: Path, world: World, missing: Sequence[Sequence[Case]], jobs: int) -> dict[str, Any]:
     import pandas as pd
 
-    with tempfile.TemporaryDirectory() as temporary:
-        output = Path(temporary)
+    with fresh_folder() as output:
         write_grid(output / "grid.yaml", grid_of(world.grid, [case for cases in missing for case in cases]))
         log = ingest(submission, output / "grid.yaml", world.traces, output, jobs)
         if not (output / "results.json").is_file():

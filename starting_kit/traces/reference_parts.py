@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from placement.errors import OrganizerError
+from placement.evaluation.interruption import die_with_program
 from placement.evaluation.result_files import write_series
 from placement.evaluation.trace_process import METHOD
 from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
-from placement.isolation.sandbox import die_with_parent
 from placement.submission.receipt import simulator_sha256
 from placement.trace import Trace
 from placement.traces.files import TraceFolder
@@ -165,4 +165,4 @@ def begin_process() -> None:
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
+    die_with_program()

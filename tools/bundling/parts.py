@@ -8,11 +8,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from bundling.tree import Tree
 from commands.archive import archive
 from placement.errors import OrganizerError
+from placement.traces.yaml_file import parse_yaml
 
 ROOT_FILES = ("competition.yaml", "logo.png", "pages")
 KIT = (
@@ -114,10 +113,9 @@ def _key(text: str) -> bytes:
 
 def _yaml(path: Path, next_step: str) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        got = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise OrganizerError(f"{path} cannot be read", got, "a YAML file", next_step) from None
+        return parse_yaml(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise OrganizerError(f"{path} cannot be read", str(error), "a YAML file", next_step) from None
 
 
 def _read(path: Path, phase: PhaseSource) -> bytes:

@@ -10,11 +10,10 @@ from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-import yaml
-
 from bundling.parts import Files, is_hidden
 from commands.archive import unpack
 from placement.errors import OrganizerError
+from placement.traces.yaml_file import parse_yaml
 
 PARTS = ("scoring_program", "ingestion_program", "reference_data")
 
@@ -123,8 +122,8 @@ def unpacked(data: bytes) -> Files:
 def mapping_of(data: bytes) -> dict[str, Any]:
     """The mapping that a YAML file holds, not to be changed; empty when it holds none."""
     try:
-        content = yaml.safe_load(data.decode("utf-8"))
-    except (ValueError, yaml.YAMLError):
+        content = parse_yaml(data)
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -10,6 +10,7 @@ import yaml
 from bundling.parts import Files
 from bundling.reader import Fault
 from bundling.rules_archive import REBUILD
+from placement.traces.yaml_file import parse_yaml
 
 WHERE = "competition.yaml"
 # What the platform reads, in the order of its documentation; it ignores everything else in silence.
@@ -55,10 +56,9 @@ def read_competition(files: Files) -> dict[str, Any]:
         got = f"{nested[0]} instead" if nested else "no such file"
         raise Fault(WHERE, "does not lie at the zip's root", got, "competition.yaml, in no folder", REBUILD)
     try:
-        content = yaml.load(files[WHERE].decode("utf-8"), UniqueKeys)
-    except (ValueError, yaml.YAMLError) as error:
-        got = " ".join(str(error).split())
-        raise Fault(WHERE, "cannot be read", got, "YAML in UTF-8, each key once", "correct it") from None
+        content = parse_yaml(files[WHERE], UniqueKeys)
+    except ValueError as error:
+        raise Fault(WHERE, "cannot be read", str(error), "YAML in UTF-8, each key once", "correct it") from None
     if not isinstance(content, dict):
         raise Fault(WHERE, "is no mapping", type(content).__name__, "keys with values", "correct it")
     return content

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from commands.archive import unpack
 from placement.errors import OrganizerError
+from placement.evaluation.temporary import fresh_folder
 from placement.traces.whole_file import write_whole
 
 
@@ -54,8 +54,8 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
     if path.is_file() and _fits(data := path.read_bytes(), wheel):
         return data
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        requirements = Path(folder, "requirements.txt")
+    with fresh_folder() as folder:
+        requirements = folder / "requirements.txt"
         requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
         options = ("--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", *PLATFORM)
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, "--requirement", requirements]
@@ -64,7 +64,7 @@ def _fetch(wheel: Wheel, cache: Path) -> bytes:
             messages = (done.stderr or done.stdout).strip().splitlines() or [f"pip's exit code {done.returncode}"]
         except subprocess.TimeoutExpired:
             messages = [f"no answer of the package registry in {PATIENCE} s"]
-        download = Path(folder, wheel.file)
+        download = folder / wheel.file
         if not download.is_file() or not _fits(data := download.read_bytes(), wheel):
             raise OrganizerError(
                 f"{wheel.requirement}, which opens sealed traces, cannot be downloaded",

@@ -14,6 +14,7 @@ import yaml
 
 from bundling.rules_archive import REBUILD
 from placement.errors import OrganizerError
+from placement.traces.yaml_file import parse_yaml
 from rehearsal.container import Mount
 from rehearsal.engines import Ended, Engine
 from rehearsal.stage import open_to_all, unpack_into, zip_output
@@ -171,9 +172,8 @@ def command_of(folder: Path) -> object | None:
     if path is None:
         return None
     try:
-        content = yaml.safe_load(path.read_bytes())
-    # PyYAML lets errors of many kinds through.
-    except Exception:
+        content = parse_yaml(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return (content.get("command") or None) if isinstance(content, dict) else None
 

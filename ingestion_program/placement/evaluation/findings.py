@@ -13,6 +13,8 @@ from .clock import Clock
 from .result_files import write_results
 from .versions import versions
 
+EXIT_CODES = {"scored": 0, "failed": 1, "refused": 1, "data_unavailable": 2}
+
 
 @dataclass
 class Findings:
@@ -55,8 +57,8 @@ def described(grid: Grid) -> dict[str, Any]:
     return measured | {"case_seconds": grid.limits.case_seconds, "hidden": grid.hidden}
 
 
-def report(findings: Findings) -> int:
-    """Print what failed and why, and return the exit code."""
+def report(findings: Findings) -> None:
+    """Print what failed and why. Raises CannotPrint."""
     failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
     for outcome in failed:
         print(f"{outcome.row['status']}: {sentence(outcome.row['failure'], outcome.case.name)}", flush=True)
@@ -70,4 +72,3 @@ def report(findings: Findings) -> int:
             f"{len(failed)} of {cases} cases failed" + f", {left} were ended with the first of them" * (left > 0)
         )
     print(": ".join(said), flush=True)
-    return {"scored": 0, "data_unavailable": 2}.get(findings.status, 1)

@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from ..errors import OrganizerError
 from ..traces.files import find_trace
 from .case_run import Outcome
+from .interruption import results_of
 from .trace_process import Run, TraceJob, TraceProcess
 
 
@@ -19,33 +20,49 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
     """Run every case, at most `jobs` traces at a time; outcomes in the grid's order, whatever `jobs` is.
 
     A hidden grid ends with the first failed case: those that have not ended by then have no outcome.
-    `finished` is called for each case as it ends, from several threads. Raises OrganizerError, once everything has
-    ended, when a trace cannot be used, and where the grid requires a layer of isolation that the machine lacks.
+    `finished` is called for each case as it ends, from several threads; what it raises ends the run. Raises
+    OrganizerError, once everything has ended, when a trace cannot be used, and where the grid requires a layer of
+    isolation that the machine lacks.
     """
     grid, groups = run.grid, run.grid.by_trace()
     for cases in groups:
         find_trace(run.traces.path, cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
-    processes = [TraceProcess(TraceJob(run, cases, deadline)) for cases in groups]
-    # No policy may run before all processes that hold traces have closed themselves to others.
-    for process in processes:
-        process.wait_until_hidden()
+    processes: list[TraceProcess] = []
     stop = threading.Event()
+
+    def end_all() -> None:
+        stop.set()
+        for process in processes:
+            process.end()
 
     def end_of_case(outcome: Outcome) -> None:
         finished(outcome)
         if grid.hidden and outcome.row["status"] != "ok":
-            stop.set()
-            for process in processes:
-                process.end()
+            end_all()
 
     def outcomes_of(process: TraceProcess) -> list[Outcome] | OrganizerError:
         # Closed at once: it holds a whole trace.
         with closing(process):
-            return process.run(end_of_case, stop)
+            try:
+                return process.run(end_of_case, stop)
+            except BaseException:
+                # Such as a log that takes no more: nobody waits for what the others measure.
+                end_all()
+                raise
 
-    with ThreadPoolExecutor(jobs) as pool:
-        answers = list(pool.map(outcomes_of, processes))
+    with ExitStack() as started:
+        for cases in groups:
+            processes.append(started.enter_context(closing(TraceProcess(TraceJob(run, cases, deadline)))))
+        # No policy may run before all processes that hold traces have closed themselves to others.
+        for process in processes:
+            process.wait_until_hidden()
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                answers = results_of([pool.submit(outcomes_of, process) for process in processes])
+            finally:
+                # Before the pool waits for its threads: one may have not been started.
+                end_all()
     for answer in answers:
         if isinstance(answer, OrganizerError):
             raise answer

@@ -17,9 +17,11 @@ from typing import Any
 
 from ..errors import OrganizerError
 from ..grid import Case, Grid
-from ..isolation.sandbox import die_with_parent, hide_process
+from ..isolation.sandbox import hide_process
 from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case
+from .interruption import JOIN_SECONDS, die_with_program
+from .machine import lack
 from .turns import run_cases
 
 # What replaying and explaining may take after the grid's time is over.
@@ -89,7 +91,7 @@ class TraceProcess:
     def close(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
-        self._process.join()
+        self._process.join(JOIN_SECONDS)
         self._connection.close()
 
     def _receive(self) -> Any:
@@ -101,7 +103,7 @@ class TraceProcess:
             return self._connection.recv()
         except (EOFError, OSError):
             # An OSError means: it ended in the middle of a message.
-            self._process.join()
+            self._process.join(JOIN_SECONDS)
             return None
 
 
@@ -109,7 +111,7 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    die_with_parent()
+    die_with_program()
     hide_process()
     connection.send("hidden")
     try:
@@ -121,13 +123,11 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     except OrganizerError as error:
         connection.send(error)
     except Exception as error:
-        traceback.print_exc()
-        connection.send(
-            OrganizerError(
-                "the simulator itself failed",
-                got=f"{type(error).__name__}: {error}",
-                expected="measured cases",
-                next_step="organizers find the reason in the log above",
-                where=f"trace {job.cases[0].model}/{job.cases[0].dataset}",
-            )
-        )
+        problem = lack(error) or _unknown(error)
+        connection.send(problem.at(f"trace {job.cases[0].model}/{job.cases[0].dataset}"))
+
+
+def _unknown(error: Exception) -> OrganizerError:
+    traceback.print_exception(error)
+    got, next_step = f"{type(error).__name__}: {error}", "organizers find the reason in the log above"
+    return OrganizerError("the simulator itself failed", got, "measured cases", next_step)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from .nameless import nameless_bytes
+from .removal import remove_folder
 
 LARGEST_BYTES = 256 * 1024 * 1024
 MOST_FILES = 1000
@@ -50,17 +49,7 @@ class Scratch:
             with suppress(OSError):
                 os.unlink(self.folder)
             return
-        pending = [str(self.folder)]
-        while pending:
-            path = pending.pop()
-            with suppress(OSError):
-                os.chmod(path, stat.S_IRWXU)
-                with os.scandir(path) as entries:
-                    pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        with suppress(RecursionError):
-            shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():
-            subprocess.run(["rm", "-rf", str(self.folder)], check=False)
+        remove_folder(str(self.folder))
 
     def _counted(self, nameless: int) -> str:
         count, held = 0, nameless + self.folder.lstat().st_blocks * 512

@@ -11,6 +11,7 @@ import yaml
 
 from placement.errors import OrganizerError
 from placement.traces.whole_file import write_whole
+from placement.traces.yaml_file import parse_yaml
 
 FOLDER = Path(__file__).resolve().parents[1] / "profiles"
 # Keys of a profile's file beside `parameters`.
@@ -128,9 +129,8 @@ class Profile:
 def read_profile(path: Path) -> Profile:
     """Read a profile's file. Raises OrganizerError for anything that is not one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return profile_from_mapping(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError) as error:
+        return profile_from_mapping(parse_yaml(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
         got = " ".join(str(error).split())
         expected, next_step = (
             "a file as traces/profiles/README.md says",
