@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from .errors import OrganizerError
+from .grid_values import checked_keys, checked_name, checked_number, checked_numbers, wrong
 
 # Whether a machine that cannot isolate a policy fully may run one.
 SANDBOXES = ("required", "best_effort")
@@ -14,18 +14,6 @@ SANDBOXES = ("required", "best_effort")
 
 # Far beyond any deployment; a slip of the pen must not fill the memory. The page draws as many devices.
 MOST_DEVICES, MOST_REDUNDANT = 4096, 65_536
-# By the beginning and the end of a place. Of limits eleven days, and 4 TiB: clocks and limits of the system's take no
-# more than a few times that.
-MOST = {
-    ("limits.", "_seconds"): 10**6,
-    ("limits.", "_bytes"): 2**42,
-    ("window", ""): 10**6,
-    ("latency", ""): 10**6,
-    ("models.", ".layers"): 10**4,
-    ("models.", ".experts"): 2**16,
-}
-ANY = 2**63 - 1
-LONGEST_VALUE = 500
 
 
 @dataclass(frozen=True)
@@ -125,41 +113,43 @@ def grid_from_mapping(mapping: Any) -> Grid:
     and a case that is listed twice.
     """
     keys = ("name", "window", "latency", "cost", "limits", "sandbox", "hidden", "models", "cases")
-    top = _keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort", "hidden": False})
-    window = _number(top["window"], "window", int, least=1)
-    latency = _number(top["latency"], "latency", int, least=0)
-    cost = _numbers(Cost, top["cost"], "cost")
-    limits = _numbers(Limits, top["limits"], "limits")
+    top = checked_keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort", "hidden": False})
+    window = checked_number(top["window"], "window", int, least=1)
+    latency = checked_number(top["latency"], "latency", int, least=0)
+    cost = checked_numbers(Cost, top["cost"], "cost")
+    limits = checked_numbers(Limits, top["limits"], "limits")
     if limits.trace_memory_bytes < limits.memory_bytes:
-        raise _wrong(
+        raise wrong(
             "limits.trace_memory_bytes", limits.trace_memory_bytes, f"at least memory_bytes, {limits.memory_bytes}"
         )
     if top["sandbox"] not in SANDBOXES:
-        raise _wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
+        raise wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
     if not isinstance(top["hidden"], bool):
-        raise _wrong("hidden", top["hidden"], "true or false")
+        raise wrong("hidden", top["hidden"], "true or false")
     models = _models(top["models"])
     if not isinstance(top["cases"], list) or not top["cases"]:
-        raise _wrong("cases", top["cases"], "a list of {model, dataset, ep: [..]}")
+        raise wrong("cases", top["cases"], "a list of {model, dataset, ep: [..]}")
     cases: list[Case] = []
     for row_number, row in enumerate(top["cases"]):
         place = f"cases[{row_number}]"
         for case in _cases(row, place, models, window, latency):
             if case in cases:
-                raise _wrong(place, case.name, "every case listed once")
+                raise wrong(place, case.name, "every case listed once")
             cases.append(case)
-    return Grid(_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], top["hidden"], tuple(cases))
+    return Grid(
+        checked_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], top["hidden"], tuple(cases)
+    )
 
 
 def _models(models: Any) -> dict[str, dict[str, int]]:
     """Layers, experts, groups and nodes of each model."""
     if not isinstance(models, Mapping) or not models:
-        raise _wrong("models", models, "a mapping of model name to {layers, experts}")
+        raise wrong("models", models, "a mapping of model name to {layers, experts}")
     sizes = {}
     for model, value in models.items():
-        place = f"models.{_name(model, 'models')}"
-        given = _keys(value, ("layers", "experts", "groups", "nodes"), place, optional={"groups": 1, "nodes": 1})
-        sizes[model] = size = {key: _number(given[key], f"{place}.{key}", int, least=1) for key in given}
+        place = f"models.{checked_name(model, 'models')}"
+        given = checked_keys(value, ("layers", "experts", "groups", "nodes"), place, optional={"groups": 1, "nodes": 1})
+        sizes[model] = size = {key: checked_number(given[key], f"{place}.{key}", int, least=1) for key in given}
         _check_divides(size["groups"], size["experts"], f"{place}.groups", f"experts of {model}")
         _check_divides(size["nodes"], size["groups"], f"{place}.nodes", f"groups of {model}")
     return sizes
@@ -167,24 +157,26 @@ def _models(models: Any) -> dict[str, dict[str, int]]:
 
 def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: int, latency: int) -> Iterator[Case]:
     """The cases of one line: each ep with each number of redundant experts, by default the ep's own."""
-    row = _keys(row, ("model", "dataset", "ep", "redundant_experts"), place, optional={"redundant_experts": None})
-    model = _name(row["model"], f"{place}.model")
+    row = checked_keys(
+        row, ("model", "dataset", "ep", "redundant_experts"), place, optional={"redundant_experts": None}
+    )
+    model = checked_name(row["model"], f"{place}.model")
     if model not in models:
-        raise _wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, models))}")
-    dataset, sizes = _name(row["dataset"], f"{place}.dataset"), models[model]
+        raise wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, models))}")
+    dataset, sizes = checked_name(row["dataset"], f"{place}.dataset"), models[model]
     if not isinstance(row["ep"], list) or not row["ep"]:
-        raise _wrong(f"{place}.ep", row["ep"], "a list of device counts")
+        raise wrong(f"{place}.ep", row["ep"], "a list of device counts")
     for ep in row["ep"]:
-        if _number(ep, f"{place}.ep", int, least=1) > MOST_DEVICES:
-            raise _wrong(f"{place}.ep", ep, f"at most {MOST_DEVICES} devices")
+        if checked_number(ep, f"{place}.ep", int, least=1) > MOST_DEVICES:
+            raise wrong(f"{place}.ep", ep, f"at most {MOST_DEVICES} devices")
         _check_divides(sizes["nodes"], ep, f"models.{model}.nodes", f"devices of {place}")
         for redundant in _redundant(row["redundant_experts"], ep, f"{place}.redundant_experts"):
             if redundant > MOST_REDUNDANT:
-                raise _wrong(f"{place}.redundant_experts", redundant, f"at most {MOST_REDUNDANT}")
+                raise wrong(f"{place}.redundant_experts", redundant, f"at most {MOST_REDUNDANT}")
             if (sizes["experts"] + redundant) % ep:
                 both = f"{sizes['experts']} experts of {model} and {redundant} redundant ones together"
                 both += "; redundant_experts beside ep sets another number" if row["redundant_experts"] is None else ""
-                raise _wrong(f"{place}.ep", ep, f"a divisor of the {both}")
+                raise wrong(f"{place}.ep", ep, f"a divisor of the {both}")
             yield Case(model, dataset, ep, redundant, window=window, latency=latency, **sizes)
 
 
@@ -193,66 +185,10 @@ def _redundant(value: Any, ep: int, place: str) -> list[int]:
         return [ep]
     values = value if isinstance(value, list) else [value]
     if not values:
-        raise _wrong(place, value, "a number of redundant experts, or a list of them")
-    return [_number(number, place, int, least=0) for number in values]
+        raise wrong(place, value, "a number of redundant experts, or a list of them")
+    return [checked_number(number, place, int, least=0) for number in values]
 
 
 def _check_divides(part: int, whole: int, place: str, words: str) -> None:
     if whole % part:
-        raise _wrong(place, part, f"a divisor of the {whole} {words}")
-
-
-def _wrong(place: str, got: Any, expected: str) -> OrganizerError:
-    return OrganizerError(
-        f"{place} is not valid", got=_shown(got), expected=expected, next_step="correct the grid file", where="grid"
-    )
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:
-        # Python writes no integer of thousands of digits.
-        return "an integer of too many digits"
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
-
-
-def _keys(value: Any, names: tuple[str, ...], place: str, optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The values of a mapping's keys in the order of `names`; optional: what those stand for that may be left out."""
-    optional = optional or {}
-    words = ", ".join(name for name in names if name not in optional)
-    words += f", and optionally {', '.join(optional)}" if optional else ""
-    if not isinstance(value, Mapping):
-        raise _wrong(place, value, f"a mapping with the keys {words}")
-    complete = {**optional, **value}
-    if set(complete) != set(names):
-        got = sorted(key if isinstance(key, str) else _shown(key) for key in value)
-        raise _wrong(place, got, f"exactly the keys {words}")
-    return {name: complete[name] for name in names}
-
-
-def _numbers(kind: Any, value: Any, place: str) -> Any:
-    names = tuple(field.name for field in fields(kind))
-    values = _keys(value, names, place)
-    kinds = {field.name: int if field.type == "int" else float for field in fields(kind)}
-    return kind(**{name: _number(values[name], f"{place}.{name}", kinds[name], least=1) for name in names})
-
-
-def _number(value: Any, place: str, kind: type, least: int) -> Any:
-    kinds = int if kind is int else (int, float)
-    found = (most for (begin, end), most in MOST.items() if place.startswith(begin) and place.endswith(end))
-    most = next(found, ANY)
-    # The upper bound refuses NaN and infinity too.
-    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
-        words = "an integer" if kind is int else "a number"
-        raise _wrong(
-            place, value, f"{words} of at least {least} and {'below 2^63' if most == ANY else f'at most {most}'}"
-        )
-    return kind(value)
-
-
-def _name(value: Any, place: str) -> str:
-    # A name becomes part of a path, so it must not climb out of the traces' folder.
-    if not isinstance(value, str) or not value or value.startswith(".") or set(value) & set("/\\\0"):
-        raise _wrong(place, value, "a name without slashes or a leading dot")
-    return value
+        raise wrong(place, part, f"a divisor of the {whole} {words}")
