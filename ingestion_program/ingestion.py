@@ -40,7 +40,7 @@ from placement.evaluation.printing import CannotPrint, run_program
 from placement.evaluation.progress import Progress
 from placement.evaluation.result_files import FILES
 from placement.evaluation.signature import PUBLISHED_KEY, signing_key
-from placement.evaluation.temporary import temporary_folder
+from placement.evaluation.temporary import remove_abandoned, temporary_folder
 from placement.evaluation.trace_process import Run
 from placement.evaluation.versions import versions
 from placement.grid import grid_from_mapping
@@ -86,6 +86,8 @@ def ingest(options: argparse.Namespace, clock: Clock) -> int:
         key = signing_key(PROGRAM)
     except OrganizerError as error:
         no_key = error
+    # Also where this run ends before it has temporary files.
+    remove_abandoned()
     clear(options.output)
     findings, unprinted = Findings(), ""
     try:

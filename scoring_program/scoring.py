@@ -124,10 +124,15 @@ def score(options: argparse.Namespace) -> int:
 
 def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
     """What the page draws from: nothing unless the results say that the traces are not hidden."""
-    grid = results.get("grid")
-    if not isinstance(grid, dict) or grid.get("hidden") is not False:
+    if is_hidden(results):
         return NOTHING
     return read_companions(folder, reference, results["cases"])
+
+
+def is_hidden(results: dict) -> bool:
+    """Whether the results do not say that their traces are open."""
+    grid = results.get("grid")
+    return not isinstance(grid, dict) or grid.get("hidden") is not False
 
 
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
@@ -151,12 +156,14 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, 
     failures, left = [row for row, _ in pairs if row["status"] != "ok"], cases - len(pairs)
     if failures:
         status = "failed"
-        said = f"{len(failures)} of {cases} cases failed" + f", {left} were not begun" * (left > 0)
+        said = f"{len(failures)} of {cases} cases failed" + f", {left} were ended with the first of them" * (left > 0)
     else:
         status, said = results["status"], sentence(results["failure"])
     # The page may be open to everyone; why the data is missing is for the organizers, in the log.
     shown = UNAVAILABLE if status == "data_unavailable" else said
-    write(output / "detailed_results.html", failed_page(status, shown, pairs, failures, results, policy))
+    # A submission that fails costs no attempt: what it measured of hidden traces it must not learn.
+    measured = [] if is_hidden(results) else pairs
+    write(output / "detailed_results.html", failed_page(status, shown, measured, failures, results, policy))
     print_table(pairs)
     for row in failures:
         say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")

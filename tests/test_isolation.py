@@ -298,7 +298,7 @@ def test_a_policy_is_stopped_between_its_calls_and_its_folder_is_removed_with_it
             os.sched_yield()
         assert state == "T"
     scratch = Path(process.log)
-    assert scratch.name.startswith("case-") and not scratch.exists()
+    assert scratch.parent.name.startswith("case-") and not scratch.parent.exists()
 
 
 @pytest.mark.parametrize(

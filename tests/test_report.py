@@ -170,6 +170,16 @@ def test_a_failed_page_lists_each_failing_case_with_what_failed(tmp_path, capsys
     assert "2 of 3 cases failed" in page.texts
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_failed_page_shows_what_was_measured_unless_the_traces_are_hidden(tmp_path, capsys, hidden):
+    content = failed_results()
+    content["cases"][0] |= {"status": "ok", "failure": None, "mean_par": 1.375, "transmit_amount": 777}
+    run = score(tmp_path, capsys, content | {"grid": content["grid"] | {"hidden": hidden}})
+    assert (run.code, "1.3750" in run.page, "777" in run.page) == (1, not hidden, not hidden)
+    # Which case failed, and where, is told all the same.
+    assert "no policy" in run.page
+
+
 def test_a_failure_is_told_by_place_got_and_expected(tmp_path, capsys):
     said = "[[1]]. Expected: nothing. Next: none"
     told = failure("an expert has no slot", "call 2, layer 7", said, "all", "add it")
@@ -292,10 +302,18 @@ def test_no_placeholder_of_the_template_is_left(tmp_path, capsys):
 # Written first
 
 
+def not_written(tmp_path, capsys):
+    """Run the scoring program where one of its files cannot be written: the sentence on standard error."""
+    write_results(tmp_path / "res", results())
+    write(tmp_path / "ref" / "ds_eplb.json", reference())
+    folders = ("--results", "res"), ("--reference", "ref"), ("--output", "output")
+    assert scoring.main([text for name, folder in folders for text in (name, str(tmp_path / folder))]) == 2
+    return capsys.readouterr().err
+
+
 def test_the_page_stands_when_writing_the_scores_fails(tmp_path, capsys):
     (tmp_path / "output" / ".scores.json.part").mkdir(parents=True)
-    with pytest.raises(OSError, match="scores"):
-        score(tmp_path, capsys, results())
+    assert not_written(tmp_path, capsys).startswith("scoring: the output cannot be written. Got: [Errno 21]")
     page = (tmp_path / "output" / "detailed_results.html").read_text(encoding="utf-8")
     assert "composite_score 100.0000" in Page(page).texts
     assert not (tmp_path / "output" / "scores.json").exists()
@@ -303,8 +321,7 @@ def test_the_page_stands_when_writing_the_scores_fails(tmp_path, capsys):
 
 def test_no_scores_stand_when_writing_the_page_fails(tmp_path, capsys):
     (tmp_path / "output" / ".detailed_results.html.part").mkdir(parents=True)
-    with pytest.raises(OSError, match="detailed_results"):
-        score(tmp_path, capsys, results())
+    assert not_written(tmp_path, capsys).startswith("scoring: the output cannot be written. Got: [Errno 21]")
     assert not (tmp_path / "output" / "scores.json").exists()
 
 

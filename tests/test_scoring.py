@@ -101,10 +101,13 @@ def test_scored_with_a_failing_case_fails(tmp_path, capsys):
     ]
 
 
-def test_cases_that_were_not_begun_are_counted(tmp_path, capsys):
+def test_cases_that_ended_with_the_first_failed_one_are_counted(tmp_path, capsys):
     content = failed_results()
     del content["cases"][0], content["cases"][1]
-    assert score(tmp_path, capsys, content).lines[-2] == "No score: failed: 1 of 3 cases failed, 2 were not begun"
+    assert (
+        score(tmp_path, capsys, content).lines[-2]
+        == "No score: failed: 1 of 3 cases failed, 2 were ended with the first of them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_th
 
         def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> object:
             seen.append((iteration, self._case.ep))
+            # Between its calls, nobody can ask what is in its temporary folder.
+            assert self._scratch.folder.parent.stat().st_mode & 0o777 == 0
             return super().rebalance(start, stop, deployment, iteration)
 
     monkeypatch.setattr(case_run, "PolicyProcess", Watched)
@@ -103,7 +105,7 @@ def test_what_the_policies_of_a_trace_hold_together_is_limited_and_the_running_o
     assert [(outcome.case.ep, outcome.row["status"]) for outcome in outcomes] == [(4, "out_of_memory"), (2, "ok")]
     text = sentence_of(outcomes[0].row)
     assert text.startswith("Small/one ep 4, start: the policy used too much of the machine. Got: ")
-    assert f" bytes of memory in this trace's 2 policies. Expected: at most {both} (trace_memory_bytes)." in text
+    assert f" bytes of address space in this trace's 2 policies. Expected: at most {both} (trace_memory_bytes)." in text
 
 
 def test_a_process_that_left_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +114,7 @@ def test_a_process_that_left_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> 
     crowd.join(1)
     crowd.join(2)
     assert crowd.excess(1, 300) is None and crowd.excess(2, 300) is None
-    got = "300 bytes of memory in this trace's 2 policies", "at most 299 (trace_memory_bytes)"
+    got = "300 bytes of address space in this trace's 2 policies", "at most 299 (trace_memory_bytes)"
     assert crowd.excess(2, 299) == got
     crowd.leave(1)
     assert crowd.excess(2, 299) is None

@@ -144,6 +144,15 @@ def _key(path: Path) -> bytes:
 def _read_results(path: Path) -> bytes:
     try:
         return read_regular(path, LARGEST_RESULTS)
+    except FileNotFoundError:
+        # The ingestion program writes the file whatever a policy does.
+        what, next_step = (
+            "is not there",
+            "nothing for participants to do; organizers find the reason in the ingestion log",
+        )
+        raise FileError(
+            "data_unavailable", path.name, what, "no file", "the file that ingestion writes", next_step
+        ) from None
     except OSError as error:
         raise broken_results("cannot be read", reason(error), "strict JSON") from None
     except TooLarge:

@@ -51,7 +51,10 @@ class Neighbours:
         held, policies = sum(self._bytes.values()), len(self._bytes)
         if held <= most:
             return None
-        return f"{held} bytes of memory in this trace's {policies} policies", f"at most {most} (trace_memory_bytes)"
+        return (
+            f"{held} bytes of address space in this trace's {policies} policies",
+            f"at most {most} (trace_memory_bytes)",
+        )
 
     def _forget(self) -> None:
         if self._window:

@@ -152,6 +152,7 @@ class PolicyProcess:
             "grid_seconds": self._grid_deadline,
         }
         first, self._deadline = min(ends.items(), key=lambda end: end[1])
+        self._scratch.open()
         self._signal(signal.SIGCONT)
         try:
             yield
@@ -168,6 +169,7 @@ class PolicyProcess:
         finally:
             # Between its calls a policy does not run: all its work counts.
             self._signal(signal.SIGSTOP)
+            self._scratch.shut()
             self.seconds.append(time.monotonic() - began)
 
     def _signal(self, number: int) -> None:

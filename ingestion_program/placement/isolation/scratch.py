@@ -18,15 +18,31 @@ ALLOWED = f"at most {MOST_FILES} files and folders, and {LARGEST_BYTES} bytes"
 
 
 class Scratch:
-    """A fresh temporary folder; `remove` deletes it, whatever was put there."""
+    """A fresh temporary folder; `remove` deletes it, whatever was put there.
+
+    It lies in a folder of its own, which is shut while the policy stands still: what other policies can ask of a path,
+    such as whether it is there, needs no right that Landlock keeps.
+    """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="case-"))
+        self._outer = Path(tempfile.mkdtemp(prefix="case-"))
+        # By descriptor: where the kernel lacks Landlock, a policy may put a link in the folder's place.
+        self._door = os.open(self._outer, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.folder = self._outer / "scratch"
+        self.folder.mkdir(mode=stat.S_IRWXU)
         self._identity = self._look()
         # Set back, so that every later change shows: a clock of the kernel's stands still for some milliseconds.
         made = self.folder.stat().st_mtime_ns - 10 * 10**9
         os.utime(self.folder, ns=(made, made))
         self._unchanged = self.folder.stat().st_mtime_ns
+
+    def open(self) -> None:
+        """Let the folder be reached."""
+        os.fchmod(self._door, stat.S_IRWXU)
+
+    def shut(self) -> None:
+        """Let nobody reach the folder who has not root's rights."""
+        os.fchmod(self._door, 0)
 
     def excess(self, process: int) -> str:
         """What is too much in the folder and those below, or nothing; looks at no more names than are allowed.
@@ -44,12 +60,13 @@ class Scratch:
 
     def remove(self) -> None:
         """Delete the folder and all it holds, also folders that their maker closed."""
-        if self._look() != self._identity:
+        self.open()
+        os.close(self._door)
+        if self._outer.is_symlink():
             # Whatever a policy has put there may lead anywhere: only the name goes.
             with suppress(OSError):
-                os.unlink(self.folder)
-            return
-        remove_folder(str(self.folder))
+                os.unlink(self._outer)
+        remove_folder(str(self._outer))
 
     def _counted(self, nameless: int) -> str:
         count, held = 0, nameless + self.folder.lstat().st_blocks * 512

@@ -18,9 +18,14 @@ def seconds_and_threads(process: int) -> tuple[float, int]:
 
 def address_space(process: int) -> int:
     """Bytes of address space that a process has now."""
+    pages = 0
     with suppress(OSError):
-        return int(Path(f"/proc/{process}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
+        # Its first thread may have ended, and then tells nothing of what the others have.
+        for thread in os.listdir(f"/proc/{process}/task"):
+            pages = max(pages, int(Path(f"/proc/{process}/task/{thread}/statm").read_text().split()[0]))
+            if pages:
+                break
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak_memory(process: int) -> int:

