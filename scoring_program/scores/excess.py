@@ -106,6 +106,13 @@ def ageing(excess: Excess) -> tuple[float, float, float]:
     return first, last, (last - first) / (7 / 8 * float(length @ length / length.sum()))
 
 
+def of_ds_eplb(excess: Excess) -> Excess:
+    """The same of DS-EPLB, which redeploys all layers at every call."""
+    places = range(excess.window + 1, len(excess.above), excess.window + 1 + excess.latency + excess.layers)
+    calls = [Call(place, excess.layers, excess.layers, 0) for place in places]
+    return excess._replace(above=excess.baseline, calls=calls, untouched=0, all_told=True)
+
+
 def unpaid(excess: Excess, slots: np.ndarray) -> tuple[list[int], float]:
     """Calls whose layers cost more than they gained, and the seconds that declining there would have saved.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .excess import Excess, ageing, forgone, late, seconds, spans, switch_at, unpaid, waiting
+from .excess import Excess, ageing, forgone, late, of_ds_eplb, seconds, spans, switch_at, unpaid, waiting
 from .moves import Moves, relabelled
 from .parts import Parts
 
@@ -181,8 +181,9 @@ def _loads(excess: Excess) -> Iterator[Lever]:
     length = len(excess.above) - spans(excess)[0].start
     risen = f"from the first to the last eighth of the iterations between two redeployments it rises to {last:.3f}"
     off = f"Right after a redeployment PAR lies {first:.3f} above clairvoyant DS-EPLB's"
-    # Half a window is the age of a plan of its mean; the newest loads, too, wait for half of the layers.
-    newer = min(first - rise * (excess.latency + excess.layers / 2), rise * excess.window / 2)
+    half, delay = rise * excess.window / 2, rise * (excess.latency + excess.layers / 2)
+    # Plans of a window's mean, as DS-EPLB's, are half a window old; better ones are newer already, worse ones older.
+    newer = min(first - delay, half + min(first - ageing(of_ds_eplb(excess))[0], half))
     yield Lever(
         "settled",
         seconds(excess, max(newer, 0.0) * length),
@@ -192,7 +193,7 @@ def _loads(excess: Excess) -> Iterator[Lever]:
     )
     # A plan of one window is as far from the loads' mean as the window that comes is, to which clairvoyant's fits.
     short, memory = "plan for the scatter", ""
-    if len(spans(excess)) > 1:
+    if len(spans(excess)) > 1 and half < first / 2:
         short, memory = "longer memory", "from more windows than the last (planning.memory), "
     yield Lever(
         "settled",
@@ -201,7 +202,7 @@ def _loads(excess: Excess) -> Iterator[Lever]:
         f"{off}. Plan {memory}for how iterations scatter around their mean (planning.risk), and until no exchange "
         "helps (planning.exchange).",
     )
-    if excess.calls[-1].iteration <= spans(excess)[-1].call.iteration and first < last / 2:
+    if excess.calls[-1].iteration <= spans(excess)[-1].call.iteration and first < delay:
         # Half of what age adds, where no call let plans grow older than the next window.
         yield Lever(
             "settled",
