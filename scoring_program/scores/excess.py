@@ -12,6 +12,7 @@ import numpy as np
 PEAK, LEAST_SHIFT = 2.0, 0.03
 # A rise of PAR below which no switch is named.
 LEAST_RISE = 0.03
+NEARLY = 0.9
 
 
 class Call(NamedTuple):
@@ -89,14 +90,14 @@ def late(excess: Excess) -> tuple[int, float]:
 def ageing(excess: Excess) -> tuple[float, float, float]:
     """Means of the first and the last eighth of the spans, each span by its length, and the rise in an iteration.
 
-    Only after redeployments of half as many layers as the largest; a span ends where the loads switch: that is no
-    matter of age. Zeros where there is no such span.
+    Only after redeployments of nearly as many layers as the largest, as layers that are left out are older; a span
+    ends where the loads switch: that is no matter of age. Zeros where there is no such span.
     """
     found, rows = spans(excess), []
     most = max((span.call.applied for span in found), default=0)
     for span in found:
         part = excess.above[span.start : _until_switch(excess, span)]
-        if len(part) and 2 * span.call.applied >= most:
+        if len(part) and span.call.applied >= NEARLY * most:
             eighth = max(1, len(part) // 8)
             rows.append((len(part), part[:eighth].mean(), part[-eighth:].mean()))
     if not rows:
