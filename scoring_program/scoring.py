@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--previous", type=Path, help="a folder with an earlier run's results.json; the page shows what changed"
     )
+    parser.add_argument("--previous-policy", help="its policy's name, where that is another one than this run's")
     parser.add_argument("--policy", help="the policy's name for the page (default: its hash, from the receipt)")
     options = parser.parse_args(arguments)
     try:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(str(error))
         return error.exit_code
     companions = companions_of(results, options.results, options.reference)
-    previous = read_previous(options.previous, reference)
+    previous = read_previous(options.previous, reference, options.previous_policy)
     page = scored_page(scores, pairs, results, companions, previous, options.policy)
     write(options.output / "detailed_results.html", page)
     print_table(pairs)

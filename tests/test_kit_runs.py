@@ -156,9 +156,9 @@ def test_a_damaged_run_is_listed_as_such_and_an_empty_list_says_what_to_do(tmp_p
 
 def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) -> None:
     first, second = ran.pages
-    assert not any("since last run" in row for table in first.tables for row in table)
-    (cases,) = [table for table in second.tables if "since last run" in table[0]]
-    place = cases[0].index("since last run")
+    assert not any(cell.startswith("since") for table in first.tables for row in table for cell in row)
+    (cases,) = [table for table in second.tables if "since another policy" in table[0]]
+    place = cases[0].index("since another policy")
     scores = [json.loads((folder / "scores.json").read_bytes())["composite_score"] for folder in ran.folders[:2]]
     changes = [float(row[place]) for row in cases[1:]]
     assert len(changes) == 2 and all(re.fullmatch(r"[+-]\d+\.\d\d", row[place]) for row in cases[1:])
@@ -167,6 +167,7 @@ def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) ->
         str(ran.idle),
         "starting_kit/policies/ds_eplb",
     ]
+    assert f"Where the seconds go, since the last run, of {ran.idle}" in second.texts
     assert ran.folders[0].name in second.texts and f": composite_score {scores[1] - scores[0]:+.4f}." in second.texts
 
 
@@ -185,12 +186,15 @@ def test_the_page_shows_what_changed_in_each_part_of_the_seconds(ran: SimpleName
         assert changes[1] == changes[4] == "+0.000" and float(changes[5]) > 0
 
 
-def test_the_last_run_is_the_last_one_with_a_score_on_these_traces(ran, world: Path, tmp_path: Path) -> None:
-    assert previous(world / "output", world / "reference") == ran.folders[1], "the newest has no score"
-    first = keep_made_up(tmp_path)
+def test_the_last_run_is_the_last_of_the_same_policy_with_a_score_on_these_traces(ran, world, tmp_path: Path) -> None:
+    place = world / "output", world / "reference"
+    assert previous(*place, DS_EPLB) == (ran.folders[1], "") and previous(*place, ran.idle) == (ran.folders[0], "")
+    # The newest has no score, and there is no other run of its policy.
+    assert previous(*place, ran.bad) == (ran.folders[1], "starting_kit/policies/ds_eplb")
+    first, mine = keep_made_up(tmp_path), tmp_path / "my_policy"
     keep_made_up(tmp_path, 60, trace_sha256="another")
-    assert previous(tmp_path, tmp_path / "reference") == first
-    assert previous(tmp_path, world / "reference") is None and previous(tmp_path / "none", world) is None
+    assert previous(tmp_path, tmp_path / "reference", mine) == (first, "")
+    assert previous(tmp_path, world / "reference", mine) is None and previous(tmp_path / "none", world, mine) is None
 
 
 # Two runs

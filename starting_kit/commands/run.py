@@ -99,8 +99,8 @@ def run_command(options: argparse.Namespace) -> int:
     folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
     # With an equals sign: a name may begin with a hyphen.
     folders.append(f"--policy={short(options.policy)}")
-    if before := previous(options.output, world.reference):
-        folders += ["--previous", before]
+    if before := previous(options.output, world.reference, options.policy):
+        folders += ["--previous", before[0], f"--previous-policy={before[1]}"]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
     estimate: float | str = "-"

@@ -103,15 +103,26 @@ def keep(output: Path, reference: Path, policy: Path, estimate: float | str = "-
     return folder
 
 
-def previous(output: Path, reference: Path) -> Path | None:
-    """The newest kept run with a score that fits a reference: the same cases on the same traces; None without one."""
+def previous(output: Path, reference: Path, policy: Path) -> tuple[Path, str] | None:
+    """A kept run with a score that fits a reference: the same cases on the same traces; None without one.
+
+    The newest of the same policy, by its folder's name, or else the newest. Beside it the name of its policy where that
+    is another, "" where not.
+    """
+    mine, fitting = str(short(policy)), None
     for folder in reversed(kept(output)):
+        name = summary_of(folder).policy
+        # Reading them is slow: of other policies one is enough.
+        if fitting and name != mine:
+            continue
         try:
             read_frame(folder, reference, None)
         except (RunFailed, FileError, OSError):
             continue
-        return folder
-    return None
+        if name == mine:
+            return folder, ""
+        fitting = folder, name
+    return fitting
 
 
 def find_run(name: Path) -> Path | None:
