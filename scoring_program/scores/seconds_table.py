@@ -51,6 +51,12 @@ def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
     return [*rows, ("all cases", *sum_cells(mine), ""), ("all cases, DS-EPLB", *sum_cells(theirs), "")]
 
 
+def advice_lines(pairs: Pairs, companions: Companions) -> list[str]:
+    """What the policy can change in each case, as a sentence; none of a case whose parts are not known."""
+    said = {case_name(row): case_lever(row, reference, companions) for row, reference in pairs}
+    return [f"{name}: {advice.advice}" for name, advice in said.items() if advice]
+
+
 def sums_of(pairs: Pairs) -> tuple[Parts | None, Parts | None]:
     """The parts of all cases together: the policy's, and DS-EPLB's."""
     return (
