@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -32,8 +33,7 @@ from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
-    "failed": "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
-    "seconds.",
+    "failed": "Next: mend the cases above; `kit.py check {policy}` finds most mistakes in two seconds.",
     "refused": "Next: correct the submission as the message says, and run or upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
@@ -128,7 +128,8 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, 
     for row in failures:
         say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")
     say(f"No score: {status}: {said}")
-    say(NEXT_STEP[status])
+    # A name may begin with a hyphen, or hold a blank.
+    say(NEXT_STEP[status].format(policy=shlex.join(["--", policy][policy[:1] != "-" :]) if policy else "FOLDER"))
     return EXIT_CODES[status]
 
 

@@ -185,7 +185,9 @@ def test_some_cases_have_a_score_of_their_own_name(score: Score, tmp_path: Path)
     assert run.stdout.splitlines()[-1] == "mean case score over 1 of 2 cases: 100.0000"
     assert f"\npage: none of some cases; {page} is that of the last whole grid\n" in run.stdout
     assert page.read_bytes() == written
-    assert re.fullmatch("Large/two ep 8: (The change that saves most|Nothing stands out): .*", run.stdout.splitlines()[-2])
+    assert re.fullmatch(
+        "Large/two ep 8: (The change that saves most|Nothing stands out): .*", run.stdout.splitlines()[-2]
+    )
 
 
 def test_all_cases_by_name_are_the_whole_grid(score: Score, tmp_path: Path) -> None:
