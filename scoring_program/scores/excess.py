@@ -175,7 +175,8 @@ def switch_at(excess: Excess) -> tuple[int, float]:
     the one after the first call that could see the switch, with its layers, as nobody can be faster.
     """
     later, found = excess.above[excess.fixed :], spans(excess)
-    half, largest, best = max(1, excess.window // 2), max(LEAST_RISE, 0.25 * float(later.mean())), (0, 0.0)
+    usual = float(later.mean()) if later.size else 0.0
+    half, largest, best = max(1, excess.window // 2), max(LEAST_RISE, 0.25 * usual), (0, 0.0)
     for begin, middle in switches(excess):
         end = _reaction(excess, begin)
         before, after = excess.above[max(begin - half, excess.fixed) : begin], excess.above[end : end + half]

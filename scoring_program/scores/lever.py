@@ -179,25 +179,31 @@ def _loads(excess: Excess) -> Iterator[Lever]:
     """From which loads to plan: what is lost right after a redeployment, and what is added until the next."""
     first, last, rise = ageing(excess)
     length = len(excess.above) - spans(excess)[0].start
-    risen = f"from the first to the last eighth of the iterations between two redeployments it rises to {last:.3f}"
     off = f"Right after a redeployment PAR lies {first:.3f} above clairvoyant DS-EPLB's"
+    grown = (
+        f"In the first eighth of the iterations between two redeployments PAR lies {first:.3f} above clairvoyant "
+        f"DS-EPLB's, in the last {last:.3f}"
+    )
+    theirs, _, _ = ageing(of_ds_eplb(excess))
     half, delay = rise * excess.window / 2, rise * (excess.latency + excess.layers / 2)
     # Plans of a window's mean, as DS-EPLB's, are half a window old; better ones are newer already, worse ones older.
-    newer = min(first - delay, half + min(first - ageing(of_ds_eplb(excess))[0], half))
+    newer = min(first - delay, half + min(first - theirs, half))
     yield Lever(
         "settled",
         seconds(excess, max(newer, 0.0) * length),
         "newer loads",
-        f"{off}, and {risen}: the loads drift. Plan from the newest iterations of the window (planning.memory), and "
-        "for how iterations scatter around their mean (planning.risk).",
+        f"{grown}: the loads drift. Plan from the newest iterations of the window (planning.memory), and for how "
+        "iterations scatter around their mean (planning.risk).",
     )
-    # A plan of one window is as far from the loads' mean as the window that comes is, to which clairvoyant's fits.
+    # A plan of one window is as far from the loads' mean as the window that comes is, to which clairvoyant's fits. What
+    # is worse than DS-EPLB's is no matter of that.
+    noise = max(min(first, (first + last) / 2, theirs), 0.0)
     short, memory = "plan for the scatter", ""
     if len(spans(excess)) > 1 and half < first / 2:
         short, memory = "longer memory", "from more windows than the last (planning.memory), "
     yield Lever(
         "settled",
-        seconds(excess, max(min(first, (first + last) / 2), 0.0) * length / 2),
+        seconds(excess, noise * length / 2),
         short,
         f"{off}. Plan {memory}for how iterations scatter around their mean (planning.risk), and until no exchange "
         "helps (planning.exchange).",
@@ -208,6 +214,6 @@ def _loads(excess: Excess) -> Iterator[Lever]:
             "settled",
             seconds(excess, (last - max(first, 0.0)) * length / 4),
             "longer memory",
-            f"{off}, but {risen}: the plans fit their window, which passes. Plan from all windows since the last "
-            "switch of the loads (planning.memory).",
+            f"{grown}: the plans fit their window, which passes. Plan from all windows since the last switch of the "
+            "loads (planning.memory).",
         )

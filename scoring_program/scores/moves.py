@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+# Slots of a device, more than any model has experts.
+MOST = 10_000
+
 
 class Moves(NamedTuple):
     """changed: slots of each redeployment of a layer; slots: of a layer; devices: how many."""
@@ -30,7 +33,7 @@ def kept(slots: float, devices: int) -> float:
     """
     each = slots / devices
     mean, tail, term, total = each / devices, 1.0, math.exp(-each / devices), 0.0
-    for shared in range(1, math.ceil(each) + 1):
+    for shared in range(1, min(math.ceil(each), MOST) + 1):
         tail -= term
         term *= mean / shared
         total -= math.expm1(-devices * max(tail, 0.0))
