@@ -23,6 +23,7 @@ if __name__ == "__main__":
 import argparse
 import json
 import os
+import shlex
 import time
 import traceback
 from collections.abc import Sequence
@@ -40,8 +41,7 @@ from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
-    "failed": "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
-    "seconds.",
+    "failed": "Next: mend the cases above; `kit.py check {policy}` finds most mistakes in two seconds.",
     "refused": "Next: correct the submission as the message says, and run or upload it again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--previous", type=Path, help="a folder with an earlier run's results.json; the page shows what changed"
     )
+    parser.add_argument("--previous-policy", help="its policy's name, where that is another one than this run's")
     parser.add_argument("--policy", help="the policy's name for the page (default: its hash, from the receipt)")
     options = parser.parse_args(arguments)
     try:
@@ -109,7 +110,7 @@ def score(options: argparse.Namespace) -> int:
     check_layers(results)
     scores = columns(pairs)
     companions = companions_of(results, options.results, options.reference)
-    previous = read_previous(options.previous, reference)
+    previous = read_previous(options.previous, reference, options.previous_policy)
     page = scored_page(scores, pairs, results, companions, previous, options.policy)
     write(options.output / "detailed_results.html", page)
     print_table(pairs)
@@ -168,7 +169,8 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, 
     for row in failures:
         say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")
     say(f"No score: {status}: {said}")
-    say(NEXT_STEP[status])
+    # A name may begin with a hyphen, or hold a blank.
+    say(NEXT_STEP[status].format(policy=shlex.join(["--", policy][policy[:1] != "-" :]) if policy else "FOLDER"))
     return EXIT_CODES[status]
 
 

@@ -177,11 +177,17 @@ def test_help_is_shown_with_examples(capsys: pytest.CaptureFixture[str], command
 def test_some_cases_have_a_score_of_their_own_name(score: Score, tmp_path: Path) -> None:
     policy, output = KIT / "policies" / "ds_eplb", tmp_path / "output"
     assert score(policy, output).returncode == 0
+    page = output / "scoring" / "detailed_results.html"
+    written = page.read_bytes()
     run = score(policy, output, "--case", "Large/two ep 8")
     assert (run.returncode, run.stderr) == (0, "")
     assert "[1/1] Large/two ep 8: ok" in run.stdout and "composite_score" not in run.stdout
     assert run.stdout.splitlines()[-1] == "mean case score over 1 of 2 cases: 100.0000"
-    assert not list((output / "scoring").glob("*")), "the page of the whole grid is another run's"
+    assert f"\npage: none of some cases; {page} is that of the last whole grid\n" in run.stdout
+    assert page.read_bytes() == written
+    assert re.fullmatch(
+        "Large/two ep 8: (The change that saves most|Nothing stands out): .*", run.stdout.splitlines()[-2]
+    )
 
 
 def test_all_cases_by_name_are_the_whole_grid(score: Score, tmp_path: Path) -> None:

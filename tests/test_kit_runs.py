@@ -13,11 +13,13 @@ import pytest
 
 import kit
 from commands import runs
+from commands.compare_runs import compare_runs
 from commands.places import kit_command
 from commands.runs import MOST, NAME, keep, kept, previous
 from kit_world import write_kit_world
 from page_parser import Page
 from score_files import reference, results, write, write_results
+from scores.parts import NAMES
 from submissions import DECLINES, ROOT, write_policy
 
 DS_EPLB = ROOT / "starting_kit" / "policies" / "ds_eplb"
@@ -156,9 +158,9 @@ def test_a_damaged_run_is_listed_as_such_and_an_empty_list_says_what_to_do(tmp_p
 
 def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) -> None:
     first, second = ran.pages
-    assert not any("since last run" in row for table in first.tables for row in table)
-    (cases,) = [table for table in second.tables if "since last run" in table[0]]
-    place = cases[0].index("since last run")
+    assert not any(cell.startswith("since") for table in first.tables for row in table for cell in row)
+    (cases,) = [table for table in second.tables if "since another policy" in table[0]]
+    place = cases[0].index("since another policy")
     scores = [json.loads((folder / "scores.json").read_bytes())["composite_score"] for folder in ran.folders[:2]]
     changes = [float(row[place]) for row in cases[1:]]
     assert len(changes) == 2 and all(re.fullmatch(r"[+-]\d+\.\d\d", row[place]) for row in cases[1:])
@@ -167,6 +169,7 @@ def test_the_page_shows_what_changed_since_the_last_run(ran: SimpleNamespace) ->
         str(ran.idle),
         "starting_kit/policies/ds_eplb",
     ]
+    assert f"Where the seconds go, since the last run, of {ran.idle}" in second.texts
     assert ran.folders[0].name in second.texts and f": composite_score {scores[1] - scores[0]:+.4f}." in second.texts
 
 
@@ -185,12 +188,15 @@ def test_the_page_shows_what_changed_in_each_part_of_the_seconds(ran: SimpleName
         assert changes[1] == changes[4] == "+0.000" and float(changes[5]) > 0
 
 
-def test_the_last_run_is_the_last_one_with_a_score_on_these_traces(ran, world: Path, tmp_path: Path) -> None:
-    assert previous(world / "output", world / "reference") == ran.folders[1], "the newest has no score"
-    first = keep_made_up(tmp_path)
+def test_the_last_run_is_the_last_of_the_same_policy_with_a_score_on_these_traces(ran, world, tmp_path: Path) -> None:
+    place = world / "output", world / "reference"
+    assert previous(*place, DS_EPLB) == (ran.folders[1], "") and previous(*place, ran.idle) == (ran.folders[0], "")
+    # The newest has no score, and there is no other run of its policy.
+    assert previous(*place, ran.bad) == (ran.folders[1], "starting_kit/policies/ds_eplb")
+    first, mine = keep_made_up(tmp_path), tmp_path / "my_policy"
     keep_made_up(tmp_path, 60, trace_sha256="another")
-    assert previous(tmp_path, tmp_path / "reference") == first
-    assert previous(tmp_path, world / "reference") is None and previous(tmp_path / "none", world) is None
+    assert previous(tmp_path, tmp_path / "reference", mine) == (first, "")
+    assert previous(tmp_path, world / "reference", mine) is None and previous(tmp_path / "none", world, mine) is None
 
 
 # Two runs
@@ -206,6 +212,13 @@ def test_two_runs_are_compared_case_by_case_without_a_verdict(ran, capsys, tmp_p
     assert [re.split("  +", line)[0] for line in lines[3:6]] == ["Small/one ep 4", "Large/two ep 8", "composite_score"]
     a, b, change = map(float, re.split("  +", lines[5])[1:])
     assert b == 100 and change == pytest.approx(b - a)
+    assert re.split("  +", lines[6]) == ["seconds, B - A", "above balance s", *NAMES]
+    rows = {row[0]: row[1:] for row in (re.split("  +", line) for line in lines[7:12])}
+    small, large, change_of_all, mine, theirs = (np.array(list(map(float, row))) for row in rows.values())
+    assert list(rows) == ["Small/one ep 4", "Large/two ep 8", *(f"all cases{of}" for of in ("", ", A", ", B"))]
+    assert change_of_all == pytest.approx(theirs - mine, abs=0.0015)
+    assert change_of_all == pytest.approx(small + large, abs=0.0025)
+    assert change_of_all[[1, 4]].tolist() == [0, 0] and change_of_all[5] > 0
     assert lines[-1] == (
         f"composite_score: B - A = {change:+.4f}; one set of traces decides nothing. "
         "Next: compare the two policies, over seeds, with kit.py compare POLICY POLICY"
@@ -218,6 +231,28 @@ def test_a_run_is_found_by_the_name_that_is_listed(ran, world: Path, monkeypatch
     monkeypatch.setattr(runs, "OUTPUT", world / "output")
     assert kit.main(["compare", ran.folders[0].name, ran.folders[0].name]) == 0
     assert "composite_score: B - A = +0.0000; " in capsys.readouterr().out
+
+
+def test_how_a_run_s_name_begins_is_enough_where_no_other_begins_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "OUTPUT", tmp_path)
+    first, second = (keep_made_up(tmp_path, second) for second in (0, 60))
+    assert [runs.find_run(Path(name)) for name in ("20260921T1413", "20260921T1414")] == [first, second]
+    expected = "Expected: a name that kit.py runs prints, or the run's folder. Next: correct the name."
+    for name, what in (("20260921", "there are several such runs"), ("20260922T", "there is no such run")):
+        with pytest.raises(runs.UsageError) as caught:
+            runs.find_run(Path(name))
+        assert str(caught.value) == f"{what}. Got: {name}. {expected}"
+    assert runs.find_run(Path("my_policy")) is None
+
+
+def test_runs_of_different_grids_are_told_by_the_grids_names(tmp_path: Path, monkeypatch) -> None:
+    first = keep_made_up(tmp_path)
+    monkeypatch.setitem(RECEIPT, "grid", "practice")
+    second = keep_made_up(tmp_path / "other", trace_sha256="another")
+    with pytest.raises(runs.UsageError) as caught:
+        compare_runs([first, second])
+    assert f"Got: of {second.name}, on the grid practice, DS-R1/made-up ep 64 was measured" in str(caught.value)
+    assert f"the traces of {first.name}, on the grid tiny. {CHOOSE}" in str(caught.value)
 
 
 CHOOSE = "Next: choose among what kit.py runs prints."

@@ -74,13 +74,14 @@ def test_the_score_stands_among_those_of_the_yardsticks(tmp_path, capsys):
     assert [row[3] for row in page.tables[1][1:]] == ["119.57", "145.26", "172.44"]
 
 
-def since(folder, capsys, previous):
+def since(folder, capsys, previous, *options):
     """The last column of the table of cases, and the page's texts, after an earlier run with these results."""
     write_results(folder / "before", previous)
     write_results(folder / "res", results(mean_par=1.125))
     write(folder / "ref" / "ds_eplb.json", reference())
     folders = [f"--{name}={folder / place}" for name, place in (("results", "res"), ("reference", "ref"))]
-    assert scoring.main([*folders, f"--previous={folder / 'before'}", f"--output={folder / 'output'}"]) == 0
+    folders += [f"--previous={folder / 'before'}", f"--output={folder / 'output'}"]
+    assert scoring.main([*folders, *options]) == 0
     capsys.readouterr()
     page = Page(left_in(folder / "output")[0])
     return [row[-1] for row in page.tables[1]], page.texts
@@ -90,8 +91,15 @@ def test_the_page_shows_what_changed_since_an_earlier_run_on_the_same_traces(tmp
     cells, texts = since(tmp_path, capsys, results(mean_par=1.5001))
     # 100 * 95.872 s / 73.372 s and / 95.878 s: 130.6656 - 99.9937.
     assert cells == ["since last run", "+0.00", "+30.67", "+0.00"]
-    place = texts.index("Since the last run on these traces, ")
+    place = texts.index("Since the last run of this policy on these traces, ")
     assert texts[place + 1 : place + 3] == ["before", ": composite_score +10.2240."]
+
+
+def test_an_earlier_run_of_another_policy_is_called_by_that_policys_name(tmp_path, capsys):
+    cells, texts = since(tmp_path, capsys, results(mean_par=1.5001), f"--previous-policy={HOSTILE}")
+    assert cells == ["since another policy", "+0.00", "+30.67", "+0.00"]
+    place = texts.index("Since the last run on these traces, of another policy, ")
+    assert texts[place + 1 : place + 5] == [HOSTILE, ", ", "before", ": composite_score +10.2240."]
 
 
 @pytest.mark.parametrize(

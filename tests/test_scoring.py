@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+import scoring
 from score_files import (
     NAMES,
     ROOT,
@@ -86,9 +87,12 @@ def test_failed_cases_are_named_with_what_failed(tmp_path, capsys):
         f"timeout: {NAMES[1]}, call 2: too slow.",
         f"crashed: {NAMES[2]}: no policy.",
         "No score: failed: 2 of 3 cases failed",
-        "Next: mend the cases above; `kit.py check FOLDER`, with the policy's folder, finds most mistakes in two "
-        "seconds.",
+        "Next: mend the cases above; `kit.py check FOLDER` finds most mistakes in two seconds.",
     ]
+    folders = [f"--{option}={tmp_path / name}" for option, name in (("results", "res"), ("reference", "ref"))]
+    for name, written in (("my policy", "'my policy'"), ("-odd", "-- -odd")):
+        assert scoring.main([*folders, f"--output={tmp_path / 'output'}", f"--policy={name}"]) == 1
+        assert f"`kit.py check {written}` finds" in capsys.readouterr().out
 
 
 def test_scored_with_a_failing_case_fails(tmp_path, capsys):

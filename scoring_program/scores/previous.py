@@ -12,15 +12,21 @@ from .problems import FileError
 
 
 class Previous(NamedTuple):
-    """The name of an earlier run's folder, and its case scores and parts of the seconds by the cases' names."""
+    """The name of an earlier run's folder, and its case scores and parts of the seconds by the cases' names.
+
+    policy: its policy's name, where that is another one than this run's; "" otherwise.
+    """
 
     name: str
+    policy: str
     case_scores: dict[str, float]
     parts: dict[str, Parts | None]
 
 
-def read_previous(folder: Path | None, reference: dict[str, Any]) -> Previous | None:
+def read_previous(folder: Path | None, reference: dict[str, Any], other: str | None = None) -> Previous | None:
     """The run whose results.json lies in a folder; None without a folder, a score, or results that fit the reference.
+
+    other: its policy's name, where that is another one.
 
     Nothing is said of what does not fit: no score depends on an earlier run.
     """
@@ -34,4 +40,5 @@ def read_previous(folder: Path | None, reference: dict[str, Any]) -> Previous | 
     if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
         return None
     scores = {case_name(row): case_score(row, stored) for row, stored in pairs}
-    return Previous(folder.name, scores, {case_name(row): seconds_parts(row, stored) for row, stored in pairs})
+    parts = {case_name(row): seconds_parts(row, stored) for row, stored in pairs}
+    return Previous(folder.name, other or "", scores, parts)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .companions import NOTHING, Companions, case_key
 from .comparison import LARGEST, Row, case_name, is_number
+from .excess import Call, Excess
 from .explanations import CALLS, read_explanation
-from .lever import Excess, Lever, lever
+from .lever import Bounds, Lever, lever
+from .modeled_runtime import modeled_seconds, transfer_seconds
+from .moves import Moves
 from .parts import NAMES, Parts, seconds_above, seconds_parts, sums
+from .yardsticks import yardstick_row
 
 HEADINGS = ("case", "above balance s", *NAMES, "what to change")
 Pairs = Sequence[tuple[Row, Row]]
@@ -20,8 +26,17 @@ def case_lever(row: Row, reference: Row, companions: Companions) -> Lever | None
     redeployed, least = row.get("redeployed_layers"), row.get("roll_out_least_par")
     if parts is None or baseline is None or not is_number(redeployed, int) or not is_number(least, least=-LARGEST):
         return None
-    least_roll_out = row["cost"]["balanced_compute_seconds"] * least
-    return lever(parts, baseline, least_roll_out, redeployed, _excess(row, companions))
+    compute, static = row["cost"]["balanced_compute_seconds"], yardstick_row(reference, "static")
+    clairvoyant, unmoved = yardstick_row(reference, "clairvoyant"), modeled_seconds(static) if static else 0.0
+    bounds = Bounds(
+        modeled_seconds(row),
+        compute * least,
+        redeployed,
+        modeled_seconds(row) - unmoved if static else 0.0,
+        unmoved - modeled_seconds(clairvoyant) if static and clairvoyant else 0.0,
+        transfer_seconds(row | {"transmit_amount": 1}),
+    )
+    return lever(parts, baseline, bounds, _moves(row, reference, companions), _excess(row, companions))
 
 
 def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
@@ -34,6 +49,12 @@ def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
         advice = case_lever(row, reference, companions)
         rows.append((case_name(row), *part_cells(row, seconds_parts(row, reference)), advice.short if advice else "-"))
     return [*rows, ("all cases", *sum_cells(mine), ""), ("all cases, DS-EPLB", *sum_cells(theirs), "")]
+
+
+def advice_lines(pairs: Pairs, companions: Companions) -> list[str]:
+    """What the policy can change in each case, as a sentence; none of a case whose parts are not known."""
+    said = {case_name(row): case_lever(row, reference, companions) for row, reference in pairs}
+    return [f"{name}: {advice.advice}" for name, advice in said.items() if advice]
 
 
 def sums_of(pairs: Pairs) -> tuple[Parts | None, Parts | None]:
@@ -59,30 +80,48 @@ def _excess(row: Row, companions: Companions) -> Excess | None:
     if companions is NOTHING:
         return None
     key = case_key(row)
-    par, clairvoyant = companions.series.get(f"{key}/par"), companions.reference.get(f"{key}/clairvoyant/par")
-    if par is None or clairvoyant is None or par.shape != clairvoyant.shape or par.ndim != 1:
+    par, *known = (
+        companions.series.get(f"{key}/par"),
+        *(companions.reference.get(f"{key}/{name}/par") for name in ("clairvoyant", "ds_eplb")),
+    )
+    if par is None or par.ndim != 1 or any(curve is None or curve.shape != par.shape for curve in known):
         return None
+    clairvoyant, baseline = known
     try:
         explanation = read_explanation(companions.explanations.get(key))
     except ValueError:
         return None
-    redeploying = [call for call in explanation.calls if call["applied"]]
-    ends = [call["iteration"] + row["latency"] + call["applied"] for call in redeploying]
-    stops = [*(call["iteration"] for call in redeploying), len(par)][1:]
-    spans = list(zip(ends, stops, strict=True))
-    if len(explanation.calls) == CALLS:
-        # What the calls that are not told did is not known.
-        spans = spans[:-1]
-    declined = next((number for number, call in enumerate(explanation.calls) if call["applied"]), 0)
+    calls = [Call(*(call[field] for field in Call._fields)) for call in explanation.calls]
     return Excess(
         par - clairvoyant,
+        baseline - clairvoyant,
         explanation.fixed,
-        spans,
         row["window"],
+        row["latency"],
+        calls,
+        len(explanation.heat_map),
+        explanation.untouched_layers,
         explanation.starts,
         explanation.shifts,
-        declined,
-        explanation.untouched_layers,
-        [call["iteration"] for call in explanation.calls],
         row["cost"]["balanced_compute_seconds"],
+        transfer_seconds(row | {"transmit_amount": 1}),
+        len(calls) < CALLS,
     )
+
+
+def _moves(row: Row, reference: Row, companions: Companions) -> Moves:
+    """Slots by iteration, in each of which one layer at most is applied; their mean per layer where that is hidden.
+
+    DS-EPLB renames no device and changes about every slot of a layer.
+    """
+    curves = (
+        companions.series.get(f"{case_key(row)}/transmit"),
+        companions.reference.get(f"{case_key(row)}/ds_eplb/transmit"),
+    )
+    if all(curve is not None and curve.ndim == 1 for curve in curves):
+        return Moves(curves[0], float(max(curve.max() for curve in curves)), row["ep"])
+    mine, theirs = (
+        each["transmit_amount"] / each["redeployed_layers"] if is_number(each.get("redeployed_layers"), int, 1) else 0.0
+        for each in (row, reference)
+    )
+    return Moves(np.full(row["redeployed_layers"], mine), max(mine, theirs), row["ep"])

@@ -19,7 +19,7 @@ from scores.table import aligned, cells
 from . import options as shared
 from .argument_types import integer_from
 from .compare_plot import check_plot, draw
-from .compare_runs import compare_runs
+from .compare_runs import PARTS_HEADINGS, compare_runs
 from .compare_table import as_csv, shown, side_by_side
 from .frame import RunFailed
 from .machine import check_isolation
@@ -112,6 +112,8 @@ def compare_command(options: argparse.Namespace, default: Callable[[str], Any]) 
     for letter, policy in frame.attrs["policies"].items():
         print(f"{letter}: {policy}")
     print(aligned(*cells(shown(frame, verdicts=not any(runs)))))
+    if parts := frame.attrs.get("parts"):
+        print(aligned(PARTS_HEADINGS, parts))
     for path, content in _files(options, frame):
         write_whole(path, content)
         print(f"written: {short(path)}")

@@ -63,7 +63,7 @@ def add_traces(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="holds <model>/<dataset>.npy or .npz (default: the named grid's; the sample traces for a grid file); for "
-        "traces without --grid, run, replay and compare --seeds 0 make a grid",
+        "traces without --grid, run, replay, profile and compare --seeds 0 make a grid",
     )
 
 

@@ -14,7 +14,7 @@ from placement.grid import Case, Grid
 from scores.companions import read_companions
 from scores.comparison import case_name, read_reference, read_results
 from scores.problems import EXIT_CODES, sentence
-from scores.seconds_table import HEADINGS, text_rows
+from scores.seconds_table import HEADINGS, advice_lines, text_rows
 from scores.table import aligned, cells
 
 from . import options as shared
@@ -37,7 +37,7 @@ EXAMPLES = """
 run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
 run submission.zip  score the very file to upload
-run my_policy --case DS-R1/generated:64  one case of the grid
+run my_policy --case DS-R1/generated:64  one case of the grid: no page, what to change is printed
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
 run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
 run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
@@ -74,8 +74,10 @@ def run_command(options: argparse.Namespace) -> int:
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     check_traces(world, some or whole.cases)
     check_reference(world, whole, some or whole.cases, options.reference is not None and options.traces is None)
-    # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away.
-    for path in (prediction / "results.json", scoring / "scores.json", scoring / "detailed_results.html"):
+    # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away,
+    # and some cases, which have no page, leave that of the last whole grid.
+    page = scoring / "detailed_results.html"
+    for path in (prediction / "results.json", *(() if some else (scoring / "scores.json", page))):
         path.unlink(missing_ok=True)
     with staged(options.policy) as submission, fresh_folder() as temporary:
         grid = file
@@ -89,18 +91,20 @@ def run_command(options: argparse.Namespace) -> int:
         print(NO_RESULTS)
         return 2
     if some:
+        left = f"; {short(page)} is that of the last whole grid" if page.is_file() else ""
+        print(f"page: none of some cases{left}", flush=True)
         return _show_some(prediction, world.reference, some, len(whole.cases), options.typed)
     results = read_results((prediction / "results.json").read_bytes())
     if results["status"] == "data_unavailable":
         # What the scoring program says then is for organizers.
         print(f"No score: data_unavailable: {sentence(results['failure'])}")
         return EXIT_CODES["data_unavailable"]
-    print(f"page: {short(scoring / 'detailed_results.html')}", flush=True)
+    print(f"page: {short(page)}", flush=True)
     folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
     # With an equals sign: a name may begin with a hyphen.
     folders.append(f"--policy={short(options.policy)}")
-    if before := previous(options.output, world.reference):
-        folders += ["--previous", before]
+    if before := previous(options.output, world.reference, options.policy):
+        folders += ["--previous", before[0], f"--previous-policy={before[1]}"]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
     if code not in (0, *EXIT_CODES.values()):
@@ -191,7 +195,11 @@ def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int, ty
     frame["case"] = [case_name(row) for row in frame.to_dict("records")]
     print(aligned(*cells(frame[list(SHOWN)])))
     companions = read_companions(prediction, reference, content["cases"])
-    if parts := text_rows(pairs_of(content, stored, cases), companions):
+    pairs = pairs_of(content, stored, cases)
+    if parts := text_rows(pairs, companions):
         print(aligned(HEADINGS, parts))
+    # What a page would say.
+    for line in advice_lines(pairs, companions):
+        print(line)
     print(f"mean case score over {len(cases)} of {of} cases: {frame.attrs['mean_case_score']:.4f}")
     return 0

@@ -26,6 +26,8 @@ runs  what `run` kept in output/runs, the newest last
 """
 MOST = 50
 FOLDER = "runs"
+# A day at least.
+BEGINNING = re.compile(r"\d{8}(T[-.0-9a-f]*)?$")
 # When it began, as UTC, and a hash of its receipt. Small grids take less than a second.
 NAME = re.compile(rf"\d{{8}}T\d{{6}}\.\d{{3}}-[0-9a-f]{{{DIGITS}}}")
 # With the reference a run has its case scores without the grid that it was of.
@@ -103,28 +105,43 @@ def keep(output: Path, reference: Path, policy: Path, estimate: float | str = "-
     return folder
 
 
-def previous(output: Path, reference: Path) -> Path | None:
-    """The newest kept run with a score that fits a reference: the same cases on the same traces; None without one."""
+def previous(output: Path, reference: Path, policy: Path) -> tuple[Path, str] | None:
+    """A kept run with a score that fits a reference: the same cases on the same traces; None without one.
+
+    The newest of the same policy, by its folder's name, or else the newest. Beside it the name of its policy where that
+    is another, "" where not.
+    """
+    mine, fitting = str(short(policy)), None
     for folder in reversed(kept(output)):
+        name = summary_of(folder).policy
+        # Reading them is slow: of other policies one is enough.
+        if fitting and name != mine:
+            continue
         try:
             read_frame(folder, reference, None)
         except (RunFailed, FileError, OSError):
             continue
-        return folder
-    return None
+        if name == mine:
+            return folder, ""
+        fitting = folder, name
+    return fitting
 
 
 def find_run(name: Path) -> Path | None:
-    """A kept run's folder, by a path or by its name in output/runs; None for what is not called like one.
+    """A kept run's folder, by a path or by its name in output/runs, or by how that begins; None for what is no run's.
 
-    Raises UsageError for a name without a run.
+    Raises UsageError for a name without a run, and for a beginning of several.
     """
     if (name / SUMMARY).is_file() and not (name / "policy.py").exists():
         return name
     folder = OUTPUT / FOLDER / name
     if (folder / SUMMARY).is_file():
         return folder
-    if not NAME.fullmatch(str(name)):
+    if not BEGINNING.match(str(name)) or name.exists():
         return None
+    begun = [run for run in kept(OUTPUT) if run.name.startswith(str(name))]
+    if len(begun) == 1:
+        return begun[0]
     expected = "a name that kit.py runs prints, or the run's folder"
-    raise UsageError("there is no such run", str(name), expected, "correct the name")
+    what = "there are several such runs" if begun else "there is no such run"
+    raise UsageError(what, str(name), expected, "correct the name")

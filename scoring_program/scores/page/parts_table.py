@@ -15,8 +15,9 @@ KEY = (
     "applied, the same for every policy. Roll-out: what is lost because layers that a call listed are not applied at "
     "once. Clairvoyant's own: what clairvoyant DS-EPLB loses in the same iterations. Transfer: moved experts. Settled: "
     "the rest, of plans that are out of date or not good enough; below 0 where the policy is better than clairvoyant "
-    "DS-EPLB. A policy can change transfer, settled, and what another order saves of the roll-out; the largest of the "
-    "three decides what to change."
+    "DS-EPLB. What to change: what saves most, as far as these numbers tell, net of what it costs. A part may be large "
+    "and nothing be known to lower it, or not all of it, such as what passes between a switch of the loads and the "
+    "first call that could see it. The page Evaluation defines what each change saves."
 )
 
 

@@ -13,6 +13,7 @@ from ..seconds_table import HEADINGS, Pairs
 from .markup import Markup, content, element, table
 
 HEADING = "since last run"
+OTHER_HEADING = "since another policy"
 KEY = (
     "Seconds of this run less those of the last run: below 0 is a gain. Fixed and clairvoyant's own are the same for "
     "every policy."
@@ -31,18 +32,21 @@ def with_changes(
         return columns, rows
     changes = [case_score(*pair) - previous.case_scores[case_name(pair[0])] for pair in pairs]
     cells = [_signed(change, 2) for change in changes]
-    return (*columns, HEADING), [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
+    heading = OTHER_HEADING if previous.policy else HEADING
+    return (*columns, heading), [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
 
 
 def change_line(composite: float, previous: Previous | None) -> Markup | None:
-    """The change of the composite score, with the name of the earlier run."""
+    """The change of the composite score, with the name of the earlier run, and of its policy where that is another."""
     if previous is None:
         return None
     change = composite - math.fsum(previous.case_scores.values()) / len(previous.case_scores)
-    run = element("code", previous.name)
-    return element(
-        "p", content("Since the last run on these traces, ", run, f": composite_score {_signed(change, 4)}.")
-    )
+    run, signed = element("code", previous.name), f": composite_score {_signed(change, 4)}."
+    if not previous.policy:
+        return element("p", content("Since the last run of this policy on these traces, ", run, signed))
+    policy = element("code", previous.policy)
+    said = content("Since the last run on these traces, of another policy, ", policy, ", ", run, signed)
+    return element("p", said)
 
 
 def parts_changes(pairs: Pairs, previous: Previous | None) -> Markup | None:
@@ -59,7 +63,8 @@ def parts_changes(pairs: Pairs, previous: Previous | None) -> Markup | None:
         (name, *(_signed(seconds, 3) for seconds in (sum(change), *change)))
         for name, change in zip([*names, "all cases"], [*changes, sums(changes)], strict=True)
     ]
-    return table("Where the seconds go, since the last run", HEADINGS[:-1], rows, "changes stacked", KEY)
+    since = f"since the last run, of {previous.policy}" if previous.policy else "since the last run"
+    return table(f"Where the seconds go, {since}", HEADINGS[:-1], rows, "changes stacked", KEY)
 
 
 def _signed(change: float, decimals: int) -> str:

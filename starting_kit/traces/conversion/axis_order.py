@@ -14,6 +14,7 @@ from .counts import AXES
 
 ITERATION, LAYER, EXPERT = range(3)
 STATED = (ITERATION, LAYER, EXPERT)
+EXCHANGED = (LAYER, ITERATION, EXPERT)
 
 
 class Size(NamedTuple):
@@ -46,12 +47,14 @@ def check_order(hotness: np.ndarray, axes: Sequence[str], size: Size | None, whe
             raise _wrong(hotness, axes, fitting, f"{has}, as {size.model} has in the official grid", where)
         notes.append(f"{size.model} has {has} in the official grid")
     routed = [order for order in permutations(STATED) if _routed(hotness, order)]
-    if STATED in routed:
-        return notes
-    if routed:
-        raise _wrong(hotness, axes, routed, "the same number of tokens in all layers of an iteration", where)
     iterations, layers, experts = hotness.shape
-    if layers > experts or experts > iterations:
+    # As many tokens in every iteration, too, prove nothing of which is which.
+    exchanged = layers > iterations and {STATED, EXCHANGED} <= set(routed)
+    if STATED in routed and not exchanged:
+        return notes
+    if routed and not exchanged:
+        raise _wrong(hotness, axes, routed, "the same number of tokens in all layers of an iteration", where)
+    if exchanged or layers > experts or experts > iterations:
         sizes = sizes_in_words(hotness.shape)
         notes.append(f"{sizes} are unusual; if that is another order of the axes, give --axes, and --replace")
     return notes
