@@ -14,7 +14,7 @@ import pytest
 
 from placement.isolation import landlock, nameless, scratch
 from placement.isolation.nameless import nameless_bytes
-from placement.isolation.usage import address_space
+from placement.isolation.usage import resident_memory
 from submissions import ROOT, run_policy, sentence_of, write_policy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -119,10 +119,10 @@ def test_a_process_whose_first_thread_has_ended_is_counted(tmp_path: Path) -> No
             assert half_ended.stdout.readline() == "ready\n"
             assert nameless_bytes(half_ended.pid, tmp_path) == SIZE
             # The memory of Python alone.
-            assert address_space(half_ended.pid) > 2**20
+            assert resident_memory(half_ended.pid) > 2**20
         finally:
             half_ended.kill()
-    assert nameless_bytes(half_ended.pid, tmp_path) == address_space(half_ended.pid) == 0
+    assert nameless_bytes(half_ended.pid, tmp_path) == resident_memory(half_ended.pid) == 0
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ NEEDED = {"x86_64": (0, 1, 257, 9, 202, 231, 230), "aarch64": (63, 64, 56, 222, 
 DENIED, MISSING, UNFIT = (seccomp.ERROR | number for number in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP))
 # 64 bits, and the lowest byte first.
 AUDIT_BITS = ("#define __AUDIT_ARCH_64BIT", "#define __AUDIT_ARCH_LE")
-SINGLE = ("CLONE", "FCNTL", "IOCTL", "PRCTL", "MADVISE", "FUTEX", "CLOSE_RANGE")
+SINGLE = ("CLONE", "FCNTL", "IOCTL", "PRCTL", "MADVISE", "FUTEX", "CLOSE_RANGE", "MMAP")
 machines = pytest.mark.parametrize(("machine", "column"), [("x86_64", 0), ("aarch64", 1)])
 
 
@@ -135,6 +135,16 @@ def test_files_cannot_be_locked_or_watched_and_descriptors_can_be_asked_little(m
     assert {verdict(machine, ioctl, 3, question) for question in (0x40086602, 0x5412, 0)} == {DENIED}
     assert {verdict(machine, prctl, option) for option in (2, 3, 15, 36, 38)} == {seccomp.ALLOW}
     assert {verdict(machine, prctl, option) for option in (1, 4, 22, 62, 0x59616D61)} == {DENIED}
+
+
+@machines
+def test_memory_that_could_stay_when_it_is_unmapped_cannot_be_made(machine: str, column: int) -> None:
+    shared, private, anonymous, populate = 1, 2, 0x20, 0x8000
+    kinds = {flags: verdict(machine, seccomp.MMAP[column], 0, 4096, 3, flags) for flags in
+             (shared, private, private | anonymous, private | anonymous | populate)}  # fmt: skip
+    assert set(kinds.values()) == {seccomp.ALLOW}
+    for flags in (shared | anonymous, shared | anonymous | populate):
+        assert verdict(machine, seccomp.MMAP[column], 0, 4096, 3, flags) == DENIED
 
 
 @machines

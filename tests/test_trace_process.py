@@ -15,6 +15,7 @@ from threading import Event
 
 import pytest
 
+from placement.errors import OrganizerError
 from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
 from placement.evaluation.trace_process import Run, TraceJob, TraceProcess
@@ -41,6 +42,7 @@ def job_in(folder: Path) -> TraceJob:
 def end_in_a_message(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that the machine ends, for lack of memory, while it sends."""
     connection.send("hidden")
+    connection.send("opened")
     os.write(connection.fileno(), struct.pack("!i", 1000) + b"a part of them")
     os._exit(9)
 
@@ -53,28 +55,42 @@ def end_before_anything(job: TraceJob, connection: Connection) -> None:
 def stop(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something has stopped."""
     connection.send("hidden")
+    connection.send("opened")
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def end_on_the_small_model(job: TraceJob, connection: Connection) -> None:
     """Stands for a process that something kills, one of two."""
     if job.cases[0].model == "Small":
+        connection.send("hidden")
+        connection.send("opened")
         os.kill(os.getpid(), signal.SIGKILL)
     SERVE(job, connection)
 
 
-@pytest.mark.parametrize(("serve", "code"), [(end_in_a_message, 9), (end_before_anything, 3)])
-def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: object, code: int
+def test_a_process_that_ends_before_it_has_opened_its_trace_is_the_machine_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_process, "_serve", serve)
+    monkeypatch.setattr(trace_process, "_serve", end_before_anything)
+    with pytest.raises(OrganizerError) as raised:
+        run_grid(run_in(tmp_path), 2, lambda outcome: None)
+    assert str(raised.value) == (
+        "trace Small/one: the process that reads this trace ended. Got: exit code 3. Expected: an opened trace. "
+        "Next: look for used-up memory on the machine."
+    )
+
+
+def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_process, "_serve", end_in_a_message)
     process = TraceProcess(job_in(tmp_path))
     process.wait_until_hidden()
     told = []
     with closing(process):
         outcomes = process.run(told.append, Event())
     assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
-    assert sentence_of(outcomes[1].row).startswith(f"Small/one ep 4: {LOST.format(code)}")
+    assert sentence_of(outcomes[1].row).startswith(f"Small/one ep 4: {LOST.format(9)}")
 
 
 def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +133,7 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
     here, there = multiprocessing.Pipe()
     here.send("run")
     trace_process._serve(job_in(tmp_path), there)
-    assert here.recv() == "hidden"
+    assert (here.recv(), here.recv()) == ("hidden", "opened")
     assert str(here.recv()) == (
         "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
         "Next: organizers find the reason in the log above."

@@ -98,23 +98,23 @@ def test_no_process_is_left_where_the_machine_is_to_blame(tmp_path: Path, monkey
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell")
 def test_what_the_policies_of_a_trace_hold_together_is_limited_and_the_running_one_fails(tmp_path: Path) -> None:
-    # Each takes 300 MiB when it starts: the second is the one too many.
-    holds = "import mmap\nHELD = mmap.mmap(-1, 300 * 2**20)\n" + DECLINES.lstrip()
-    both = 700 * 2**20
+    # Each takes 150 MiB when it starts: the second is the one too many.
+    holds = "HELD = b'x' * (150 * 2**20)\n" + DECLINES.lstrip()
+    both = 320 * 2**20
     outcomes = run_both(tmp_path, holds, memory_bytes=both, trace_memory_bytes=both)
     assert [(outcome.case.ep, outcome.row["status"]) for outcome in outcomes] == [(4, "out_of_memory"), (2, "ok")]
     text = sentence_of(outcomes[0].row)
     assert text.startswith("Small/one ep 4, start: the policy used too much of the machine. Got: ")
-    assert f" bytes of address space in this trace's 2 policies. Expected: at most {both} (trace_memory_bytes)." in text
+    assert f" bytes of memory in use by this trace's 2 policies. Expected: at most {both} (trace_memory_bytes)." in text
 
 
 def test_a_process_that_left_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "address_space", lambda process: 100 * process)
+    monkeypatch.setattr(neighbours, "resident_memory", lambda process: 100 * process)
     crowd = Neighbours(Trace(stored_hotness("Small")))
     crowd.join(1)
     crowd.join(2)
     assert crowd.excess(1, 300) is None and crowd.excess(2, 300) is None
-    got = "300 bytes of address space in this trace's 2 policies", "at most 299 (trace_memory_bytes)"
+    got = "300 bytes of memory in use by this trace's 2 policies", "at most 299 (trace_memory_bytes)"
     assert crowd.excess(2, 299) == got
     crowd.leave(1)
     assert crowd.excess(2, 299) is None
@@ -124,10 +124,15 @@ def test_a_window_s_copy_goes_with_the_last_policy() -> None:
     crowd = Neighbours(Trace(stored_hotness("Small")))
     crowd.join(1)
     crowd.join(2)
-    descriptor = crowd.window(0, 3)
-    assert crowd.window(0, 3) == descriptor
+    first, second = crowd.window(0, 3), crowd.window(0, 3)
+    assert os.fstat(first).st_ino == os.fstat(second).st_ino
+    # Where one has read to is nothing that the other can ask.
+    assert os.read(first, 8) == os.read(second, 8)
+    copy = crowd._descriptor
     crowd.leave(1)
-    assert os.fstat(descriptor)
+    assert os.fstat(copy)
     crowd.leave(2)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+        os.fstat(copy)
+    for descriptor in (first, second):
+        os.close(descriptor)

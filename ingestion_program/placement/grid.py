@@ -40,6 +40,18 @@ class Limits:
     trace_memory_bytes: int
     log_bytes: int
 
+    def first_over(self, limit: str, began: float, spent: float, grid_ends: float) -> tuple[str, float]:
+        """Which limit of seconds is over first, and when: that of what began, its case's, or its grid's.
+
+        spent: seconds of the case before; grid_ends: when the grid's are over.
+        """
+        ends = {
+            limit: began + getattr(self, limit),
+            "case_seconds": began + self.case_seconds - spent,
+            "grid_seconds": grid_ends,
+        }
+        return min(ends.items(), key=lambda end: end[1])
+
 
 @dataclass(frozen=True)
 class Case:

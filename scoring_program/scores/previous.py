@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .authenticity import LARGEST_RESULTS
 from .comparison import case_name, match, read_results
 from .modeled_runtime import case_score
 from .parts import Parts, seconds_parts
 from .problems import FileError
+from .regular_file import TooLarge, read_regular
 
 
 class Previous(NamedTuple):
@@ -33,9 +35,9 @@ def read_previous(folder: Path | None, reference: dict[str, Any], other: str | N
     if folder is None:
         return None
     try:
-        results = read_results((folder / "results.json").read_bytes())
+        results = read_results(read_regular(folder / "results.json", LARGEST_RESULTS))
         pairs = match(results, reference)
-    except (FileError, OSError):
+    except (FileError, OSError, TooLarge):
         return None
     if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
         return None

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..isolation.removal import remove_folder
+from .interruption import remove
 
 try:
     import fcntl
@@ -34,7 +35,8 @@ def fresh_folder() -> Iterator[Path]:
     try:
         yield Path(folder)
     finally:
-        remove_folder(folder)
+        # A policy that was just killed may not have ended.
+        remove(folder)
         HELD.remove(folder)
         os.close(lock)
 

@@ -30,6 +30,10 @@ GRACE_SECONDS = 60.0
 METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
+# What a process says of its trace.
+OPENED = "opened"
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run is of: the folder that holds policy.py, the grid, and its traces."""
@@ -72,6 +76,10 @@ class TraceProcess:
         open_cases = list(job.cases)
         with suppress(OSError):
             self._connection.send("run")
+        opened = self._receive()
+        if opened != OPENED and not stop.is_set():
+            # No policy has begun: an end is the machine's.
+            return opened or _lost_trace(job, self._process.exitcode)
         while open_cases and not stop.is_set():
             answer = self._receive()
             if stop.is_set():
@@ -118,6 +126,7 @@ def _serve(job: TraceJob, connection: Connection) -> None:
         connection.recv()
         run = job.run
         trace = run.traces.trace_of(job.cases[0])
+        connection.send(OPENED)
         for outcome in run_cases(run.folder, job.cases, trace, run.grid, job.deadline):
             connection.send(outcome)
     except OrganizerError as error:
@@ -125,6 +134,16 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     except Exception as error:
         problem = lack(error) or _unknown(error)
         connection.send(problem.at(f"trace {job.cases[0].model}/{job.cases[0].dataset}"))
+
+
+def _lost_trace(job: TraceJob, exit_code: int | None) -> OrganizerError:
+    return OrganizerError(
+        "the process that reads this trace ended",
+        got=f"exit code {exit_code}",
+        expected="an opened trace",
+        next_step="look for used-up memory on the machine",
+        where=f"trace {job.cases[0].model}/{job.cases[0].dataset}",
+    )
 
 
 def _unknown(error: Exception) -> OrganizerError:

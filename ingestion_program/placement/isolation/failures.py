@@ -82,9 +82,8 @@ def check_layers(layers: Sequence[str]) -> None:
     )
 
 
-def too_much(got: str, expected: str, place: str) -> PolicyError:
-    """The process used more of something than the operating system's own limits can hold; place: as in late."""
-    got += f"; it was at {place}" if place else ""
+def too_much(got: str, expected: str) -> PolicyError:
+    """The process used more of something than the operating system's own limits can hold."""
     return PolicyError("out_of_memory", "the policy used too much of the machine", got, expected, LESS_DATA)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 from .scratch import ALLOWED, Scratch
 from .usage import seconds_and_threads
@@ -17,33 +17,23 @@ LONGEST_SECONDS = 1.0
 
 
 def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[str, str] | None:
-    """What is used beyond what is allowed, and what is allowed; None where all is well.
+    """What is used beyond what is allowed, and what is allowed; None where all is well. The process then stands still.
 
-    process, send: as of standing_still; scratch: the folder in which the process may write.
+    process, send: as of stop; scratch: the folder in which the process may write.
     """
-    with standing_still(process, send):
-        excess = scratch.excess(process)
-    if excess:
+    stop(process, send)
+    if excess := scratch.excess(process):
         return f"{excess} in its temporary folder", ALLOWED
     threads = seconds_and_threads(process)[1]
     return (f"{threads} threads", f"at most {MOST_THREADS}") if threads > MOST_THREADS else None
 
 
-@contextmanager
-def standing_still(process: int, send: Callable[[int], None]) -> Iterator[None]:
-    """Stop all threads of a child process, and let them go on afterwards.
+def stop(process: int, send: Callable[[int], None]) -> None:
+    """Stop all threads of a child process, and wait for that.
 
-    process: its id; send: sends it a signal. Nothing of it but its parent can make it go on meanwhile.
+    process: its id; send: sends it a signal. Nothing but its parent can make it go on.
     """
     send(signal.SIGSTOP)
-    try:
-        _wait_until_stopped(process)
-        yield
-    finally:
-        send(signal.SIGCONT)
-
-
-def _wait_until_stopped(process: int) -> None:
     # macOS's Python has no waitid before 3.13.
     if not hasattr(os, "waitid"):
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from ..trace import Trace
-from .handover import share_window
-from .usage import address_space
+from .handover import opened_again, share_window
+from .usage import resident_memory
 
 
 class Neighbours:
@@ -32,7 +32,7 @@ class Neighbours:
             self._forget()
 
     def window(self, start: int, stop: int) -> int:
-        """A descriptor of iterations start .. stop - 1 (from 0), open until another window is asked for.
+        """A descriptor of iterations start .. stop - 1 (from 0); the caller closes it.
 
         The copy is made once for all that are handed the same iterations one after the other: nobody can write to it.
         """
@@ -40,19 +40,19 @@ class Neighbours:
             self._forget()
             self._descriptor = share_window(self.trace, start, stop)
             self._window = start, stop
-        return self._descriptor
+        return opened_again(self._descriptor)
 
     def excess(self, process: int, most: int) -> tuple[str, str] | None:
         """What all processes hold together, and what they may; None where that is not more than `most` bytes.
 
         Only the running one is looked at: the others stand still and hold what they held at their last look.
         """
-        self._bytes[process] = address_space(process)
+        self._bytes[process] = resident_memory(process)
         held, policies = sum(self._bytes.values()), len(self._bytes)
         if held <= most:
             return None
         return (
-            f"{held} bytes of address space in this trace's {policies} policies",
+            f"{held} bytes of memory in use by this trace's {policies} policies",
             f"at most {most} (trace_memory_bytes)",
         )
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -134,28 +134,25 @@ class PolicyProcess:
 
     def rebalance(self, start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         """One call, as placement.replay.Rebalance; the answer's shapes are checked, its content is not."""
-        window, table = self._neighbours.window(start, stop), share_table(deployment)
+        shared = self._neighbours.window(start, stop), share_table(deployment)
         try:
             with self._limited("call_seconds"):
-                self._ask({"iteration": iteration}, [window, table])
+                self._ask({"iteration": iteration}, shared)
                 return read_answer(self._read, self._case, self._limits, iteration)
         finally:
-            os.close(table)
+            for descriptor in shared:
+                os.close(descriptor)
 
     @contextmanager
     def _limited(self, limit: str) -> Iterator[None]:
         """Let the process run, within the deadline of what is asked inside; book the seconds."""
         began, computed = time.monotonic(), seconds_and_threads(self._process.pid)[0]
-        ends = {
-            limit: began + getattr(self._limits, limit),
-            "case_seconds": began + self._limits.case_seconds - sum(self.seconds),
-            "grid_seconds": self._grid_deadline,
-        }
-        first, self._deadline = min(ends.items(), key=lambda end: end[1])
+        first, self._deadline = self._limits.first_over(limit, began, sum(self.seconds), self._grid_deadline)
         self._scratch.open()
         self._signal(signal.SIGCONT)
         try:
             yield
+            # The last look of a call: nothing happens between it and the stop.
             self._check_usage()
         except TimeoutError:
             computed = seconds_and_threads(self._process.pid)[0] - computed
@@ -191,12 +188,12 @@ class PolicyProcess:
             raise failures.cannot_start(error, self.log, ISOLATED_SECONDS) from None
 
     def _check_usage(self) -> None:
-        """Hold what the operating system does not: raises PolicyError when the process uses too much."""
+        """Hold what the operating system does not, and leave the process stopped. Raises PolicyError."""
         excess = look(self._process.pid, self._signal, self._scratch)
         excess = excess or self._neighbours.excess(self._process.pid, self._limits.trace_memory_bytes)
         self._next_look = time.monotonic() + LOOK_SECONDS
         if excess:
-            raise failures.too_much(*excess, self._place())
+            raise failures.too_much(*excess)
 
     def _place(self) -> str:
         """Where in its own files the policy is; its whole stack goes to the log. Nothing of hidden traces."""
@@ -205,7 +202,7 @@ class PolicyProcess:
         self._trace_lines = stack.lines(found)
         return found[0] if found else ""
 
-    def _ask(self, message: dict, descriptors: list[int]) -> None:
+    def _ask(self, message: dict, descriptors: Sequence[int]) -> None:
         """Send a request, with descriptors beside it; nothing may have been answered before it."""
         data = protocol.encode(message)
         with suppress(BlockingIOError):
@@ -226,6 +223,7 @@ class PolicyProcess:
         while len(data) < count:
             if time.monotonic() >= self._next_look:
                 self._check_usage()
+                self._signal(signal.SIGCONT)
             # After the look, which takes its time: no answer counts that comes late.
             left = self._deadline - time.monotonic()
             if left <= 0:

@@ -67,7 +67,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "quotactl_fd": (443, 443),
     # Large and rarely used doors of the kernel.
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
-    "io_setup": (206, 0), "io_submit": (209, 2),
+    "io_setup": (206, 0), "io_submit": (209, 2), "vmsplice": (278, 75),
     "userfaultfd": (323, 282), "bpf": (321, 280), "perf_event_open": (298, 241), "init_module": (175, 105),
     "finit_module": (313, 273), "delete_module": (176, 106), "kexec_load": (246, 104),
     "kexec_file_load": (320, 294), "reboot": (169, 142), "swapon": (167, 224), "swapoff": (168, 225),
@@ -80,7 +80,9 @@ MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
 # It reserves room on the disk faster than anybody counts. With this error the C library writes zeros instead.
 UNSUPPORTED = {"fallocate": (285, 47)}
 CLONE, FCNTL, IOCTL, PRCTL, MADVISE = (56, 220), (72, 25), (16, 29), (157, 167), (28, 233)
-FUTEX, CLOSE_RANGE = (202, 98), (436, 436)
+FUTEX, CLOSE_RANGE, MMAP = (202, 98), (436, 436), (9, 222)
+# MAP_SHARED | MAP_ANONYMOUS among all kinds of mappings: such memory stays when all of it but a page is unmapped.
+SHARED_MEMORY, KINDS = 0x21, 0x2F
 # Allowed on the own process only, whose id may be given as zero.
 OWN_PROCESS = {"prlimit64": (302, 261), "getpgid": (121, 155), "getsid": (124, 156)}
 # The same; with ENOSYS for others the C library asks for a thread's attributes without them.
@@ -113,7 +115,7 @@ CLOCKS = {"clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosl
 NEGATIVE = 0x80000000
 # PR_SET_PDEATHSIG, DUMPABLE (a policy could hide its descriptors from their count), SECCOMP, SCHED_CORE, PTRACER.
 OPTIONS = (1, 4, 22, 62, 0x59616D61)
-NEWEST = 470
+NEWEST = 469
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
@@ -173,6 +175,7 @@ def instructions(machine: str, process: int) -> bytes:
     program += _call(MADVISE[column], [_load(2), *_ifs(EQUAL, ADVICE, ALLOW)], REFUSED)
     program += _call(FCNTL[column], [_load(1), *_ifs(EQUAL, COMMANDS, ALLOW)], REFUSED)
     program += _call(IOCTL[column], [_load(1), *_ifs(EQUAL, QUESTIONS, ALLOW)], REFUSED)
+    program += _call(MMAP[column], [_load(3), _step(AND, KINDS), *_if(EQUAL, SHARED_MEMORY, REFUSED)], ALLOW)
     program += _call(PRCTL[column], [_load(0), *_ifs(EQUAL, OPTIONS, REFUSED)], ALLOW)
     return b"".join([*program, _step(RETURN, ALLOW)])
 

@@ -21,7 +21,7 @@ from .sandbox import stop_writing
 SIGNAL = signal.SIGUSR1
 STANDARD_ERROR = 2
 # How long an answer is waited for, after the limit: the process is then ended, answer or not.
-SECONDS = 2.0
+SECONDS = 0.5
 # A pipe's worth of what was printed before, and a hundred frames, the most that are written.
 LARGEST_BYTES = 256 * 1024
 LONGEST_PLACE = 200

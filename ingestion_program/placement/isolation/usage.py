@@ -16,13 +16,13 @@ def seconds_and_threads(process: int) -> tuple[float, int]:
     return 0.0, 0
 
 
-def address_space(process: int) -> int:
-    """Bytes of address space that a process has now."""
+def resident_memory(process: int) -> int:
+    """Bytes of memory that a process has in use now, its libraries' among them."""
     pages = 0
     with suppress(OSError):
         # Its first thread may have ended, and then tells nothing of what the others have.
         for thread in os.listdir(f"/proc/{process}/task"):
-            pages = max(pages, int(Path(f"/proc/{process}/task/{thread}/statm").read_text().split()[0]))
+            pages = max(pages, int(Path(f"/proc/{process}/task/{thread}/statm").read_text().split()[1]))
             if pages:
                 break
     return pages * os.sysconf("SC_PAGE_SIZE")

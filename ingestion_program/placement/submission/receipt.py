@@ -51,11 +51,13 @@ def simulator_sha256(package: Path = PACKAGE) -> str:
 def policy_sha256(folder: Path) -> str:
     """DIGITS of the sha256 over a submission's files (contents.py), in order: name, newline, content's sha256.
 
+    In a name a backslash and a newline stand as \\\\ and \\n, so that no two submissions give the same bytes.
     folder: holds policy.py and was accepted by find_policy. Of a stage (stage.py) these are all files. Raises
     SubmissionRefused as submission_files does, and OSError.
     """
     digest = hashlib.sha256()
     for name, path in submission_files(folder)[0].items():
+        name = name.replace("\\", "\\\\").replace("\n", "\\n")
         digest.update(f"{name}\n{file_sha256(path)}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:DIGITS]
 

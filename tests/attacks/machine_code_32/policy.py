@@ -10,7 +10,7 @@ from honest import attempt
 
 
 def interrupt(number, first=0, second=0):
-    memory = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)
     # push rbx; mov eax, number; mov ebx, first; mov ecx, second; int 0x80; pop rbx; ret
     words = [value.to_bytes(4, "little") for value in (number, first, second)]
     memory.write(b"\x53\xb8" + words[0] + b"\xbb" + words[1] + b"\xb9" + words[2] + b"\xcd\x80\x5b\xc3")

@@ -1,4 +1,4 @@
-"""Takes more memory than it may, as anonymous and as shared mappings."""
+"""Takes more memory than it may, as mappings."""
 
 import mmap
 
@@ -6,9 +6,6 @@ import honest
 
 
 def rebalance(hotness, n_device, n_red_expert):
-    kept = [
-        mmap.mmap(-1, 2**28, flags={2: mmap.MAP_PRIVATE, 3: mmap.MAP_SHARED}[n_device] | mmap.MAP_ANONYMOUS)
-        for _ in range(100)
-    ]
+    kept = [mmap.mmap(-1, 2**28, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in range(100)]
     len(kept)
     return honest.rebalance(hotness, n_device, n_red_expert)
