@@ -1,4 +1,4 @@
-"""A plan in a file: every layer's deployment table and the order of its lists of replicas, .npz without pickles."""
+"""A plan in a file: every layer's deployment table, the order of its replicas and its router, .npz without pickles."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.errors import Problem
 from placement.traces.whole_file import whole_file
 
+from ..serving.routers import NAMES
 from ..traces.trace_file import read_arrays
 
-PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols"}
+PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols", "routers", "sources"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,8 @@ class PlanFile:
     """What a file holds, the table under the key `plan`.
 
     table: int64 [layer, device, slot]; order: the same shape, ranks a layer's replicas as routers go through them;
-    experts: routed ones; shared: whether id `experts` is the shared one; rows, cols: of the grid.
+    experts: routed ones; shared: whether id `experts` is the shared one; rows, cols: of the grid; routers: the name of
+    each layer's, see serving.routers; sources: hashes of the traces that the plan was made from.
     """
 
     table: np.ndarray
@@ -29,6 +32,8 @@ class PlanFile:
     shared: bool
     rows: int
     cols: int
+    routers: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 def save_plan(path: Path, plan: PlanFile) -> None:
@@ -43,4 +48,9 @@ def load_plan(path: Path) -> PlanFile:
     arrays = read_arrays(path, PLAN_KEYS, "a plan that `python -m lab plan` or `search` wrote")
     numbers = {key: int(arrays[key]) for key in ("experts", "rows", "cols")}
     layers = tuple(int(layer) for layer in arrays["layers"])
-    return PlanFile(arrays["plan"], arrays["order"], layers, shared=bool(arrays["shared"]), **numbers)
+    routers, sources = (tuple(str(text) for text in arrays[key].ravel()) for key in ("routers", "sources"))
+    if len(routers) != len(layers) or not set(routers) <= set(NAMES):
+        expected = f"one of {', '.join(NAMES)} for each of {len(layers)} layers"
+        raise Problem("the plan has other routers", ", ".join(routers), expected, "plan again", str(path))
+    shared = bool(arrays["shared"])
+    return PlanFile(arrays["plan"], arrays["order"], layers, shared=shared, **numbers, routers=routers, sources=sources)
