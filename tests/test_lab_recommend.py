@@ -14,7 +14,7 @@ from lab.experiments.methods import Setting
 from lab.experiments.page import html_page
 from lab.experiments.recommendation import best, compare, frame_of, verdict
 from lab.experiments.run_record import digest
-from lab.experiments.split import drawn, in_time, joined
+from lab.experiments.split import drawn, joined, split
 from lab.planning.plan_file import load_plan
 from lab.serving.cost import nearest_rank
 from lab.serving.replicas import replicas_of
@@ -40,7 +40,7 @@ def trace() -> RoutingTrace:
 @pytest.fixture(scope="module")
 def rows(trace: RoutingTrace) -> list:
     """Every method, with the shared expert, over both layers."""
-    early, late = in_time(trace)
+    early, late = split(trace)
     parts = [[drawn(part, at, 64, 4, 0, 10).with_shared() for at in (0, 1)] for part in (early, late)]
     return compare(*parts, Setting(TORUS, 3, True, swaps=300))
 
@@ -48,11 +48,14 @@ def rows(trace: RoutingTrace) -> list:
 def test_requests_are_split_in_the_order_in_which_they_came() -> None:
     # Request 9 came first with three of seven tokens, then 2 with two, then 5.
     requests = np.array([9, 2, 9, 2, 9, 5, 5])
-    early, late = in_time(RoutingTrace(8, (0,), np.arange(7).reshape(1, 7, 1), requests, np.arange(7)))
+    early, late = split(RoutingTrace(8, (0,), np.arange(7).reshape(1, 7, 1), requests, np.arange(7)))
     assert early.requests.tolist() == [9, 9, 9] and early.choices.ravel().tolist() == [0, 2, 4]
     assert late.requests.tolist() == [2, 2, 5, 5] and late.origins.tolist() == [1, 3, 5, 6]
-    with pytest.raises(Problem, match=r"the trace cannot be split in time. Got: one request. Expected: two or more"):
-        in_time(RoutingTrace(8, (0,), np.zeros((1, 2, 1), int), np.array([4, 4])))
+    halves = split(RoutingTrace(8, (0,), np.arange(7).reshape(1, 7, 1), requests), 0.5, seed=0)
+    assert sorted(np.concatenate([part.choices.ravel() for part in halves])) == list(range(7))
+    assert not set(halves[0].requests) & set(halves[1].requests)
+    with pytest.raises(Problem, match=r"the trace cannot be split. Got: one request. Expected: two or more"):
+        split(RoutingTrace(8, (0,), np.zeros((1, 2, 1), int), np.array([4, 4])))
 
 
 def test_batches_are_whole_and_a_short_part_is_drawn_again_in_another_order(trace: RoutingTrace) -> None:

@@ -19,7 +19,7 @@ from ..experiments.page import html_page
 from ..experiments.plots import recommendation_plots
 from ..experiments.recommendation import Row, best, by_data_set, compare, frame_of, verdict
 from ..experiments.run_record import digest, write_record
-from ..experiments.split import drawn, in_time, joined
+from ..experiments.split import drawn, joined, split
 from ..planning.plan_file import PlanFile, save_plan
 from ..serving.cost import PRESETS
 from ..serving.replicas import order_of
@@ -47,6 +47,8 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--preset", choices=presets, default="compat", help="of the cost model (default: compat)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--share", type=float, default=0.5, help="of the tokens, to plan from (default: 0.5)")
+    told = "requests in the order of the file, or at random where that order is no time (default: time)"
+    parser.add_argument("--split", choices=["time", "random"], default="time", help=told)
     parser.add_argument("--plan-batches", type=int, default=40, metavar="N", help="planned from (default: 40)")
     parser.add_argument("--held-out-batches", type=int, default=400, metavar="N", help="measured on (default: 400)")
     parser.add_argument("--swaps", type=int, default=4000, help="tried by offline methods, per layer (default: 4000)")
@@ -126,7 +128,7 @@ def _batches(
     parts = {}
     for name, trace in traces.items():
         try:
-            parts[name] = in_time(trace, options.share)
+            parts[name] = split(trace, options.share, options.seed if options.split == "random" else None)
         except Problem as problem:
             raise problem.at(name) from None
     most, measured = (-(-count // len(parts)) for count in (options.plan_batches, options.held_out_batches))
@@ -151,9 +153,11 @@ def _plan(chosen: Row, traces: dict[str, RoutingTrace], options: argparse.Namesp
 
 def _text(options: argparse.Namespace, told: list[str], tables: dict[str, pd.DataFrame], planned: int) -> str:
     parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told)]
+    chosen = {"time": "the requests that came first, measured on those that came later"}
+    chosen["random"] = "requests drawn at random, measured on the others"
     parts.append(
-        f"us per batch of {options.batch} tokens over all layers, planned from {planned} batches of the requests that "
-        "came first, measured on those that came later; low and high: 95 % of the bootstrap over batches."
+        f"us per batch of {options.batch} tokens over all layers, planned from {planned} batches of "
+        f"{chosen[options.split]}; low and high: 95 % of the bootstrap over batches."
     )
     for heading, frame in tables.items():
         parts += [f"## {heading}", markdown(*cells(frame), ".1f")]

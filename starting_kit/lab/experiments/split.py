@@ -1,4 +1,4 @@
-"""Requests split in time, and batches drawn from each part: what a plan may see, and what it is measured on."""
+"""Requests split in two parts, and batches drawn from each: what a plan may see, and what it is measured on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from ..traces.routing_trace import RoutingTrace
 EPOCHS = 8
 
 
-def in_time(trace: RoutingTrace, share: float = 0.5) -> tuple[RoutingTrace, RoutingTrace]:
+def split(trace: RoutingTrace, share: float = 0.5, seed: int | None = None) -> tuple[RoutingTrace, RoutingTrace]:
     """The requests that came first, and the others: no request is in both.
 
-    share: of the tokens, which the first part has as nearly as whole requests allow. Raises Problem for one request.
+    share: of the tokens, which the first part has as nearly as whole requests allow; seed: draw the order of requests,
+    for traces whose order is no time. Raises Problem for one request.
     """
     _, first, request, tokens = np.unique(trace.requests, return_index=True, return_inverse=True, return_counts=True)
     if len(first) < 2:
         expected = "two or more: one to plan from, and another to measure on"
-        raise Problem("the trace cannot be split in time", "one request", expected, "name a longer trace")
-    order = np.argsort(first)
+        raise Problem("the trace cannot be split", "one request", expected, "name a longer trace")
+    order = np.argsort(first) if seed is None else np.random.default_rng([seed, 3]).permutation(len(first))
     passed = np.cumsum(tokens[order])
     stop = int(np.abs(passed[:-1] - share * passed[-1]).argmin()) + 1
     early = np.isin(request, order[:stop])
