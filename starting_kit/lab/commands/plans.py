@@ -11,7 +11,7 @@ import numpy as np
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.export import write_policy
+from ..experiments.export import filled, write_policy
 from ..experiments.run_record import digest
 from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
@@ -83,13 +83,14 @@ def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
     trace = load_trace(options.trace)
     torus = grid_of(options.grid, trace.experts)
-    tables = []
+    tables, loads = [], []
     for layer in range(len(trace.layers)):
         load = trace.batches(layer, options.batch, torus.rows, options.seed).load
+        loads.append(load.mean(axis=0))
         tables.append(even_table(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
     stacked = np.stack(tables)
     order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
-    kept = (options.router,) * len(tables), (digest(options.trace),)
+    kept = (options.router,) * len(tables), (digest(options.trace),), np.stack(loads)
     made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols, *kept)
     save_plan(options.output, made)
     print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
@@ -155,8 +156,11 @@ def export(options: argparse.Namespace) -> int:
     """Write the policy."""
     made = load_plan(options.plan)
     layers, devices, slots = made.table.shape
-    path = write_policy(options.output, list(made.table), made.experts)
+    tables = filled(made.table, made.load)
+    path = write_policy(options.output, list(tables), made.experts)
     shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
     print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
     print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
+    if count := int((tables != made.table).sum()):
+        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
     return 0

@@ -86,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
     chosen, folder = rows[best(rows, options.objective)], options.output
     tables["Methods"].to_csv(_made(folder) / "methods.csv", index=False)
     write_whole(folder / "recommendation.md", (text + "\n").encode())
-    save_plan(folder / "plan.npz", _plan(chosen, traces, options, torus))
+    load = np.stack([batches.load[:, : batches.experts - options.shared].mean(axis=0) for batches in planning])
+    save_plan(folder / "plan.npz", _plan(chosen, load, traces, options, torus))
     plots, missing = {}, ""
     try:
         if not options.no_plots:
@@ -142,12 +143,14 @@ def _batches(
     return planning, held_out, data_set
 
 
-def _plan(chosen: Row, traces: dict[str, RoutingTrace], options: argparse.Namespace, torus: Torus) -> PlanFile:
+def _plan(
+    chosen: Row, load: np.ndarray, traces: dict[str, RoutingTrace], options: argparse.Namespace, torus: Torus
+) -> PlanFile:
     replicas, trace = [planned.replicas for planned in chosen.planned], next(iter(traces.values()))
     return PlanFile(
         *(np.stack([one.table for one in replicas]), np.stack([order_of(one) for one in replicas])),
         *(trace.layers, trace.experts, options.shared, torus.rows, torus.cols),
-        *(chosen.routers, tuple(digest(path) for path in options.traces)),
+        *(chosen.routers, tuple(digest(path) for path in options.traces), load),
     )
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from planning.packing import heaviest_first, pairs
+from planning.replication import replicas_by_load
 
 from ..planning.even import even_table
 from ..planning.published import published_table
 from ..search.two_stage import two_stage
-from ..serving.cost import COMPAT, Preset, latency
+from ..serving.cost import BLOCK, COMPAT, Preset, latency
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.routers import Router
 from ..serving.routing import block_aligned, first_fit, least_loaded, round_robin, row_blocks
@@ -76,10 +77,11 @@ def _pairs(batches: Batches, setting: Setting) -> Planned:
 
 
 def _single(batches: Batches, setting: Setting) -> Planned:
-    """Every routed expert once, heaviest first."""
-    load, table = _routed_load(batches, setting).mean(axis=0), _shared_only(batches, setting)
-    carried = (table >= 0).sum(axis=1) * (len(batches.choices) / batches.count / setting.torus.rows)
-    table = heaviest_first(np.arange(len(load)), load, table, carried)
+    """Every routed expert once, that of the most blocks first: what a device takes grows by blocks, not by tokens."""
+    blocks, table = _blocks(batches), _shared_only(batches, setting)
+    carried = (table >= 0).sum(axis=1) * (blocks[-1] / setting.torus.rows)
+    routed = np.arange(batches.experts - setting.shared)
+    table = heaviest_first(routed, blocks[routed], table, carried)
     return Planned(replicas_of(table, batches.experts), row_blocks)
 
 
@@ -98,10 +100,27 @@ def _even(batches: Batches, setting: Setting, replicate: str = "load") -> Replic
     return replicas_of(table, batches.experts)
 
 
+def _filled(batches: Batches, setting: Setting) -> Planned:
+    """Every routed expert once, heaviest first, and then more replicas into the slots that are left.
+
+    The routers begin with the first ones, so that an expert of few tokens costs one block, and that where devices hold
+    equally many experts.
+    """
+    single = _single(batches, setting).replicas.table
+    blocks = _blocks(batches)[: batches.experts - setting.shared]
+    replicas = replicas_by_load(blocks, len(blocks) + int((single < 0).sum()))
+    ids, weight = np.repeat(np.arange(len(blocks)), replicas - 1), blocks / replicas
+    carried = np.append(weight, np.zeros(1 + setting.shared))[single].sum(axis=1)
+    table = heaviest_first(ids, weight[ids], single, carried)
+    order = np.arange(table.size).reshape(table.shape) + table.size * (single < 0)
+    return Planned(replicas_of(table, batches.experts, order), row_blocks)
+
+
 def _two_stage(batches: Batches, setting: Setting) -> Planned:
-    """Stage A: both replications; stage B: swaps. Never worse than the nearline method where it plans."""
+    """Stage A: the better two of three replications; stage B: swaps. Never worse than nearline where it plans."""
     if setting.replicated:
         starts = [Planned(_even(batches, setting, replicate), row_blocks) for replicate in ("blocks", "load")]
+        starts = sorted([*starts, _filled(batches, setting)], key=lambda start: _value(start, batches, setting))[:2]
     else:
         starts = [_single(batches, setting)]
     candidates = []
@@ -123,7 +142,7 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
     if setting.replicated:
         even = _even(batches, setting)
         quick = (row_blocks, least_loaded, round_robin, first_fit, block_aligned)
-        candidates = [Planned(even, router) for router in quick]
+        candidates = [*(Planned(even, router) for router in quick), _filled(batches, setting)]
         candidates.append((_published if setting.shared else _one_more)(batches, setting))
     else:
         candidates = [_consecutive(batches, setting), _single(batches, setting)]
@@ -133,17 +152,24 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
 
 
 def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Planned:
-    def value(planned: Planned) -> float:
-        routed = planned.router(batches, planned.replicas)
-        total = latency(batches, planned.replicas, routed, setting.torus, setting.preset).total
-        return float(statistic(total, setting.objective))
+    return min(candidates, key=lambda planned: _value(planned, batches, setting))
 
-    return min(candidates, key=value)
+
+def _value(planned: Planned, batches: Batches, setting: Setting) -> float:
+    """The setting's objective on the batches."""
+    routed = planned.router(batches, planned.replicas)
+    total = latency(batches, planned.replicas, routed, setting.torus, setting.preset).total
+    return float(statistic(total, setting.objective))
 
 
 def _routed_load(batches: Batches, setting: Setting) -> np.ndarray:
     """Load [batch, expert] without the shared expert."""
     return batches.load[:, : batches.experts - setting.shared]
+
+
+def _blocks(batches: Batches) -> np.ndarray:
+    """Mean blocks of tokens of each expert, of equal ones more where it has more tokens: float64 [expert]."""
+    return np.ceil(batches.load / BLOCK).mean(axis=0) + 1e-6 * batches.load.mean(axis=0)
 
 
 def _shared_only(batches: Batches, setting: Setting) -> np.ndarray:

@@ -13,7 +13,7 @@ from placement.traces.whole_file import whole_file
 from ..serving.routers import NAMES
 from ..traces.trace_file import read_arrays
 
-PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols", "routers", "sources"}
+PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols", "routers", "sources", "load"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class PlanFile:
 
     table: int64 [layer, device, slot]; order: the same shape, ranks a layer's replicas as routers go through them;
     experts: routed ones; shared: whether id `experts` is the shared one; rows, cols: of the grid; routers: the name of
-    each layer's, see serving.routers; sources: hashes of the traces that the plan was made from.
+    each layer's, see serving.routers; sources: hashes of the traces that the plan was made from; load: tokens of each
+    routed expert in the mean of the batches that were planned from, float64 [layer, expert].
     """
 
     table: np.ndarray
@@ -34,6 +35,7 @@ class PlanFile:
     cols: int
     routers: tuple[str, ...]
     sources: tuple[str, ...]
+    load: np.ndarray
 
 
 def save_plan(path: Path, plan: PlanFile) -> None:
@@ -52,5 +54,9 @@ def load_plan(path: Path) -> PlanFile:
     if len(routers) != len(layers) or not set(routers) <= set(NAMES):
         expected = f"one of {', '.join(NAMES)} for each of {len(layers)} layers"
         raise Problem("the plan has other routers", ", ".join(routers), expected, "plan again", str(path))
-    shared = bool(arrays["shared"])
-    return PlanFile(arrays["plan"], arrays["order"], layers, shared=shared, **numbers, routers=routers, sources=sources)
+    shared, load = bool(arrays["shared"]), arrays["load"]
+    if load.shape != (len(layers), numbers["experts"]) or not np.isfinite(load).all() or load.min() < 0:
+        expected = f"numbers [{len(layers)} layers, {numbers['experts']} experts], not negative"
+        raise Problem("the plan has no right load", f"shape {list(load.shape)}", expected, "plan again", str(path))
+    kept = {"routers": routers, "sources": sources, "load": load}
+    return PlanFile(arrays["plan"], arrays["order"], layers, shared=shared, **numbers, **kept)
