@@ -93,6 +93,13 @@ def test_every_row_serves_the_same_choices_on_the_same_slots(rows: list) -> None
             assert (planned.replicas.count[:32].max() > 1) == row.replicated
 
 
+def test_without_swaps_there_is_no_search(trace: RoutingTrace) -> None:
+    batches = [drawn(trace, 0, 64, 4, 0, 2)]
+    assert [row.method.row for row in compare(batches, batches, Setting(TORUS, 3, False, swaps=0))] == [
+        *["baseline", "baseline", "nearline", "baseline", "nearline"]
+    ]
+
+
 def test_planned_methods_are_ordered_where_they_were_planned(rows: list) -> None:
     by_name = {(row.method.row, row.replicated): row.in_sample.mean() for row in rows}
     for replicated in (False, True):

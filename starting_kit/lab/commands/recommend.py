@@ -51,7 +51,9 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--split", choices=["time", "random"], default="time", help=told)
     parser.add_argument("--plan-batches", type=int, default=40, metavar="N", help="planned from (default: 40)")
     parser.add_argument("--held-out-batches", type=int, default=400, metavar="N", help="measured on (default: 400)")
-    parser.add_argument("--swaps", type=int, default=4000, help="tried by offline methods, per layer (default: 4000)")
+    parser.add_argument(
+        "--swaps", type=int, default=4000, help="tried by offline methods per layer, 0: without them (default: 4000)"
+    )
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="draws batches, searches, bootstraps (default: 0)")
     parser.add_argument("--no-plots", action="store_true")

@@ -143,7 +143,8 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
         even = _even(batches, setting)
         quick = (row_blocks, least_loaded, round_robin, first_fit, block_aligned)
         candidates = [*(Planned(even, router) for router in quick), _filled(batches, setting)]
-        candidates.append((_published if setting.shared else _one_more)(batches, setting))
+        if setting.shared:
+            candidates.append(_published(batches, setting))
     else:
         candidates = [_consecutive(batches, setting), _single(batches, setting)]
         if 2 * setting.torus.devices == batches.experts - setting.shared:

@@ -60,7 +60,7 @@ def compare(planning: Sequence[Batches], held_out: Sequence[Batches], setting: S
     """Plan and measure every method, without replicas and with; all rows serve the same choices on the same slots.
 
     planning, held_out: of each layer, in one order of batches, the shared expert included where the setting has it.
-    Raises Problem when the slots do not hold every expert.
+    Without swaps to try, offline methods are left out. Raises Problem when the slots do not hold every expert.
     """
     torus, experts = setting.torus, planning[0].experts - setting.shared
     slots, needed = setting.slots * torus.devices, experts + setting.shared * torus.rows
@@ -68,13 +68,14 @@ def compare(planning: Sequence[Batches], held_out: Sequence[Batches], setting: S
         got = f"{slots} slots: {torus.rows} x {torus.cols} devices of {setting.slots}"
         expected = f"{needed} or more: {experts} experts" + f" and the shared one in {torus.rows} rows" * setting.shared
         raise Problem("the slots do not hold every expert", got, expected, "correct --slots or --grid")
-    pairs = 2 * torus.devices == experts and setting.slots - setting.shared >= 2
+    pairs = 2 * torus.devices == experts
     single = [method for method in PLACEMENT_ONLY if pairs or method.name != "pairs"]
     several = [REPLICATED[0] if setting.shared else ONE_MORE, *REPLICATED[1:]] if slots > needed else []
     return [
         _row(method, planning, held_out, replace(setting, replicated=replicated))
         for replicated, methods in ((False, single), (True, several))
         for method in methods
+        if setting.swaps or method.run == "nearline" or method.row == "baseline"
     ]
 
 

@@ -36,8 +36,7 @@ def row_blocks(batches: Batches, replicas: Replicas, block: int = 32) -> np.ndar
     So a replica serves tokens of neighbouring rows, as far as whole blocks allow: of `blocks` blocks, number n goes to
     replica n * replicas // blocks. Which rows a replica serves depends on its place in the list, not on its device.
     """
-    order = np.argsort(batches.origins, kind="stable")
-    order = order[np.argsort(batches.batch_of_token[order], kind="stable")]
+    order = np.lexsort((batches.origins, batches.batch_of_token))
     place = np.empty(batches.choices.shape, np.int64)
     place[order] = replace(batches, choices=batches.choices[order], origins=batches.origins[order]).occurrence
     blocks = -(-batches.load[batches.batch_of_token[:, None], batches.choices] // block)
