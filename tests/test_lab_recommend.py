@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,24 @@ def test_a_wrong_configuration_is_told_in_a_sentence(
     (tmp_path / "c.yaml").write_text(content, encoding="utf-8")
     assert run("recommend", "--config", tmp_path / "c.yaml") == 1
     assert text in capsys.readouterr().out
+
+
+def test_without_matplotlib_the_page_says_what_to_install(
+    trace: RoutingTrace, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    save_trace(tmp_path / "t.npz", trace)
+    assert run("recommend", tmp_path / "t.npz", "--batch", 64, "--swaps", 0, "--output", tmp_path / "out") == 0
+    told = "No plots: plots need matplotlib. Got: it is not installed."
+    assert told in capsys.readouterr().out and told in (tmp_path / "out" / "recommendation.html").read_text()
+
+
+def test_plots_are_inside_the_page(trace: RoutingTrace, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    save_trace(tmp_path / "t.npz", trace)
+    assert run("recommend", tmp_path / "t.npz", "--batch", 64, "--swaps", 0, "--output", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "recommendation.html").read_text().count('src="data:image/png;base64,iVBOR') == 4
 
 
 def test_the_page_shows_names_as_text_and_says_why_plots_are_missing(rows: list) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lab.planning.even import even_table
 from lab.serving import routing
-from lab.serving.cost import device_sums, replica_tokens
+from lab.serving.cost import device_sums, latency, replica_tokens
 from lab.serving.replicas import replicas_of
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches
-from lab_cases import random_batches, random_table
+from lab.traces.request_files import read_stacked
+from lab_cases import ANCHORS, needs_anchors, random_batches, random_table
 
 TORUS = Torus(4, 2)
 ROUTERS = {
@@ -107,6 +109,18 @@ def test_least_loaded_gives_every_block_to_the_device_with_the_fewest() -> None:
     replicas = replicas_of(np.array([[1, 0], [0, -1], [0, -1]]), 2)
     tokens = replica_tokens(batches, replicas, routing.least_loaded(batches, replicas))
     assert tokens.tolist() == [[0, 64, 6, 40]]
+
+
+@needs_anchors
+def test_least_loaded_pays_for_no_more_blocks_than_round_robin_on_the_anchor() -> None:
+    # By tokens it took 699.7 us, because a replica that gets one token pays for a block.
+    batches, torus = read_stacked(ANCHORS / "routing_mid.npz").with_shared(), Torus()
+    replicas = replicas_of(even_table(batches.load[:, :256], torus), 257)
+    means = [
+        latency(batches, replicas, router(batches, replicas), torus).total.mean()
+        for router in (routing.least_loaded, routing.round_robin)
+    ]
+    assert means[0] < means[1] + 1 < 583
 
 
 def test_row_blocks_serve_neighbouring_rows_with_whole_blocks() -> None:

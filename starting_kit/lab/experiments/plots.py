@@ -44,7 +44,9 @@ def placement_grid(
     image = axes.imshow(loads.reshape(torus.rows, torus.cols), cmap="viridis", aspect="auto")
     for device, experts in enumerate(replicas.table):
         text = " ".join(str(expert) for expert in experts if expert >= 0)
-        axes.text(device % torus.cols, device // torus.cols, text, ha="center", va="center", fontsize=6, color="white")
+        # Light colours stand for many tokens.
+        color = "black" if loads[device] > 0.6 * loads.max() else "white"
+        axes.text(device % torus.cols, device // torus.cols, text, ha="center", va="center", fontsize=6, color=color)
     axes.set(xlabel="column", ylabel="row", title="Tokens per batch, and each device's experts")
     figure.colorbar(image)
     figure.savefig(path, dpi=150)
