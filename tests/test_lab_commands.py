@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 
 from lab.commands.main import main
-from lab.planning.plan_file import load_plan
+from lab.planning.plan_file import load_plan, save_plan
 from lab.traces.trace_file import load_trace
 from lab_cases import ANCHORS
+from placement.errors import Problem
 from submissions import ROOT
 
 
@@ -40,16 +42,52 @@ def test_a_plan_is_made_improved_measured_and_exported(
     assert load_plan(better).table.shape == (2, 16, 3)
     capsys.readouterr()
     assert run("simulate", trace, better, "--batch", 100, "--output", tmp_path / "measures.csv") == 0
-    assert "| layer | mean | p50 | p95 | p99 |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("In sample: the plan was made from this trace, or from a part of it.")
+    assert "| layer | router | mean | p50 | p95 | p99 |" in printed and "| 1 | row-blocks |" in printed
     assert len(pd.read_csv(tmp_path / "measures.csv")) == 2
     assert run("export-policy", better, "--output", tmp_path / "policy") == 0
     assert sorted(path.name for path in (tmp_path / "policy").iterdir()) == ["plan.npy", "policy.py"]
 
 
-def test_the_matrix_writes_tables(trace: Path, tmp_path: Path) -> None:
-    output = tmp_path / "matrix"
-    assert run("matrix", trace, "--batch", 100, "--swaps", 100, "--no-plots", "--output", output) == 0
+def test_commands_take_the_plans_own_router(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.npz"
+    assert run("plan", trace, "--router", "least-loaded", "--output", plan) == 0
+    assert run("simulate", trace, plan) == 0
+    own = capsys.readouterr().out
+    assert "| 0 | least-loaded |" in own and "| 1 | least-loaded |" in own
+    assert run("simulate", trace, plan, "--router", "round-robin") == 0
+    assert "| 0 | round-robin |" in capsys.readouterr().out
+    assert run("search", trace, plan, "--output", tmp_path / "better.npz") == 1
+    assert capsys.readouterr().out.startswith(
+        "search: search cannot follow the router. Got: least-loaded. Expected: one of first-copy, round-robin, "
+        "first-fit, block-aligned, row-blocks, under which a replica keeps its tokens wherever it lies. Next: give "
+        "--router."
+    )
+    assert run("export-policy", plan, "--output", tmp_path / "policy") == 0
+    assert "The plan was made for the router least-loaded; the competition spreads evenly." in capsys.readouterr().out
+
+
+def test_a_plan_without_known_routers_is_refused(trace: Path, tmp_path: Path) -> None:
+    run("plan", trace, "--output", tmp_path / "plan.npz")
+    save_plan(tmp_path / "other.npz", replace(load_plan(tmp_path / "plan.npz"), routers=("round-robin", "nearest")))
+    expected = (
+        "the plan has other routers. Got: round-robin, nearest. Expected: one of first-copy, .* of 2 layers. Next"
+    )
+    with pytest.raises(Problem, match=expected):
+        load_plan(tmp_path / "other.npz")
+
+
+def test_the_matrix_writes_tables_with_settings_from_a_file(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, config = tmp_path / "matrix", tmp_path / "matrix.yaml"
+    config.write_text(
+        f"traces: [{trace}]\nbatch: 100\nswaps: 100\nno_plots: true\noutput: {output}\n", encoding="utf-8"
+    )
+    assert run("matrix", "--config", config) == 0
     assert sorted(path.name for path in output.iterdir()) == ["alpha.csv", "matrix.csv", "matrix.md"]
+    assert "## Matrix, in sample: planned from the batches that it is measured on" in capsys.readouterr().out
 
 
 def test_statistics_and_hotness_of_a_trace(trace: Path, tmp_path: Path) -> None:

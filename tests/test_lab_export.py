@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.experiments.export import write_policy
+from lab.experiments.export import filled, write_policy
 from lab.planning.even import even_table
 from lab.serving.torus import Torus
 from lab.traces.generators import Sample, zipf
@@ -35,6 +35,17 @@ def test_devices_are_renamed_so_that_few_slots_move(tmp_path: Path) -> None:
     # The initial deployment is [[0, 1, 1], [2, 3, 3]].
     write_policy(tmp_path, [np.array([[3, 2, 0], [0, 1, 2]])], 4)
     assert np.load(tmp_path / "plan.npy").tolist() == [[[0, 1, 2], [2, 3, 0]]]
+
+
+def test_empty_slots_and_those_of_the_shared_expert_get_replicas_of_the_hottest() -> None:
+    # Four routed experts, the shared one is 4: four slots are left, and expert 1 is by far the hottest.
+    table = np.array([[[0, 4], [1, -1], [2, -1], [3, -1]]])
+    load = np.array([[5.0, 60.0, 4.0, 2.0]])
+    result = filled(table, load)
+    assert (result[0, :, 0] == [0, 1, 2, 3]).all() and sorted(result[0, :, 1]) == [0, 1, 1, 1]
+    assert result[0, 1, 1] == 0
+    full = np.array([[[0, 1], [2, 3]]])
+    assert np.array_equal(filled(full, load), full)
 
 
 @pytest.mark.parametrize(

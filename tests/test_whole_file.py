@@ -25,7 +25,9 @@ WRITERS = {
     "a grid's": lambda path: write_grid(path, {}),
     "a profile's": lambda path: write_profile(path, read_profile(FOLDER / "DS-R1" / "LmSys.yaml")),
     "a routing trace's": lambda path: save_trace(path, TRACE),
-    "a plan's": lambda path: save_plan(path, PlanFile(TABLE, TABLE, (0,), 1, False, 1, 1)),
+    "a plan's": lambda path: save_plan(
+        path, PlanFile(TABLE, TABLE, (0,), 1, False, 1, 1, ("row-blocks",), (), np.ones((1, 1)))
+    ),
 }
 
 

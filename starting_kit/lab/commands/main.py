@@ -10,11 +10,14 @@ from placement.errors import Problem
 from .imbalance import add_imbalance
 from .matrix import add_matrix
 from .plans import add_plans
+from .recommend import add_recommend
+from .settings import parsed
 from .traces import add_traces
 
 EXAMPLES = """examples:
   python -m lab generate clustered --tokens 2000 --output ../output/lab/trace.npz
   python -m lab statistics ../output/lab/trace.npz
+  python -m lab recommend ../output/lab/trace.npz --shared --output ../output/lab/recommendation
   python -m lab plan ../output/lab/trace.npz --output ../output/lab/plan.npz
   python -m lab search ../output/lab/trace.npz ../output/lab/plan.npz --output ../output/lab/better.npz
   python -m lab simulate ../output/lab/trace.npz ../output/lab/better.npz
@@ -32,10 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_traces, add_plans, add_matrix, add_imbalance):
+    for add in (add_traces, add_plans, add_recommend, add_matrix, add_imbalance):
         add(commands)
-    options = parser.parse_args(arguments)
+    options = argparse.Namespace(command=parser.prog)
     try:
+        options = parsed(parser, commands, arguments)
         return options.run(options) or 0
     except (Problem, ValueError, OSError) as error:
         print(f"{options.command}: {error}")

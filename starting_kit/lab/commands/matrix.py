@@ -12,10 +12,15 @@ from ..experiments.hedging import alpha_sweep, robust
 from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..serving.routers import name_of
+from ..serving.routing import row_blocks
 from ..traces.statistics import coactivation
 from ..traces.trace_file import load_trace
 from .plans import grid_of
+from .settings import add_config, check_sizes
 
+# What the even tables of the hedges and across data sets are made for.
+ROUTER = row_blocks
 COLUMNS = (
     *("data_set", "layer", "setting", "row", "plan", "router", "run", "mean", "p50", "p95", "p99"),
     *("par", "rows_per_token", "plan_seconds", "route_ms"),
@@ -25,7 +30,7 @@ COLUMNS = (
 def add_matrix(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("matrix", help="compare baseline, nearline and offline methods on traces")
-    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="one data set each, named by its file")
+    parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="one data set each, named by its file")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device, with replicas (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
@@ -35,11 +40,15 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
+    add_config(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write CSV, Markdown and plots."""
+    check_sizes(options, slots=1, batch=1, layers=1, swaps=0, seed=0)
+    if not options.traces:
+        raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
     traces = {path.stem: load_trace(path) for path in options.traces}
     if len(traces) != len(options.traces):
         got, expected = ", ".join(path.name for path in options.traces), "different names, which name the data sets"
@@ -60,19 +69,23 @@ def run(options: argparse.Namespace) -> int:
         raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")
     options.output.mkdir(parents=True, exist_ok=True)
     frame.to_csv(options.output / "matrix.csv", index=False)
-    parts = ["## Matrix", markdown(*cells(frame[list(COLUMNS)]))]
+    sample = "held out: planned from the first half of the batches, measured on the second"
+    sample = sample if options.held_out else "in sample: planned from the batches that it is measured on"
+    parts = [f"## Matrix, {sample}", markdown(*cells(frame[list(COLUMNS)]))]
     first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
     if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
         shown = next(iter(first.values()))
         if shown.count > 1:
-            sweep = alpha_sweep(shown, torus, options.slots)
+            sweep = alpha_sweep(shown, torus, ROUTER, options.slots)
             sweep.to_csv(options.output / "alpha.csv", index=False)
-            parts += ["## Hedges, planned from the first half, measured on the second", markdown(*cells(sweep))]
+            title = "## Hedges, planned from the first half of the batches, measured on the second"
+            parts += [f"{title} (router {name_of(ROUTER)})", markdown(*cells(sweep))]
         if len(first) > 1:
-            ratios, best = robust(first, torus, options.slots)
+            ratios, best = robust(first, torus, ROUTER, options.slots)
             ratios.to_csv(options.output / "robust.csv")
             shown = cells(ratios.reset_index(names="plan"))
-            parts += ["## Plans across data sets: ratio to the own plan", markdown(*shown, ".4f")]
+            title = f"## Plans across data sets, in sample: ratio to the own plan (router {name_of(ROUTER)})"
+            parts += [title, markdown(*shown, ".4f")]
             parts.append(f"The robust plan: {best}.")
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")

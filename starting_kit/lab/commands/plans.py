@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,26 +11,20 @@ import numpy as np
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.export import write_policy
+from ..experiments.export import filled, write_policy
+from ..experiments.run_record import digest
 from ..planning.even import even_table
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
 from ..serving.cost import PRESETS
 from ..serving.measures import measures
-from ..serving.replicas import Replicas, order_of, replicas_of
-from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin, same_row_first
+from ..serving.replicas import order_of, replicas_of
+from ..serving.routers import NAMES, of_lists, routers
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.trace_file import load_trace
 
-COLUMNS = ("layer", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
-
-
-def routers(torus: Torus) -> dict[str, Callable[[Batches, Replicas], np.ndarray]]:
-    """The routers by the names of --router."""
-    functions = (first_copy, round_robin, first_fit, block_aligned, least_loaded)
-    named = {router.__name__.replace("_", "-"): router for router in functions}
-    return named | {"same-row-first": lambda batches, replicas: same_row_first(batches, replicas, torus)}
+COLUMNS = ("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
 
 
 def grid_of(text: str, experts: int) -> Torus:
@@ -53,19 +46,18 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
     parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
+    parser.add_argument("--router", choices=NAMES, default="row-blocks", help="kept in the plan (default: row-blocks)")
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     _add_batches(parser)
     parser.set_defaults(run=plan)
     parser = commands.add_parser("search", help="improve a plan by swaps of slots")
     _add_both(parser)
-    parser.add_argument("--router", choices=["block-aligned", "round-robin", "first-fit"], default="block-aligned")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     parser.add_argument("--swaps", type=int, default=20000, help="tried per layer (default: 20000)")
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     parser.set_defaults(run=search)
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
     _add_both(parser)
-    parser.add_argument("--router", choices=sorted(routers(Torus(1, 1))), default="least-loaded")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     parser.add_argument("--output", type=Path, help="a file .csv with all columns")
     parser.set_defaults(run=simulate)
@@ -83,6 +75,7 @@ def _add_batches(parser: argparse.ArgumentParser) -> None:
 def _add_both(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--router", choices=NAMES, help="for all layers (default: the plan's own)")
     _add_batches(parser)
 
 
@@ -90,13 +83,15 @@ def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
     trace = load_trace(options.trace)
     torus = grid_of(options.grid, trace.experts)
-    tables = []
+    tables, loads = [], []
     for layer in range(len(trace.layers)):
         load = trace.batches(layer, options.batch, torus.rows, options.seed).load
+        loads.append(load.mean(axis=0))
         tables.append(even_table(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
     stacked = np.stack(tables)
     order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
-    made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols)
+    kept = (options.router,) * len(tables), (digest(options.trace),), np.stack(loads)
+    made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols, *kept)
     save_plan(options.output, made)
     print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
     return 0
@@ -108,6 +103,8 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batch
         got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (made, trace))
         what, next_step = "the plan is for another trace", "name the trace that it was planned from"
         raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(options.plan))
+    if options.router:
+        made = replace(made, routers=(options.router,) * len(made.layers))
     torus = Torus(made.rows, made.cols)
     batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
     return made, torus, [layer.with_shared() if made.shared else layer for layer in batches]
@@ -116,16 +113,17 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batch
 def search(options: argparse.Namespace) -> int:
     """Improve every layer and write."""
     made, torus, batches = _read_both(options)
-    router, preset = routers(torus)[options.router], PRESETS[options.preset]
-    better = []
-    for layer, table, order in zip(batches, made.table, made.order, strict=True):
+    preset, better = PRESETS[options.preset], []
+    found = [of_lists(name) for name in made.routers]
+    for layer, table, order, router in zip(batches, made.table, made.order, found, strict=True):
         replicas = replicas_of(table, layer.experts, order)
         better.append(two_stage(layer, replicas, router, torus, preset, options.swaps, options.seed))
     tables, orders = (
         np.stack([replicas.table for replicas in better]),
         np.stack([order_of(replicas) for replicas in better]),
     )
-    save_plan(options.output, replace(made, table=tables, order=orders))
+    sources = tuple(dict.fromkeys((*made.sources, digest(options.trace))))
+    save_plan(options.output, replace(made, table=tables, order=orders, sources=sources))
     print(f"search: {int((made.table != tables).sum())} slots changed, written to {options.output}")
     return 0
 
@@ -135,15 +133,21 @@ def simulate(options: argparse.Namespace) -> int:
     import pandas as pd
 
     made, torus, batches = _read_both(options)
-    router, preset = routers(torus)[options.router], PRESETS[options.preset]
-    rows = []
-    for name, layer, table, order in zip(made.layers, batches, made.table, made.order, strict=True):
-        replicas = replicas_of(table, layer.experts, order)
-        rows.append({"layer": name} | measures(layer, replicas, router(layer, replicas), torus, preset))
+    preset, named, rows = PRESETS[options.preset], routers(torus), []
+    for at, layer in enumerate(batches):
+        replicas = replicas_of(made.table[at], layer.experts, made.order[at])
+        routed = named[made.routers[at]](layer, replicas)
+        rows.append(
+            {"layer": made.layers[at], "router": made.routers[at]} | measures(layer, replicas, routed, torus, preset)
+        )
     frame = pd.DataFrame(rows)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
+    if digest(options.trace) in made.sources:
+        print("In sample: the plan was made from this trace, or from a part of it.\n")
+    else:
+        print("Held out: the plan was made from other traces.\n")
     print(markdown(*cells(frame[list(COLUMNS)])))
     return 0
 
@@ -152,7 +156,11 @@ def export(options: argparse.Namespace) -> int:
     """Write the policy."""
     made = load_plan(options.plan)
     layers, devices, slots = made.table.shape
-    path = write_policy(options.output, list(made.table), made.experts)
+    tables = filled(made.table, made.load)
+    path = write_policy(options.output, list(tables), made.experts)
     shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
     print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
+    print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
+    if count := int((tables != made.table).sum()):
+        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from placement.deployment import initial_deployment
+from planning.filling import fill
 from planning.relabelling import relabel
 
 TEMPLATE = '''"""Starts from a plan of the planner lab: at the first call every layer gets it, then nothing moves.
@@ -38,6 +39,25 @@ class Policy:
         layers = np.argsort(-hotness.max(axis=2).mean(axis=0), kind="stable")
         return layers, TABLE
 '''
+
+
+def filled(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """Tables in which empty slots and those of the shared expert hold more replicas of the hottest routed experts.
+
+    tables: int [layer, device, slot], -1 where empty, the shared expert's id the number of routed ones; load: float
+    [layer, expert], each expert's, of which replicas have equal parts. A case has neither empty slots nor shared
+    experts. Returns int64.
+    """
+    experts = load.shape[1]
+    tables = np.where(tables < experts, tables, -1).astype(np.int64)
+    held = np.stack([np.bincount(table[table >= 0], minlength=experts) for table in tables])
+    replicas = held.copy()
+    for layer, empty in enumerate((tables < 0).sum(axis=(1, 2))):
+        for _ in range(empty):
+            share = load[layer] / np.maximum(replicas[layer], 1)
+            # No device holds an expert twice.
+            replicas[layer, np.where(replicas[layer] < tables.shape[1], share, -1.0).argmax()] += 1
+    return fill(tables, replicas, load / np.maximum(replicas, 1))
 
 
 def write_policy(folder: Path, tables: Sequence[np.ndarray], experts: int) -> Path:

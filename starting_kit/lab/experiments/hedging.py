@@ -13,7 +13,7 @@ from ..planning.even import even_table
 from ..serving.cost import latency, nearest_rank
 from ..serving.measures import measures
 from ..serving.replicas import replicas_of
-from ..serving.routing import least_loaded
+from ..serving.routers import Router
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ALPHAS = (0.0, 0.5, 1.0, 2.0)
 
 
-def robust(batches: Mapping[str, Batches], torus: Torus, slots: int = 3) -> tuple[pd.DataFrame, str]:
+def robust(batches: Mapping[str, Batches], torus: Torus, router: Router, slots: int = 3) -> tuple[pd.DataFrame, str]:
     """Each data set's table on every data set, and the table of the smallest worst ratio to the specialists.
 
     batches: by data set, of one layer, the shared expert included. The candidates are the specialists, each planned for
@@ -42,7 +42,7 @@ def robust(batches: Mapping[str, Batches], torus: Torus, slots: int = 3) -> tupl
     for candidate, load in candidates.items():
         replicas = replicas_of(even_table(load * 1e6, torus, slots, shared=True), experts)
         latencies[candidate] = {
-            name: latency(b, replicas, least_loaded(b, replicas), torus).total.mean() for name, b in batches.items()
+            name: latency(b, replicas, router(b, replicas), torus).total.mean() for name, b in batches.items()
         }
     frame = pd.DataFrame(latencies).T
     specialists = [frame.loc[f"for {name}", name] for name in frame.columns]
@@ -51,11 +51,13 @@ def robust(batches: Mapping[str, Batches], torus: Torus, slots: int = 3) -> tupl
     return ratios, str(ratios["worst"].idxmin())
 
 
-def alpha_sweep(batches: Batches, torus: Torus, slots: int = 3, alphas: Sequence[float] = ALPHAS) -> pd.DataFrame:
+def alpha_sweep(
+    batches: Batches, torus: Torus, router: Router, slots: int = 3, alphas: Sequence[float] = ALPHAS
+) -> pd.DataFrame:
     """Replication by mean + alpha * std and by p95 of the first half of the batches, measured on the second.
 
     batches: the shared expert included. One row per hedge: mean, p95 and p99 of latency in us, and the largest device
-    load. The router knows the shares of the batch before only.
+    load.
     """
     import pandas as pd
 
@@ -67,7 +69,7 @@ def alpha_sweep(batches: Batches, torus: Torus, slots: int = 3, alphas: Sequence
     for name, (how, alpha) in hedges.items():
         table = even_table(robust_load(load, how, alpha)[None], torus, slots, shared=True)
         replicas = replicas_of(table, batches.experts)
-        routed = least_loaded(scored, replicas, 1)
+        routed = router(scored, replicas)
         measured = measures(scored, replicas, routed, torus)
         total = latency(scored, replicas, routed, torus).total
         rows.append({"hedge": name, "mean": measured["mean"], "p95": measured["p95"], "p99": nearest_rank(total, 0.99)})

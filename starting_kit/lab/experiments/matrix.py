@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..serving.measures import measures
+from ..serving.routers import name_of
 from ..traces.batches import Batches
 from .methods import PLACEMENT_ONLY, REPLICATED, Method, Setting
 
@@ -43,7 +44,7 @@ def _settings(batches: Batches, replicated: Setting) -> list[tuple]:
     if single * torus.devices == batches.experts:
         # Pairs are two experts on a device; with another number there is no such baseline.
         methods = [method for method in PLACEMENT_ONLY if method.name != "pairs" or single == 2]
-        setting = replace(replicated, slots=single, shared=False)
+        setting = replace(replicated, slots=single, shared=False, replicated=False)
         settings.append((f"{single * torus.devices} slots", methods, setting, batches))
     total = replicated.slots * torus.devices
     if total >= batches.experts + torus.rows:
@@ -61,7 +62,7 @@ def _row(method: Method, learned: Batches, scored: Batches, setting: Setting) ->
     return {
         "row": method.row,
         "plan": method.name,
-        "router": planned.router.__name__,
+        "router": name_of(planned.router),
         "run": method.run,
         **measures(scored, planned.replicas, routed, setting.torus, setting.preset),
         "plan_seconds": planning,

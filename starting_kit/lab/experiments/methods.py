@@ -7,23 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planning.packing import pairs
+from planning.packing import heaviest_first, pairs
+from planning.replication import replicas_by_load
 
 from ..planning.even import even_table
 from ..planning.published import published_table
 from ..search.two_stage import two_stage
-from ..serving.cost import COMPAT, Preset, latency
+from ..serving.cost import BLOCK, COMPAT, Preset, latency
 from ..serving.replicas import Replicas, replicas_of
-from ..serving.routing import block_aligned, first_copy, first_fit, least_loaded, round_robin
+from ..serving.routers import Router
+from ..serving.routing import block_aligned, first_fit, least_loaded, round_robin, row_blocks
 from ..serving.torus import Torus
 from ..traces.batches import Batches
-
-Router = Callable[[Batches, Replicas], np.ndarray]
+from .intervals import statistic
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method plans for. slots: per device; shared: whether every token also takes the shared expert."""
+    """What a method plans for.
+
+    slots: per device; shared: whether every token also takes the shared expert, which has a replica in every row;
+    replicated: whether routed experts may have several replicas; objective: a name of intervals.STATISTICS.
+    """
 
     torus: Torus
     slots: int
@@ -31,6 +36,8 @@ class Setting:
     preset: Preset = COMPAT
     swaps: int = 4000
     seed: int = 0
+    replicated: bool = True
+    objective: str = "mean"
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,30 @@ class Method:
 
 
 def _consecutive(batches: Batches, setting: Setting) -> Planned:
-    devices, slots = setting.torus.devices, setting.slots
-    filled = np.append(np.arange(batches.experts), np.full(devices * slots - batches.experts, -1))
-    return Planned(replicas_of(filled.reshape(devices, slots), batches.experts), first_copy)
+    """As many experts to each device, as far as slots allow, in the order of their ids."""
+    table, experts = _shared_only(batches, setting), batches.experts - setting.shared
+    device, slot = np.nonzero(table < 0)
+    # The shared expert has the first slot of its device, so slots are filled from the last one.
+    chosen = np.sort(np.lexsort((device, -slot))[:experts])
+    table[device[chosen], slot[chosen]] = np.arange(experts)
+    return Planned(replicas_of(table, batches.experts), row_blocks)
 
 
 def _pairs(batches: Batches, setting: Setting) -> Planned:
-    return Planned(replicas_of(pairs(batches.load.sum(axis=0), setting.torus.devices), batches.experts), first_copy)
+    """The hottest with the coldest, which is for two experts on a device."""
+    table = _shared_only(batches, setting)
+    for device, experts in enumerate(pairs(_routed_load(batches, setting).sum(axis=0), len(table))):
+        table[device, np.flatnonzero(table[device] < 0)[:2]] = experts
+    return Planned(replicas_of(table, batches.experts), row_blocks)
+
+
+def _single(batches: Batches, setting: Setting) -> Planned:
+    """Every routed expert once, that of the most blocks first: what a device takes grows by blocks, not by tokens."""
+    blocks, table = _blocks(batches), _shared_only(batches, setting)
+    carried = (table >= 0).sum(axis=1) * (blocks[-1] / setting.torus.rows)
+    routed = np.arange(batches.experts - setting.shared)
+    table = heaviest_first(routed, blocks[routed], table, carried)
+    return Planned(replicas_of(table, batches.experts), row_blocks)
 
 
 def _published(batches: Batches, setting: Setting) -> Planned:
@@ -66,21 +90,45 @@ def _published(batches: Batches, setting: Setting) -> Planned:
     return Planned(replicas_of(table, batches.experts, order), first_fit)
 
 
-def _even(batches: Batches, setting: Setting) -> Planned:
-    table = even_table(_routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared)
-    return Planned(replicas_of(table, batches.experts), least_loaded)
+def _one_more(batches: Batches, setting: Setting) -> Planned:
+    return Planned(_even(batches, setting, "single"), round_robin)
+
+
+def _even(batches: Batches, setting: Setting, replicate: str = "load") -> Replicas:
+    load = _routed_load(batches, setting)
+    table = even_table(load, setting.torus, setting.slots, shared=setting.shared, replicate=replicate)
+    return replicas_of(table, batches.experts)
+
+
+def _filled(batches: Batches, setting: Setting) -> Planned:
+    """Every routed expert once, heaviest first, and then more replicas into the slots that are left.
+
+    The routers begin with the first ones, so that an expert of few tokens costs one block, and that where devices hold
+    equally many experts.
+    """
+    single = _single(batches, setting).replicas.table
+    blocks = _blocks(batches)[: batches.experts - setting.shared]
+    replicas = replicas_by_load(blocks, len(blocks) + int((single < 0).sum()))
+    ids, weight = np.repeat(np.arange(len(blocks)), replicas - 1), blocks / replicas
+    carried = np.append(weight, np.zeros(1 + setting.shared))[single].sum(axis=1)
+    table = heaviest_first(ids, weight[ids], single, carried)
+    order = np.arange(table.size).reshape(table.shape) + table.size * (single < 0)
+    return Planned(replicas_of(table, batches.experts, order), row_blocks)
 
 
 def _two_stage(batches: Batches, setting: Setting) -> Planned:
-    """Stage A: both replications; stage B: swaps. Never worse than the nearline method where it plans."""
+    """Stage A: the better two of three replications; stage B: swaps. Never worse than nearline where it plans."""
+    if setting.replicated:
+        starts = [Planned(_even(batches, setting, replicate), row_blocks) for replicate in ("blocks", "load")]
+        starts = sorted([*starts, _filled(batches, setting)], key=lambda start: _value(start, batches, setting))[:2]
+    else:
+        starts = [_single(batches, setting)]
     candidates = []
-    for replicate, router in (("blocks", block_aligned), ("load", round_robin)):
-        table = even_table(
-            _routed_load(batches, setting), setting.torus, setting.slots, shared=setting.shared, replicate=replicate
+    for start in starts:
+        better = two_stage(
+            batches, start.replicas, start.router, setting.torus, setting.preset, setting.swaps, setting.seed
         )
-        replicas = replicas_of(table, batches.experts)
-        best = two_stage(batches, replicas, router, setting.torus, setting.preset, setting.swaps, setting.seed)
-        candidates.append(Planned(best, router))
+        candidates.append(Planned(better, start.router))
     # Where both are equal, the searched one is kept.
     return _best([*candidates, _nearline(batches, setting)], batches, setting)
 
@@ -91,28 +139,48 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
     No single one always wins: where batches are small, first-fit leaves replicas of cold experts idle, which saves
     blocks, and any table may be lucky.
     """
-    even = _even(batches, setting)
-    candidates = [even, *(Planned(even.replicas, router) for router in (round_robin, first_fit, block_aligned))]
-    if setting.shared:
-        candidates.append(_published(batches, setting))
+    if setting.replicated:
+        even = _even(batches, setting)
+        quick = (row_blocks, least_loaded, round_robin, first_fit, block_aligned)
+        candidates = [*(Planned(even, router) for router in quick), _filled(batches, setting)]
+        if setting.shared:
+            candidates.append(_published(batches, setting))
     else:
-        candidates.append(_consecutive(batches, setting))
-        if setting.slots == 2:
+        candidates = [_consecutive(batches, setting), _single(batches, setting)]
+        if 2 * setting.torus.devices == batches.experts - setting.shared:
             candidates.append(_pairs(batches, setting))
     return _best(candidates, batches, setting)
 
 
 def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Planned:
-    def mean(planned: Planned) -> float:
-        routed = planned.router(batches, planned.replicas)
-        return float(latency(batches, planned.replicas, routed, setting.torus, setting.preset).total.mean())
+    return min(candidates, key=lambda planned: _value(planned, batches, setting))
 
-    return min(candidates, key=mean)
+
+def _value(planned: Planned, batches: Batches, setting: Setting) -> float:
+    """The setting's objective on the batches."""
+    routed = planned.router(batches, planned.replicas)
+    total = latency(batches, planned.replicas, routed, setting.torus, setting.preset).total
+    return float(statistic(total, setting.objective))
 
 
 def _routed_load(batches: Batches, setting: Setting) -> np.ndarray:
     """Load [batch, expert] without the shared expert."""
     return batches.load[:, : batches.experts - setting.shared]
+
+
+def _blocks(batches: Batches) -> np.ndarray:
+    """Mean blocks of tokens of each expert, of equal ones more where it has more tokens: float64 [expert]."""
+    return np.ceil(batches.load / BLOCK).mean(axis=0) + 1e-6 * batches.load.mean(axis=0)
+
+
+def _shared_only(batches: Batches, setting: Setting) -> np.ndarray:
+    """A table [device, slot] with the shared expert in every row, where there is one, and empty slots."""
+    torus = setting.torus
+    table = np.full((torus.devices, setting.slots), -1, np.int64)
+    if setting.shared:
+        rows = np.arange(torus.rows)
+        table[rows * torus.cols + rows % torus.cols, 0] = batches.experts - 1
+    return table
 
 
 PLACEMENT_ONLY = (
@@ -121,6 +189,7 @@ PLACEMENT_ONLY = (
     Method("nearline", "best of quick plans", "nearline", _nearline),
     Method("offline", "two-stage", "offline", _two_stage),
 )
+ONE_MORE = Method("baseline", "+1 copies, heaviest first", "nearline", _one_more)
 REPLICATED = (
     Method("baseline", "published, +1 copies", "nearline", _published),
     Method("nearline", "best of quick plans", "nearline", _nearline),

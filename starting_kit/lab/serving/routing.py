@@ -6,6 +6,8 @@ from earlier ones, and never change the deployment table.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..traces.batches import Batches
@@ -26,6 +28,19 @@ def round_robin(batches: Batches, replicas: Replicas) -> np.ndarray:
 def block_aligned(batches: Batches, replicas: Replicas, block: int = 32) -> np.ndarray:
     """Whole blocks of tokens in turn over the replicas, so that no replica multiplies a partial block but the last."""
     return replicas.first[batches.choices] + batches.occurrence // block % replicas.count[batches.choices]
+
+
+def row_blocks(batches: Batches, replicas: Replicas, block: int = 32) -> np.ndarray:
+    """Whole blocks of an expert's tokens to its replicas, the tokens in the order of their rows.
+
+    So a replica serves tokens of neighbouring rows, as far as whole blocks allow: of `blocks` blocks, number n goes to
+    replica n * replicas // blocks. Which rows a replica serves depends on its place in the list, not on its device.
+    """
+    order = np.lexsort((batches.origins, batches.batch_of_token))
+    place = np.empty(batches.choices.shape, np.int64)
+    place[order] = replace(batches, choices=batches.choices[order], origins=batches.origins[order]).occurrence
+    blocks = -(-batches.load[batches.batch_of_token[:, None], batches.choices] // block)
+    return replicas.first[batches.choices] + place // block * replicas.count[batches.choices] // blocks
 
 
 def capacity_first_fit(batches: Batches, replicas: Replicas, capacity: int) -> np.ndarray:
@@ -50,24 +65,25 @@ def first_fit(batches: Batches, replicas: Replicas) -> np.ndarray:
     return capacity_first_fit(batches, replicas, even_capacity(batches, replicas))
 
 
-def least_loaded(batches: Batches, replicas: Replicas, age: int = 0) -> np.ndarray:
-    """Fill the replicas on the least loaded devices first.
+def least_loaded(batches: Batches, replicas: Replicas, age: int = 0, block: int = 32) -> np.ndarray:
+    """Whole blocks of tokens to the replicas on the devices with the fewest blocks.
 
-    Experts of one replica come first, then the fullest per replica, and each one's tokens level the devices of its
-    replicas. The shares are those that levelled the batch `age` batches earlier (0: this one); the first `age` batches
-    go round robin.
+    Experts of one replica come first, then those with the most blocks per replica; every block goes to the device that
+    has least. The shares are those of the batch `age` batches earlier (0: this one); the first `age` batches go evenly.
+    block: tokens that are computed in the time of one; 1 levels tokens.
     """
-    quota = np.stack([_levelled(load, replicas) for load in batches.load])
+    blocks = -(-batches.load // block)
+    quota = np.stack([_levelled(load, replicas) for load in blocks])
     if age:
         stale = np.concatenate([np.ones((min(age, batches.count), quota.shape[1])), quota[:-age]])
         quota = np.where(_per_expert(stale, replicas) > 0, stale, 1)
-    # A replica serves the choices whose position in its expert's batch lies in the replica's part of the whole.
+    # A replica serves the blocks whose number among the expert's lies in the replica's part of the whole.
     upper = np.cumsum(quota, axis=1)
     total = _per_expert(quota, replicas)
     before = upper[:, replicas.first[:-1]] - quota[:, replicas.first[:-1]]
-    upper = (upper - np.repeat(before, replicas.count, axis=1)) / np.maximum(total, 1e-300)
+    upper = (upper - np.repeat(before, replicas.count, axis=1)) / np.maximum(total, 1)
     batch = batches.batch_of_token[:, None]
-    place = (batches.occurrence + 0.5) / batches.load[batch, batches.choices]
+    place = (batches.occurrence // block + 0.5) / blocks[batch, batches.choices]
     result = replicas.first[batches.choices]
     last = replicas.first[batches.choices + 1] - 1
     for _ in range(int(replicas.count.max()) - 1):
@@ -80,42 +96,28 @@ def _per_expert(values: np.ndarray, replicas: Replicas) -> np.ndarray:
     return np.repeat(np.add.reduceat(values, replicas.first[:-1], axis=1), replicas.count, axis=1)
 
 
-def _levelled(load: np.ndarray, replicas: Replicas) -> np.ndarray:
-    """Tokens of each replica when every expert in turn levels the devices of its replicas, twice: float64 [replica]."""
-    quota = (load / replicas.count)[replicas.expert]
+def _levelled(blocks: np.ndarray, replicas: Replicas) -> np.ndarray:
+    """Blocks of each replica when every expert in turn levels the devices of its replicas, twice: int64 [replica].
+
+    blocks: int64 [expert].
+    """
     several = replicas.count > 1
-    fixed = ~several[replicas.expert]
+    quota = np.where(several, 0, blocks)[replicas.expert]
     # Plain numbers of Python: an expert has a handful of replicas, for which numpy is slower.
-    heights = np.bincount(replicas.device[fixed], quota[fixed], minlength=len(replicas.table)).tolist()
-    tokens, device, first = quota.tolist(), replicas.device.tolist(), replicas.first.tolist()
-    order = [int(e) for e in np.argsort(-load / replicas.count, kind="stable") if several[e]]
-    for again in (False, True):
+    heights = np.bincount(replicas.device, quota, minlength=len(replicas.table)).astype(np.int64).tolist()
+    result, device, first = quota.tolist(), replicas.device.tolist(), replicas.first.tolist()
+    order = [int(expert) for expert in np.argsort(-blocks / replicas.count, kind="stable") if several[expert]]
+    for _ in range(2):
         for expert in order:
             serving = range(first[expert], first[expert + 1])
-            if again:
-                for replica in serving:
-                    heights[device[replica]] -= tokens[replica]
-            _level(float(load[expert]), serving, device, heights, tokens)
-    return np.array(tokens)
-
-
-def _level(amount: float, serving: range, device: list[int], heights: list[float], tokens: list[float]) -> None:
-    """Pour an expert's tokens onto the devices of its replicas, lowest first; changes heights and tokens."""
-    shared_by: dict[int, list[int]] = {}
-    for replica in serving:
-        shared_by.setdefault(device[replica], []).append(replica)
-    places = sorted(shared_by, key=lambda place: heights[place])
-    below, level = 0.0, 0.0
-    for number, place in enumerate(places, 1):
-        if number > 1 and level <= heights[place]:
-            break
-        below += heights[place]
-        level = (amount + below) / number
-    for place in places:
-        part = max(0.0, level - heights[place])
-        heights[place] += part
-        for replica in shared_by[place]:
-            tokens[replica] = part / len(shared_by[place])
+            for replica in serving:
+                heights[device[replica]] -= result[replica]
+                result[replica] = 0
+            for _ in range(int(blocks[expert])):
+                lowest = min(serving, key=lambda replica: heights[device[replica]])
+                heights[device[lowest]] += 1
+                result[lowest] += 1
+    return np.array(result)
 
 
 def same_row_first(batches: Batches, replicas: Replicas, torus: Torus, threshold: float = 1.0) -> np.ndarray:

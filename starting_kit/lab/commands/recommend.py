@@ -1,0 +1,174 @@
+"""`recommend`: which plan and router to deploy, measured on requests that came after those planned from."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from placement.errors import Problem
+from placement.traces.whole_file import write_whole
+from scores.table import cells, markdown
+
+from ..experiments.intervals import STATISTICS
+from ..experiments.methods import Setting
+from ..experiments.page import html_page
+from ..experiments.plots import recommendation_plots
+from ..experiments.recommendation import Row, best, by_data_set, compare, frame_of, verdict
+from ..experiments.run_record import digest, write_record
+from ..experiments.split import drawn, joined, split
+from ..planning.plan_file import PlanFile, save_plan
+from ..serving.cost import PRESETS
+from ..serving.replicas import order_of
+from ..serving.torus import Torus
+from ..traces.batches import Batches
+from ..traces.routing_trace import RoutingTrace
+from ..traces.trace_file import load_trace
+from .plans import grid_of
+from .settings import add_config, check_sizes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def add_recommend(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("recommend", help="which plan and router to deploy, and what latency to expect")
+    parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="one or several data sets of a model")
+    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
+    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument("--shared", action="store_true", help="every token also takes the shared expert")
+    objectives = [name for name in STATISTICS if name != "p50"]
+    parser.add_argument("--objective", choices=objectives, default="mean", help="of a batch's latency (default: mean)")
+    presets = sorted(name for name, preset in PRESETS.items() if not preset.dense)
+    parser.add_argument("--preset", choices=presets, default="compat", help="of the cost model (default: compat)")
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--share", type=float, default=0.5, help="of the tokens, to plan from (default: 0.5)")
+    told = "requests in the order of the file, or at random where that order is no time (default: time)"
+    parser.add_argument("--split", choices=["time", "random"], default="time", help=told)
+    parser.add_argument("--plan-batches", type=int, default=40, metavar="N", help="planned from (default: 40)")
+    parser.add_argument("--held-out-batches", type=int, default=400, metavar="N", help="measured on (default: 400)")
+    parser.add_argument(
+        "--swaps", type=int, default=4000, help="tried by offline methods per layer, 0: without them (default: 4000)"
+    )
+    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="draws batches, searches, bootstraps (default: 0)")
+    parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument("--output", type=Path, default=Path("../output/lab/recommendation"), help="a folder")
+    add_config(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, measure, print, and write the plan, the tables, the page and the record."""
+    begun = time.perf_counter()
+    sizes = {"slots": 1, "batch": 1, "plan_batches": 1, "held_out_batches": 1, "swaps": 0, "draws": 1, "seed": 0}
+    check_sizes(options, **sizes)
+    if not 0 < options.share < 1:
+        raise Problem("--share leaves no part", str(options.share), "between 0 and 1", "correct --share")
+    traces = _traces(options.traces)
+    torus = grid_of(options.grid, next(iter(traces.values())).experts)
+    planning, held_out, data_set = _batches(traces, torus, options)
+    setting = Setting(
+        *(torus, options.slots, options.shared, PRESETS[options.preset]),
+        swaps=options.swaps,
+        seed=options.seed,
+        objective=options.objective,
+    )
+    rows = compare(planning, held_out, setting)
+    told = verdict(rows, options.objective, options.draws, options.seed)
+    tables = {"Methods": frame_of(rows, options.draws, options.seed)}
+    if len(traces) > 1:
+        tables["Data sets"] = by_data_set(rows, data_set)
+    text = _text(options, told, tables, planning[0].count)
+    print(text)
+    chosen, folder = rows[best(rows, options.objective)], options.output
+    tables["Methods"].to_csv(_made(folder) / "methods.csv", index=False)
+    write_whole(folder / "recommendation.md", (text + "\n").encode())
+    load = np.stack([batches.load[:, : batches.experts - options.shared].mean(axis=0) for batches in planning])
+    save_plan(folder / "plan.npz", _plan(chosen, load, traces, options, torus))
+    plots, missing = {}, ""
+    try:
+        if not options.no_plots:
+            plots = recommendation_plots(rows, chosen, held_out[0], torus, next(iter(traces.values())).layers)
+    except Problem as problem:
+        missing = f"No plots: {problem}"
+        print(f"\n{missing}")
+    write_whole(folder / "recommendation.html", html_page(told, tables, plots, missing).encode())
+    settings = {name: value for name, value in vars(options).items() if name not in ("run", "command")}
+    found = {"recommendation": told, "seconds": round(time.perf_counter() - begun, 2)}
+    write_record(folder / "run.json", settings, options.traces, folder / "plan.npz", **found)
+    print(f"\nwritten: {folder} (plan.npz, recommendation.html, recommendation.md, methods.csv, run.json)")
+    return 0
+
+
+def _traces(paths: list[Path]) -> dict[str, RoutingTrace]:
+    """The traces by name. Raises Problem where they are none, or of several models."""
+    if not paths:
+        raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
+    traces = {path.stem: load_trace(path) for path in paths}
+    if len(traces) < len(paths):
+        got, expected = ", ".join(path.name for path in paths), "different names, which name the data sets"
+        raise Problem("two traces have the same file name", got, expected, "rename one")
+    shapes = {(trace.experts, trace.layers, trace.choices.shape[2]): name for name, trace in traces.items()}
+    if len(shapes) > 1:
+        got = "; ".join(
+            f"{name}: {experts} experts, {len(layers)} layers, {k} per token"
+            for (experts, layers, k), name in shapes.items()
+        )
+        raise Problem("the traces are of several models", got, "one model", "recommend for each alone")
+    return traces
+
+
+def _batches(
+    traces: dict[str, RoutingTrace], torus: Torus, options: argparse.Namespace
+) -> tuple[list[Batches], list[Batches], list[str]]:
+    """Planning and held-out batches of each layer, of all data sets, and the name of each held-out batch's."""
+    planning, held_out, data_set = [], [], []
+    parts = {}
+    for name, trace in traces.items():
+        try:
+            parts[name] = split(trace, options.share, options.seed if options.split == "random" else None)
+        except Problem as problem:
+            raise problem.at(name) from None
+    most, measured = (-(-count // len(parts)) for count in (options.plan_batches, options.held_out_batches))
+    cut = (options.batch, torus.rows, options.seed)
+    for at in range(len(next(iter(traces.values())).layers)):
+        known = joined([drawn(early, at, *cut, most, again=True) for early, _ in parts.values()])
+        unknown = {name: drawn(late, at, *cut, measured) for name, (_, late) in parts.items()}
+        data_set = [name for name, batches in unknown.items() for _ in range(batches.count)]
+        for kept, batches in ((planning, known), (held_out, joined(list(unknown.values())))):
+            kept.append(batches.with_shared() if options.shared else batches)
+    return planning, held_out, data_set
+
+
+def _plan(
+    chosen: Row, load: np.ndarray, traces: dict[str, RoutingTrace], options: argparse.Namespace, torus: Torus
+) -> PlanFile:
+    replicas, trace = [planned.replicas for planned in chosen.planned], next(iter(traces.values()))
+    return PlanFile(
+        *(np.stack([one.table for one in replicas]), np.stack([order_of(one) for one in replicas])),
+        *(trace.layers, trace.experts, options.shared, torus.rows, torus.cols),
+        *(chosen.routers, tuple(digest(path) for path in options.traces), load),
+    )
+
+
+def _text(options: argparse.Namespace, told: list[str], tables: dict[str, pd.DataFrame], planned: int) -> str:
+    parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told)]
+    chosen = {"time": "the requests that came first, measured on those that came later"}
+    chosen["random"] = "requests drawn at random, measured on the others"
+    parts.append(
+        f"us per batch of {options.batch} tokens over all layers, planned from {planned} batches of "
+        f"{chosen[options.split]}; low and high: 95 % of the bootstrap over batches."
+    )
+    for heading, frame in tables.items():
+        parts += [f"## {heading}", markdown(*cells(frame), ".1f")]
+    return "\n\n".join(parts)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,62 @@
+"""Requests split in two parts, and batches drawn from each: what a plan may see, and what it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from placement.errors import Problem
+
+from ..traces.batches import Batches
+from ..traces.routing_trace import RoutingTrace
+
+# Epochs at most that a short planning part is drawn in.
+EPOCHS = 8
+
+
+def split(trace: RoutingTrace, share: float = 0.5, seed: int | None = None) -> tuple[RoutingTrace, RoutingTrace]:
+    """The requests that came first, and the others: no request is in both.
+
+    share: of the tokens, which the first part has as nearly as whole requests allow; seed: draw the order of requests,
+    for traces whose order is no time. Raises Problem for one request.
+    """
+    _, first, request, tokens = np.unique(trace.requests, return_index=True, return_inverse=True, return_counts=True)
+    if len(first) < 2:
+        expected = "two or more: one to plan from, and another to measure on"
+        raise Problem("the trace cannot be split", "one request", expected, "name a longer trace")
+    order = np.argsort(first) if seed is None else np.random.default_rng([seed, 3]).permutation(len(first))
+    passed = np.cumsum(tokens[order])
+    stop = int(np.abs(passed[:-1] - share * passed[-1]).argmin()) + 1
+    early = np.isin(request, order[:stop])
+    return _taken(trace, early), _taken(trace, ~early)
+
+
+def drawn(
+    part: RoutingTrace, layer_index: int, tokens: int, rows: int, seed: int, most: int, again: bool = False
+) -> Batches:
+    """At most `most` whole batches of `tokens` tokens, drawn at random over all requests of a part.
+
+    again: draw a short part in several epochs, each in another order and, where the trace has no origins, with other
+    ones: a plan shall not learn by heart which tokens met. A part of less than a batch is one batch.
+    """
+    whole = max(1, part.tokens // tokens)
+    epochs = min(EPOCHS, -(-most // whole)) if again else 1
+    # Seeds far from one another, so that epochs of one seed are not those of the next.
+    parts = [part.batches(layer_index, tokens, rows, seed + 1000 * epoch) for epoch in range(epochs)]
+    every = joined([batches.select(0, whole) for batches in parts])
+    return every.select(0, min(most, every.count))
+
+
+def joined(parts: Sequence[Batches]) -> Batches:
+    """The batches of several, one after another. Raises ValueError for other numbers of experts or choices."""
+    if len(shapes := {(part.experts, part.choices.shape[1]) for part in parts}) > 1:
+        raise ValueError(f"batches of {sorted(shapes)} (experts, choices); expected one model")
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    choices, origins = (np.concatenate([getattr(part, name) for part in parts]) for name in ("choices", "origins"))
+    return Batches(parts[0].experts, choices, origins, np.append(0, np.cumsum(sizes)))
+
+
+def _taken(trace: RoutingTrace, tokens: np.ndarray) -> RoutingTrace:
+    origins = None if trace.origins is None else trace.origins[tokens]
+    return RoutingTrace(trace.experts, trace.layers, trace.choices[:, tokens], trace.requests[tokens], origins)
