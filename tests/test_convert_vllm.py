@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ def test_requests_are_batched_as_stated(tmp_path: Path, capsys: pytest.CaptureFi
         "note: 4 requests in order, request_8.npz .. request_11.npz",
         "note: the last 2 of 6 iterations have fewer than 2 in flight",
         "note: dense layers left out: 0 of 0 .. 2; 2 layers remain",
+        "note: 52% of the counts are zero; a run takes each as one token, which adds 66% to the load: the PAR"
+        " (peak-to-average ratio) of such a trace is not the recording's, record more tokens at a time",
     ]
     assert (
         "origin: 'recorded: in; vLLM routed experts, 4 files; batching model: 2 requests in flight, a prompt in one"
@@ -84,6 +88,27 @@ def test_32_requests_are_in_flight_unless_stated(tmp_path: Path, capsys: pytest.
     assert convert(tmp_path, tmp_path / "in", "--experts", EXPERTS) == 0
     assert result(tmp_path).shape[0] == max(ROWS)
     assert "the last 7 of 7 iterations have fewer than 32 in flight" in capsys.readouterr().out
+
+
+def test_zeros_that_add_little_are_not_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "ids.npy", np.tile(ids_of(0), (40, 1, 1)))
+    assert convert(tmp_path, tmp_path / "ids.npy", "--experts", EXPERTS, "--prompt", 278) == 0
+    assert "of the counts are zero" not in capsys.readouterr().out
+
+
+def test_passes_and_answers_give_the_hotness_of_the_same_arrays(tmp_path: Path) -> None:
+    ids = ids_of(0)
+    passes = [ids[:4], *(ids[token : token + 1] for token in range(4, 7))]
+    steps = [{"0": None} | {str(n): step[:, n].tolist() for n in (1, 2)} for step in passes]
+    packed = base64.b64encode(ids.astype("<i4").tobytes()).decode()
+    answer = {"meta_info": {"prompt_tokens": 4, "completion_tokens": 4, "routed_experts": packed}}
+    made = []
+    for content in (steps, answer):
+        (tmp_path / "r.json").write_text(json.dumps(content), encoding="utf-8")
+        assert convert(tmp_path, tmp_path / "r.json", "--experts", EXPERTS, "--top-k", 2, "--replace") == 0
+        made.append(result(tmp_path).tolist())
+    assert convert(tmp_path, save(tmp_path, 0, prompt_len=4), "--experts", EXPERTS, "--replace") == 0
+    assert made == [result(tmp_path).tolist()] * 2
 
 
 def test_a_stated_prompt_is_of_the_requests_that_have_none(tmp_path: Path) -> None:
@@ -134,8 +159,8 @@ TWICE[2, 1] = 5
 MALFORMED = {
     "no prompt": (
         {},
-        "the prompt's length is not known. Got: keys routed_experts. Expected: prompt_len or prompt_token_ids."
-        " Next: give --prompt N.",
+        "the prompt's length is not known. Got: no prompt_len or prompt_token_ids. Expected: how many tokens the prompt"
+        " has. Next: give --prompt N.",
     ),
     "a longer prompt": (
         {"prompt_len": 8},
@@ -149,7 +174,7 @@ MALFORMED = {
     ),
     "two lengths": (
         {"prompt_len": [3, 4]},
-        "prompt_len has the wrong form. Got: [3, 4]. Expected: one integer. Next: export the request again.",
+        "prompt_len has the wrong form. Got: [3, 4]. Expected: one value. Next: export the request again.",
     ),
     "two axes": (
         {"routed_experts": ids_of(0)[0], "prompt_len": 1},
@@ -193,8 +218,9 @@ def test_a_malformed_request_is_refused(case: str, tmp_path: Path, capsys: pytes
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "other.npz", tokens=np.ones(3))
     assert refusal(tmp_path, capsys, tmp_path / "other.npz", "--experts", EXPERTS) == (
-        "other.npz: a key is missing. Got: tokens. Expected: the key routed_experts. Next: choose another --from, or"
-        " export again."
+        "other.npz: the file holds no requests of a known form. Got: tokens. Expected: routed_experts of one request;"
+        " of several topk and length; LABEL and LABEL_len; or experts, choices and requests. Next: name another file,"
+        " or export again."
     )
 
 

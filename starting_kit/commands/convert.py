@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from placement.errors import OrganizerError
 from traces.conversion.adrs import read_adrs
 from traces.conversion.axis_order import Size, sizes_in_words
@@ -14,6 +16,7 @@ from traces.conversion.counts import AXES
 from traces.conversion.destination import origin_of, refuse_recording, write_recording
 from traces.conversion.plain_array import read_array
 from traces.conversion.recording import Recording, counted
+from traces.conversion.routed_tokens import Stated
 from traces.conversion.sglang import read_sglang
 from traces.conversion.vllm import read_vllm
 from traces.trace_file import SMALLEST_TRACE
@@ -39,8 +42,8 @@ FORMATS = {
         ("oldest", "as_is", "skip_incomplete", "allow_pickle"),
     ),
     "vllm": Format(
-        lambda o: read_vllm(o.inputs, _needed(o, "experts"), o.in_flight or IN_FLIGHT, o.prompt, o.allow_pickle),
-        ("experts", "in_flight", "prompt", "allow_pickle"),
+        lambda o: read_vllm(o.inputs, _needed(o, "experts"), o.in_flight or IN_FLIGHT, _stated(o)),
+        ("experts", "in_flight", "prompt", "top_k", "allow_pickle"),
     ),
     "adrs": Format(lambda o: read_adrs(o.inputs), ()),
     "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
@@ -96,6 +99,9 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
         "--prompt", type=integer_from(1), metavar="N", help="vllm: tokens of the prompts whose length no file tells"
     )
     parser.add_argument(
+        "--top-k", type=integer_from(1), metavar="N", help="vllm: experts of a token, for SGLang's answers in base64"
+    )
+    parser.add_argument(
         "--axes",
         type=_axes,
         metavar="A,B,C",
@@ -137,9 +143,22 @@ def run_convert(options: argparse.Namespace) -> int:
     notes = list(recording.notes)
     if idle:
         notes.append(f"{counted(idle, 'iteration')} without a token kept: a run takes every expert there as one token")
+    notes += _about_zeros(hotness)
     for note in notes:
         print(f"note: {note}")
     return 0
+
+
+def _about_zeros(hotness: np.ndarray) -> list[str]:
+    """A note where the ones that a run puts in the place of zeros are a tenth of the tokens, or more."""
+    zeros, tokens = hotness.size - int(np.count_nonzero(hotness)), int(hotness.sum(dtype=np.int64))
+    if 10 * zeros < tokens:
+        return []
+    return [
+        f"{zeros / hotness.size:.0%} of the counts are zero; a run takes each as one token, which adds"
+        f" {zeros / tokens:.0%} to the load: the PAR (peak-to-average ratio) of such a trace is not the recording's,"
+        " record more tokens at a time"
+    ]
 
 
 def _needed(options: argparse.Namespace, option: str) -> Any:
@@ -147,6 +166,10 @@ def _needed(options: argparse.Namespace, option: str) -> Any:
     if value is None:
         raise _wrong(f"--from {options.form} needs {_flag(option)}", "none", "a number", f"give {_flag(option)} N")
     return value
+
+
+def _stated(options: argparse.Namespace) -> Stated:
+    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle)
 
 
 def _size(model: str) -> Size | None:

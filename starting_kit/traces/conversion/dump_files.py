@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     allow_pickle: also read files with pickled objects, which can run code. Raises OrganizerError.
     """
     if path.suffix == ".json":
-        content = _read_json(path)
+        content = read_json(path)
     elif path.suffix == ".pt":
         content = read_torch(path, allow_pickle)
     else:
@@ -37,22 +39,23 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     return content
 
 
-def read_numpy(path: Path, allow_pickle: bool) -> dict[str, Any]:
+def read_numpy(path: Path, allow_pickle: bool, keys: Collection[str] | None = None) -> dict[str, Any]:
     """The arrays of an .npz by their names; the one of an .npy by the file's stem. Raises OrganizerError.
 
-    A 0-d object array is replaced by the object in it.
+    keys: read only these, of those that are there. A 0-d object array is replaced by the object in it.
     """
-    try:
+    with _readable(path):
         loaded = np.load(path, allow_pickle=allow_pickle)
         if isinstance(loaded, np.ndarray):
             return {path.stem: _opened(loaded)}
         with loaded as archive:
-            return {key: _opened(archive[key]) for key in archive.files}
-    except Exception as error:
-        # numpy and zipfile raise nearly anything on a damaged file.
-        if "allow_pickle=False" in str(error) and "Object arrays" in str(error):
-            raise pickled(path) from error
-        raise unreadable(path, error) from error
+            return {key: _opened(archive[key]) for key in archive.files if keys is None or key in keys}
+
+
+def names_of(path: Path) -> list[str]:
+    """The names of the arrays of an .npz. Raises OrganizerError."""
+    with _readable(path), np.load(path, allow_pickle=False) as archive:
+        return archive.files
 
 
 def key_of(dump: dict[str, Any], key: str, where: str) -> Any:
@@ -64,11 +67,24 @@ def key_of(dump: dict[str, Any], key: str, where: str) -> Any:
     return dump[key]
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Errors of numpy as those of the file."""
+    try:
+        yield
+    except Exception as error:
+        # numpy and zipfile raise nearly anything on a damaged file, and on what is none.
+        if "allow_pickle=False" in str(error) and "Object arrays" in str(error):
+            raise pickled(path) from error
+        raise unreadable(path, error) from error
+
+
 def _opened(array: np.ndarray) -> Any:
     return array.item() if array.dtype.kind == "O" and array.ndim == 0 else array
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a .json file holds, lists of numbers in its objects as arrays. Raises OrganizerError."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file, object_hook=_with_arrays)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .recording import ranges
@@ -23,7 +25,8 @@ def dense_layers(hotness: np.ndarray) -> np.ndarray:
     return ~hotness.any(axis=(0, 2))
 
 
-def dropped(dense: np.ndarray) -> str:
-    """The note for layers, bool [layer], that were left out."""
-    left_out = ranges(np.flatnonzero(dense).tolist())
-    return f"dense layers left out: {left_out} of 0 .. {len(dense) - 1}; {len(dense) - int(dense.sum())} layers remain"
+def dropped(dense: np.ndarray, numbers: Sequence[int] | None = None) -> str:
+    """The note for layers, bool [layer], that were left out; numbers: of the layers, by default 0, 1, ..."""
+    names = np.arange(len(dense)) if numbers is None else np.array(numbers)
+    left_out, every = ranges(names[dense].tolist()), f"{names[0]} .. {names[-1]}"
+    return f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"

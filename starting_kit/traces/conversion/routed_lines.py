@@ -1,0 +1,103 @@
+"""Requests as JSON lines: a token's experts in one layer on each, `{layer, topk_ids}`, with `token_idx` and `req_id`.
+
+Loggers that people patch into vLLM write this form, at times a file for each layer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from placement.errors import OrganizerError
+
+from .routed_tokens import RoutedTokens, Stated, request_of
+
+IDS = "topk_ids"
+NAMES, PLACES = ("req_id", "request_id"), ("token_idx", "token_id", "token")
+NEEDED = f"layer and {IDS}, at best {PLACES[0]} and {NAMES[0]} too"
+
+
+def routed_in_lines(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTokens]:
+    """The requests of all files, in order of their first lines; lines of another `type` than route are left out.
+
+    A request's layers may lie in several files. Tokens go in order of token_idx, or of the lines where there is none.
+    Raises OrganizerError for lines of another form, a token that is there twice, and layers with other tokens.
+    """
+    requests: dict[Any, dict[int, dict[int, Sequence[int]]]] = {}
+    place = ""
+    for file in files:
+        with open(file, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                place = f"{file.name}, line {number}"
+                fields = _fields(line, place)
+                if fields is None:
+                    continue
+                name = next((fields[key] for key in NAMES if key in fields), None)
+                if not isinstance(name, (str, int, type(None))):
+                    raise _wrong("the request's name has the wrong form", repr(name)[:60], "a text or a number", place)
+                tokens = requests.setdefault(name, {}).setdefault(_number(fields, "layer", place), {})
+                key = next((key for key in PLACES if key in fields), None)
+                token = len(tokens) if key is None else _number(fields, key, place)
+                if token in tokens:
+                    got = f"token {token} of request {name} in layer {fields['layer']} again"
+                    raise _wrong("a token is there twice", got, "each once", place)
+                tokens[token] = _choices(fields[IDS], place)
+    if not requests:
+        raise _wrong("the file holds no routing", "no line with it", NEEDED, place or files[0].name)
+    for name, layers in requests.items():
+        yield _request(name, layers, stated, files[0].name)
+
+
+def _request(name: Any, layers: dict[int, dict[int, Sequence[int]]], stated: Stated, where: str) -> RoutedTokens:
+    numbers = sorted(layers)
+    order = sorted(layers[numbers[0]])
+    for layer in numbers:
+        if sorted(layers[layer]) != order:
+            got, expected = (f"{len(layers[number])} in layer {number}" for number in (layer, numbers[0]))
+            place = f"{where}, request {name}"
+            raise _wrong("a request's layers have other tokens", got, f"the same tokens as {expected}", place)
+    lengths = {len(ids) for tokens in layers.values() for ids in tokens.values()}
+    if len(lengths) > 1:
+        got, place = f"{min(lengths)} and {max(lengths)} experts", f"{where}, request {name}"
+        raise _wrong("tokens have different numbers of experts", got, "one number", place)
+    ids = np.array([[layers[layer][token] for layer in numbers] for token in order])
+    return request_of(ids, stated.prompt, where, name, numbers)
+
+
+def _fields(line: bytes, where: str) -> dict[str, Any] | None:
+    """A line's fields; None for an empty line and for one of another type."""
+    if not line.strip():
+        return None
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _wrong("the line is not JSON", str(error), "an object", where) from None
+    if not isinstance(fields, dict):
+        raise _wrong("the line has the wrong form", f"a {type(fields).__name__}", "an object", where)
+    if IDS not in fields and "type" in fields:
+        return None
+    if IDS not in fields or "layer" not in fields:
+        raise _wrong("the line has other keys", ", ".join(fields) or "none", NEEDED, where)
+    return fields
+
+
+def _number(fields: dict[str, Any], key: str, where: str) -> int:
+    value = fields[key]
+    # A boolean is an int to Python, but no number here.
+    if type(value) is not int or value < 0:
+        raise _wrong(f"{key} is no number", repr(value)[:60], "an integer from 0", where)
+    return value
+
+
+def _choices(value: Any, where: str) -> Sequence[int]:
+    if not isinstance(value, list) or not value or any(type(expert) is not int for expert in value):
+        raise _wrong(f"{IDS} has the wrong form", repr(value)[:60], "a list of integers", where)
+    return value
+
+
+def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:
+    return OrganizerError(what, got, expected, "correct the line, or record again", where)
