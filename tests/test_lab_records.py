@@ -74,7 +74,7 @@ def test_lines_after_the_last_record_that_is_wanted_are_not_read(tmp_path: Path)
             r"Got: shape \[2\] of dtype int64. Expected: integers, 2-d",
         ),
         (_record(topk_experts=[[0.0, 1.0]]), "of dtype float64. Expected: integers"),
-        (_record(topk_experts=[[True, False]]), "of dtype bool. Expected: integers"),
+        (_record(topk_experts=[[True, 2]]), r"topk_experts has a boolean. Got: \[\[True, 2\]\]. Expected: integers"),
         (_record(topk_experts=[[None, 1]]), "of dtype object. Expected: integers"),
         (_record(topk_experts=[]), "topk_experts has another form"),
         (_record(topk_experts=[[]]), "the record has no tokens"),

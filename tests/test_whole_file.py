@@ -12,19 +12,15 @@ import pytest
 import scoring
 from commands.selection import write_grid
 from lab.planning.plan_file import PlanFile, save_plan
-from lab.traces.routing_trace import RoutingTrace
-from lab.traces.trace_file import save_trace
 from placement.traces.whole_file import whole_file, write_whole
 from traces.generation.profile import FOLDER, read_profile, write_profile
 
 TABLE = np.zeros((1, 1, 1), np.int64)
-TRACE = RoutingTrace(1, (0,), TABLE.astype(np.int32), np.zeros(1, np.int64))
 WRITERS = {
     "write_whole": lambda path: write_whole(path, b"new"),
     "the scoring program's": lambda path: scoring.write(path, "new"),
     "a grid's": lambda path: write_grid(path, {}),
     "a profile's": lambda path: write_profile(path, read_profile(FOLDER / "DS-R1" / "LmSys.yaml")),
-    "a routing trace's": lambda path: save_trace(path, TRACE),
     "a plan's": lambda path: save_plan(
         path, PlanFile(TABLE, TABLE, (0,), 1, False, 1, 1, ("row-blocks",), (), np.ones((1, 1)))
     ),

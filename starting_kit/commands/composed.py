@@ -15,6 +15,7 @@ from traces.composition.request_file import Requests, read_requests
 from traces.composition.stream import Composition, compose
 from traces.composition.topics import Topics, grouped_topics, label_topics, read_words
 from traces.composition.weights import COURSES
+from traces.conversion.routing_folder import HEAD
 
 from .argument_types import integer_from, plain_name
 
@@ -60,7 +61,7 @@ def add_composed_options(parser: argparse.ArgumentParser) -> None:
         "--requests",
         type=Path,
         metavar="FILE",
-        help="required: routing of recorded requests, .npz, in a form of traces/composition/request_file.py",
+        help="required: recorded requests, .npz in a form of traces/conversion/stacked_requests.py, or a lab's folder",
     )
     group.add_argument("--model", type=plain_name, metavar="NAME", help="required: as the grid calls it")
     group.add_argument(
@@ -122,7 +123,8 @@ def _plan(options: argparse.Namespace) -> Composition:
 
 
 def _with_digits(path: Path) -> str:
-    return f"{path.name} (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:8]})"
+    file = path / HEAD if path.is_dir() else path
+    return f"{path.name} (sha256 {hashlib.sha256(file.read_bytes()).hexdigest()[:8]})"
 
 
 def _wrong(what: str, got: str, expected: str, next_step: str) -> OrganizerError:

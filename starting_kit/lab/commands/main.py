@@ -15,13 +15,13 @@ from .settings import parsed
 from .traces import add_traces
 
 EXAMPLES = """examples:
-  python -m lab generate clustered --tokens 2000 --output ../output/lab/trace.npz
-  python -m lab statistics ../output/lab/trace.npz
-  python -m lab recommend ../output/lab/trace.npz --shared --output ../output/lab/recommendation
-  python -m lab plan ../output/lab/trace.npz --output ../output/lab/plan.npz
-  python -m lab search ../output/lab/trace.npz ../output/lab/plan.npz --output ../output/lab/better.npz
-  python -m lab simulate ../output/lab/trace.npz ../output/lab/better.npz
-  python -m lab matrix ../output/lab/trace.npz --output ../output/lab/matrix
+  python -m lab generate clustered --tokens 2000 --output ../output/lab/trace
+  python -m lab statistics ../output/lab/trace
+  python -m lab recommend ../output/lab/trace --shared --output ../output/lab/recommendation
+  python -m lab plan ../output/lab/trace --output ../output/lab/plan.npz
+  python -m lab search ../output/lab/trace ../output/lab/plan.npz --output ../output/lab/better.npz
+  python -m lab simulate ../output/lab/trace ../output/lab/better.npz
+  python -m lab matrix ../output/lab/trace --output ../output/lab/matrix
   python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
 """
 

@@ -8,25 +8,29 @@ from pathlib import Path
 from scores.table import aligned, cells
 
 from ..experiments.plots import coactivation_map, frequency_curves
-from ..traces.generators import GENERATORS, Sample
+from ..traces.generators import GENERATORS, Sample, drawn_lazily
 from ..traces.hotness import hotness_of, write_hotness
-from ..traces.sources import Wanted, read_source
+from ..traces.routing_trace import RoutingTrace
+from ..traces.sources import PARTS, Wanted, import_source
 from ..traces.statistics import coactivation, frequency_frame
 from ..traces.trace_file import load_trace, save_trace
+from .scale import add_jobs, add_tokens, layer_numbers, open_trace
 
 
 def add_traces(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
     parser = commands.add_parser("import", help="read routing that was recorded elsewhere")
-    parser.add_argument("source", type=Path, help="a folder of requests (.npz), a .npz, .jsonl or a hotness .npy")
+    parser.add_argument("source", type=Path, help="a folder or file of requests, batches or hotness")
     parser.add_argument("--experts", type=int, required=True, help="routed experts of the model")
-    parser.add_argument("--part", choices=["all", "prompt", "output"], default="all", help="tokens of each request")
-    parser.add_argument("--layers", default="", help="ids, with commas (default: all)")
+    parser.add_argument("--part", choices=PARTS, default="all", help="tokens of each request")
+    parser.add_argument("--layers", type=layer_numbers, help="numbers as 3-60 or 0,4,5 (default: all that route)")
     parser.add_argument("--max-requests", type=int, help="the first ones only")
-    parser.add_argument("--domain", default="", help="which part of a file that holds several")
-    parser.add_argument("--top-k", type=int, default=8, help="experts per token, for hotness (default: 8)")
+    parser.add_argument("--domain", default="", help="which requests of a file that labels them (default: all)")
+    parser.add_argument("--prompt", type=int, help="tokens of the prompts whose length no file tells")
+    parser.add_argument("--top-k", type=int, help="experts per token, for base64 and for hotness (there default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="deals hotness out to tokens (default: 0)")
-    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.add_argument("--allow-pickle", action="store_true", help="also read pickled objects, which can run any code")
+    parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=import_trace)
     parser = commands.add_parser("generate", help="make routing up, with a seed")
     parser.add_argument("kind", choices=tuple(GENERATORS))
@@ -35,13 +39,15 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--top-k", type=int, default=8)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=generate)
     parser = commands.add_parser("statistics", help="frequency, variance, p95, burstiness of the experts")
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--output", type=Path, help="a file .csv with all experts")
     parser.add_argument("--plots", type=Path, help="a folder for plots")
+    add_tokens(parser)
+    add_jobs(parser)
     parser.set_defaults(run=statistics)
     parser = commands.add_parser("hotness", help="count a trace for kit.py: a batch is an iteration")
     parser.add_argument("trace", type=Path, metavar="TRACE")
@@ -49,34 +55,38 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--output", type=Path, required=True, help="a folder, for kit.py's --traces")
+    add_tokens(parser)
     parser.set_defaults(run=count)
 
 
 def import_trace(options: argparse.Namespace) -> int:
-    """Read a source and write a trace file."""
-    layers = tuple(int(layer) for layer in options.layers.split(",") if layer) or None
-    names = ("part", "max_requests", "domain", "top_k", "seed")
-    wanted = Wanted(layers=layers, **{name: getattr(options, name) for name in names})
-    return _written("import", options.output, read_source(options.source, options.experts, wanted))
+    """Read a source and write a trace."""
+    names = ("part", "layers", "max_requests", "domain", "prompt", "top_k", "seed", "allow_pickle")
+    wanted = Wanted(**{name: getattr(options, name) for name in names})
+    notes = import_source(options.source, options.experts, wanted, options.output)
+    return _written("import", options.output, load_trace(options.output), notes)
 
 
 def generate(options: argparse.Namespace) -> int:
-    """Generate and write a trace file."""
+    """Generate and write a trace, a layer at a time."""
     sample = Sample(options.tokens, options.experts, options.top_k, options.layers, options.seed)
-    return _written("generate", options.output, GENERATORS[options.kind](sample))
+    trace = drawn_lazily(options.kind, sample)
+    save_trace(options.output, trace)
+    return _written("generate", options.output, trace, [])
 
 
-def _written(command: str, path: Path, trace: object) -> int:
-    save_trace(path, trace)
+def _written(command: str, path: Path, trace: RoutingTrace, notes: list[str]) -> int:
     layers, tokens, k = trace.choices.shape
     print(f"{command}: {layers} layers, {tokens} tokens, {k} of {trace.experts} experts each, written to {path}")
+    for note in notes:
+        print(f"note: {note}")
     return 0
 
 
 def statistics(options: argparse.Namespace) -> int:
     """Print a line per layer, write every expert."""
-    trace = load_trace(options.trace)
-    frame = frequency_frame(trace, options.batch)
+    trace = open_trace(options)
+    frame = frequency_frame(trace, options.batch, jobs=options.jobs)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
@@ -94,7 +104,7 @@ def statistics(options: argparse.Namespace) -> int:
 
 def count(options: argparse.Namespace) -> int:
     """Count and write hotness."""
-    hotness = hotness_of(load_trace(options.trace), options.batch)
+    hotness = hotness_of(open_trace(options), options.batch)
     write_hotness(options.output, f"{options.model}/{options.dataset}", hotness)
     shape = " x ".join(map(str, hotness.shape))
     print(f"hotness: {shape} (iterations, layers, experts), written to {options.output}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+# Tokens counted at a time.
+GROUP = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,8 @@ class Batches:
             )
         if len(self.starts) < 2 or self.starts[0] != 0 or self.starts[-1] != tokens or (np.diff(self.starts) < 1).any():
             raise ValueError(f"starts of batches must rise from 0 to the {tokens} tokens, and no batch be empty")
+        # Arithmetic on the small dtypes of files would wrap.
+        object.__setattr__(self, "choices", self.choices.astype(np.int32, copy=False))
         if self.choices.min() < 0 or self.choices.max() >= self.experts:
             raise ValueError(f"an expert is outside 0 .. {self.experts - 1}")
 
@@ -47,21 +53,35 @@ class Batches:
     @cached_property
     def load(self) -> np.ndarray:
         """Tokens of each expert in each batch: int64 [batch, expert]."""
-        return np.bincount(self._keys.ravel(), minlength=self.count * self.experts).reshape(self.count, -1)
+        return np.concatenate(
+            [np.bincount(keys, minlength=batches * self.experts).reshape(batches, -1) for batches, keys in self._keys()]
+        )
 
     @cached_property
     def occurrence(self) -> np.ndarray:
         """How often a choice's expert was chosen before it in its batch, token by token: int64 [token, choice]."""
-        order = np.argsort(self._keys.ravel(), kind="stable")
-        load = self.load.ravel()
-        first = np.repeat(np.cumsum(load) - load, load)
-        result = np.empty(order.size, np.int64)
-        result[order] = np.arange(order.size) - first
+        result, done = np.empty(self.choices.size, np.int64), 0
+        for batches, keys in self._keys():
+            order = np.argsort(keys, kind="stable")
+            load = np.bincount(keys, minlength=batches * self.experts)
+            first = np.repeat(np.cumsum(load) - load, load)
+            result[done + order] = np.arange(order.size) - first
+            done += order.size
         return result.reshape(self.choices.shape)
 
-    @property
-    def _keys(self) -> np.ndarray:
-        return self.batch_of_token[:, None] * self.experts + self.choices
+    def _keys(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Groups of batches, how many and their choices' batch and expert in one number: int64 [choice].
+
+        A group at a time needs little memory beside the result.
+        """
+        first = 0
+        while first < self.count:
+            stop = int(np.searchsorted(self.starts, self.starts[first] + GROUP, "right")) - 1
+            stop = min(max(stop, first + 1), self.count)
+            batch = np.repeat(np.arange(stop - first), np.diff(self.starts[first : stop + 1]))
+            tokens = slice(self.starts[first], self.starts[stop])
+            yield stop - first, (batch[:, None] * self.experts + self.choices[tokens]).ravel()
+            first = stop
 
     def select(self, first: int, stop: int) -> Batches:
         """The batches first .. stop - 1."""

@@ -8,10 +8,11 @@ log p + Gumbel noise: a router's score whose top k are the choices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .layers import LazyLayers
 from .routing_trace import RoutingTrace
 
 # Tokens drawn at a time: 2048 x 256 float32 stay in the cache of a core.
@@ -26,7 +27,8 @@ Weights = Callable[[int, np.random.Generator], Callable[[np.ndarray], np.ndarray
 class Sample:
     """How much every kind draws: tokens of k experts each, in layers that share nothing but the seed.
 
-    scores: whether to keep the router's scores, float32 [layer, token, expert]. Raises ValueError for sizes that no
+    scores: whether to keep the router's scores, float32 [layer, token, expert]; first: the number of the first layer,
+    so that layers can be drawn one by one. Raises ValueError for sizes that no
     token can be drawn from.
     """
 
@@ -36,6 +38,7 @@ class Sample:
     layers: int = 1
     seed: int = 0
     scores: bool = False
+    first: int = 0
 
     def __post_init__(self) -> None:
         if self.tokens < 1 or self.layers < 1 or not 1 <= self.k <= self.experts:
@@ -149,8 +152,8 @@ def _draw(weights: Weights, sample: Sample) -> RoutingTrace:
     scores = np.empty((layers, tokens, experts), np.float32) if sample.scores else None
     for layer in range(layers):
         # A generator per layer: a layer is the same however many there are.
-        rng = np.random.default_rng([sample.seed, layer])
-        of_tokens = weights(layer, rng)
+        rng = np.random.default_rng([sample.seed, sample.first + layer])
+        of_tokens = weights(sample.first + layer, rng)
         for first in range(0, tokens, BLOCK):
             token = np.arange(first, min(first + BLOCK, tokens))
             waits = rng.standard_exponential((len(token), experts), dtype=np.float32)
@@ -159,7 +162,18 @@ def _draw(weights: Weights, sample: Sample) -> RoutingTrace:
             choices[layer, token] = top(race, k)
             if scores is not None:
                 scores[layer, token] = race
-    return RoutingTrace(experts, tuple(range(layers)), choices, np.arange(tokens) // REQUEST, None, scores)
+    numbers = tuple(range(sample.first, sample.first + layers))
+    return RoutingTrace(experts, numbers, choices, np.arange(tokens) // REQUEST, None, scores)
+
+
+def drawn_lazily(kind: str, sample: Sample) -> RoutingTrace:
+    """The same trace without scores, whose layers are drawn when they are asked for; kind: one of GENERATORS."""
+
+    def make(layer: int) -> np.ndarray:
+        return GENERATORS[kind](replace(sample, layers=1, first=layer, scores=False)).choices[0]
+
+    layers = LazyLayers((sample.layers, sample.tokens, sample.k), make)
+    return RoutingTrace(sample.experts, tuple(range(sample.layers)), layers, np.arange(sample.tokens) // REQUEST)
 
 
 def top(scores: np.ndarray, k: int) -> np.ndarray:

@@ -43,7 +43,13 @@ def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = No
     """
     # Origins do not count, and may be those of any grid.
     bare = RoutingTrace(trace.experts, trace.layers, trace.choices, trace.requests)
-    return hotness_of_layers([bare.batches(layer, tokens_per_batch, 1, seed) for layer in range(len(trace.layers))])
+    result = None
+    for layer in range(len(trace.layers)):
+        load = bare.batches(layer, tokens_per_batch, 1, seed).load
+        if result is None:
+            result = np.empty((len(load), len(trace.layers), trace.experts), np.int32)
+        result[:, layer] = load
+    return result
 
 
 def hotness_of_layers(layers: Sequence[Batches]) -> np.ndarray:
@@ -66,6 +72,12 @@ def routing_from_hotness(hotness: np.ndarray, k: int, seed: int, rows: int = 16)
     uniform over `rows`. Raises ValueError when a total is 0 or no multiple of k, or a count above the number of tokens,
     since no routing counts to that.
     """
+    check_dealt(hotness, k)
+    return tuple(dealt_layer(hotness, layer, k, seed, rows) for layer in range(hotness.shape[1]))
+
+
+def check_dealt(hotness: np.ndarray, k: int) -> None:
+    """Raise ValueError as routing_from_hotness does."""
     if hotness.ndim != 3 or 0 in hotness.shape or hotness.dtype.kind not in "iu":
         raise ValueError(
             f"the hotness has the shape {list(hotness.shape)} of {hotness.dtype}; expected integers [iteration, layer, "
@@ -77,15 +89,16 @@ def routing_from_hotness(hotness: np.ndarray, k: int, seed: int, rows: int = 16)
     _refuse((totals % k != 0) | (totals == 0), f"expected a multiple of k = {k} above 0", "the total is", totals)
     tokens, most = totals // k, hotness.max(axis=2)
     _refuse(most > tokens, "expected at most one choice per token", "more choices of an expert than tokens:", most)
-    layers = []
-    for layer in range(hotness.shape[1]):
-        rng = np.random.default_rng([seed, layer])
-        sizes = tokens[:, layer]
-        dealt = [_deal(counts, int(size), k, rng) for counts, size in zip(hotness[:, layer], sizes, strict=True)]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        origins = rng.integers(rows, size=starts[-1], dtype=np.int32)
-        layers.append(Batches(hotness.shape[2], np.concatenate(dealt), origins, starts))
-    return tuple(layers)
+
+
+def dealt_layer(hotness: np.ndarray, layer: int, k: int, seed: int, rows: int = 16) -> Batches:
+    """One layer of routing_from_hotness, of counts that it takes."""
+    rng = np.random.default_rng([seed, layer])
+    sizes = hotness[:, layer].sum(axis=1, dtype=np.int64) // k
+    dealt = [_deal(counts, int(size), k, rng) for counts, size in zip(hotness[:, layer], sizes, strict=True)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    origins = rng.integers(rows, size=starts[-1], dtype=np.int32)
+    return Batches(hotness.shape[2], np.concatenate(dealt), origins, starts)
 
 
 def write_hotness(

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from placement.errors import Problem
+from traces.conversion.choices import wrong_choice
 
-from .routing_trace import RoutingTrace, wrong_choice
+from .routing_trace import RoutingTrace
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +141,17 @@ def _integers(value: Any, rank: int, key: str, where: str) -> np.ndarray:
         result = np.array(value)
     except ValueError as error:
         raise _wrong(f"{key} is ragged", "lists of several lengths", "as many experts in every token", where) from error
+    if _has_boolean(value):
+        raise _wrong(f"{key} has a boolean", f"{value!r:.60}", f"integers, {rank}-dimensional", where)
     if result.ndim != rank or (result.dtype.kind not in "iu" and result.size):
         got, expected = f"shape {list(result.shape)} of dtype {result.dtype}", f"integers, {rank}-dimensional"
         raise _wrong(f"{key} has another form", got, expected, where)
     return result
+
+
+def _has_boolean(value: Any) -> bool:
+    """Whether there is one in nested lists: among numbers an array takes it for 0 or 1."""
+    return isinstance(value, bool) or (isinstance(value, list) and any(map(_has_boolean, value)))
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> Problem:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .batches import Batches
+from traces.conversion.choices import wrong_choice
 
-# Tokens checked at a time, so that a check needs little memory beside the trace.
-BLOCK = 1 << 16
+from .batches import Batches
+from .layers import LazyLayers
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +17,15 @@ class RoutingTrace:
     """The experts that every token chose in every layer.
 
     experts: number of experts; layers: the layers' ids; choices: int32 [layer, token, k] -> expert, no expert twice in
-    a token; requests: int64 [token], the request that a token belongs to; origins: int32 [token], the row of the grid
-    that a token comes from, or None; scores: float32 [layer, token, expert], or None. Integers of other dtypes are
-    converted. Raises ValueError for arrays that do not fit together, ids out of range and repeated experts.
+    a token, or LazyLayers of any integers, checked where they are made; requests: int64 [token], the request that a
+    token belongs to; origins: int32 [token], the row of the grid that a token comes from, or None; scores: float32
+    [layer, token, expert], or None. Integers of other dtypes are converted. Raises ValueError for arrays that do not
+    fit together, ids out of range and repeated experts.
     """
 
     experts: int
     layers: tuple[int, ...]
-    choices: np.ndarray
+    choices: np.ndarray | LazyLayers
     requests: np.ndarray
     origins: np.ndarray | None = None
     scores: np.ndarray | None = None
@@ -49,10 +50,13 @@ class RoutingTrace:
                 raise ValueError(f"{name} have the shape {list(values.shape)}; expected {list(shape)}")
         if self.origins is not None and self.origins.min() < 0:
             raise ValueError(f"the origin row {int(self.origins.min())} is below 0")
-        for layer, values in zip(self.layers, self.choices, strict=True):
-            if wrong := wrong_choice(values, self.experts):
-                raise ValueError(f"layer {layer}: {'; expected '.join(wrong)}")
-        for name, dtype in (("choices", np.int32), ("requests", np.int64), ("origins", np.int32)):
+        # Lazy layers are checked where they are made.
+        if isinstance(self.choices, np.ndarray):
+            for layer, values in zip(self.layers, self.choices, strict=True):
+                if wrong := wrong_choice(values, self.experts):
+                    raise ValueError(f"layer {layer}: {'; expected '.join(wrong)}")
+            object.__setattr__(self, "choices", self.choices.astype(np.int32, copy=False))
+        for name, dtype in (("requests", np.int64), ("origins", np.int32)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
 
@@ -65,8 +69,15 @@ class RoutingTrace:
         """An epoch's tokens: int64 [token], as they are without a seed, else in random order over all requests."""
         return np.arange(self.tokens) if seed is None else np.random.default_rng([seed, 0]).permutation(self.tokens)
 
-    def batches(self, layer_index: int, tokens_per_batch: int, rows: int = 16, seed: int | None = None) -> Batches:
-        """One epoch of a layer in batches: every token once, the last batch may be smaller.
+    def batches(
+        self,
+        layer_index: int,
+        tokens_per_batch: int,
+        rows: int = 16,
+        seed: int | None = None,
+        most: int | None = None,
+    ) -> Batches:
+        """One epoch of a layer in batches: every token once, the last batch may be smaller; or its first `most` ones.
 
         layer_index: position in `layers`; seed: None keeps the order, else tokens are drawn at random over all
         requests, in the same order for every layer. Where the trace has no origins, a token gets a uniform row of
@@ -76,7 +87,8 @@ class RoutingTrace:
         if tokens_per_batch < 1 or rows < 1:
             raise ValueError(f"got {tokens_per_batch} tokens per batch and {rows} rows; expected at least 1 of each")
         order = self.order(seed)
-        starts = np.append(np.arange(0, self.tokens, tokens_per_batch), self.tokens)
+        order = order if most is None else order[: most * tokens_per_batch]
+        starts = np.append(np.arange(0, len(order), tokens_per_batch), len(order))
         origins = self._origins(rows, seed)[order]
         return Batches(self.experts, self.choices[layer_index][order], origins, starts)
 
@@ -89,6 +101,22 @@ class RoutingTrace:
         scores = None if self.scores is None else self.scores[at]
         return RoutingTrace(self.experts, tuple(layers), self.choices[at], self.requests, self.origins, scores)
 
+    def sample(self, tokens: int, seed: int) -> RoutingTrace:
+        """Whole requests, drawn with the seed until they have so many tokens, in the trace's order; the last is cut.
+
+        The trace as it is, where it has no more tokens.
+        """
+        if tokens >= self.tokens:
+            return self
+        _, request, count = np.unique(self.requests, return_inverse=True, return_counts=True)
+        drawn = np.random.default_rng([seed, 2]).permutation(len(count))
+        # The place of each request among the drawn ones; a stable sort keeps the order of a request's tokens.
+        place = np.empty_like(drawn)
+        place[drawn] = np.arange(len(drawn))
+        kept = np.sort(np.argsort(place[request], kind="stable")[:tokens])
+        origins = None if self.origins is None else self.origins[kept]
+        return RoutingTrace(self.experts, self.layers, self.choices[:, kept], self.requests[kept], origins)
+
     def _origins(self, rows: int, seed: int | None) -> np.ndarray:
         if self.origins is None:
             if seed is None:
@@ -97,25 +125,3 @@ class RoutingTrace:
         if self.origins.max() >= rows:
             raise ValueError(f"the trace has the origin row {int(self.origins.max())}; expected 0 .. {rows - 1}")
         return self.origins
-
-
-def wrong_choice(choices: np.ndarray, experts: int) -> tuple[str, str] | None:
-    """What is got and what is expected at the first wrong choice; None for integers in 0 .. experts - 1, each once.
-
-    choices: [token, k], no expert twice in a token.
-    """
-    if choices.dtype.kind not in "iu":
-        return f"the experts have dtype {choices.dtype}", "integers"
-    for first in range(0, len(choices), BLOCK):
-        ordered = np.sort(choices[first : first + BLOCK], axis=1)
-        wrong = (ordered[:, 0] < 0) | (ordered[:, -1] >= experts)
-        if wrong.any():
-            token = int(np.argmax(wrong))
-            got = ordered[token, 0] if ordered[token, 0] < 0 else ordered[token, -1]
-            return f"token {first + token} chose expert {got}", f"0 .. {experts - 1}"
-        # Not np.diff: it wraps in unsigned dtypes, which is harmless here but hard to see.
-        twice = ordered[:, 1:] == ordered[:, :-1]
-        if twice.any():
-            token, place = np.argwhere(twice)[0]
-            return f"token {first + token} chose expert {ordered[token, place]} twice", "distinct ones"
-    return None

@@ -1,79 +1,153 @@
-"""Which reader a source of routing needs."""
+"""Which reader a source of routing needs, and the trace that is written of it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from placement.errors import Problem
+from traces.conversion.dump_files import names_of
+from traces.conversion.routed_files import request_files, routed_requests
+from traces.conversion.routed_tokens import RoutedTokens, Stated, layers_of, part_of
+from traces.conversion.routing_folder import HEAD, RoutingHead, RoutingWriter
+from traces.conversion.survey import checked, survey
 
-from .hotness import read_hotness, routing_from_hotness
+from .hotness import check_dealt, dealt_layer, read_hotness
+from .layers import LazyLayers
 from .records import read_records, trace_of
-from .request_files import read_domain, read_requests, read_stacked
 from .routing_trace import RoutingTrace
+from .stacked_batches import read_stacked
+from .trace_file import save_trace
+
+PARTS = ("all", "prompt", "output")
+TOP_K = 8
+BATCHES = ("topk_experts", "tokens")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a source is read; top_k, seed: how hotness is dealt out to tokens."""
+    """What of a source is taken, and what no file tells.
+
+    domain: which of a file's labelled requests; prompt: tokens of the prompts; top_k: experts of a token, where hotness
+    is dealt out (seed) or an answer is base64; allow_pickle: also read pickled objects, which can run code.
+    """
 
     part: str = "all"
     layers: tuple[int, ...] | None = None
     max_requests: int | None = None
     domain: str = ""
-    top_k: int = 8
+    prompt: int | None = None
+    top_k: int | None = None
     seed: int = 0
+    allow_pickle: bool = False
+
+    @property
+    def stated(self) -> Stated:
+        """The part of it that readers of requests take."""
+        return Stated(self.prompt, self.top_k, self.domain, self.allow_pickle)
 
 
-def read_source(path: Path, experts: int, wanted: Wanted) -> RoutingTrace:
-    """Read routing from a folder or file.
+def import_source(source: Path, experts: int, wanted: Wanted, output: Path) -> list[str]:
+    """Read routing from a folder or file and write the folder of a trace; returns what was assumed or left out.
 
-    A folder, or an .npz with `routed_experts`, holds requests; one with `topk_experts` batches of a layer; with a
-    domain it is a file of several; .jsonl holds records; .npy hotness, or an .npz with nothing else, which is dealt out
-    to tokens of top_k experts each. Raises Problem.
+    Requests, in the forms of `traces/conversion`; else batches of one layer (.npz with topk_experts), records (.jsonl
+    with topk_experts), or hotness, which is dealt out to tokens. Raises Problem.
     """
-    if not path.exists():
-        raise Problem("there is no source", f"nothing at {path}", "a file or a folder", "correct the path")
-    layers = wanted.layers
-    if wanted.domain:
-        return read_domain(path, wanted.domain, experts, layers, wanted.max_requests)
-    if path.suffix == ".jsonl":
-        trace = trace_of(read_records(path, experts), experts)
-        return trace if layers is None else trace.select(layers)
-    names = _names(path)
-    if "topk_experts" in names:
-        return _one_layer(path, experts)
-    if names == ["hotness"] or path.suffix == ".npy":
-        return _from_hotness(path, wanted)
-    return read_requests(path, experts, wanted.part, layers, wanted.max_requests)
+    if not source.exists():
+        raise Problem("there is no source", f"nothing at {source}", "a file or a folder", "correct the path")
+    if (source / HEAD).is_file():
+        expected, next_step = "requests, batches or hotness", "give the folder to the other commands as it is"
+        raise Problem("the source is a trace already", str(source), expected, next_step)
+    names = names_of(source) if source.suffix == ".npz" and source.is_file() else []
+    if source.suffix == ".jsonl" and _has_records(source):
+        trace = trace_of(read_records(source, experts), experts)
+    elif "topk_experts" in names:
+        batches = read_stacked(source, experts)
+        trace = RoutingTrace(experts, (0,), batches.choices[None], batches.batch_of_token, batches.origins)
+    elif names == ["hotness"] or _is_hotness(source, experts):
+        trace = _from_hotness(source, wanted)
+    else:
+        return _import_requests(request_files([source]), experts, wanted, output)
+    save_trace(output, trace if wanted.layers is None else trace.select(wanted.layers))
+    return []
 
 
-def _names(path: Path) -> list[str]:
-    if path.suffix != ".npz":
-        return []
+def _import_requests(files: Sequence[Path], experts: int, wanted: Wanted, output: Path) -> list[str]:
+    """Requests twice, to hold one at a time: once to see what they have in common, once to write them."""
+
+    def taken() -> Iterator[RoutedTokens]:
+        for request in islice(routed_requests(files, wanted.stated), wanted.max_requests):
+            yield part_of(request if wanted.layers is None else layers_of(request, wanted.layers), wanted.part)
+
+    found = survey(taken())
+    with RoutingWriter(output, RoutingHead(experts, found.layers, sum(found.rows), found.choices)) as writer:
+        for request in checked(taken(), found, experts):
+            if (request.ids < 0).any():
+                token, layer, _ = np.argwhere(request.ids < 0)[0]
+                got = f"no expert in a choice of token {token}, layer {found.layers[layer]} (from 0)"
+                expected, next_step = f"{found.choices} experts of each token", "record again"
+                raise Problem("a token has fewer experts than others", got, expected, next_step, request.where)
+            for layer in range(len(found.layers)):
+                writer.add(layer, request.ids[:, layer])
+        writer.finish(np.repeat(_numbers(found.names), found.rows))
+    return found.notes
+
+
+def _numbers(names: list[int | str | None]) -> np.ndarray:
+    """The requests' names where those are distinct numbers, else 0, 1, 2, ..."""
+    numbers = all(isinstance(name, int) and abs(name) < 2**63 for name in names) and len(set(names)) == len(names)
+    return np.array(names if numbers else range(len(names)), np.int64)
+
+
+def _has_records(path: Path) -> bool:
+    """Whether the first line with routing is a batch of a layer; what is no JSON is refused by the readers."""
+    with open(path, "rb") as lines:
+        for line in lines:
+            try:
+                fields = json.loads(line) if line.strip() else {}
+            except (ValueError, RecursionError):
+                return True
+            if not isinstance(fields, dict) or any(key in fields for key in BATCHES):
+                return True
+            if "topk_ids" in fields:
+                return False
+    return False
+
+
+def _is_hotness(path: Path, experts: int) -> bool:
+    """Whether an .npy counts every expert; the ids of a request's tokens have a shorter axis of choices."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return archive.files
-    # numpy and zipfile raise nearly anything on a damaged file.
-    except Exception as error:
-        expected, next_step = "an .npz without pickles", "name another, or export it again"
-        raise Problem("the file cannot be read", str(error).rstrip("."), expected, next_step, str(path)) from None
-
-
-def _one_layer(path: Path, experts: int) -> RoutingTrace:
-    batches = read_stacked(path, experts)
-    return RoutingTrace(experts, (0,), batches.choices[None], batches.batch_of_token, batches.origins)
+        return path.suffix == ".npy" and np.load(path, mmap_mode="r", allow_pickle=False).shape[-1:] == (experts,)
+    # Readers refuse it with their words.
+    except (OSError, ValueError, EOFError):
+        return False
 
 
 def _from_hotness(path: Path, wanted: Wanted) -> RoutingTrace:
-    hotness = read_hotness(path)
+    hotness, k = read_hotness(path), wanted.top_k or TOP_K
+    if hotness.ndim == 2:
+        got, expected = f"[layer, expert] {list(hotness.shape)}", "tokens, or counts [iteration, layer, expert]"
+        raise Problem("frequencies name no tokens", got, expected, "give the file to `plan` as it is", str(path))
     try:
-        dealt = routing_from_hotness(hotness, wanted.top_k, wanted.seed)
-        choices = np.stack([batches.choices for batches in dealt])
+        check_dealt(hotness, k)
+        totals = hotness.sum(axis=2, dtype=np.int64)
+        if (other := totals != totals[:, :1]).any():
+            iteration, layer = np.argwhere(other)[0]
+            raise ValueError(
+                f"layer {layer} has another total than layer 0 in iteration {iteration}; expected the same"
+            )
     except ValueError as error:
         expected, next_step = "counts of tokens that each chose --top-k experts", "correct --top-k, or count again"
         raise Problem("the hotness cannot be dealt out", str(error), expected, next_step, str(path)) from None
-    trace = RoutingTrace(hotness.shape[2], tuple(range(len(dealt))), choices, dealt[0].batch_of_token)
-    return trace if wanted.layers is None else trace.select(wanted.layers)
+    tokens = totals[:, 0] // k
+    layers = LazyLayers(
+        (hotness.shape[1], int(tokens.sum()), k), lambda layer: dealt_layer(hotness, layer, k, wanted.seed).choices
+    )
+    return RoutingTrace(
+        hotness.shape[2], tuple(range(hotness.shape[1])), layers, np.repeat(np.arange(len(tokens)), tokens)
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from .batches import Batches
 from .routing_trace import RoutingTrace
+from .side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,15 +75,18 @@ def frequencies(batches: Batches) -> dict[str, np.ndarray]:
     }
 
 
-def frequency_frame(trace: RoutingTrace, tokens_per_batch: int = 1024, seed: int | None = None) -> pd.DataFrame:
+def frequency_frame(
+    trace: RoutingTrace, tokens_per_batch: int = 1024, seed: int | None = None, jobs: int = 1
+) -> pd.DataFrame:
     """Frequencies of every expert in every layer: a row for each (layer, expert), columns as `frequencies` has them.
 
-    tokens_per_batch, seed: how the trace is cut, see RoutingTrace.batches. Shares of a layer sum to 1.
+    tokens_per_batch, seed: how the trace is cut, see RoutingTrace.batches; jobs: layers at a time. Shares of a layer
+    sum to 1.
     """
     import pandas as pd
 
-    parts = []
-    for index, layer in enumerate(trace.layers):
+    def of_layer(index: int) -> pd.DataFrame:
         columns = frequencies(trace.batches(index, tokens_per_batch, seed=seed))
-        parts.append(pd.DataFrame({"layer": layer, "expert": np.arange(trace.experts), **columns}))
-    return pd.concat(parts, ignore_index=True)
+        return pd.DataFrame({"layer": trace.layers[index], "expert": np.arange(trace.experts), **columns})
+
+    return pd.concat(side_by_side(of_layer, len(trace.layers), jobs), ignore_index=True)

@@ -1,4 +1,4 @@
-"""A routing trace in a file: .npz without pickles."""
+"""A routing trace in files: a folder with a file for each layer, mapped; one file of earlier versions is read, too."""
 
 from __future__ import annotations
 
@@ -8,31 +8,62 @@ from pathlib import Path
 import numpy as np
 
 from placement.errors import Problem
-from placement.traces.whole_file import whole_file
+from traces.conversion.routing_folder import AGAIN, RoutingHead, RoutingWriter, read_head, read_layer, read_tokens
 
+from .layers import LazyLayers
 from .routing_trace import RoutingTrace
 
+# Of the one file.
 TRACE_KEYS = {"experts", "layers", "choices", "requests"}
 
 
 def save_trace(path: Path, trace: RoutingTrace) -> None:
-    """Write a routing trace; scores are not kept. Raises OSError."""
-    arrays = {"experts": np.array(trace.experts), "layers": np.array(trace.layers), "requests": trace.requests}
-    arrays["choices"] = trace.choices.astype(np.uint16)
-    if trace.origins is not None:
-        arrays["origins"] = trace.origins
-    with whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
+    """Write a routing trace, a layer at a time; scores are not kept. Raises Problem, OSError."""
+    layers, tokens, k = trace.choices.shape
+    with RoutingWriter(path, RoutingHead(trace.experts, trace.layers, tokens, k)) as writer:
+        for layer in range(layers):
+            writer.add(layer, trace.choices[layer])
+        writer.finish(trace.requests, trace.origins)
 
 
 def load_trace(path: Path) -> RoutingTrace:
-    """Read what save_trace wrote. Raises Problem."""
+    """Open what save_trace wrote; a layer's choices are read and checked when they are asked for. Raises Problem."""
+    if path.is_file():
+        return _of_one_file(path)
+    head = read_head(path)
+    requests, origins = read_tokens(path, head)
+    shape = (len(head.layers), head.tokens, head.top_k)
+    layers = LazyLayers(shape, lambda position: read_layer(path, head, position))
+    return RoutingTrace(head.experts, head.layers, layers, requests, origins)
+
+
+def is_trace_file(path: Path) -> bool:
+    """Whether a file is the one of earlier versions: an .npz with its arrays, or what cannot be read."""
+    if path.suffix != ".npz":
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return set(archive.files) >= TRACE_KEYS
+    # Its reader tells what is wrong.
+    except Exception:
+        return True
+
+
+def _of_one_file(path: Path) -> RoutingTrace:
     expected = "a trace that `python -m lab import` or `generate` wrote"
     arrays = read_arrays(path, TRACE_KEYS, expected, optional=("origins",))
-    origins = arrays["origins"].astype(np.int32) if "origins" in arrays else None
-    layers = tuple(int(layer) for layer in arrays["layers"])
-    choices = arrays["choices"].astype(np.int32)
-    return RoutingTrace(int(arrays["experts"]), layers, choices, arrays["requests"].astype(np.int64), origins)
+    for key, rank in (("experts", 0), ("layers", 1), ("requests", 1), ("choices", 3), ("origins", 1)):
+        if key in arrays and (arrays[key].ndim != rank or arrays[key].dtype.kind not in "iu"):
+            got = f"{arrays[key].dtype} {list(arrays[key].shape)}"
+            expected = f"integers, {rank}-dimensional" if rank else "one integer"
+            raise Problem(f"{key} has another form", got, expected, AGAIN, str(path))
+    try:
+        named = (arrays["choices"], arrays["requests"], arrays.get("origins"))
+        return RoutingTrace(int(arrays["experts"]), tuple(arrays["layers"].tolist()), *named)
+    except ValueError as error:
+        raise Problem(
+            "the trace is not right", str(error), "choices of experts that fit together", AGAIN, str(path)
+        ) from None
 
 
 def read_arrays(

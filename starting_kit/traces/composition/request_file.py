@@ -1,17 +1,11 @@
 """Recorded requests: which experts each of their tokens chose in every layer, and each request's label.
 
-An .npz of plain arrays, in one of three forms; the tokens of a request lie one after another:
-
-    topk [token, layer, k], length [request], category [request]    the categories are the labels, and may be missing
-    LABEL [token, layer, k], LABEL_len [request]                    for each label
-    experts, choices [layer, token, k], requests [token]            as `python -m lab import` writes them
-
-Where a form has no labels, each request is its own.
+A file of many requests (`../conversion/stacked_requests.py` has the forms), or a folder that `python -m lab import`
+wrote. Where there are no labels, each request is its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +14,8 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from ..conversion.file_errors import pickled, unreadable
-
-FORMS = "topk and length; LABEL and LABEL_len; or experts, choices and requests"
+from ..conversion.routing_folder import read_head, read_layer, read_tokens
+from ..conversion.stacked_requests import Stacked, stacked_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +33,12 @@ class Requests:
 
 
 def read_requests(path: Path) -> Requests:
-    """Read a file of recorded requests; those without a token are left out.
+    """Read recorded requests; those without a token are left out.
 
     There are as many experts as the largest id says, where the file does not state it. Raises OrganizerError.
     """
-    arrays = _arrays(path)
-    experts, choices, lengths, labels = _parts(arrays, path.name)
-    if choices.ndim != 3 or choices.dtype.kind not in "iu" or 0 in choices.shape:
-        expected = "integers [token, layer, k], none of them 0"
-        raise _wrong("the choices have another form", _form(choices), expected, path.name)
-    if lengths.min() < 0 or lengths.sum() != len(choices):
-        got = f"lengths of {lengths.sum()} tokens together"
-        raise _wrong("the lengths do not fit", got, f"the {len(choices)} tokens of the file", path.name)
-    if len(labels) != len(lengths):
-        raise _wrong("the labels do not fit", f"{len(labels)}", f"one for each of {len(lengths)} requests", path.name)
+    stacked = _of_folder(path) if path.is_dir() else stacked_of(_arrays(path), path.name)
+    experts, choices, lengths, labels = stacked[:4]
     if experts is None:
         experts = int(choices.max()) + 1
     if choices.min() < 0 or choices.max() >= experts:
@@ -68,52 +54,11 @@ def read_requests(path: Path) -> Requests:
     return Requests(choices, lengths[some].astype(np.int64), named, experts)
 
 
-def _parts(arrays: Mapping[str, np.ndarray], where: str) -> tuple[int | None, np.ndarray, np.ndarray, list[str]]:
-    """Experts (None: not stated), choices, lengths and labels of any of the forms."""
-    if {"topk", "length"} <= set(arrays):
-        lengths = _integers(arrays, "length", where)
-        return None, arrays["topk"], lengths, list(arrays.get("category", np.arange(len(lengths))).ravel())
-    if {"experts", "choices", "requests"} <= set(arrays):
-        # Requests may be interleaved; the order of each one's tokens stays.
-        of_token = _integers(arrays, "requests", where)
-        order = np.argsort(of_token, kind="stable")
-        ids, lengths = np.unique(of_token, return_counts=True)
-        choices = arrays["choices"]
-        if choices.ndim != 3 or choices.shape[1] != len(order):
-            got, expected = f"{list(choices.shape)}", f"[layer, {len(order)} tokens, k]"
-            raise _wrong("choices and requests do not fit", got, expected, where)
-        experts = arrays["experts"]
-        if experts.dtype.kind not in "iu" or experts.size != 1:
-            raise _wrong("experts has another form", _form(experts), "one integer", where)
-        return int(experts.item()), choices.transpose(1, 0, 2)[order], lengths, list(ids)
-    names = [name for name in arrays if f"{name}_len" in arrays]
-    if not names:
-        got = ", ".join(arrays) or "no array"
-        raise _wrong("the file holds no requests of a known form", got, FORMS, where)
-    for name in names:
-        if arrays[name].ndim != 3:
-            raise _wrong(f"{name} has another form", _form(arrays[name]), "integers [token, layer, k]", where)
-    shapes = {arrays[name].shape[1:] for name in names}
-    if len(shapes) > 1:
-        got = ", ".join(f"{name} {list(arrays[name].shape)}" for name in names)
-        raise _wrong("the labels are of different models", got, "the same layers and k", where)
-    for name in names:
-        if (tokens := _integers(arrays, f"{name}_len", where).sum()) != len(arrays[name]):
-            got, expected = f"{tokens} tokens", f"the {len(arrays[name])} tokens of {name}"
-            raise _wrong(f"{name}_len does not fit", got, expected, where)
-    choices, lengths = (np.concatenate([arrays[f"{name}{end}"] for name in names]) for end in ("", "_len"))
-    return None, choices, lengths, [name for name in names for _ in range(len(arrays[f"{name}_len"]))]
-
-
-def _integers(arrays: Mapping[str, np.ndarray], name: str, where: str) -> np.ndarray:
-    values = arrays[name]
-    if values.dtype.kind not in "iu" or values.ndim != 1 or not values.size:
-        raise _wrong(f"{name} has another form", _form(values), "one integer after another", where)
-    return values
-
-
-def _form(values: np.ndarray) -> str:
-    return f"{values.dtype} {list(values.shape)}"
+def _of_folder(folder: Path) -> Stacked:
+    head = read_head(folder)
+    choices = np.stack([read_layer(folder, head, layer) for layer in range(len(head.layers))])
+    arrays = {"experts": np.array(head.experts), "choices": choices, "requests": read_tokens(folder, head)[0]}
+    return stacked_of(arrays, folder.name)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,30 @@
+"""One layer's batches in an .npz of `topk_experts` [batch, token, k] and `origin_rows` [batch, token]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from placement.errors import Problem
+from traces.conversion.choices import wrong_choice
+
+from .batches import Batches, stacked
+from .trace_file import read_arrays
+
+
+def read_stacked(path: Path, experts: int = 256, rows: int = 16) -> Batches:
+    """Read one layer's batches. Raises Problem for other arrays, experts and rows."""
+    arrays = read_arrays(path, ("topk_experts", "origin_rows"), "an .npz of plain arrays, one layer's batches")
+    choices, origins = arrays["topk_experts"], arrays["origin_rows"]
+    if choices.ndim != 3 or not choices.size or origins.shape != choices.shape[:2]:
+        got = f"{list(choices.shape)} and {list(origins.shape)}"
+        raise _wrong("topk_experts and origin_rows do not fit", got, "[batch, token, k] and [batch, token]", path)
+    if origins.dtype.kind not in "iu" or origins.min() < 0 or origins.max() >= rows:
+        got = f"{origins.dtype}, {origins.min()} .. {origins.max()}"
+        raise _wrong("origin_rows is out of range", got, f"integers in 0 .. {rows - 1}", path)
+    if wrong := wrong_choice(choices.reshape(-1, choices.shape[2]), experts):
+        raise _wrong("topk_experts has no right choices", *wrong, path)
+    return stacked(choices, origins, experts)
+
+
+def _wrong(what: str, got: str, expected: str, path: Path) -> Problem:
+    return Problem(what, got, expected, "export the file again", str(path))

@@ -1,0 +1,180 @@
+"""Routing of single tokens in a folder: a file for each layer, which is mapped, so that no command holds them all.
+
+trace.json       format, experts, layers (their numbers), tokens, top_k; sha256 of the content, so that this file
+                 alone tells traces apart
+requests.npy     int64 [token], the request that a token belongs to
+origins.npy      int32 [token], the row of a grid that a token comes from; may be missing
+layer_003.npy    uint8 or uint16 [token, k], the experts of every token in layer 3
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from placement.errors import OrganizerError
+
+from .choices import wrong_choice
+from .file_errors import unreadable
+
+HEAD, FORMAT = "trace.json", 1
+AGAIN = "write the trace again, with `python -m lab import` or `generate`"
+
+
+@dataclass(frozen=True)
+class RoutingHead:
+    """What a folder's trace.json says; top_k: choices of a token."""
+
+    experts: int
+    layers: tuple[int, ...]
+    tokens: int
+    top_k: int
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest dtype that holds an expert's id."""
+        return np.dtype(np.uint8 if self.experts <= 256 else np.uint16 if self.experts <= 65536 else np.uint32)
+
+    def file_of(self, position: int) -> str:
+        """The name of a layer's file; position: in `layers`."""
+        return f"layer_{self.layers[position]:03d}.npy"
+
+
+class RoutingWriter:
+    """A folder that is being written, request by request or layer by layer; it takes its name when it is complete."""
+
+    def __init__(self, path: Path, head: RoutingHead) -> None:
+        """Raises OrganizerError where something else than a trace has the name, OSError."""
+        if path.is_symlink() or (path.exists() and not (path / HEAD).is_file()):
+            got, expected = str(path), "a new name, or the folder of a trace"
+            raise OrganizerError("the output is something else", got, expected, "choose another --output")
+        self._path, self._head = path, head
+        self._partial = path.with_name(f".{path.name}.part")
+        _remove(self._partial)
+        self._partial.mkdir(parents=True)
+        self._files = [open(self._partial / head.file_of(layer), "wb") for layer in range(len(head.layers))]  # noqa: SIM115
+        for file in self._files:
+            shape = (head.tokens, head.top_k)
+            form = {"descr": np.lib.format.dtype_to_descr(head.dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, form)
+        self._written = [0] * len(self._files)
+        self._digests = [hashlib.sha256() for _ in self._files]
+
+    def add(self, layer: int, choices: np.ndarray) -> None:
+        """Append tokens to a layer; layer: position in `layers`; choices: [token, k], integers that are checked."""
+        data = np.ascontiguousarray(choices, self._head.dtype).data
+        self._files[layer].write(data)
+        self._digests[layer].update(data)
+        self._written[layer] += len(choices)
+
+    def finish(self, requests: np.ndarray, origins: np.ndarray | None = None) -> None:
+        """Write what is known of each token. Raises ValueError unless every layer has all tokens."""
+        if {*self._written, len(requests)} != {self._head.tokens}:
+            raise ValueError(f"layers of {self._written} tokens; expected {self._head.tokens} in each")
+        for name, values, dtype in (("requests", requests, np.int64), ("origins", origins, np.int32)):
+            if values is not None:
+                values = np.ascontiguousarray(values, dtype)
+                np.save(self._partial / f"{name}.npy", values)
+                self._digests.append(hashlib.sha256(values.data))
+        content = hashlib.sha256(b"".join(digest.digest() for digest in self._digests)).hexdigest()
+        head = json.dumps({"format": FORMAT, **asdict(self._head), "sha256": content})
+        (self._partial / HEAD).write_text(head + "\n", encoding="utf-8")
+
+    def __enter__(self) -> RoutingWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.close()
+        if kind is None:
+            _remove(self._path)
+            self._partial.rename(self._path)
+        else:
+            _remove(self._partial)
+
+
+def read_head(folder: Path) -> RoutingHead:
+    """What a folder holds; the headers of its layers are compared with it, their values are not read.
+
+    Raises OrganizerError.
+    """
+    path = folder / HEAD
+    if not path.is_file():
+        got, expected = "no trace.json" if folder.is_dir() else "nothing", "a folder that holds a trace"
+        raise OrganizerError("there is no trace", got, expected, AGAIN, str(folder))
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, error) from None
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        got = f"format {fields.get('format')!r}" if isinstance(fields, dict) else f"a {type(fields).__name__}"
+        raise _wrong("the trace has another form", got, f"format {FORMAT}", path)
+    for key in ("experts", "tokens", "top_k"):
+        # A boolean is an int to Python, but no number here.
+        if type(fields.get(key)) is not int or fields[key] < 1:
+            raise _wrong(f"{key} is no number", repr(fields.get(key))[:60], "an integer from 1", path)
+    layers = fields.get("layers")
+    if not isinstance(layers, list) or not layers or any(type(layer) is not int or layer < 0 for layer in layers):
+        raise _wrong("layers has another form", repr(layers)[:60], "numbers of layers from 0", path)
+    if len(set(layers)) < len(layers):
+        raise _wrong("a layer is there twice", repr(layers)[:60], "each once", path)
+    head = RoutingHead(fields["experts"], tuple(layers), fields["tokens"], fields["top_k"])
+    for position in range(len(layers)):
+        _mapped(folder / head.file_of(position), (head.tokens, head.top_k))
+    return head
+
+
+def read_layer(folder: Path, head: RoutingHead, position: int) -> np.ndarray:
+    """A layer's choices, mapped: integers [token, k], each within the experts and once in a token.
+
+    Raises OrganizerError with the file and the layer.
+    """
+    path = folder / head.file_of(position)
+    choices = _mapped(path, (head.tokens, head.top_k))
+    if wrong := wrong_choice(choices, head.experts):
+        raise _wrong("the layer has no right choices", *wrong, path)
+    return choices
+
+
+def read_tokens(folder: Path, head: RoutingHead) -> tuple[np.ndarray, np.ndarray | None]:
+    """The request of each token, int64, and the row that it comes from, int32, or None. Raises OrganizerError."""
+    requests = _mapped(folder / "requests.npy", (head.tokens,)).astype(np.int64)
+    path = folder / "origins.npy"
+    origins = _mapped(path, (head.tokens,)).astype(np.int32) if path.exists() else None
+    if origins is not None and origins.min() < 0:
+        raise _wrong("an origin row is out of range", str(origins.min()), "rows from 0", path)
+    return requests, origins
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder and what is in it; of a link the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def _mapped(path: Path, shape: Sequence[int]) -> np.ndarray:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    # numpy raises nearly anything on a damaged file.
+    except Exception as error:
+        got = "no file" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
+        raise _wrong("the file cannot be read", got, f"an array {list(shape)}", path) from None
+    if not isinstance(values, np.ndarray) or values.shape != tuple(shape) or values.dtype.kind not in "iu":
+        got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "several arrays"
+        raise _wrong("the array has another form", got, f"integers {list(shape)}", path)
+    return values
+
+
+def _wrong(what: str, got: str, expected: str, path: Path) -> OrganizerError:
+    return OrganizerError(what, got, expected, AGAIN, f"{path.parent.name}/{path.name}")
