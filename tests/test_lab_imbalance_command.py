@@ -78,9 +78,10 @@ def test_a_trace_is_measured_beside_the_planner_and_the_ideal(trace, tmp_path, c
 def test_a_plan_is_measured_at_its_devices_without_the_shared_expert(trace, tmp_path):
     table = np.full((2, 32, 9), 256)
     table[:, :, :8] = np.arange(256).reshape(32, 8)
+    order = np.tile(np.arange(32 * 9).reshape(32, 9), (2, 1, 1))
     kept = {"shared": True, "rows": 8, "cols": 4, "routers": ("row-blocks",) * 2, "sources": ()}
     kept["load"] = np.ones((2, 256))
-    save_plan(tmp_path / "plan.npz", PlanFile(table, np.zeros_like(table), (0, 1), 256, **kept))
+    save_plan(tmp_path / "plan.npz", PlanFile(table, order, (0, 1), 256, **kept))
     assert run("--ep", 2, "--trace", trace, "--plan", tmp_path / "plan.npz", "--output", tmp_path / "out") == 0
     layers = pd.read_csv(tmp_path / "out" / "layers.csv").set_index(["ep", "placement", "layer"]).par
     # A replica of a device's last expert on the same device changes no load.

@@ -12,6 +12,7 @@ from placement.traces.whole_file import whole_file
 
 from ..serving.routers import NAMES
 from ..traces.trace_file import read_arrays
+from .plan_check import check_plan
 
 PLAN_KEYS = {"plan", "order", "layers", "experts", "shared", "rows", "cols", "routers", "sources", "load"}
 
@@ -48,6 +49,7 @@ def save_plan(path: Path, plan: PlanFile) -> None:
 def load_plan(path: Path) -> PlanFile:
     """Read what save_plan wrote. Raises Problem."""
     arrays = read_arrays(path, PLAN_KEYS, "a plan that `python -m lab plan` or `search` wrote")
+    check_plan(arrays, path)
     numbers = {key: int(arrays[key]) for key in ("experts", "rows", "cols")}
     layers = tuple(int(layer) for layer in arrays["layers"])
     routers, sources = (tuple(str(text) for text in arrays[key].ravel()) for key in ("routers", "sources"))
