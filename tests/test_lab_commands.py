@@ -109,14 +109,14 @@ def test_requests_are_imported(tmp_path: Path) -> None:
     np.savez(tmp_path / "requests" / "a.npz", **tokens, routed_experts=routed)
     output = tmp_path / "trace.npz"
     assert run("import", tmp_path / "requests", "--experts", 4, "--part", "prompt", "--output", output) == 0
-    assert load_trace(output).choices.tolist() == [[[0, 1], [1, 2]]]
+    assert np.asarray(load_trace(output).choices).tolist() == [[[0, 1], [1, 2]]]
 
 
 def test_a_wrong_file_is_named_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = tmp_path / "wrong.npz"
     wrong.write_bytes(b"no archive")
     assert run("import", wrong, "--experts", 4, "--output", tmp_path / "out.npz") == 1
-    assert capsys.readouterr().out.startswith(f"import: {wrong}: the file cannot be read. Got: ")
+    assert capsys.readouterr().out.startswith("import: wrong.npz: the file cannot be read. Got: ")
     assert run("plan", wrong, "--output", tmp_path / "out.npz") == 1
     assert capsys.readouterr().out.startswith(f"plan: {wrong}: the file cannot be read. Got: ")
     assert not (tmp_path / "out.npz").exists()
@@ -129,6 +129,28 @@ def test_a_plan_of_another_trace_is_refused(trace: Path, tmp_path: Path, capsys:
     capsys.readouterr()
     assert run("simulate", trace, tmp_path / "plan.npz") == 1
     assert "the plan is for another trace. Got: 16 experts and layers (0,). Expected: " in capsys.readouterr().out
+
+
+def test_a_plan_with_a_wrong_array_is_refused(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.npz"
+    assert run("plan", trace, "--output", plan) == 0
+    with np.load(plan) as archive:
+        arrays = dict(archive)
+    np.savez(plan, **arrays | {"order": arrays["order"] + 0.5})
+    capsys.readouterr()
+    assert run("simulate", trace, plan) == 1
+    assert f"{plan}: order holds no integers. Got: dtype float64. Expected: integers." in capsys.readouterr().out
+
+
+def test_layers_side_by_side_change_nothing(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = []
+    for jobs in (1, 2):
+        plan = tmp_path / f"{jobs}.npz"
+        assert run("plan", trace, "--jobs", jobs, "--output", plan) == 0
+        capsys.readouterr()
+        assert run("simulate", trace, plan, "--jobs", jobs) == 0
+        made.append((load_plan(plan).table.tolist(), capsys.readouterr().out))
+    assert made[0] == made[1]
 
 
 def test_the_module_runs_in_the_kits_folder() -> None:

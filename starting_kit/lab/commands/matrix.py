@@ -15,8 +15,8 @@ from ..experiments.plots import coactivation_map, frequency_curves, latency_brea
 from ..serving.routers import name_of
 from ..serving.routing import row_blocks
 from ..traces.statistics import coactivation
-from ..traces.trace_file import load_trace
 from .plans import grid_of
+from .scale import SAMPLE, add_tokens, open_trace
 from .settings import add_config, check_sizes
 
 # What the even tables of the hedges and across data sets are made for.
@@ -40,6 +40,7 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
+    add_tokens(parser, SAMPLE)
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     check_sizes(options, slots=1, batch=1, layers=1, swaps=0, seed=0)
     if not options.traces:
         raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
-    traces = {path.stem: load_trace(path) for path in options.traces}
+    traces = {path.stem: open_trace(options, path) for path in options.traces}
     if len(traces) != len(options.traces):
         got, expected = ", ".join(path.name for path in options.traces), "different names, which name the data sets"
         raise Problem("two traces have the same file name", got, expected, "rename one")

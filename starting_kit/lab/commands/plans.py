@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
 from ..serving.cost import PRESETS
 from ..serving.measures import measures
-from ..serving.replicas import order_of, replicas_of
+from ..serving.replicas import Replicas, order_of, replicas_of
 from ..serving.routers import NAMES, of_lists, routers
 from ..serving.torus import Torus
 from ..traces.batches import Batches
-from ..traces.trace_file import load_trace
+from ..traces.loads import LayerLoads, loads_in, loads_of
+from ..traces.side_by_side import side_by_side
+from ..traces.sources import TOP_K
+from ..traces.trace_file import is_trace_file
+from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 
 COLUMNS = ("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
 
@@ -41,7 +46,7 @@ def grid_of(text: str, experts: int) -> Torus:
 def add_plans(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
     parser = commands.add_parser("plan", help="plan every layer of a trace: even split, heaviest first")
-    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("trace", type=Path, metavar="TRACE", help="or frequencies: .npy, .npz, .json, .csv")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
@@ -49,6 +54,8 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--router", choices=NAMES, default="row-blocks", help="kept in the plan (default: row-blocks)")
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     _add_batches(parser)
+    add_tokens(parser)
+    add_jobs(parser)
     parser.set_defaults(run=plan)
     parser = commands.add_parser("search", help="improve a plan by swaps of slots")
     _add_both(parser)
@@ -77,28 +84,39 @@ def _add_both(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("plan", type=Path, metavar="PLAN")
     parser.add_argument("--router", choices=NAMES, help="for all layers (default: the plan's own)")
     _add_batches(parser)
+    add_tokens(parser, SAMPLE)
+    add_jobs(parser)
 
 
 def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
-    trace = load_trace(options.trace)
-    torus = grid_of(options.grid, trace.experts)
-    tables, loads = [], []
-    for layer in range(len(trace.layers)):
-        load = trace.batches(layer, options.batch, torus.rows, options.seed).load
-        loads.append(load.mean(axis=0))
-        tables.append(even_table(load, torus, options.slots, shared=options.shared, replicate=options.replicate))
+    loads = _loads(options)
+    torus = grid_of(options.grid, loads.experts)
+
+    def planned(layer: int) -> tuple[np.ndarray, np.ndarray]:
+        load, words = loads.of(layer), {"shared": options.shared, "replicate": options.replicate}
+        return even_table(load, torus, options.slots, **words, top_k=loads.top_k or TOP_K), load.mean(axis=0)
+
+    tables, means = zip(*side_by_side(planned, len(loads.layers), options.jobs), strict=True)
     stacked = np.stack(tables)
     order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
-    kept = (options.router,) * len(tables), (digest(options.trace),), np.stack(loads)
-    made = PlanFile(stacked, order, trace.layers, trace.experts, options.shared, torus.rows, torus.cols, *kept)
+    kept = (options.router,) * len(tables), (digest(options.trace),), np.stack(means)
+    made = PlanFile(stacked, order, loads.layers, loads.experts, options.shared, torus.rows, torus.cols, *kept)
     save_plan(options.output, made)
     print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
     return 0
 
 
-def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batches]]:
-    trace, made = load_trace(options.trace), load_plan(options.plan)
+def _loads(options: argparse.Namespace) -> LayerLoads:
+    """The loads of a trace, or of frequencies in a file of another form."""
+    if options.trace.is_dir() or not options.trace.exists() or is_trace_file(options.trace):
+        return loads_of(open_trace(options), options.batch, options.seed)
+    return loads_in(options.trace)
+
+
+def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, Callable[[int], Batches]]:
+    """The plan, its grid, and the batches of a layer by its position, read when they are asked for."""
+    made, trace = load_plan(options.plan), open_trace(options)
     if (trace.experts, trace.layers) != (made.experts, made.layers):
         got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (made, trace))
         what, next_step = "the plan is for another trace", "name the trace that it was planned from"
@@ -106,18 +124,26 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, list[Batch
     if options.router:
         made = replace(made, routers=(options.router,) * len(made.layers))
     torus = Torus(made.rows, made.cols)
-    batches = [trace.batches(at, options.batch, torus.rows, options.seed) for at in range(len(trace.layers))]
-    return made, torus, [layer.with_shared() if made.shared else layer for layer in batches]
+
+    def batches_of(at: int) -> Batches:
+        batches = trace.batches(at, options.batch, torus.rows, options.seed)
+        return batches.with_shared() if made.shared else batches
+
+    return made, torus, batches_of
 
 
 def search(options: argparse.Namespace) -> int:
     """Improve every layer and write."""
-    made, torus, batches = _read_both(options)
-    preset, better = PRESETS[options.preset], []
-    found = [of_lists(name) for name in made.routers]
-    for layer, table, order, router in zip(batches, made.table, made.order, found, strict=True):
-        replicas = replicas_of(table, layer.experts, order)
-        better.append(two_stage(layer, replicas, router, torus, preset, options.swaps, options.seed))
+    made, torus, batches_of = _read_both(options)
+    preset = PRESETS[options.preset]
+
+    def searched(at: int) -> Replicas:
+        batches = batches_of(at)
+        replicas = replicas_of(made.table[at], batches.experts, made.order[at])
+        router = of_lists(made.routers[at])
+        return two_stage(batches, replicas, router, torus, preset, options.swaps, options.seed)
+
+    better = side_by_side(searched, len(made.layers), options.jobs)
     tables, orders = (
         np.stack([replicas.table for replicas in better]),
         np.stack([order_of(replicas) for replicas in better]),
@@ -132,15 +158,16 @@ def simulate(options: argparse.Namespace) -> int:
     """Measure every layer and print a table."""
     import pandas as pd
 
-    made, torus, batches = _read_both(options)
-    preset, named, rows = PRESETS[options.preset], routers(torus), []
-    for at, layer in enumerate(batches):
-        replicas = replicas_of(made.table[at], layer.experts, made.order[at])
-        routed = named[made.routers[at]](layer, replicas)
-        rows.append(
-            {"layer": made.layers[at], "router": made.routers[at]} | measures(layer, replicas, routed, torus, preset)
-        )
-    frame = pd.DataFrame(rows)
+    made, torus, batches_of = _read_both(options)
+    preset, named = PRESETS[options.preset], routers(torus)
+
+    def measured(at: int) -> dict[str, object]:
+        batches, router = batches_of(at), made.routers[at]
+        replicas = replicas_of(made.table[at], batches.experts, made.order[at])
+        routed = named[router](batches, replicas)
+        return {"layer": made.layers[at], "router": router} | measures(batches, replicas, routed, torus, preset)
+
+    frame = pd.DataFrame(side_by_side(measured, len(made.layers), options.jobs))
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)

@@ -26,8 +26,8 @@ from ..serving.replicas import order_of
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.routing_trace import RoutingTrace
-from ..traces.trace_file import load_trace
 from .plans import grid_of
+from .scale import SAMPLE, add_tokens, open_trace
 from .settings import add_config, check_sizes
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws batches, searches, bootstraps (default: 0)")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/recommendation"), help="a folder")
+    add_tokens(parser, SAMPLE)
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     check_sizes(options, **sizes)
     if not 0 < options.share < 1:
         raise Problem("--share leaves no part", str(options.share), "between 0 and 1", "correct --share")
-    traces = _traces(options.traces)
+    traces = _traces(options)
     torus = grid_of(options.grid, next(iter(traces.values())).experts)
     planning, held_out, data_set = _batches(traces, torus, options)
     setting = Setting(
@@ -105,11 +106,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _traces(paths: list[Path]) -> dict[str, RoutingTrace]:
+def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
     """The traces by name. Raises Problem where they are none, or of several models."""
+    paths = options.traces
     if not paths:
         raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
-    traces = {path.stem: load_trace(path) for path in paths}
+    traces = {path.stem: open_trace(options, path) for path in paths}
     if len(traces) < len(paths):
         got, expected = ", ".join(path.name for path in paths), "different names, which name the data sets"
         raise Problem("two traces have the same file name", got, expected, "rename one")

@@ -43,8 +43,10 @@ def drawn(
     whole = max(1, part.tokens // tokens)
     epochs = min(EPOCHS, -(-most // whole)) if again else 1
     # Seeds far from one another, so that epochs of one seed are not those of the next.
-    parts = [part.batches(layer_index, tokens, rows, seed + 1000 * epoch) for epoch in range(epochs)]
-    every = joined([batches.select(0, whole) for batches in parts])
+    # Of a long part no more is read than is taken.
+    cut = tokens, rows
+    parts = [part.batches(layer_index, *cut, seed + 1000 * epoch, min(whole, most)) for epoch in range(epochs)]
+    every = joined(parts)
     return every.select(0, min(most, every.count))
 
 
