@@ -73,7 +73,6 @@ def test_a_bad_row_of_the_reference(tmp_path, capsys, changes, text):
 
 
 BAD_FILES = [
-    (None, "cannot be read. Got: no such file. Expected: strict JSON."),
     ("", "cannot be read. Got: JSONDecodeError: Expecting value: line 1 column 1 (char 0). Expected: strict JSON."),
     ('{"a": NaN}', "cannot be read. Got: ValueError: NaN is not a number. Expected: strict JSON."),
     ('{"a": -Infinity}', "cannot be read. Got: ValueError: -Infinity is not a number. Expected: strict JSON."),
@@ -116,6 +115,12 @@ def test_a_bad_reference_file(tmp_path, capsys, content, text):
 )
 def test_a_bad_results_file(tmp_path, capsys, content, text):
     assert refused(score(tmp_path, capsys, content), 1, f"results.json: {text}{FIND}")
+
+
+def test_a_missing_results_file_is_the_organizers_to_explain(tmp_path, capsys):
+    text = "results.json: is not there. Got: no file. Expected: the file that ingestion writes."
+    find = " Next: nothing for participants to do; organizers find the reason in the ingestion log."
+    assert refused(score(tmp_path, capsys, None), 2, text + find)
 
 
 def test_the_error_of_a_file_keeps_its_fields():

@@ -368,9 +368,8 @@ def test_an_output_that_cannot_be_emptied_keeps_no_score(
     submission = command_submission(tmp_path / "submission", attack, loot["replayed final"])
     done = tiny.rehearse(submission, "--phase", "final")
     assert done.code == 1 and "the output cannot be written. Got: PermissionError" in done.text
-    # What is deleted before the folder is met depends on the file system.
-    reasons = ("metadata: a program of the submission's own ran beside", "cannot be read. Got: no such file")
-    assert any(reason in done.text for reason in reasons), done.text
+    # What is deleted before the folder is met depends on the file system; the verdict does not.
+    assert "metadata: a program of the submission's own ran beside" in done.text
 
 
 def test_a_file_of_the_worker_s_own_name_fails(tiny: World, tmp_path: Path) -> None:
@@ -496,7 +495,7 @@ def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> Non
     attack += "print('\\x1b[2J')\n"
     submission = command_submission(tmp_path / "submission", attack, {})
     done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
-    assert done.code == 1 and "results.json: cannot be read" in done.text, done.text
+    assert done.code == 1 and "metadata: a program of the submission's own ran beside" in done.text, done.text
     assert "no plain files, so they are not in prediction_result.zip: folder, link, pipe, results.json" in done.text
     assert not {"link", "folder", "pipe", "results.json"} & set(done.zipped("development"))
     assert "\x1b" not in done.text and "\\x1b[2J" in done.text

@@ -33,7 +33,7 @@ NEXT_STEP = (
 def check_signature(results: Path, reference: Path) -> bytes:
     """The bytes of results.json, once results.sig has been found to sign them.
 
-    Raises FileError: refused when it does not, failed without results.json, data_unavailable for a bad signing.key.
+    Raises FileError: refused when it does not, data_unavailable without results.json and for a bad signing.key.
     """
     key = _key(reference / "signing.key")
     data = _read_results(results / "results.json")
@@ -74,17 +74,8 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
     record = _read_record(folder / "metadata")
     if record is None:
         return
-    elapsed, submission_elapsed = record.get("ingestionElapsedTime"), record.get("elapsedTime")
-    # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
-    repeated = is_number(submission_elapsed) and is_number(elapsed) and submission_elapsed == elapsed
-    if submission_elapsed is not None and not repeated:
-        raise _forged(
-            "metadata",
-            "a program of the submission's own ran beside the ingestion program",
-            f"elapsedTime {_in_short(submission_elapsed)}",
-            "elapsedTime null",
-            "remove the command from the zip (metadata.yaml or metadata)",
-        )
+    _check_alone(record)
+    elapsed = record.get("ingestionElapsedTime")
     if not is_number(elapsed):
         raise _broken_record("has no valid ingestionElapsedTime", _in_short(elapsed), "seconds")
     duration = results.get("duration_seconds")
@@ -105,6 +96,21 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
             f"one that ended with exit code {_in_short(code)}, as the worker recorded",
         )
     _check_age(results, duration, now)
+
+
+def _check_alone(record: dict[Any, Any]) -> None:
+    """Raises FileError where the worker has recorded a program of the submission's own."""
+    elapsed, submission_elapsed = record.get("ingestionElapsedTime"), record.get("elapsedTime")
+    # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
+    repeated = is_number(submission_elapsed) and is_number(elapsed) and submission_elapsed == elapsed
+    if submission_elapsed is not None and not repeated:
+        raise _forged(
+            "metadata",
+            "a program of the submission's own ran beside the ingestion program",
+            f"elapsedTime {_in_short(submission_elapsed)}",
+            "elapsedTime null",
+            "remove the command from the zip (metadata.yaml or metadata)",
+        )
 
 
 def _check_age(results: dict[str, Any], duration: float, now: float) -> None:
@@ -145,14 +151,11 @@ def _read_results(path: Path) -> bytes:
     try:
         return read_regular(path, LARGEST_RESULTS)
     except FileNotFoundError:
-        # The ingestion program writes the file whatever a policy does.
-        what, next_step = (
-            "is not there",
-            "nothing for participants to do; organizers find the reason in the ingestion log",
-        )
-        raise FileError(
-            "data_unavailable", path.name, what, "no file", "the file that ingestion writes", next_step
-        ) from None
+        # The ingestion program writes the file whatever a policy does; a program beside it may remove the file.
+        _check_alone(_read_record(path.with_name("metadata")) or {})
+        next_step = "nothing for participants to do; organizers find the reason in the ingestion log"
+        told = (path.name, "is not there", "no file", "the file that ingestion writes", next_step)
+        raise FileError("data_unavailable", *told) from None
     except OSError as error:
         raise broken_results("cannot be read", reason(error), "strict JSON") from None
     except TooLarge:
