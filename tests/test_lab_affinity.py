@@ -67,6 +67,20 @@ def test_a_weight_that_is_not_symmetric_is_refused() -> None:
         partition(np.zeros((2, 2)), 0)
 
 
+@pytest.mark.parametrize("unit", [1e-300, 3e7, 1e300])
+@pytest.mark.parametrize("load", [None, np.full(4, 1e300), np.full(4, 1e-300)], ids=["no load", "large", "small"])
+@pytest.mark.parametrize("start", [None, np.array([0, 1, 0, 1])], ids=["greedy", "improved"])
+def test_two_pairs_are_found_in_any_unit(unit: float, load: np.ndarray | None, start: np.ndarray | None) -> None:
+    weight = np.kron(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]])) * unit
+    part = partition(weight, 2, load, start=start)
+    assert (part[0] == part[1], part[2] == part[3], part[0] != part[2]) == (True, True, True)
+
+
+def test_an_infinite_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="the weight holds infinity; expected finite numbers"):
+        partition(np.array([[0, np.inf], [np.inf, 0]]), 2)
+
+
 def test_replicas_share_the_weight_of_their_experts() -> None:
     replicas = replicas_of(np.array([[0, 1], [0, 2]]), 3)
     weight = replica_weight(np.array([[0, 8, 4], [8, 0, 0], [4, 0, 0]]), replicas)

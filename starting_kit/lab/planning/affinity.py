@@ -39,20 +39,32 @@ def partition(
 ) -> np.ndarray:
     """Split items into parts of sizes equal within 1 so that little weight is cut: greedy, then the best swaps.
 
-    weight: symmetric [item, item], not negative; load: [item], of which no part should hold more than the mean of the
+    weight: symmetric [item, item], finite and not negative; load: [item], of which no part should hold more than the mean of the
     parts * (1 + tolerance); start: a partition to improve instead of the greedy one, whose sizes stay. Returns int64
-    [item]; the same for the same arguments. Raises ValueError for a weight that is not symmetric, or no part.
+    [item]; the same for the same arguments, whatever their units. Raises ValueError for a weight that is not symmetric
+    or not finite, and for no part.
     """
     weight = np.array(weight, np.float64)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or not np.array_equal(weight, weight.T):
         raise ValueError(f"the weight must be symmetric [item, item], got shape {list(weight.shape)}")
+    if not np.isfinite(weight).all():
+        raise ValueError("the weight holds infinity; expected finite numbers")
     if parts < 1:
         raise ValueError(f"{parts} parts; expected at least 1")
     np.fill_diagonal(weight, 0)
-    load = np.zeros(len(weight)) if load is None else np.asarray(load, np.float64)
+    # In units of the largest weight and of the whole load: products of the two then stay far from what a float holds.
+    weight = _by_largest(weight)
+    load = _by_largest(np.zeros(len(weight)) if load is None else np.asarray(load, np.float64))
+    load = load / max(load.sum(), 1.0)
     most = load.sum() / parts * (1 + tolerance)
     part = _greedy(weight, parts, load, most) if start is None else np.array(start, np.int64)
     return _swapped(weight, parts, load, most, part)
+
+
+def _by_largest(values: np.ndarray) -> np.ndarray:
+    """The values divided by the largest one; zeros as they are."""
+    largest = values.max(initial=0.0)
+    return values / largest if largest > 0 else values
 
 
 def _greedy(weight: np.ndarray, parts: int, load: np.ndarray, most: float) -> np.ndarray:
@@ -76,7 +88,7 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
     inside = np.eye(parts)[part]
     near = weight @ inside
     carried = load @ inside
-    price = weight.sum() / max(load.sum(), 1e-300) * len(weight)
+    price = weight.sum() * len(weight)
     for _ in range(10 * len(weight)):
         inner = near[np.arange(len(part)), part]
         gain = near[:, part] + near[:, part].T - inner[:, None] - inner - 2 * weight
@@ -86,7 +98,7 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
         gain -= price * (over + over.T)
         gain[part[:, None] == part] = 0
         first, second = divmod(int(gain.argmax()), len(part))
-        if gain[first, second] <= 1e-9 * max(weight.sum(), 1e-300):
+        if gain[first, second] <= 1e-9 * weight.sum():
             break
         one, other = part[first], part[second]
         change = weight[first] - weight[second]

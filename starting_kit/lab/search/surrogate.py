@@ -30,7 +30,9 @@ class Blocks:
         self._time = np.vstack([time, np.zeros((1, batches.count))])
         self._device = np.zeros((len(replicas.table), batches.count))
         np.add.at(self._device, replicas.device, time)
-        self._scale = SMOOTH / max(float(self._device.mean()), 1e-300) / self._device.size
+        # Without a token there is nothing to spread.
+        mean = float(self._device.mean())
+        self._scale = SMOOTH / mean / self._device.size if mean > 0 else 0.0
         self.objective = self._objective()
 
     def _objective(self) -> float:
