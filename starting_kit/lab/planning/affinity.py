@@ -39,10 +39,10 @@ def partition(
 ) -> np.ndarray:
     """Split items into parts of sizes equal within 1 so that little weight is cut: greedy, then the best swaps.
 
-    weight: symmetric [item, item], finite and not negative; load: [item], of which no part should hold more than the mean of the
-    parts * (1 + tolerance); start: a partition to improve instead of the greedy one, whose sizes stay. Returns int64
-    [item]; the same for the same arguments, whatever their units. Raises ValueError for a weight that is not symmetric
-    or not finite, and for no part.
+    weight: symmetric [item, item], finite and not negative; load: [item], of which no part should hold more than the
+    mean of the parts * (1 + tolerance); start: a partition to improve instead of the greedy one, whose sizes stay.
+    Returns int64 [item]; the same for the same arguments, whatever their units. Raises ValueError for a weight that is
+    not symmetric or not finite, and for no part.
     """
     weight = np.array(weight, np.float64)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or not np.array_equal(weight, weight.T):

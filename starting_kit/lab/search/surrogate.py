@@ -9,6 +9,7 @@ import numpy as np
 from ..serving.cost import COMPAT, Preset, replica_tokens
 from ..serving.replicas import Replicas
 from ..traces.batches import Batches
+from .busiest import Busiest
 
 # Weight of the mean square of the devices' time, relative to the mean of the largest one.
 SMOOTH = 1e-2
@@ -28,36 +29,39 @@ class Blocks:
         time = preset.compute(replica_tokens(batches, replicas, routed)).T
         # The last row stands for an empty slot, whose replica is -1.
         self._time = np.vstack([time, np.zeros((1, batches.count))])
-        self._device = np.zeros((len(replicas.table), batches.count))
-        np.add.at(self._device, replicas.device, time)
+        self._busiest = Busiest(len(replicas.table), replicas.device, time)
         # Without a token there is nothing to spread.
-        mean = float(self._device.mean())
-        self._scale = SMOOTH / mean / self._device.size if mean > 0 else 0.0
+        whole = float(time.sum())
+        self._scale = SMOOTH / whole if whole > 0 else 0.0
+        self._squares = self._scale * float((self._busiest.device_time**2).sum())
         self.objective = self._objective()
 
     def _objective(self) -> float:
-        return float(self._device.max(axis=0).mean() + self._scale * (self._device**2).sum())
+        return float(self._busiest.compute.mean()) + self._squares
+
+    def _after(self, first: int, second: int) -> tuple[np.ndarray, float]:
+        """What the second slot's replica takes more than the first's, [batch], and the change of the smooth term."""
+        change = self._time[self.replica_in[second]] - self._time[self.replica_in[first]]
+        device_time = self._busiest.device_time
+        apart = device_time[:, first // self.slots] - device_time[:, second // self.slots]
+        return change, 2 * self._scale * float(change @ (apart + change))
 
     def delta(self, first: int, second: int, limit: float = np.inf) -> float:
         """Change of the objective when two flat slots exchange their contents."""
         one, other = first // self.slots, second // self.slots
         if one == other:
             return 0.0
-        change = self._time[self.replica_in[second]] - self._time[self.replica_in[first]]
-        smooth = 2 * self._scale * float(change @ (self._device[one] - self._device[other] + change))
-        kept = self._device[[one, other]]
-        before = self._device.max(axis=0).sum()
-        self._device[one] += change
-        self._device[other] -= change
-        after = self._device.max(axis=0).sum()
-        self._device[[one, other]] = kept
-        return float((after - before) / self._device.shape[1] + smooth)
+        change, smooth = self._after(first, second)
+        busiest = self._busiest
+        return float((busiest.after(one, other, change) - busiest.compute).mean()) + smooth
 
     def apply(self, first: int, second: int) -> None:
         """Exchange the contents of two flat slots."""
-        change = self._time[self.replica_in[second]] - self._time[self.replica_in[first]]
-        self._device[first // self.slots] += change
-        self._device[second // self.slots] -= change
+        one, other = first // self.slots, second // self.slots
+        if one != other:
+            change, smooth = self._after(first, second)
+            self._squares += smooth
+            self._busiest.move(one, other, change)
         self.replica_in[[first, second]] = self.replica_in[[second, first]]
         for slot in (first, second):
             if self.replica_in[slot] >= 0:

@@ -1,7 +1,7 @@
 """Dispatch and combine of every token, and of every batch, when two replicas change places.
 
 Of each batch the slowest tokens are kept at hand: one that a swap does not touch stays as slow as it is, so that most
-swaps look at the tokens of the two replicas alone.
+swaps look at the tokens of the two replicas alone, and a swap that is made changes what concerns those tokens.
 """
 
 from __future__ import annotations
@@ -10,63 +10,108 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..serving.cost import Preset
+from ..serving.cost import Preset, transfers
 from ..serving.replicas import Replicas
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
-Pair = tuple[np.ndarray, np.ndarray]
 # Tokens of a batch that bound what a swap can gain.
 SLOW = 4
+# For every set of the SLOW places that a swap touches, as bits: the first place that is not in it.
+FREE = np.array([next(p for p in range(SLOW + 1) if not bits >> p & 1) for bits in range(1 << SLOW)])
 
 
 class Transfers:
-    """The times of tokens where their replicas lie now. dispatch, combine: us, float64 [batch], of the slowest tokens.
+    """The times of tokens where their replicas lie now.
 
-    Where a method takes replicas, -1 stands for an empty slot.
+    times: us, float64 [2, batch], of the slowest tokens: dispatch, then combine. Where a method takes replicas, -1
+    stands for an empty slot.
     """
 
     def __init__(self, batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset) -> None:
-        self._batches, self._torus, self._routed = batches, torus, routed
+        self._batches, self._torus, self._preset, self._routed = batches, torus, preset, routed
         self._list_tokens(len(replicas.slot))
         self._tabulate(preset)
-        self._measure(np.arange(len(routed)), replicas.device)
+        self._count_all(replicas.device)
+        self._slow_token = np.zeros((2 * batches.count, SLOW), np.int64)
+        self._slow_times = np.full((2 * batches.count, SLOW + 1), self._least)
+        # Which of a row's slow places each replica serves, as bits; the last line stands for an empty slot.
+        self._serves = np.zeros((len(replicas.slot) + 1, 2 * batches.count), np.uint8)
+        self._rank(np.arange(2 * batches.count))
 
-    def most_gained(self, leaving: int, coming: int) -> float:
-        """An upper bound of what an exchange of two replicas can take off both, mean over batches, in us."""
-        # Where all of them are touched, the least time stands in.
-        stays = self._untouched(leaving, coming)
-        return float((self._slow_times[:, 0] - self._slow_times[self._slow_rows, stays]).sum() / self._batches.count)
+    @property
+    def times(self) -> np.ndarray:
+        """Dispatch, then combine of each batch in us: float64 [2, batch]."""
+        return self._slow_times[:, 0].reshape(2, -1)
 
-    def after(self, leaving: int, coming: int, one: int, other: int) -> Pair:
-        """Dispatch and combine of each batch after an exchange: float64 [batch] each.
+    def untouched(self, *replicas: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times of each batch's slowest token that none of the replicas serves, [2, batch], and its place, [2 * batch].
 
-        leaving: the replica that goes from device `one` to device `other`; coming: the one that goes back.
+        A lower bound of what remains when they move. Where all of the slow tokens are touched, the place is SLOW and
+        the time is the least there is.
+        """
+        place = FREE.take(np.bitwise_or.reduce(self._serves[list(replicas)], axis=0))
+        return self._slow_times[self._rows, place].reshape(2, -1), place
+
+    def after(
+        self, leaving: int, coming: int, one: int, other: int, bound: tuple[np.ndarray, np.ndarray]
+    ) -> np.ndarray:
+        """Dispatch and combine of each batch after an exchange: float64 [2, batch].
+
+        leaving: the replica that goes from device `one` to device `other`; coming: the one that goes back; bound: what
+        `untouched` says of the two.
         """
         sides = [(r, a, b) for r, a, b in ((leaving, one, other), (coming, other, one)) if r >= 0]
         values = [self._changed(replica, a, b) for replica, a, b in sides]
         if len(sides) == 2:
             self._keep_both(leaving, coming, *values)
-        untouched = self._untouched(leaving, coming)
-        after = self._slow_times[self._slow_rows, untouched].reshape(2, -1)
+        after, place = bound
         for (replica, _, _), times in zip(sides, values, strict=True):
-            batches, starts = self._batches_of[replica], self._starts_of[replica]
-            for result, part in zip(after, times, strict=True):
-                result[batches] = np.maximum(result[batches], np.maximum.reduceat(part, starts))
-        for place in np.flatnonzero(untouched == SLOW):
-            part, batch = divmod(int(place), self._batches.count)
-            after[part, batch] = max(after[part, batch], self._rest(part, batch, [replica for replica, _, _ in sides]))
-        return after[0], after[1]
+            self._raise(after, replica, times)
+        self._add_rest(after, place, [replica for replica, _, _ in sides])
+        return after
 
-    def move(self, moved: list[int], device: np.ndarray) -> None:
-        """Measure the tokens of replicas that were moved. device: int64 [replica], where every replica lies now."""
-        self._measure(np.unique(np.concatenate([self._tokens[replica] for replica in moved])), device)
+    def served_elsewhere(self, replicas: list[int], tokens: np.ndarray, device: np.ndarray) -> np.ndarray:
+        """Dispatch and combine of each batch, [2, batch], where tokens are served by other devices.
 
-    def _untouched(self, leaving: int, coming: int) -> np.ndarray:
-        """Where each batch's slowest token without either replica stands, SLOW for none: dispatch, then combine."""
-        return ((self._slow_replicas == leaving) | (self._slow_replicas == coming)).any(axis=2).argmin(axis=1)
+        tokens: ascending, all those of these replicas; device: [token, choice], where each choice is then served.
+        """
+        after, place = self.untouched(*replicas)
+        part = Batches(
+            self._batches.experts,
+            *(a[tokens] for a in (self._batches.choices, self._batches.origins)),
+            np.array([0, len(tokens)]),
+        )
+        times = np.stack(transfers(part, device, self._torus, self._preset))
+        batches, starts = np.unique(self._batches.batch_of_token[tokens], return_index=True)
+        after[:, batches] = np.maximum(after[:, batches], np.maximum.reduceat(times, starts, axis=1))
+        self._add_rest(after, place, replicas)
+        return after
 
-    def _keep_both(self, one: int, other: int, values: Pair, other_values: Pair) -> None:
+    def move(self, moved: list[tuple[int, int, int]], device: np.ndarray) -> None:
+        """Keep a swap. moved: (replica, from device, to device); device: [replica], where every replica lies now."""
+        touched = np.zeros(2 * self._batches.count, bool)
+        floor = self._slow_times[:, SLOW - 1].copy()
+        device = device.copy()
+        device[[replica for replica, _, _ in moved]] = [source for _, source, _ in moved]
+        for replica, source, target in moved:
+            touched |= self._serves[replica] > 0
+            device[replica] = target
+            self._recount(replica, source, target, device)
+        for replica, _, _ in moved:
+            largest = np.full((2, self._batches.count), -np.inf)
+            self._raise(largest, replica, self._time_again(self._tokens[replica]))
+            touched |= largest.ravel() > floor
+        self._rank(np.flatnonzero(touched))
+
+    def _raise(self, result: np.ndarray, replica: int, times: np.ndarray) -> None:
+        """Raise each batch's entry to the largest of the times of a replica's tokens: [2, batch], [2, token]."""
+        if times.shape[1]:
+            batches = self._batches_of[replica]
+            largest = np.maximum.reduceat(times, self._starts_of[replica], axis=1)
+            result[:, batches] = np.maximum(result[:, batches], largest)
+
+    def _keep_both(self, one: int, other: int, values: np.ndarray, other_values: np.ndarray) -> None:
         """A token that both replicas serve has one choice on each device before and after: its times stay."""
         self._mark[self._tokens[one]] = True
         both = np.flatnonzero(self._mark.take(self._tokens[other]))
@@ -74,45 +119,48 @@ class Transfers:
         if len(both):
             tokens = self._tokens[other][both]
             at = np.searchsorted(self._tokens[one], tokens)
-            for part, current in enumerate((self._dispatch, self._combine)):
-                values[part][at] = other_values[part][both] = current[tokens]
+            values[:, at] = other_values[:, both] = self._time[:, self._place[tokens]]
 
-    def _rest(self, part: int, batch: int, replicas: list[int]) -> float:
+    def _add_rest(self, after: np.ndarray, place: np.ndarray, replicas: list[int]) -> None:
+        """Raise the entries of batches whose slow tokens are all touched to the slowest of the others."""
+        for row in np.flatnonzero(place == SLOW):
+            part, batch = divmod(int(row), self._batches.count)
+            after[part, batch] = max(after[part, batch], self._rest(row, batch, replicas))
+
+    def _rest(self, row: int, batch: int, replicas: list[int]) -> float:
         """The slowest token of a batch that none of the replicas serves."""
-        tokens = slice(self._batches.starts[batch], self._batches.starts[batch + 1])
+        begin, end = self._batches.starts[batch : batch + 2]
+        free = np.ones(end - begin, bool)
         for replica in replicas:
-            self._mark[self._tokens[replica]] = True
-        rest = (self._dispatch, self._combine)[part][tokens][~self._mark[tokens]]
-        for replica in replicas:
-            self._mark[self._tokens[replica]] = False
-        return float(rest.max(initial=self._least))
+            tokens = self._tokens[replica]
+            free[tokens[np.searchsorted(tokens, begin) : np.searchsorted(tokens, end)] - begin] = False
+        times = self._time.reshape(2 * self._batches.count, -1)[row, : end - begin]
+        return float(times[free].max(initial=self._least))
 
-    def _changed(self, replica: int, source: int, target: int) -> Pair:
-        """Dispatch and combine of a replica's tokens, one choice of which moves from a device to another."""
+    def _changed(self, replica: int, source: int, target: int) -> np.ndarray:
+        """Dispatch and combine of a replica's tokens, [2, token], when the replica goes from a device to another."""
         torus, tokens = self._torus, self._tokens[replica]
         number = self._in_largest.take(tokens)
         if source % torus.cols != target % torus.cols:
-            leaves = self._in_column[source % torus.cols].take(tokens)
-            alone = (leaves == number) & (self._largest_count.take(tokens) == 1)
-            number = np.maximum(number - alone, self._in_column[target % torus.cols].take(tokens) + 1)
+            number -= self._alone.take(tokens) == source % torus.cols
+            np.maximum(number, self._in_column[target % torus.cols].take(tokens) + np.int32(1), out=number)
         devices = self._devices.take(tokens)
-        devices = devices - (self._on_device[source].take(tokens) == 1) + (self._on_device[target].take(tokens) == 0)
+        devices -= self._on_device[source].take(tokens) == 1
+        devices += self._on_device[target].take(tokens) == 0
         hops, far = self._hop_sum.take(tokens), self._farthest.take(tokens)
         if source // torus.cols != target // torus.cols:
             left = self._hops[source // torus.cols].take(self._origins[replica])
             come = self._hops[target // torus.cols].take(self._origins[replica])
-            hops = hops - left + come
-            lost = np.flatnonzero((left == far) & (self._farthest_count.take(tokens) == 1))
-            if len(lost):
-                counts = self._at_hop[:, tokens[lost]]
-                counts[far[lost], np.arange(len(lost))] = 0
-                far[lost] = len(counts) - 1 - (counts[::-1] > 0).argmax(axis=0)
-                far[lost[~counts.any(axis=0)]] = 0
-            far = np.maximum(far, come)
+            far = np.maximum(np.where(left == far, self._next_far.take(tokens), far), come)
+            hops += come - left
+        return self._looked_up(number, devices, hops, far)
+
+    def _looked_up(self, number: np.ndarray, devices: np.ndarray, hops: np.ndarray, far: np.ndarray) -> np.ndarray:
         place = hops * self._hop_sizes[1] + far
-        return self._times.take(number * self._hop_sizes[0] + place), self._times.take(
-            devices * self._hop_sizes[0] + place
-        )
+        times = np.empty((2, len(place)))
+        times[0] = self._times.take(number * self._hop_sizes[0] + place)
+        times[1] = self._times.take(devices * self._hop_sizes[0] + place)
+        return times
 
     def _list_tokens(self, replicas: int) -> None:
         """The tokens of each replica, ascending, and where its batches begin among them."""
@@ -121,11 +169,15 @@ class Transfers:
         bounds = np.searchsorted(flat[order], np.arange(replicas + 1))
         tokens = order // self._routed.shape[1]
         self._tokens = [tokens[a:b] for a, b in pairwise(bounds)]
-        batch_of = self._batches.batch_of_token
+        batch_of, starts = self._batches.batch_of_token, self._batches.starts
         firsts = [np.unique(batch_of[tokens], return_index=True) for tokens in self._tokens]
         self._batches_of, self._starts_of = [batches for batches, _ in firsts], [starts for _, starts in firsts]
         self._mark = np.zeros(len(self._routed), bool)
         self._origins = [self._batches.origins[tokens] for tokens in self._tokens]
+        # Batches have a row each in the array of times, which is as wide as the longest.
+        self._width = int(np.diff(starts).max())
+        self._place = np.arange(len(self._routed)) - starts[batch_of] + batch_of * self._width
+        self._rows = np.arange(2 * self._batches.count)
 
     def _tabulate(self, preset: Preset) -> None:
         """Transfer times by (experts in a column or devices, sum of hops, largest hop)."""
@@ -136,52 +188,83 @@ class Transfers:
         self._hop_sizes = (len(axes[1]) * len(axes[2]), len(axes[2]))
         # No dispatch or combine is shorter than that of one expert in the token's own row.
         self._least = float(self._times.reshape(k + 2, -1)[1:].min())
-        tokens = len(self._routed)
-        self._on_device = np.zeros((self._torus.devices, tokens), np.uint8)
-        self._in_column = np.zeros((self._torus.cols, tokens), np.int32)
-        self._at_hop = np.zeros((farthest + 1, tokens), np.uint8)
-        self._in_largest, self._largest_count, self._devices = np.zeros((3, tokens), np.int32)
-        self._hop_sum, self._farthest, self._farthest_count = np.zeros((3, tokens), np.int32)
         self._hops = self._torus.hops.astype(np.int32)
-        self._dispatch, self._combine = np.zeros((2, tokens))
 
-    def _measure(self, tokens: np.ndarray, device_of_replica: np.ndarray) -> None:
-        """Count and time tokens from where their replicas lie."""
-        device = device_of_replica[self._routed[tokens]]
-        hops = self._torus.hops[self._batches.origins[tokens][:, None], device // self._torus.cols]
-        for stored, values in (
-            (self._on_device, device),
-            (self._in_column, device % self._torus.cols),
-            (self._at_hop, hops),
-        ):
-            counts = np.zeros((len(stored), len(tokens)), stored.dtype)
-            for place in values.T:
-                counts[place, np.arange(len(tokens))] += 1
-            stored[:, tokens] = counts
-        columns = self._in_column[:, tokens]
+    def _count_all(self, device_of_replica: np.ndarray) -> None:
+        count = len(self._routed)
+        self._on_device = np.zeros((self._torus.devices, count), np.uint8)
+        self._in_column = np.zeros((self._torus.cols, count), np.uint8)
+        everything = np.arange(count)
+        for place in device_of_replica[self._routed].T:
+            self._on_device[place, everything] += 1
+            self._in_column[place % self._torus.cols, everything] += 1
+        self._in_largest, self._alone, self._devices = np.zeros((3, count), np.int32)
+        self._hop_sum, self._farthest, self._next_far = np.zeros((3, count), np.int32)
+        self._devices[:] = np.count_nonzero(self._on_device, axis=0)
+        self._time = np.full((2, self._batches.count * self._width), -np.inf)
+        self._settle_columns(everything)
+        hops = self._hops_of(everything, device_of_replica)
+        self._hop_sum[:], self._farthest[:], self._next_far[:] = hops.sum(axis=1), hops[:, -1], hops[:, -2]
+        self._time_again(everything)
+
+    def _recount(self, replica: int, source: int, target: int, device_of_replica: np.ndarray) -> None:
+        """Move one choice of each of a replica's tokens from a device to another in the counts."""
+        cols, tokens = self._torus.cols, self._tokens[replica]
+        left, come = self._on_device[source].take(tokens) - 1, self._on_device[target].take(tokens) + 1
+        self._on_device[source, tokens], self._on_device[target, tokens] = left, come
+        self._devices[tokens] += (come == 1).astype(np.int32) - (left == 0)
+        if source % cols != target % cols:
+            self._in_column[source % cols, tokens] -= 1
+            self._in_column[target % cols, tokens] += 1
+            self._settle_columns(tokens)
+        if source // cols != target // cols:
+            left, come = (self._hops[device // cols].take(self._origins[replica]) for device in (source, target))
+            far, next_far = self._farthest.take(tokens), self._next_far.take(tokens)
+            self._hop_sum[tokens] += come - left
+            self._farthest[tokens] = np.maximum(far, come)
+            self._next_far[tokens] = np.maximum(np.minimum(far, come), next_far)
+            # Where one of the two largest hops went, the third is asked for.
+            again = tokens[left >= next_far]
+            hops = self._hops_of(again, device_of_replica)
+            self._farthest[again], self._next_far[again] = hops[:, -1], hops[:, -2]
+
+    def _settle_columns(self, tokens: np.ndarray) -> None:
+        """The most choices in a column, and the only column that has as many, or -1."""
+        columns = self._in_column.take(tokens, axis=1)
         largest = columns.max(axis=0)
-        self._in_largest[tokens], self._largest_count[tokens] = largest, (columns == largest).sum(axis=0)
-        self._devices[tokens] = np.count_nonzero(self._on_device[:, tokens], axis=0)
-        self._hop_sum[tokens], self._farthest[tokens] = hops.sum(axis=1), hops.max(axis=1)
-        self._farthest_count[tokens] = self._at_hop[self._farthest[tokens], tokens]
-        place = self._hop_sum[tokens] * self._hop_sizes[1] + self._farthest[tokens]
-        self._dispatch[tokens] = self._times[largest * self._hop_sizes[0] + place]
-        self._combine[tokens] = self._times[self._devices[tokens] * self._hop_sizes[0] + place]
-        starts, count = self._batches.starts[:-1], self._batches.count
-        self.dispatch = np.maximum.reduceat(self._dispatch, starts)
-        self.combine = np.maximum.reduceat(self._combine, starts)
-        slow = np.concatenate([self._slowest(self._dispatch), self._slowest(self._combine)])
-        times = np.concatenate([self._dispatch[slow[:count]], self._combine[slow[count:]]])
-        self._slow_times = np.hstack([times, np.full((2 * count, 1), self._least)])
-        untouched = np.full((2 * count, 1, self._routed.shape[1]), -2)
-        self._slow_replicas = np.concatenate([self._routed[slow], untouched], axis=1)
-        self._slow_rows = np.arange(2 * count)
+        most = columns == largest
+        self._in_largest[tokens] = largest
+        self._alone[tokens] = np.where(np.count_nonzero(most, axis=0) == 1, most.argmax(axis=0), -1)
 
-    def _slowest(self, values: np.ndarray) -> np.ndarray:
-        """The SLOW tokens with the largest values of each batch, in falling order: int64 [batch, SLOW]."""
-        slowest = []
-        for begin, end in pairwise(self._batches.starts):
-            tokens = begin + np.argpartition(-values[begin:end], min(SLOW, end - begin) - 1)[:SLOW]
-            tokens = tokens[np.argsort(-values[tokens], kind="stable")]
-            slowest.append(np.append(tokens, np.full(SLOW - len(tokens), tokens[-1])))
-        return np.array(slowest)
+    def _hops_of(self, tokens: np.ndarray, device_of_replica: np.ndarray) -> np.ndarray:
+        """Hops of each token's choices in rising order, after a 0 that stands in where there is one choice."""
+        row = (device_of_replica // self._torus.cols)[self._routed[tokens]]
+        hops = self._hops[self._batches.origins[tokens][:, None], row]
+        return np.sort(np.hstack([np.zeros((len(tokens), 1), hops.dtype), hops]), axis=1)
+
+    def _time_again(self, tokens: np.ndarray) -> np.ndarray:
+        """Look up the times of tokens from what was counted: [2, token]."""
+        kept = (self._in_largest, self._devices, self._hop_sum, self._farthest)
+        times = self._looked_up(*(counted.take(tokens) for counted in kept))
+        self._time[:, self._place[tokens]] = times
+        return times
+
+    def _rank(self, rows: np.ndarray) -> None:
+        """Find the slowest tokens of these rows again."""
+        times = self._time.reshape(2 * self._batches.count, -1)[rows]
+        for token in self._slow_token[rows].T:
+            for replica in self._routed[token].T:
+                self._serves[replica, rows] = 0
+        batch, at = rows % self._batches.count, np.arange(len(rows))
+        for place in range(SLOW):
+            slowest = times.argmax(axis=1)
+            value, token = times[at, slowest], slowest + self._batches.starts[batch]
+            if place:
+                # A batch of fewer tokens has its last one several times.
+                gone = np.isneginf(value)
+                value = np.where(gone, self._slow_times[rows, place - 1], value)
+                token = np.where(gone, self._slow_token[rows, place - 1], token)
+            self._slow_times[rows, place], self._slow_token[rows, place] = value, token
+            times[at, slowest] = -np.inf
+            for replica in self._routed[token].T:
+                self._serves[replica, rows] |= 1 << place
