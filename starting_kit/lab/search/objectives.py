@@ -23,6 +23,13 @@ def percentile(latencies: np.ndarray, share: float) -> float:
     return nearest_rank(latencies, share) + LEAD * float(latencies.mean())
 
 
+# Each objective's figure alone, by which the result is judged.
+FIGURES: dict[str, Callable[[np.ndarray], float]] = {
+    "mean": mean,
+    "p95": partial(nearest_rank, share=0.95),
+    "p99": partial(nearest_rank, share=0.99),
+}
+# What the steps of a search go by.
 OBJECTIVES: dict[str, Callable[[np.ndarray], float]] = {
     "mean": mean,
     "p95": partial(percentile, share=0.95),

@@ -1,7 +1,7 @@
 """Search over tables by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
 
-Every step works on an evaluator with `delta(first, second, limit)`, `apply(first, second)` and `objective`, such as
-Swaps or Blocks beside this module. The best table so far never gets worse, and the same seed gives the same table.
+Every step works on an evaluator, such as Swaps or Blocks beside this module. The best table so far never gets worse,
+and the same seed gives the same table.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Protocol
 
 import numpy as np
 
+from .limits import Limit
+
 # Smaller gains are rounding.
 LEAST = 1e-9
 
 
 class Evaluator(Protocol):
-    """What a search needs of a table."""
+    """What a search needs of a table. expert: of each replica, and -1 for an empty slot at the end."""
 
     slot_of: np.ndarray
     replica_in: np.ndarray
-
-    @property
-    def objective(self) -> float: ...
+    expert: np.ndarray
+    objective: float
 
     def delta(self, first: int, second: int, limit: float = np.inf) -> float: ...
 
@@ -34,31 +35,24 @@ class Evaluator(Protocol):
 class Search:
     """A search under way.
 
-    state: the table as it stands; rng: decides; moved_budget: at most so many slots may differ from the start, or None;
+    state: the table as it stands; rng: decides; limits: what tables it may go through, none where there are none;
     best: replica_in of the best table; history: the best objective after each improvement; tried: how many moves.
     """
 
     state: Evaluator
     rng: np.random.Generator
-    moved_budget: int | None = None
+    limits: Sequence[Limit] = ()
     tried: int = 0
     history: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.start = self.state.replica_in.copy()
-        self.best = self.start.copy()
+        self.best = self.state.replica_in.copy()
         self.objective = self.state.objective
         self.history.append(self.objective)
 
     def allowed(self, first: int, second: int) -> bool:
-        """Whether the slots that differ from the start stay within the budget after an exchange."""
-        if self.moved_budget is None:
-            return True
-        now, start = self.state.replica_in, self.start
-        moved = int(np.count_nonzero(now != start))
-        for slot, other in ((first, second), (second, first)):
-            moved += int(now[other] != start[slot]) - int(now[slot] != start[slot])
-        return moved <= self.moved_budget
+        """Whether the table stays within the limits after an exchange."""
+        return all(limit.allows(self.state, first, second) for limit in self.limits)
 
     def take(self, first: int, second: int) -> None:
         """Apply a move, and keep the table when it is the best so far."""
@@ -70,7 +64,7 @@ class Search:
 
     def pairs(self, tries: int) -> list[list[int]]:
         """Random pairs of slots."""
-        return self.rng.integers(len(self.start), size=(tries, 2)).tolist()
+        return self.rng.integers(len(self.best), size=(tries, 2)).tolist()
 
     def return_to_best(self) -> None:
         """Make the best table the one that stands."""
@@ -130,7 +124,7 @@ def tabu(search: Search, rounds: int, width: int = 20, tenure: int = 10) -> None
 
 def large_neighbourhood(search: Search, rounds: int, slots: int = 6) -> None:
     """Take some slots at random, exchange their contents greedily pair by pair, and go back unless that was better."""
-    size = len(search.start)
+    size = len(search.best)
     for _ in range(rounds):
         chosen = search.rng.choice(size, size=min(slots, size), replace=False).tolist()
         before, done = search.state.objective, []
@@ -150,6 +144,38 @@ def large_neighbourhood(search: Search, rounds: int, slots: int = 6) -> None:
     search.return_to_best()
 
 
+WORDS: dict[str, tuple[Callable[..., None], int]] = {
+    "local": (local, 0),
+    "anneal": (anneal, 2),
+    "tabu": (tabu, 2),
+    "lns": (large_neighbourhood, 1),
+}
+
+
+def steps_of(text: str) -> list[Step]:
+    """The steps of a text such as local:2000,anneal:5000:20:0.1,lns:100: words, tries or rounds, and what they take.
+
+    anneal takes the two temperatures in us, tabu how many swaps a round looks at and how long slots rest, lns the
+    number of slots. Raises ValueError for other words, for numbers that are not above 0, and for too many of them.
+    """
+    steps = []
+    for part in text.split(","):
+        word, *numbers = part.split(":")
+        step, more = WORDS.get(word, (None, 0))
+        fits = step is not None and 1 <= len(numbers) <= 1 + more
+        try:
+            values = [float(number) if word == "anneal" and at else int(number) for at, number in enumerate(numbers)]
+        except ValueError:
+            values = [0]
+        if not fits or not all(0 < value < np.inf for value in values):
+            raise ValueError(
+                f"{part!r} is no step; expected one as local:2000, anneal:5000:20:0.1, tabu:100:20:10 or lns:100:6, "
+                "with numbers above 0"
+            )
+        steps.append(lambda search, step=step, values=values: step(search, *values))
+    return steps
+
+
 def sequence(search: Search, steps: Sequence[Step]) -> None:
     """One step after another, each from the best table so far."""
     for step in steps:
@@ -158,12 +184,12 @@ def sequence(search: Search, steps: Sequence[Step]) -> None:
 
 
 def restarts(
-    make: Callable[[], Evaluator], steps: Sequence[Step], seed: int, times: int, moved_budget: int | None = None
+    make: Callable[[], Evaluator], steps: Sequence[Step], seed: int, times: int, limits: Sequence[Limit] = ()
 ) -> Search:
     """The best of several searches with the seeds seed, seed + 1, ... make: a fresh evaluator of the same start."""
     searches = []
     for number in range(times):
-        search = Search(make(), np.random.default_rng(seed + number), moved_budget)
+        search = Search(make(), np.random.default_rng(seed + number), limits)
         sequence(search, steps)
         searches.append(search)
     return min(searches, key=lambda search: search.objective)

@@ -26,6 +26,7 @@ class Blocks:
         self.slot_of = replicas.slot.copy()
         self.replica_in = np.full(replicas.table.size, -1)
         self.replica_in[replicas.slot] = np.arange(len(replicas.slot))
+        self.expert = np.append(replicas.expert, -1)
         time = preset.compute(replica_tokens(batches, replicas, routed)).T
         # The last row stands for an empty slot, whose replica is -1.
         self._time = np.vstack([time, np.zeros((1, batches.count))])

@@ -45,16 +45,19 @@ class Swaps:
         self.slot_of = replicas.slot.copy()
         self.replica_in = np.full(replicas.table.size, -1)
         self.replica_in[replicas.slot] = np.arange(len(replicas.slot))
+        self.expert = np.append(replicas.expert, -1)
         self.tokens = replica_tokens(batches, replicas, routed)
         time = preset.compute(self.tokens).T
         # The last row stands for an empty slot, whose replica is -1.
         self.time = np.vstack([time, np.zeros((1, batches.count))])
         self.busiest = Busiest(len(replicas.table), replicas.device, time)
         self.transfers = Transfers(batches, replicas, routed, torus, preset)
-        self.objective = self._objective()
+        self.objective = self.measure(self.latencies)
 
-    def _objective(self) -> float:
-        return self.measure(self.busiest.compute + self.transfers.times.sum(axis=0))
+    @property
+    def latencies(self) -> np.ndarray:
+        """The batches' latencies in us: float64 [batch]."""
+        return self.busiest.compute + self.transfers.times.sum(axis=0)
 
     @property
     def table(self) -> np.ndarray:
@@ -98,7 +101,7 @@ class Swaps:
             self.busiest.move(one, other, self.time[coming] - self.time[leaving])
             moved = [(r, a, b) for r, a, b in ((leaving, one, other), (coming, other, one)) if r >= 0]
             self.transfers.move(moved, self.slot_of // self.slots)
-            self.objective = self._objective()
+            self.objective = self.measure(self.latencies)
 
     def _moves(self, first: int, second: int) -> bool:
         return first // self.slots != second // self.slots and self.replica_in[first] != self.replica_in[second]

@@ -24,8 +24,8 @@ FREE = np.array([next(p for p in range(SLOW + 1) if not bits >> p & 1) for bits 
 class Transfers:
     """The times of tokens where their replicas lie now.
 
-    times: us, float64 [2, batch], of the slowest tokens: dispatch, then combine. Where a method takes replicas, -1
-    stands for an empty slot.
+    times: us, float64 [2, batch], of the slowest tokens: dispatch, then combine; tokens_of: the tokens of each replica,
+    ascending. Where a method takes replicas, -1 stands for an empty slot.
     """
 
     def __init__(self, batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset) -> None:
@@ -100,7 +100,7 @@ class Transfers:
             self._recount(replica, source, target, device)
         for replica, _, _ in moved:
             largest = np.full((2, self._batches.count), -np.inf)
-            self._raise(largest, replica, self._time_again(self._tokens[replica]))
+            self._raise(largest, replica, self._time_again(self.tokens_of[replica]))
             touched |= largest.ravel() > floor
         self._rank(np.flatnonzero(touched))
 
@@ -113,12 +113,12 @@ class Transfers:
 
     def _keep_both(self, one: int, other: int, values: np.ndarray, other_values: np.ndarray) -> None:
         """A token that both replicas serve has one choice on each device before and after: its times stay."""
-        self._mark[self._tokens[one]] = True
-        both = np.flatnonzero(self._mark.take(self._tokens[other]))
-        self._mark[self._tokens[one]] = False
+        self._mark[self.tokens_of[one]] = True
+        both = np.flatnonzero(self._mark.take(self.tokens_of[other]))
+        self._mark[self.tokens_of[one]] = False
         if len(both):
-            tokens = self._tokens[other][both]
-            at = np.searchsorted(self._tokens[one], tokens)
+            tokens = self.tokens_of[other][both]
+            at = np.searchsorted(self.tokens_of[one], tokens)
             values[:, at] = other_values[:, both] = self._time[:, self._place[tokens]]
 
     def _add_rest(self, after: np.ndarray, place: np.ndarray, replicas: list[int]) -> None:
@@ -132,14 +132,14 @@ class Transfers:
         begin, end = self._batches.starts[batch : batch + 2]
         free = np.ones(end - begin, bool)
         for replica in replicas:
-            tokens = self._tokens[replica]
+            tokens = self.tokens_of[replica]
             free[tokens[np.searchsorted(tokens, begin) : np.searchsorted(tokens, end)] - begin] = False
         times = self._time.reshape(2 * self._batches.count, -1)[row, : end - begin]
         return float(times[free].max(initial=self._least))
 
     def _changed(self, replica: int, source: int, target: int) -> np.ndarray:
         """Dispatch and combine of a replica's tokens, [2, token], when the replica goes from a device to another."""
-        torus, tokens = self._torus, self._tokens[replica]
+        torus, tokens = self._torus, self.tokens_of[replica]
         number = self._in_largest.take(tokens)
         if source % torus.cols != target % torus.cols:
             number -= self._alone.take(tokens) == source % torus.cols
@@ -168,12 +168,12 @@ class Transfers:
         order = np.argsort(flat, kind="stable")
         bounds = np.searchsorted(flat[order], np.arange(replicas + 1))
         tokens = order // self._routed.shape[1]
-        self._tokens = [tokens[a:b] for a, b in pairwise(bounds)]
+        self.tokens_of = [tokens[a:b] for a, b in pairwise(bounds)]
         batch_of, starts = self._batches.batch_of_token, self._batches.starts
-        firsts = [np.unique(batch_of[tokens], return_index=True) for tokens in self._tokens]
+        firsts = [np.unique(batch_of[tokens], return_index=True) for tokens in self.tokens_of]
         self._batches_of, self._starts_of = [batches for batches, _ in firsts], [starts for _, starts in firsts]
         self._mark = np.zeros(len(self._routed), bool)
-        self._origins = [self._batches.origins[tokens] for tokens in self._tokens]
+        self._origins = [self._batches.origins[tokens] for tokens in self.tokens_of]
         # Batches have a row each in the array of times, which is as wide as the longest.
         self._width = int(np.diff(starts).max())
         self._place = np.arange(len(self._routed)) - starts[batch_of] + batch_of * self._width
@@ -209,7 +209,7 @@ class Transfers:
 
     def _recount(self, replica: int, source: int, target: int, device_of_replica: np.ndarray) -> None:
         """Move one choice of each of a replica's tokens from a device to another in the counts."""
-        cols, tokens = self._torus.cols, self._tokens[replica]
+        cols, tokens = self._torus.cols, self.tokens_of[replica]
         left, come = self._on_device[source].take(tokens) - 1, self._on_device[target].take(tokens) + 1
         self._on_device[source, tokens], self._on_device[target, tokens] = left, come
         self._devices[tokens] += (come == 1).astype(np.int32) - (left == 0)
