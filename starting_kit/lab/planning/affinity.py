@@ -16,6 +16,7 @@ from planning.packing import heaviest_first
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.torus import Torus
 from .even import even_table
+from .levelling import levelled
 
 # How far row loads may lie above their mean: loose ones cut less, tight ones keep the limit on devices.
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.005)
@@ -134,12 +135,12 @@ def affinity_table(
     """Put experts that tokens choose together into one row, with the replicas of the load-only table.
 
     load: routed experts' tokens [batch, expert] or [expert]; coactivation: tokens of each pair [expert, expert];
-    worse: how much `largest_load` may exceed that of `even_table`, whose result is returned where no partition keeps to
-    it or cuts less; top_k: as there. Returns int64 [device, slot].
+    worse: how much `largest_load` may exceed that of `even_table` without exchanges, whose result is returned where no
+    partition keeps to it or cuts less; top_k: as there. Returns int64 [device, slot].
     """
     load = np.atleast_2d(np.asarray(load))
     experts = load.shape[1]
-    table = even_table(load, torus, slots_per_device, shared=shared, top_k=top_k)
+    table = even_table(load, torus, slots_per_device, shared=shared, top_k=top_k, exchanges=False)
     if shared:
         load = np.hstack([load, load.sum(axis=1, keepdims=True) / min(top_k, experts)])
     fixed = np.where(table == experts, table, -1)
@@ -159,7 +160,10 @@ def affinity_table(
             cut = cut_weight(weight, part)
             if cut < least and largest_load(packed, load) <= limit:
                 best, least = packed, cut
-    return best
+    # Exchanges within a row cut no more.
+    rows = [best[row * torus.cols : (row + 1) * torus.cols] for row in range(torus.rows)]
+    level = np.concatenate([levelled(row, mean, experts if shared else None) for row in rows])
+    return min(best, level, key=lambda table: largest_load(table, load))
 
 
 def largest_load(table: np.ndarray, load: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from planning.packing import deal_out, heaviest_first
 from planning.replication import one_more, replicas_by_blocks, replicas_by_load
 
 from ..serving.torus import Torus
+from .levelling import levelled
 
 BLOCK = 32
 
@@ -21,6 +22,7 @@ def even_table(
     pack: str = "heaviest",
     spread: bool = False,
     top_k: int = 8,
+    exchanges: bool = True,
 ) -> np.ndarray:
     """Replicate and pack one layer.
 
@@ -28,7 +30,8 @@ def even_table(
     row, columns in turn, or "ordinary" for as many replicas as its load earns; replicate: "load" (even split), "blocks"
     (by 32 tokens) or "single" (one more each, in turn); pack: "heaviest" or "pairs"; spread: heaviest first, replicas
     of an expert on rows that have none, as long as there are such; top_k: routed experts of a token, from which the
-    shared one's load follows. Returns int64 [device, slot]. Raises ValueError for too few slots, or an unknown word.
+    shared one's load follows; exchanges: whether heaviest first is followed by exchanges with the busiest
+    device. Returns int64 [device, slot]. Raises ValueError for too few slots, or an unknown word.
     """
     if shared not in (True, False, "ordinary"):
         raise ValueError(f"shared is True, False or 'ordinary', got {shared!r}")
@@ -59,14 +62,16 @@ def even_table(
     if shared:
         # Every token takes the shared expert, in its own row.
         share = tokens.mean() / torus.rows
-        carried[devices] += np.ceil(share / BLOCK) if replicate == "blocks" else share
+        share = np.ceil(share / BLOCK) if replicate == "blocks" else share
+        carried[devices] += share
     ids = np.repeat(np.arange(experts), replicas)
+    rows = torus.row(np.arange(torus.devices))
     if pack == "pairs":
         return deal_out(ids, weight[ids], table, carried)
-    if not spread:
-        return heaviest_first(ids, weight[ids], table, carried)
-    rows = torus.row(np.arange(torus.devices))
-    return _apart(heaviest_first(ids, weight[ids], table, carried, rows), rows, weight)
+    packed = heaviest_first(ids, weight[ids], table, carried, rows if spread else None)
+    if exchanges:
+        packed = levelled(packed, np.append(weight, share), experts) if shared else levelled(packed, weight)
+    return _apart(packed, rows, weight) if spread else packed
 
 
 def _apart(table: np.ndarray, rows: np.ndarray, weight: np.ndarray) -> np.ndarray:

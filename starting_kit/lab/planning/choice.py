@@ -1,0 +1,109 @@
+"""One way to plan a layer, by words: which method, for which load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.ds_eplb import ds_eplb
+from planning.replication import robust_load
+
+from ..serving.cost import latency
+from ..serving.replicas import Replicas, replicas_of
+from ..serving.torus import Torus
+from ..traces.batches import Batches
+from ..traces.statistics import coactivation
+from .affinity import affinity_table
+from .even import even_table
+from .levelling import levelled
+
+METHODS = ("even", "hierarchical", "affinity")
+HEDGES = ("mean", "mean_std", "p95")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a layer is planned.
+
+    slots: per device; shared: whether the shared expert is planned too; replicate, pack, spread: of even_table; hedge,
+    alpha: of robust_load, the load to plan for; groups, nodes: of DeepSeek's hierarchical planner. Raises ValueError
+    for another method or hedge, and for words that the method does not know.
+    """
+
+    method: str = "even"
+    slots: int = 3
+    shared: bool = False
+    replicate: str = "load"
+    pack: str = "heaviest"
+    spread: bool = False
+    hedge: str = "mean"
+    alpha: float = 0.0
+    groups: int = 1
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        for name, words in (("method", METHODS), ("hedge", HEDGES)):
+            if getattr(self, name) not in words:
+                raise ValueError(f"the {name} is {', '.join(words)}, got {getattr(self, name)!r}")
+        foreign = {
+            "hierarchical": self.method != "hierarchical" and (self.groups, self.nodes) != (1, 1),
+            "even": self.method != "even" and (self.replicate, self.pack, self.spread) != ("load", "heaviest", False),
+        }
+        for method, wrong in foreign.items():
+            if wrong:
+                words = "groups and nodes" if method == "hierarchical" else "replicate, pack and spread"
+                raise ValueError(f"{words} belong to the method {method}, got the method {self.method}")
+        if self.method == "hierarchical" and self.shared:
+            raise ValueError("the hierarchical method plans no shared expert: it fills as many slots on every device")
+
+
+def chosen_table(batches: Batches, choice: Choice, torus: Torus, load: np.ndarray | None = None) -> np.ndarray:
+    """Plan one layer: int64 [device, slot].
+
+    batches: routed experts alone; load: tokens [batch, expert] to plan for, instead of those of the batches. Raises
+    ValueError as even_table and ds_eplb do.
+    """
+    load, top_k = batches.load if load is None else load, batches.choices.shape[1]
+    if choice.hedge != "mean":
+        load = robust_load(load, choice.hedge, choice.alpha)[None]
+    if choice.method == "hierarchical":
+        return _hierarchical(load.mean(axis=0), choice, torus)
+    if choice.method == "affinity":
+        together = coactivation(batches.choices, batches.experts)
+        return affinity_table(load, together, torus, choice.slots, choice.shared, top_k=top_k)
+    words = choice.shared, choice.replicate, choice.pack, choice.spread, top_k
+    return even_table(load, torus, choice.slots, *words)
+
+
+def robust_table(
+    several: Sequence[Batches], choice: Choice, torus: Torus, router: Callable[[Batches, Replicas], np.ndarray]
+) -> np.ndarray:
+    """The table whose worst ratio to the specialists' mean latency is least, over several data sets: [device, slot].
+
+    several: of one layer, routed experts alone. The candidates are planned for one data set each, and for the mean and
+    the largest of the data sets' shares; a specialist is the table that is planned for the data set itself.
+    """
+    shares = [batches.load / batches.load.sum(axis=1, keepdims=True) for batches in several]
+    means = np.stack([share.mean(axis=0) for share in shares])
+    # As many tokens as the data sets' batches have on average: whole blocks are counted.
+    tokens = np.mean([batches.load.sum(axis=1).mean() for batches in several])
+    mixed = [np.rint(tokens * part)[None] for part in (means.mean(axis=0), means.max(axis=0))]
+    tables = [chosen_table(batches, choice, torus) for batches in several]
+    tables += [chosen_table(several[0], choice, torus, load) for load in mixed]
+    served = [batches.with_shared() if choice.shared else batches for batches in several]
+    listed = [replicas_of(table, served[0].experts) for table in tables]
+    taken = np.array(
+        [[latency(b, replicas, router(b, replicas), torus).total.mean() for b in served] for replicas in listed]
+    )
+    specialists = taken.diagonal()
+    return tables[int((taken / specialists).max(axis=1).argmin())]
+
+
+def _hierarchical(load: np.ndarray, choice: Choice, torus: Torus) -> np.ndarray:
+    """DeepSeek's planner, and exchanges within each node, so that a group's replicas stay on it."""
+    redundant = torus.devices * choice.slots - len(load)
+    table = ds_eplb(load[None], torus.devices, redundant, choice.groups, choice.nodes)[0]
+    weight = load / np.bincount(table.ravel(), minlength=len(load))
+    return np.concatenate([levelled(part, weight) for part in np.split(table, choice.nodes)])
