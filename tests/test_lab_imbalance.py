@@ -197,6 +197,8 @@ def test_blocks_hold_the_device_load_and_less_than_a_token_per_expert_more(seed)
         ((256, 0, 8), "experts is 256 and active_experts is 0; expected both above 0"),
         ((0, 0, 0, math.nan, 0), "experts is 0 and active_experts is 0"),
         ((256.0, 8, 8), "experts is 256.0; expected an integer"),
+        ((True, 1, 1), "experts is True; expected an integer"),
+        ((256, 8, 8, True), "imbalance_factor is True; expected a number"),
         ((8, 9, 8), "active_experts is 9, but there are 8 experts"),
         ((256, 8, 8, 0.5), "imbalance_factor is 0.5; expected 1 .. experts / active_experts = 32"),
         ((256, 8, 8, 33), "imbalance_factor is 33; expected 1"),

@@ -45,7 +45,7 @@ class ExpertImbalance:
 
     def __post_init__(self) -> None:
         for name in ("experts", "active_experts", "expert_parallel", "worst_case_experts"):
-            _check(isinstance(getattr(self, name), Integral), f"{name} is {getattr(self, name)!r}; expected an integer")
+            _check(_is_integer(getattr(self, name)), f"{name} is {getattr(self, name)!r}; expected an integer")
             # numpy's integers would overflow in fractions.
             object.__setattr__(self, name, int(getattr(self, name)))
         experts, active, factor = self.experts, self.active_experts, self.imbalance_factor
@@ -57,7 +57,10 @@ class ExpertImbalance:
             active <= experts,
             f"active_experts is {active}, but there are {experts} experts; expected at most all of them",
         )
-        _check(isinstance(factor, Real), f"imbalance_factor is {factor!r}; expected a number")
+        _check(
+            isinstance(factor, Real) and not isinstance(factor, bool),
+            f"imbalance_factor is {factor!r}; expected a number",
+        )
         if not isinstance(factor, float | int | Fraction):
             factor = Fraction(factor) if isinstance(factor, Rational) else float(factor)
             object.__setattr__(self, "imbalance_factor", factor)
@@ -151,7 +154,7 @@ class ExpertImbalance:
         return max(math.ceil(self.skew * size / Fraction(bandwidth)), math.ceil(Fraction(latency) * (self.groups - 1)))
 
     def _mean_load(self, tokens: int) -> Fraction:
-        _check(isinstance(tokens, Integral) and tokens >= 1, f"tokens is {tokens!r}; expected an integer from 1")
+        _check(_is_integer(tokens) and tokens >= 1, f"tokens is {tokens!r}; expected an integer from 1")
         return Fraction(int(tokens) * self.active_experts, self.experts)
 
 
@@ -181,6 +184,11 @@ def torus_dims(devices: int, most: int = 3) -> tuple[int, ...]:
     for factor in reversed(primes):
         dims[dims.index(min(dims))] *= factor
     return tuple(sorted((size for size in dims if size > 1), reverse=True)) or (1,)
+
+
+def _is_integer(value: object) -> bool:
+    """Python counts True as 1, which no size is."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _check(fine: object, wrong: str) -> None:
