@@ -78,6 +78,91 @@ def test_a_plan_without_known_routers_is_refused(trace: Path, tmp_path: Path) ->
         load_plan(tmp_path / "other.npz")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--method", "hierarchical", "--groups", 4, "--nodes", 2),
+        ("--method", "affinity", "--shared"),
+        ("--spread", "--hedge", "mean+0.5std"),
+        ("--pack", "pairs", "--hedge", "p95", "--replicate", "blocks"),
+    ],
+    ids=["hierarchical", "affinity", "spread", "pairs"],
+)
+def test_a_trace_is_planned_in_every_way(trace: Path, tmp_path: Path, words: tuple) -> None:
+    assert run("plan", trace, "--batch", 100, *words, "--output", tmp_path / "plan.npz") == 0
+    table = load_plan(tmp_path / "plan.npz").table
+    assert table.shape == (2, 16, 3) and all(set(range(32)) <= set(layer.ravel()) for layer in table)
+
+
+def test_a_plan_for_several_data_sets_is_not_that_for_one(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, tables = tmp_path / "other.npz", []
+    words = ("--tokens", 600, "--experts", 32, "--top-k", 4)
+    run("generate", "clustered", *words, "--layers", 2, "--output", other)
+    for more in ((), ("--robust", other)):
+        assert run("plan", trace, "--batch", 100, *more, "--output", tmp_path / "plan.npz") == 0
+        tables.append(load_plan(tmp_path / "plan.npz").table)
+    assert not np.array_equal(*tables)
+    run("generate", "clustered", *words, "--output", other)
+    capsys.readouterr()
+    assert run("plan", trace, "--robust", other, "--output", tmp_path / "plan.npz") == 1
+    assert capsys.readouterr().out == (
+        f"plan: {other}: the trace is of another model. Got: 32 experts and layers (0,). "
+        f"Expected: 32 experts and layers (0, 1), as {trace} has. Next: name traces of one model after --robust.\n"
+    )
+
+
+def test_a_search_goes_by_its_words_and_keeps_its_limits(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, better = tmp_path / "plan.npz", tmp_path / "better.npz"
+    run("plan", trace, "--batch", 100, "--output", plan)
+    words = ("--steps", "local:50,anneal:50,tabu:3,lns:3", "--restarts", 2, "--objective", "p99", "--row-cap", 1.6)
+    assert run("search", trace, plan, "--batch", 100, *words, "--moved-slots", 4, "--output", better) == 0
+    assert all((load_plan(plan).table != load_plan(better).table).sum(axis=(1, 2)) <= 4)
+    capsys.readouterr()
+    assert run("search", trace, plan, "--batch", 100, "--row-cap", 1, "--output", better) == 1
+    assert capsys.readouterr().out.startswith(
+        f"search: {plan}, layer 0: the table is beyond a limit before the search. Got: row "
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--hedge", "std"), "--hedge is no hedge. Got: 'std'. Expected: mean, p95 or mean+ALPHAstd"),
+        (("--hedge", "mean+xstd"), "--hedge is no hedge. Got: 'mean+xstd'."),
+        (("--hedge", "mean+-1std"), "--hedge is no hedge. Got: 'mean+-1std'."),
+        (("--hedge", "mean+infstd"), "--hedge is no hedge. Got: 'mean+infstd'."),
+    ],
+)
+def test_a_wrong_hedge_is_refused(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple, text: str
+) -> None:
+    assert run("plan", trace, *words, "--output", tmp_path / "plan.npz") == 1
+    assert capsys.readouterr().out.startswith(f"plan: {text}")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--swaps", 0), "--swaps is too small. Got: 0. Expected: at least 1."),
+        (("--restarts", 0), "--restarts is too small. Got: 0. Expected: at least 1."),
+        (("--moved-slots", -1), "--moved-slots is too small. Got: -1. Expected: at least 0."),
+        (("--row-cap", "nan"), "--row-cap is too small. Got: nan. Expected: at least 1."),
+        (("--steps", "climb:3"), "'climb:3' is no step; expected one as local:2000"),
+    ],
+)
+def test_wrong_words_of_a_search_are_refused(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple, text: str
+) -> None:
+    run("plan", trace, "--output", tmp_path / "plan.npz")
+    capsys.readouterr()
+    assert run("search", trace, tmp_path / "plan.npz", *words, "--output", tmp_path / "better.npz") == 1
+    assert capsys.readouterr().out.startswith(f"search: {text}")
+
+
 def test_the_matrix_writes_tables_with_settings_from_a_file(
     trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from scores.table import cells, markdown
 
 from ..experiments.export import filled, write_policy
 from ..experiments.run_record import digest
-from ..planning.even import even_table
+from ..planning.choice import chosen_table, robust_table, table_for
 from ..planning.plan_file import PlanFile, load_plan, save_plan
 from ..search.two_stage import two_stage
 from ..serving.cost import PRESETS
@@ -24,9 +24,11 @@ from ..serving.routers import NAMES, of_lists, routers
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.loads import LayerLoads, loads_in, loads_of
+from ..traces.routing_trace import RoutingTrace
 from ..traces.side_by_side import side_by_side
 from ..traces.sources import TOP_K
 from ..traces.trace_file import is_trace_file
+from .plan_options import add_choice, add_search, choice_of, search_words
 from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 
 COLUMNS = ("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
@@ -45,12 +47,12 @@ def grid_of(text: str, experts: int) -> Torus:
 
 def add_plans(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
-    parser = commands.add_parser("plan", help="plan every layer of a trace: even split, heaviest first")
+    parser = commands.add_parser("plan", help="plan every layer of a trace")
     parser.add_argument("trace", type=Path, metavar="TRACE", help="or frequencies: .npy, .npz, .json, .csv")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
-    parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
+    add_choice(parser)
     parser.add_argument("--router", choices=NAMES, default="row-blocks", help="kept in the plan (default: row-blocks)")
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     _add_batches(parser)
@@ -60,7 +62,7 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("search", help="improve a plan by swaps of slots")
     _add_both(parser)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
-    parser.add_argument("--swaps", type=int, default=20000, help="tried per layer (default: 20000)")
+    add_search(parser)
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     parser.set_defaults(run=search)
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
@@ -90,21 +92,47 @@ def _add_both(parser: argparse.ArgumentParser) -> None:
 
 def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
-    loads = _loads(options)
+    choice = choice_of(options)
+    # Frequencies are enough, but for what tokens choose together and for latencies.
+    traces = _traces(options) if options.robust or choice.method == "affinity" else []
+    loads = loads_of(traces[0], options.batch, options.seed) if traces else _loads(options)
     torus = grid_of(options.grid, loads.experts)
+    router = routers(torus)[options.router]
 
     def planned(layer: int) -> tuple[np.ndarray, np.ndarray]:
-        load, words = loads.of(layer), {"shared": options.shared, "replicate": options.replicate}
-        return even_table(load, torus, options.slots, **words, top_k=loads.top_k or TOP_K), load.mean(axis=0)
+        load, several = (
+            loads.of(layer),
+            [trace.batches(layer, options.batch, torus.rows, options.seed) for trace in traces],
+        )
+        if len(several) > 1:
+            table = robust_table(several, choice, torus, router)
+        elif several:
+            table = chosen_table(several[0], choice, torus)
+        else:
+            table = table_for(load, choice, torus, loads.top_k or TOP_K)
+        return table, load.mean(axis=0)
 
     tables, means = zip(*side_by_side(planned, len(loads.layers), options.jobs), strict=True)
     stacked = np.stack(tables)
     order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
-    kept = (options.router,) * len(tables), (digest(options.trace),), np.stack(means)
+    sources = tuple(digest(path) for path in dict.fromkeys((options.trace, *options.robust)))
+    kept = (options.router,) * len(tables), sources, np.stack(means)
     made = PlanFile(stacked, order, loads.layers, loads.experts, options.shared, torus.rows, torus.cols, *kept)
     save_plan(options.output, made)
     print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
     return 0
+
+
+def _traces(options: argparse.Namespace) -> list[RoutingTrace]:
+    """The trace and those of --robust, of one model. Raises Problem."""
+    traces = {path: open_trace(options, path) for path in (options.trace, *options.robust)}
+    trace = traces[options.trace]
+    for path, other in traces.items():
+        if (other.experts, other.layers) != (trace.experts, trace.layers):
+            got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (other, trace))
+            what, next_step = "the trace is of another model", "name traces of one model after --robust"
+            raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(path))
+    return list(traces.values())
 
 
 def _loads(options: argparse.Namespace) -> LayerLoads:
@@ -135,13 +163,16 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, Callable[[
 def search(options: argparse.Namespace) -> int:
     """Improve every layer and write."""
     made, torus, batches_of = _read_both(options)
-    preset = PRESETS[options.preset]
+    preset, words = PRESETS[options.preset], search_words(options)
 
     def searched(at: int) -> Replicas:
         batches = batches_of(at)
         replicas = replicas_of(made.table[at], batches.experts, made.order[at])
         router = of_lists(made.routers[at])
-        return two_stage(batches, replicas, router, torus, preset, options.swaps, options.seed)
+        try:
+            return two_stage(batches, replicas, router, torus, preset, **words)
+        except Problem as problem:
+            raise problem.at(f"layer {made.layers[at]}").at(str(options.plan)) from None
 
     better = side_by_side(searched, len(made.layers), options.jobs)
     tables, orders = (

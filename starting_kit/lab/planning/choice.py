@@ -63,16 +63,35 @@ def chosen_table(batches: Batches, choice: Choice, torus: Torus, load: np.ndarra
     """Plan one layer: int64 [device, slot].
 
     batches: routed experts alone; load: tokens [batch, expert] to plan for, instead of those of the batches. Raises
-    ValueError as even_table and ds_eplb do.
+    ValueError as table_for does.
     """
-    load, top_k = batches.load if load is None else load, batches.choices.shape[1]
+    load = batches.load if load is None else load
+    return table_for(
+        load, choice, torus, batches.choices.shape[1], lambda: coactivation(batches.choices, batches.experts)
+    )
+
+
+def table_for(
+    load: np.ndarray,
+    choice: Choice,
+    torus: Torus,
+    top_k: int,
+    together: Callable[[], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Plan one layer from loads: int64 [device, slot].
+
+    load: tokens [batch, expert] of routed experts; top_k: routed experts of a token; together: gives the tokens of each
+    pair [expert, expert], for the method affinity. Raises ValueError as even_table and ds_eplb do, and for affinity
+    without pairs.
+    """
     if choice.hedge != "mean":
         load = robust_load(load, choice.hedge, choice.alpha)[None]
     if choice.method == "hierarchical":
         return _hierarchical(load.mean(axis=0), choice, torus)
     if choice.method == "affinity":
-        together = coactivation(batches.choices, batches.experts)
-        return affinity_table(load, together, torus, choice.slots, choice.shared, top_k=top_k)
+        if together is None:
+            raise ValueError("the method affinity needs tokens, got loads alone")
+        return affinity_table(load, together(), torus, choice.slots, choice.shared, top_k=top_k)
     words = choice.shared, choice.replicate, choice.pack, choice.spread, top_k
     return even_table(load, torus, choice.slots, *words)
 

@@ -1,0 +1,81 @@
+"""What `plan` and `search` take beside files: methods of planning, and how a table is searched."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from placement.errors import Problem
+
+from ..planning.choice import METHODS, Choice
+from ..search.objectives import OBJECTIVES
+from ..search.steps import steps_of
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """Declare how `plan` plans a layer."""
+    parser.add_argument("--method", choices=METHODS, default="even", help="default: even")
+    parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
+    parser.add_argument("--pack", choices=["heaviest", "pairs"], default="heaviest", help="of even")
+    parser.add_argument("--spread", action="store_true", help="of even: an expert's replicas on rows that have none")
+    parser.add_argument("--groups", type=int, default=1, help="of hierarchical: groups of neighbouring experts")
+    parser.add_argument("--nodes", type=int, default=1, help="of hierarchical: nodes of neighbouring devices")
+    parser.add_argument(
+        "--hedge", default="mean", metavar="HOW", help="load to plan for: mean, p95 or mean+ALPHAstd (default: mean)"
+    )
+    parser.add_argument(
+        "--robust", type=Path, nargs="+", default=[], metavar="TRACE", help="other data sets to be good on, too"
+    )
+
+
+def choice_of(options: argparse.Namespace) -> Choice:
+    """How to plan, from the options. Raises Problem."""
+    hedge, alpha = options.hedge, 0.0
+    if hedge.startswith("mean+") and hedge.endswith("std"):
+        hedge, text = "mean_std", hedge[len("mean+") : -len("std")]
+        try:
+            alpha = float(text or 1)
+        except ValueError:
+            alpha = -1.0
+    if hedge not in ("mean", "p95", "mean_std") or not 0 <= alpha < float("inf"):
+        expected = "mean, p95 or mean+ALPHAstd with a number from 0 up, for example mean+0.5std"
+        raise Problem("--hedge is no hedge", repr(options.hedge), expected, "correct --hedge")
+    names = ("method", "slots", "shared", "replicate", "pack", "spread", "groups", "nodes")
+    return Choice(**{name: getattr(options, name) for name in names}, hedge=hedge, alpha=alpha)
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """Declare how `search` searches."""
+    parser.add_argument("--swaps", type=int, default=20000, help="tried per layer (default: 20000)")
+    parser.add_argument(
+        "--steps",
+        metavar="STEPS",
+        help="instead: local:TRIES, anneal:TRIES:HOT:COLD (us), tabu:ROUNDS:WIDTH:REST, lns:ROUNDS:SLOTS, with commas",
+    )
+    parser.add_argument("--restarts", type=int, default=1, help="the best of so many seeds (default: 1)")
+    parser.add_argument("--moved-slots", type=int, metavar="N", help="at most so many slots get another expert")
+    parser.add_argument("--objective", choices=sorted(OBJECTIVES), default="mean", help="of batches (default: mean)")
+    parser.add_argument(
+        "--row-cap", type=float, metavar="F", help="no row serves more than F times the mean row, for example 1.1"
+    )
+
+
+def search_words(options: argparse.Namespace) -> dict[str, object]:
+    """The arguments of two_stage, from the options. Raises Problem and ValueError."""
+    for name, value, least in (
+        ("--swaps", options.swaps, 1),
+        ("--restarts", options.restarts, 1),
+        ("--moved-slots", options.moved_slots, 0),
+        ("--row-cap", options.row_cap, 1),
+    ):
+        if value is not None and not value >= least:
+            raise Problem(f"{name} is too small", f"{value:g}", f"at least {least}", f"correct {name}")
+    return {
+        "tries": options.swaps,
+        "seed": options.seed,
+        "steps": steps_of(options.steps) if options.steps else None,
+        "restarts": options.restarts,
+        "moved_budget": options.moved_slots,
+        "objective": options.objective,
+        "row_cap": options.row_cap,
+    }
