@@ -130,8 +130,8 @@ def test_two_stages_reach_the_optimum_of_twelve_tiny_cases_and_hill_climbing_doe
             batches, ids = random_batches(seed, experts=4, k=2, rows=3, sizes=(70, 50)), [*range(4), 2, 3]
             replicas = replicas_of(np.random.default_rng(seed).permutation(ids).reshape(3, 2), 4)
             least = best_table(batches, 3, 2, torus)
-        for name, steps in (("hill climbing", steps_of("local:1000")), ("two stages", None)):
-            better = two_stage(batches, replicas, round_robin, torus, tries=2000 if steps is None else 250, steps=steps)
+        for name, steps in (("hill climbing", steps_of("local:2000")), ("two stages", None)):
+            better = two_stage(batches, replicas, round_robin, torus, tries=2000, steps=steps)
             reached[name] += float(total(batches, better, round_robin, torus).mean()) <= least + 1e-9
     print(reached)
     assert reached["two stages"] == 12 > reached["hill climbing"]

@@ -1,7 +1,6 @@
 """After packing: exchanges with the busiest device until none helps, with the kit's `planning.exchange`.
 
-Measured from heaviest first, 128 devices x 3 slots, on public DeepSeek-R1 counts of 12 workloads x 58 layers: see the
-lab's README.
+Measured on public DeepSeek-R1 counts: see the lab's README.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""A cheap stand-in for latency: compute alone, with the devices below the busiest one as a tie-breaker."""
+"""A cheap stand-in for latency: compute alone, with the devices below the busiest one as a tie-breaker.
+
+Whether the surrogate orders tables as the whole latency does depends on the trace: the lab's README has figures, from a
+rank correlation of 0.97 to about 0 where compute is at its bound.
+"""
 
 from __future__ import annotations
 
