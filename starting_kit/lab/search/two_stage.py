@@ -43,7 +43,7 @@ def two_stage(
 ) -> Replicas:
     """Improve a table: first the busiest device's compute by a surrogate, then the whole latency. Never worse.
 
-    router: depends on the lists of replicas alone; tries: moves of the second stage, about, and a quarter of the first;
+    router: depends on the lists of replicas alone; tries: swaps of the second stage, of the first four times as many;
     moved_budget: at most so many slots hold another expert than before; objective: mean, p95 or p99 of the batches;
     row_cap: no row serves more than so many times the mean row; steps: of the second stage, instead of hill climbing, a
     large neighbourhood and replicas of other experts; restarts: the best of so many, with the seeds seed, seed + 1, ...
@@ -73,7 +73,7 @@ def two_stage(
             raise Problem(what, *wrong, next_step)
         search = Search(state, rng, limits(state))
         _compute_first(search, Blocks(batches, replicas, state.routed, preset), 4 * tries)
-        sequence(search, steps or _swaps_of(tries // 2, tries // 8))
+        sequence(search, steps or _swaps_of(tries, tries // 8))
         if steps is None:
             state = _other_counts(state, rng, router, swaps, limits, tries // 8)
         # Of equals the searched one.
