@@ -62,8 +62,9 @@ def test_deltas_of_odd_shapes_are_full_evaluations(
 @pytest.mark.parametrize("router", [round_robin, short_blocks, first_fit])
 def test_a_replica_for_another_experts_changes_the_latency_by_its_delta(router: Router) -> None:
     checked = 0
-    for seed in range(9):
-        batches, replicas = random_batches(seed, sizes=(40, 33, 25)), replicas_of(random_table(seed), 12)
+    for seed in range(12):
+        batches = random_batches(seed, k=1 if seed % 2 else 3, sizes=(40, 33, 9))
+        replicas = replicas_of(random_table(seed), 12)
         bound, measure = bound_router(router, batches, replicas), list(OBJECTIVES.values())[seed % 3]
         swaps = Swaps(batches, replicas, bound(batches, replicas), TORUS, COMPAT, measure)
         rng = np.random.default_rng(seed)
@@ -80,6 +81,17 @@ def test_a_replica_for_another_experts_changes_the_latency_by_its_delta(router: 
             assert full - swaps.objective == pytest.approx(change, abs=1e-9)
             checked += 1
     assert checked > 50
+
+
+def test_the_tokens_of_other_experts_decide_where_all_slow_ones_get_fast() -> None:
+    # Of eight tokens of expert 0 in row 2, four go to row 0; without that replica, the two of expert 2 are the slowest.
+    choices, origins = np.array([[0]] * 8 + [[2]] * 2, np.int32), np.array([2] * 8 + [0] * 2, np.int32)
+    batches, torus = Batches(4, choices, origins, np.array([0, 10])), Torus(4, 1)
+    replicas = replicas_of(np.array([[0, 3], [2, 3], [0, 1], [3, 1]]), 4)
+    swaps = Swaps(batches, replicas, round_robin(batches, replicas), torus)
+    after = total(batches, replaced(replicas, 0, 1), round_robin, torus).mean()
+    assert delta(swaps, round_robin, 0, 1) == pytest.approx(after - swaps.objective, abs=1e-9)
+    assert after < swaps.objective
 
 
 def arrangements(replicas: int, slots: int) -> Iterator[list[int]]:
@@ -181,14 +193,16 @@ def test_a_row_cap_is_kept_and_a_table_beyond_it_is_refused() -> None:
 
 
 def test_a_cap_allows_what_keeps_it_by_hand() -> None:
-    # Two rows of two slots with 3 + 1 and 2 + 2 tokens; the mean row has 4.
+    # Two rows of two slots with 3 + 1 and 2 + 1 tokens; the mean row has 3.5.
     batches = random_batches(0, experts=4, k=2, rows=2, sizes=(4,))
     replicas = replicas_of(np.array([[0, 1], [2, 3]]), 4)
     swaps = Swaps(batches, replicas, round_robin(batches, replicas), Torus(2, 1))
-    load = np.array([3, 1, 2, 2, 0])
-    # 3 for 2 leaves 5 in the second row.
-    assert [RowCap(load, 2, cap).allows(swaps, 0, 2) for cap in (1.2, 1.25)] == [False, True]
-    assert RowCap(load, 2, 1.0).refusal(swaps) is None
+    load = np.array([3, 1, 2, 1, 0])
+    # 3 for 2 leaves 3 and 4; 1 for 2 leaves 5 and 2.
+    for first, second, allowed in ((0, 2, [False, True, True]), (1, 2, [False, False, True])):
+        for pair in ((first, second), (second, first)):
+            assert [RowCap(load, 2, cap).allows(swaps, *pair) for cap in (1.1, 1.2, 1.5)] == allowed
+    assert RowCap(load, 2, 1.2).refusal(swaps) is None
 
 
 def test_an_experts_replicas_that_change_places_move_no_slot() -> None:

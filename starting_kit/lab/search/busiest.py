@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# Two devices change, so the largest of the others is among the three largest of all.
-KEPT = 3
+# Two devices exchange work: when they are the two busiest, one of them stays above all others.
+KEPT = 2
 
 
 class Busiest:
@@ -26,8 +26,8 @@ class Busiest:
 
     def after(self, one: int, other: int, change: np.ndarray) -> np.ndarray:
         """Compute of each batch when `one` gets the change [batch] that `other` gives away: float64 [batch]."""
-        free = (self._device != one) & (self._device != other)
-        rest = np.where(free[0], self._value[0], np.where(free[1], self._value[1], self._value[2]))
+        free = (self._device[0] != one) & (self._device[0] != other)
+        rest = np.where(free, self._value[0], self._value[1])
         np.maximum(rest, self.device_time[:, one] + change, out=rest)
         return np.maximum(rest, self.device_time[:, other] - change, out=rest)
 
