@@ -120,7 +120,7 @@ def test_least_loaded_pays_for_no_more_blocks_than_round_robin_on_the_anchor() -
         latency(batches, replicas, router(batches, replicas), torus).total.mean()
         for router in (routing.least_loaded, routing.round_robin)
     ]
-    assert means[0] < means[1] + 1 < 583
+    assert means[0] < means[1] + 1 and max(means) < 583
 
 
 def test_row_blocks_serve_neighbouring_rows_with_whole_blocks() -> None:

@@ -17,7 +17,7 @@ from lab.search.swaps import Swaps
 from lab.search.two_stage import two_stage
 from lab.serving.cost import COMPAT, MEASURED, latency
 from lab.serving.replicas import Replicas, replicas_of
-from lab.serving.routing import block_aligned, first_fit, round_robin
+from lab.serving.routing import block_aligned, first_fit, round_robin, row_blocks
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches
 from lab_cases import random_batches, random_table
@@ -59,7 +59,11 @@ def test_deltas_of_odd_shapes_are_full_evaluations(
             assert full == pytest.approx(before + change, abs=1e-9) and full == pytest.approx(swaps.objective, abs=1e-9)
 
 
-@pytest.mark.parametrize("router", [round_robin, short_blocks, first_fit])
+def short_row_blocks(batches: Batches, replicas: Replicas) -> np.ndarray:
+    return row_blocks(batches, replicas, 4)
+
+
+@pytest.mark.parametrize("router", [round_robin, short_blocks, short_row_blocks, first_fit])
 def test_a_replica_for_another_experts_changes_the_latency_by_its_delta(router: Router) -> None:
     checked = 0
     for seed in range(12):
