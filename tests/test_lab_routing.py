@@ -13,7 +13,7 @@ from lab.serving.cost import device_sums, latency, replica_tokens
 from lab.serving.replicas import replicas_of
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches
-from lab.traces.request_files import read_stacked
+from lab.traces.stacked_batches import read_stacked
 from lab_cases import ANCHORS, needs_anchors, random_batches, random_table
 
 TORUS = Torus(4, 2)
