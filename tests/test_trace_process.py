@@ -115,6 +115,7 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
     process = TraceProcess(job_in(tmp_path))
     process.wait_until_hidden()
+    assert process._connection.poll(60)
     # The grid's time is over.
     process._job = replace(process._job, deadline=0.0)
     with closing(process):
