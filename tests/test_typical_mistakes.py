@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import kit
-from placement.isolation import exception_steps, failures, landlock
+from placement.isolation import exception_steps, failures, landlock, stack
 from submissions import DECLINES, grid_mapping
 
 ACCEPTED = "accepted"
@@ -403,15 +403,15 @@ MISTAKES = {
     ),
     "a sleep": Mistake(
         calling("time.sleep(60)"),
-        f"{CALL}the policy took too long. Got: no answer within 5 s (call_seconds); it was at policy.py, line 4, in "
+        f"{CALL}the policy took too long. Got: no answer within 1 s (call_seconds); it was at policy.py, line 4, in "
         f"rebalance. Expected: an answer to every call. {FASTER}",
-        {"call_seconds": 5},
+        {"call_seconds": 1},
     ),
     "a loop without an end": Mistake(
         {"policy.py": "while True: pass\n" + DECLINES},
-        f"{START}the policy took too long. Got: no answer within 5 s (start_seconds); it was at policy.py, line 1, in "
+        f"{START}the policy took too long. Got: no answer within 1 s (start_seconds); it was at policy.py, line 1, in "
         f"<module>. Expected: policy.py imported and ready. {FASTER}",
-        {"start_seconds": 5},
+        {"start_seconds": 1},
     ),
     "a huge array": Mistake(
         function("return np.zeros((10**6, 10**6)), [0], table, None"),
@@ -442,6 +442,7 @@ def verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     """`kit.py check` on one case of three layers and eight experts: the last line printed."""
     # How much of its time a policy had the processor, a busy machine decides.
     monkeypatch.setattr(failures, "IDLE_SHARE", 0.0)
+    monkeypatch.setattr(stack, "SECONDS", 60.0)
 
     def check(files: dict[str, str | bytes], limits: dict[str, int]) -> str:
         models, cases = {"Demo": {"layers": 3, "experts": 8}}, [{"model": "Demo", "dataset": "made", "ep": [4]}]

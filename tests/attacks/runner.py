@@ -26,8 +26,6 @@ from world import MODES, PATIENCE, Run, impossible, run_attack, without_landlock
 CONTROL = "honest"
 # Another case sees what the first one left, or is another step of the attack.
 TOGETHER = ("next_case_", "answer_hard_windows", "raise_exits")
-# In the other modes, which change what can be reached, one case is enough.
-CROWDED = ("local", "platform")
 # What a policy answers, raises, prints and computes stays in its process.
 ALONE = ("answer_", "crash_", "exit_", "forge_", "frames", "hold_", "log_", "print_", "raise_", "sleep", "slow_answer")
 
@@ -95,7 +93,7 @@ def run_all(verdicts: list[Verdict], mode: str, jobs: int, logs: bool = False) -
 
 def cases_of(name: str, mode: str) -> int:
     """How many cases an attack's grid has: two where cases can meet, one where an attack is about one process."""
-    return 2 if name.startswith(TOGETHER) or (mode in CROWDED and not name.startswith(ALONE)) else 1
+    return 2 if name.startswith(TOGETHER) or (mode == "local" and not name.startswith(ALONE)) else 1
 
 
 if __name__ == "__main__":

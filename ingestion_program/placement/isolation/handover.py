@@ -6,7 +6,6 @@ import errno
 import fcntl
 import mmap
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -63,6 +62,9 @@ def _shared(parts: Iterable[memoryview]) -> int:
     if sealed:
         descriptor = os.memfd_create("window", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
+        # Not above: a policy's process, which only receives, need not import it.
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     try:

@@ -9,7 +9,7 @@ __all__ = ["rebalance"]
 
 def nest():
     os.chdir(scratch())
-    for _ in range(3000):
+    for _ in range(1500):
         os.mkdir("d")
         os.chdir("d")
 
