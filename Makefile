@@ -18,10 +18,14 @@ NEWEST := $(NEWEST_VENV)/ready
 
 MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 
-.PHONY: test test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
+.PHONY: test test-modes test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+
+# The attacks once more: without root, with Landlock's first version, and without Landlock.
+test-modes: $(READY)
+	$(VENV)/bin/python -m pytest -m modes
 
 # What runs on the platform, with its image's packages as in `make test`, and with its Python where the machine has it.
 test-platform: $(PLATFORM)
