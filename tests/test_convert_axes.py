@@ -24,23 +24,16 @@ def read_as(hotness: np.ndarray, stored: tuple[str, ...], stated: tuple[str, ...
     return hotness.transpose([AXES.index(axis) for axis in stored]).transpose([stated.index(axis) for axis in AXES])
 
 
-@pytest.mark.parametrize("stored", NAMED, ids=",".join)
-def test_the_order_that_tokens_prove_is_taken_and_every_other_one_refused(stored: tuple[str, ...]) -> None:
-    for stated in NAMED:
-        values = read_as(ROUTED, stored, stated)
-        if stated == stored:
-            assert check_order(values, stated, None, "counts.npy") == []
-            continue
-        with pytest.raises(OrganizerError) as caught:
-            check_order(values, stated, None, "counts.npy")
-        assert caught.value.next_step == f"give --axes {','.join(stored)}"
+KNOWN = Size("Known", 3, 4), RNG.integers(0, 99, (6, 3, 4))
 
 
+@pytest.mark.parametrize(("size", "counts"), [(None, ROUTED), KNOWN], ids=["tokens", "a known size"])
 @pytest.mark.parametrize("stored", NAMED, ids=",".join)
-def test_the_order_that_a_known_size_proves_is_taken_and_every_other_one_refused(stored: tuple[str, ...]) -> None:
-    size, chance = Size("Known", 3, 4), RNG.integers(0, 99, (6, 3, 4))
+def test_the_order_that_is_proven_is_taken_and_every_other_one_refused(
+    stored: tuple[str, ...], size: Size | None, counts: np.ndarray
+) -> None:
     for stated in NAMED:
-        values = read_as(chance, stored, stated)
+        values = read_as(counts, stored, stated)
         if stated == stored:
             assert check_order(values, stated, size, "counts.npy") == []
             continue
