@@ -41,7 +41,7 @@ ARROWS = {
     f"{KIT}/traces/statistics": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     COMMANDS: (*PLACEMENT, SCORES, *TRACES),
     KIT: (*PLACEMENT, SCORES, COMMANDS, *TRACES),
-    LAB: (f"{LAB}/commands",),
+    LAB: (*PLACEMENT, f"{LAB}/commands"),
     **{room: (*PLACEMENT, *TRACES, f"{KIT}/planning", *LAB_ROOMS[n + 1 :]) for n, room in enumerate(LAB_ROOMS)},
     LAB_ROOMS[0]: (*PLACEMENT, SCORES, f"{KIT}/traces", f"{LAB}/imbalance", *LAB_ROOMS[1:]),
     f"{LAB}/imbalance": (RULES,),

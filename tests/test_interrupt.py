@@ -126,6 +126,7 @@ INTERRUPTED = {
     "ingestion_program/ingestion.py": "ingestion: interrupted, there are no results",
     "scoring_program/scoring.py": "scoring: interrupted, there is no score",
     "starting_kit/kit.py": "kit.py: interrupted",
+    "starting_kit/lab/__main__.py": "lab: interrupted",
     "tools/benchmark.py": "benchmark.py: interrupted",
     "tools/bundle.py": "bundle.py: interrupted",
     "tools/judge.py": "judge.py: interrupted; what was measured is kept, and not measured again",
@@ -139,9 +140,10 @@ INTERRUPTED = {
 def importing(program: str, folder: Path, source: str) -> subprocess.Popen[str]:
     """A program that is started, and imports a module of another source."""
     (folder / "argparse.py").write_text(source, encoding="utf-8")
-    command, environment = [sys.executable, str(ROOT / program)], {**os.environ, "PYTHONPATH": str(folder)}
+    started = ["-m", "lab"] if program.endswith("__main__.py") else [str(ROOT / program)]
+    command, environment = [sys.executable, *started], {**os.environ, "PYTHONPATH": str(folder)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env=environment, text=True, **pipes)
+    return subprocess.Popen(command, env=environment, cwd=ROOT / "starting_kit", text=True, **pipes)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process are of Unix")

@@ -9,7 +9,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / name) for name in ("starting_kit", "ingestion_program", "scoring_program")]
 
+from placement.evaluation.interruption import begin, raise_when_interrupted
+
+if __name__ == "__main__":
+    # Before the rest is imported, which takes its time.
+    begin("lab", "lab: interrupted")
+
+from placement.evaluation.printing import run_program
+
 from .commands.main import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise_when_interrupted()
+    run_program(main, "lab")
