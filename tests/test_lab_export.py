@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lab.experiments.export import filled, write_policy
+from lab.experiments.export import even_par, filled, write_policy
 from lab.planning.even import even_table
 from lab.serving.torus import Torus
 from lab.traces.generators import Sample, zipf
@@ -46,6 +48,26 @@ def test_empty_slots_and_those_of_the_shared_expert_get_replicas_of_the_hottest(
     assert result[0, 1, 1] == 0
     full = np.array([[[0, 1], [2, 3]]])
     assert np.array_equal(filled(full, load), full)
+
+
+def test_par_is_that_of_tokens_spread_evenly() -> None:
+    # Expert 1 has two replicas: devices get 2 + 2 and 2 + 6 of 12. Without load they get 1 + 0.5 each.
+    table = np.array([[0, 1], [1, 2]])
+    assert even_par(np.stack([table, table]), np.array([[2.0, 4.0, 6.0], [0.0, 0.0, 0.0]])).tolist() == [8 / 6, 1]
+
+
+def test_a_policy_says_which_case_its_plan_is_for_and_keeps_other_ones_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = runpy.run_path(str(write_policy(tmp_path, [np.array([[3, 2, 0], [0, 1, 2]])], 4)))["Policy"]
+    fits = policy(SimpleNamespace(layers=1, devices=2, slots=3, experts=4))
+    assert fits.rebalance(np.ones((1, 1, 4)), None, 0) is not None and capsys.readouterr().out == ""
+    other = policy(SimpleNamespace(layers=2, devices=2, slots=3, experts=5))
+    assert other.rebalance(np.ones((1, 2, 5)), None, 0) is None
+    assert capsys.readouterr().out == (
+        "plan: 1 layers, 2 devices, 3 slots, 4 experts; this case: 2 layers, 2 devices, 3 slots, 5 experts; "
+        "the initial deployment stays\n"
+    )
 
 
 @pytest.mark.parametrize(

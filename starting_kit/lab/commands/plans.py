@@ -12,7 +12,7 @@ import numpy as np
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.export import filled, write_policy
+from ..experiments.export import even_par, filled, initial_tables, write_policy
 from ..experiments.run_record import digest
 from ..planning.choice import chosen_table, robust_table, table_for
 from ..planning.plan_file import PlanFile, load_plan, save_plan
@@ -219,6 +219,12 @@ def export(options: argparse.Namespace) -> int:
     shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
     print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
     print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
+    policy, initial = (
+        f"{pars.mean():.4f} over layers, {pars.max():.4f} in the worst ({made.layers[pars.argmax()]})"
+        for pars in (even_par(each, made.load) for each in (tables, initial_tables(tables, made.experts)))
+    )
+    print("PAR, spread evenly, of the mean loads that the plan keeps (in sample; single batches have more):")
+    print(f"  this policy {policy}; the initial deployment {initial}.")
     if count := int((tables != made.table).sum()):
         print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
     return 0

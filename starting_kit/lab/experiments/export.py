@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.balance import par
 from placement.deployment import initial_deployment
 from planning.filling import fill
 from planning.relabelling import relabel
 
 TEMPLATE = '''"""Starts from a plan of the planner lab: at the first call every layer gets it, then nothing moves.
 
-Where the case has another shape than the plan, it keeps the initial deployment. A start to build upon.
+Where the case has another shape than the plan, it says so and keeps the initial deployment. A start to build upon.
 """
 
 from pathlib import Path
@@ -22,14 +23,18 @@ import numpy as np
 
 # int64 [layer, device, slot] -> expert, beside this file.
 TABLE = np.load(Path(__file__).with_name("plan.npy"), allow_pickle=False)
+WORDS = ("layers", "devices", "slots", "experts")
 
 
 class Policy:
     """See pages/policy.md for the interface."""
 
     def __init__(self, case):
-        self.fits = TABLE.shape == (case.layers, case.devices, case.slots) and TABLE.max() == case.experts - 1
-        self.placed = False
+        plan, here = (*TABLE.shape, TABLE.max() + 1), (case.layers, case.devices, case.slots, case.experts)
+        self.fits, self.placed = plan == here, False
+        if not self.fits:
+            said = [", ".join(f"{n} {word}" for n, word in zip(shape, WORDS, strict=True)) for shape in (plan, here)]
+            print("plan: {}; this case: {}; the initial deployment stays".format(*said))
 
     def rebalance(self, hotness, deployment, iteration):
         if self.placed or not self.fits:
@@ -60,6 +65,24 @@ def filled(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
     return fill(tables, replicas, load / np.maximum(replicas, 1))
 
 
+def even_par(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """PAR of each layer, tokens spread evenly over replicas as the competition does: float64 [layer].
+
+    tables: int [layer, device, slot], every slot with a routed expert; load: float [layer, expert]. A layer without
+    load counts as one with the same load on every expert, as in the competition.
+    """
+    load = np.where(load.sum(axis=1, keepdims=True) > 0, load, 1.0)
+    return np.array(
+        [par(each[:, None], each.sum(keepdims=True), table)[0] for each, table in zip(load, tables, strict=True)]
+    )
+
+
+def initial_tables(tables: np.ndarray, experts: int) -> np.ndarray:
+    """The deployment that a case of these tables' shape starts with: int64 [layer, device, slot]."""
+    layers, devices, slots = tables.shape
+    return initial_deployment(layers, experts, devices, devices * slots - experts)
+
+
 def write_policy(folder: Path, tables: Sequence[np.ndarray], experts: int) -> Path:
     """Write policy.py and plan.npy into a folder, which is made; returns policy.py.
 
@@ -75,9 +98,7 @@ def write_policy(folder: Path, tables: Sequence[np.ndarray], experts: int) -> Pa
                 f"layer {layer}: the table has experts outside 0 .. {experts - 1}, or none of {missing[:8].tolist()}; "
                 "expected every routed expert, no empty slot and no shared expert. Next: plan without the shared expert"
             )
-    layers, devices, slots = stacked.shape
-    live = initial_deployment(layers, experts, devices, devices * slots - experts)
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "plan.npy", relabel(stacked, live, experts))
+    np.save(folder / "plan.npy", relabel(stacked, initial_tables(stacked, experts), experts))
     (folder / "policy.py").write_text(TEMPLATE, encoding="utf-8")
     return folder / "policy.py"
