@@ -8,12 +8,15 @@ from pathlib import Path
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.hedging import alpha_sweep, robust
+from ..experiments.hedging import alpha_sweep
 from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..planning.choice import Choice, robust_table
 from ..serving.routers import name_of
 from ..serving.routing import row_blocks
+from ..serving.torus import Torus
+from ..traces.batches import Batches
 from ..traces.statistics import coactivation
 from .plans import grid_of
 from .scale import SAMPLE, add_tokens, open_trace
@@ -47,6 +50,8 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write CSV, Markdown and plots."""
+    import pandas as pd
+
     check_sizes(options, slots=1, batch=1, layers=1, swaps=0, seed=0)
     if not options.traces:
         raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
@@ -73,21 +78,22 @@ def run(options: argparse.Namespace) -> int:
     sample = "held out: planned from the first half of the batches, measured on the second"
     sample = sample if options.held_out else "in sample: planned from the batches that it is measured on"
     parts = [f"## Matrix, {sample}", markdown(*cells(frame[list(COLUMNS)]))]
-    first = {name: batches[name, traces[name].layers[0]].with_shared() for name in traces}
-    if options.slots * torus.devices >= next(iter(first.values())).experts - 1 + torus.rows:
-        shown = next(iter(first.values()))
+    first = {name: batches[name, traces[name].layers[0]] for name in traces}
+    shown = next(iter(first.values()))
+    if options.slots * torus.devices >= shown.experts + torus.rows:
         if shown.count > 1:
             sweep = alpha_sweep(shown, torus, ROUTER, options.slots)
             sweep.to_csv(options.output / "alpha.csv", index=False)
             title = "## Hedges, planned from the first half of the batches, measured on the second"
             parts += [f"{title} (router {name_of(ROUTER)})", markdown(*cells(sweep))]
         if len(first) > 1:
-            ratios, best = robust(first, torus, ROUTER, options.slots)
-            ratios.to_csv(options.output / "robust.csv")
-            shown = cells(ratios.reset_index(names="plan"))
+            _, ratios = robust_table(first, Choice(slots=options.slots, shared=True), torus, ROUTER)
+            across = pd.DataFrame.from_dict(ratios, orient="index", columns=list(first)).rename_axis("plan")
+            across["worst"] = across.max(axis=1)
+            across.to_csv(options.output / "robust.csv")
             title = f"## Plans across data sets, in sample: ratio to the own plan (router {name_of(ROUTER)})"
-            parts += [title, markdown(*shown, ".4f")]
-            parts.append(f"The robust plan: {best}.")
+            parts += [title, markdown(*cells(across.reset_index()), ".4f")]
+            parts.append(f"The robust plan: {across['worst'].idxmin()}.")
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")
     print(text)
@@ -97,16 +103,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plots(options: argparse.Namespace, frame: object, first: dict, torus: object) -> None:
+def _plots(options: argparse.Namespace, frame: object, first: dict[str, Batches], torus: Torus) -> None:
     shown = next(iter(first.values()))
     try:
         latency_breakdown(options.output / "latency.png", frame)
         frequency_curves(options.output / "frequencies.png", first)
-        routed = shown.choices[:, :-1]
-        coactivation_map(options.output / "coactivation.png", coactivation(routed, shown.experts - 1))
-        if options.slots * torus.devices >= shown.experts - 1 + torus.rows:
-            planned = REPLICATED[1].plan(shown, Setting(torus, options.slots, True))
-            placed = planned.router(shown, planned.replicas)
-            placement_grid(options.output / "placement.png", shown, planned.replicas, placed, torus)
+        coactivation_map(options.output / "coactivation.png", coactivation(shown.choices, shown.experts))
+        if options.slots * torus.devices >= shown.experts + torus.rows:
+            batches = shown.with_shared()
+            planned = REPLICATED[1].plan(batches, Setting(torus, options.slots, True))
+            placed = planned.router(batches, planned.replicas)
+            placement_grid(options.output / "placement.png", batches, planned.replicas, placed, torus)
     except Problem as error:
         print(f"\nno plots: {error}")

@@ -94,20 +94,19 @@ def plan(options: argparse.Namespace) -> int:
     """Plan and write."""
     choice = choice_of(options)
     # Frequencies are enough, but for what tokens choose together and for latencies.
-    traces = _traces(options) if options.robust or choice.method == "affinity" else []
-    loads = loads_of(traces[0], options.batch, options.seed) if traces else _loads(options)
+    traces = _traces(options) if options.robust or choice.method == "affinity" else {}
+    first = next(iter(traces), "")
+    loads = loads_of(traces[first], options.batch, options.seed) if traces else _loads(options)
     torus = grid_of(options.grid, loads.experts)
     router = routers(torus)[options.router]
 
     def planned(layer: int) -> tuple[np.ndarray, np.ndarray]:
-        load, several = (
-            loads.of(layer),
-            [trace.batches(layer, options.batch, torus.rows, options.seed) for trace in traces],
-        )
+        load, cut = loads.of(layer), (options.batch, torus.rows, options.seed)
+        several = {name: trace.batches(layer, *cut) for name, trace in traces.items()}
         if len(several) > 1:
-            table = robust_table(several, choice, torus, router)
+            table, _ = robust_table(several, choice, torus, router)
         elif several:
-            table = chosen_table(several[0], choice, torus)
+            table = chosen_table(several[first], choice, torus)
         else:
             table = table_for(load, choice, torus, loads.top_k or TOP_K)
         return table, load.mean(axis=0)
@@ -123,16 +122,16 @@ def plan(options: argparse.Namespace) -> int:
     return 0
 
 
-def _traces(options: argparse.Namespace) -> list[RoutingTrace]:
-    """The trace and those of --robust, of one model. Raises Problem."""
-    traces = {path: open_trace(options, path) for path in (options.trace, *options.robust)}
-    trace = traces[options.trace]
+def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
+    """The trace and those of --robust, of one model, by path. Raises Problem."""
+    traces = {str(path): open_trace(options, path) for path in (options.trace, *options.robust)}
+    trace = traces[str(options.trace)]
     for path, other in traces.items():
         if (other.experts, other.layers) != (trace.experts, trace.layers):
             got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (other, trace))
             what, next_step = "the trace is of another model", "name traces of one model after --robust"
-            raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(path))
-    return list(traces.values())
+            raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, path)
+    return traces
 
 
 def _loads(options: argparse.Namespace) -> LayerLoads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,27 +97,32 @@ def table_for(
 
 
 def robust_table(
-    several: Sequence[Batches], choice: Choice, torus: Torus, router: Callable[[Batches, Replicas], np.ndarray]
-) -> np.ndarray:
+    several: Mapping[str, Batches],
+    choice: Choice,
+    torus: Torus,
+    router: Callable[[Batches, Replicas], np.ndarray],
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The table whose worst ratio to the specialists' mean latency is least, over several data sets: [device, slot].
 
-    several: of one layer, routed experts alone. The candidates are planned for one data set each, and for the mean and
-    the largest of the data sets' shares; a specialist is the table that is planned for the data set itself.
+    several: by data set, of one layer, routed experts alone. The candidates are planned for one data set each, and for
+    the mean and the largest of the data sets' shares; a specialist is the table that is planned for the data set
+    itself. Returns the table, and by candidate the ratios, float64 [data set], measured on what was planned from.
     """
-    shares = [batches.load / batches.load.sum(axis=1, keepdims=True) for batches in several]
+    shares = [batches.load / batches.load.sum(axis=1, keepdims=True) for batches in several.values()]
     means = np.stack([share.mean(axis=0) for share in shares])
     # As many tokens as the data sets' batches have on average: whole blocks are counted.
-    tokens = np.mean([batches.load.sum(axis=1).mean() for batches in several])
-    mixed = [np.rint(tokens * part)[None] for part in (means.mean(axis=0), means.max(axis=0))]
-    tables = [chosen_table(batches, choice, torus) for batches in several]
-    tables += [chosen_table(several[0], choice, torus, load) for load in mixed]
-    served = [batches.with_shared() if choice.shared else batches for batches in several]
-    listed = [replicas_of(table, served[0].experts) for table in tables]
+    tokens = np.mean([batches.load.sum(axis=1).mean() for batches in several.values()])
+    first = next(iter(several.values()))
+    tables = {f"for {name}": chosen_table(batches, choice, torus) for name, batches in several.items()}
+    for name, share in (("mean of shares", means.mean(axis=0)), ("largest of shares", means.max(axis=0))):
+        tables[name] = chosen_table(first, choice, torus, np.rint(tokens * share)[None])
+    served = [batches.with_shared() if choice.shared else batches for batches in several.values()]
+    listed = [replicas_of(table, served[0].experts) for table in tables.values()]
     taken = np.array(
         [[latency(b, replicas, router(b, replicas), torus).total.mean() for b in served] for replicas in listed]
     )
-    specialists = taken.diagonal()
-    return tables[int((taken / specialists).max(axis=1).argmin())]
+    ratios = dict(zip(tables, taken / taken.diagonal(), strict=True))
+    return tables[min(ratios, key=lambda name: ratios[name].max())], ratios
 
 
 def _hierarchical(load: np.ndarray, choice: Choice, torus: Torus) -> np.ndarray:
