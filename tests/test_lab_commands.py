@@ -241,11 +241,18 @@ def test_layers_side_by_side_change_nothing(trace: Path, tmp_path: Path, capsys:
     assert made[0] == made[1]
 
 
-def test_the_module_runs_in_the_kits_folder() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "lab", "--help"], cwd=ROOT / "starting_kit", capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0 and "export-policy" in done.stdout
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
+def test_the_module_runs_in_the_kits_folder_and_ends_as_the_kit_does_where_it_cannot_print() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", "--help"],
+            cwd=ROOT / "starting_kit",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2 and done.stderr.startswith("lab: what is printed cannot be written to standard output")
 
 
 @pytest.mark.skipif(not (ANCHORS / "esft_dsv2lite_topk.npz").is_file(), reason="the recorded routing is not here")

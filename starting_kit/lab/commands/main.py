@@ -1,4 +1,4 @@
-"""The parser of `python -m lab`, and how a command ends."""
+"""The parser of `python -m lab`, and how a command ends that is refused."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   python -m lab plan ../output/lab/trace --output ../output/lab/plan.npz
   python -m lab search ../output/lab/trace ../output/lab/plan.npz --output ../output/lab/better.npz
   python -m lab simulate ../output/lab/trace ../output/lab/better.npz
+  python -m lab export-policy ../output/lab/better.npz --output ../output/lab/policy
   python -m lab matrix ../output/lab/trace --output ../output/lab/matrix
   python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
 """
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(command=parser.prog)
     try:
         options = parsed(parser, commands, arguments)
-        return options.run(options) or 0
+        return options.run(options)
     except (Problem, ValueError, OSError) as error:
         print(f"{options.command}: {error}")
         return 1

@@ -96,7 +96,7 @@ def write_policy(folder: Path, tables: Sequence[np.ndarray], experts: int) -> Pa
         if table.min() < 0 or table.max() >= experts or len(missing):
             raise ValueError(
                 f"layer {layer}: the table has experts outside 0 .. {experts - 1}, or none of {missing[:8].tolist()}; "
-                "expected every routed expert, no empty slot and no shared expert. Next: plan without the shared expert"
+                "expected every routed expert, no empty slot and no shared expert. Next: give what `filled` returns"
             )
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "plan.npy", relabel(stacked, initial_tables(stacked, experts), experts))

@@ -105,8 +105,9 @@ def robust_table(
     """The table whose worst ratio to the specialists' mean latency is least, over several data sets: [device, slot].
 
     several: by data set, of one layer, routed experts alone. The candidates are planned for one data set each, and for
-    the mean and the largest of the data sets' shares; a specialist is the table that is planned for the data set
-    itself. Returns the table, and by candidate the ratios, float64 [data set], measured on what was planned from.
+    the mean and the largest of the data sets' shares, to which a hedge does nothing; a specialist is the table that is
+    planned for the data set itself. Returns the table, and by candidate the ratios, float64 [data set], in sample:
+    measured on what was planned from.
     """
     shares = [batches.load / batches.load.sum(axis=1, keepdims=True) for batches in several.values()]
     means = np.stack([share.mean(axis=0) for share in shares])
