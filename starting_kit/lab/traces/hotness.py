@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.errors import Problem
 from placement.trace import check_array, check_values
 from traces.conversion.destination import refuse_other, write_recording
+from traces.conversion.inputs import one_file
+from traces.conversion.plain_array import SUFFIXES, read_counts
 from traces.folder import parts_of
 
 from .batches import Batches
@@ -19,21 +20,8 @@ ORIGIN = "counted from routing:"
 
 
 def read_hotness(path: Path) -> np.ndarray:
-    """Hotness as the competition's traces hold it: .npy, or .npz with one array. Raises Problem, OSError."""
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content as archive:
-            if len(archive.files) != 1:
-                raise ValueError(f"{len(archive.files)} arrays in the file")
-            return archive[archive.files[0]]
-    except OSError:
-        raise
-    # numpy and zipfile raise nearly anything on a damaged file.
-    except Exception as error:
-        expected, next_step = "hotness, .npy or .npz with one array, without pickles", "name another file"
-        raise Problem("the file cannot be read", str(error).rstrip("."), expected, next_step, str(path)) from None
+    """Hotness as `convert` reads it, int32 [iteration, layer, expert]. Raises OrganizerError."""
+    return read_counts(one_file([path], SUFFIXES))[0]
 
 
 def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = None) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from placement.errors import Problem
 from traces.conversion.dump_files import names_of
+from traces.conversion.plain_array import load_array
 from traces.conversion.routed_files import request_files, routed_requests
 from traces.conversion.routed_tokens import RoutedTokens, Stated, layers_of, part_of
 from traces.conversion.routing_folder import HEAD, RoutingHead, RoutingWriter
@@ -69,7 +70,7 @@ def import_source(source: Path, experts: int, wanted: Wanted, output: Path) -> l
     elif "topk_experts" in names:
         batches = read_stacked(source, experts)
         trace = RoutingTrace(experts, (0,), batches.choices[None], batches.batch_of_token, batches.origins)
-    elif names == ["hotness"] or _is_hotness(source, experts):
+    elif "hotness" in names or _is_hotness(source, experts):
         trace = _from_hotness(source, wanted)
     else:
         return _import_requests(request_files([source]), experts, wanted, output)
@@ -122,17 +123,18 @@ def _has_records(path: Path) -> bool:
 def _is_hotness(path: Path, experts: int) -> bool:
     """Whether an .npy counts every expert; the ids of a request's tokens have a shorter axis of choices."""
     try:
-        return path.suffix == ".npy" and np.load(path, mmap_mode="r", allow_pickle=False).shape[-1:] == (experts,)
-    # Readers refuse it with their words.
-    except (OSError, ValueError, EOFError):
+        return path.suffix == ".npy" and load_array(path).shape[-1:] == (experts,)
+    # Pickled ids may be allowed.
+    except Problem:
         return False
 
 
 def _from_hotness(path: Path, wanted: Wanted) -> RoutingTrace:
-    hotness, k = read_hotness(path), wanted.top_k or TOP_K
-    if hotness.ndim == 2:
-        got, expected = f"[layer, expert] {list(hotness.shape)}", "tokens, or counts [iteration, layer, expert]"
+    stored, k = load_array(path), wanted.top_k or TOP_K
+    if stored.ndim == 2:
+        got, expected = f"[layer, expert] {list(stored.shape)}", "tokens, or counts [iteration, layer, expert]"
         raise Problem("frequencies name no tokens", got, expected, "give the file to `plan` as it is", str(path))
+    hotness = read_hotness(path)
     try:
         check_dealt(hotness, k)
         totals = hotness.sum(axis=2, dtype=np.int64)

@@ -16,7 +16,7 @@ from .inputs import one_file
 from .layers import dense_layers, without_dense
 from .recording import Recording, counted, ranges
 
-KEY = "hotness"
+KEY, SUFFIXES = "hotness", (".npy", ".npz")
 
 
 def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, size: Size | None) -> Recording:
@@ -25,13 +25,11 @@ def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, siz
     axes: the file's order; drop_dense: leave out layers that never have a token; size: the model's, where it is known.
     Raises OrganizerError, also where another order of the axes is proven.
     """
-    path = one_file(paths, (".npy", ".npz"))
-    stored = as_array(_load(path), "the array", path.name, axes)
-    stored = stored.transpose([axes.index(axis) for axis in AXES])
-    hotness = ordered_counts(stored, np.arange(len(stored)), path.name, floats=True)
+    path = one_file(paths, SUFFIXES)
+    hotness, dtype = read_counts(path, axes)
     notes = check_order(hotness, axes, size, path.name)
-    if stored.dtype.kind == "f":
-        notes.append(f"{stored.dtype} values, all whole, written as integers")
+    if dtype.kind == "f":
+        notes.append(f"{dtype} values, all whole, written as integers")
     if drop_dense:
         hotness, dropped = without_dense(hotness)
         notes += dropped or ["--drop-dense: every layer has tokens, none left out"]
@@ -41,8 +39,18 @@ def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, siz
     return Recording(hotness, f"array [{', '.join(axes)}], {counted(1, 'file')}", notes)
 
 
-def _load(path: Path) -> np.ndarray:
-    """The array, an .npy mapped, not read. Raises OrganizerError."""
+def read_counts(path: Path, axes: Sequence[str] = AXES) -> tuple[np.ndarray, np.dtype]:
+    """The counts of a file's one array, int32 [iteration, layer, expert], and the dtype that they are stored in.
+
+    axes: the file's order. Floats are taken when all are whole. Raises OrganizerError.
+    """
+    stored = as_array(load_array(path), "the array", path.name, axes)
+    stored = stored.transpose([axes.index(axis) for axis in AXES])
+    return ordered_counts(stored, np.arange(len(stored)), path.name, floats=True), stored.dtype
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The one array of an .npy, which is mapped, or of an .npz, or its array `hotness`. Raises OrganizerError."""
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.ndarray):
