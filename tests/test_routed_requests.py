@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,36 @@ def test_many_requests_of_one_file_are_told_apart(tmp_path: Path) -> None:
         read(path, Stated(label="c"))
     rows = ["lines", *lines(IDS[:2], req_id="b"), *lines(IDS[2:], req_id="a")]
     assert [(r.name, len(r.ids)) for r in read(written(tmp_path, rows, "lines"))] == [("b", 2), ("a", 3)]
+
+
+@pytest.mark.parametrize("stored", [IDS, np.asfortranarray(IDS), IDS.astype(">u2")])
+def test_a_file_of_many_is_read_in_any_layout(stored: np.ndarray, tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "r.npz", a=stored, a_len=[2, 0, 3], b=stored[:1], b_len=[1], c=stored[:0], c_len=[0])
+    assert [(request.ids.tolist(), request.label) for request in read(tmp_path / "r.npz")] == [
+        (IDS[:2].tolist(), "a"),
+        ([], "a"),
+        (IDS[2:].tolist(), "a"),
+        (IDS[:1].tolist(), "b"),
+        ([], "c"),
+    ]
+    np.savez(tmp_path / "r.npz", c=stored[:0], c_len=[0])
+    with pytest.raises(OrganizerError, match=r"the choices have another form. Got: .* \[0, 2, 2\]. Expected: integers"):
+        read(tmp_path / "r.npz")
+
+
+def test_a_file_of_many_is_not_held_and_its_damage_is_found(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).permuted(np.tile(np.arange(8, dtype=np.uint8), (50_000, 2, 1)), axis=2)
+    np.savez(tmp_path / "r.npz", topk=ids, length=np.full(500, 100))
+    tracemalloc.start()
+    assert sum(request.ids.sum() for request in routed_requests([tmp_path / "r.npz"], NOTHING)) == ids.sum()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < ids.nbytes / 2
+    content = bytearray((tmp_path / "r.npz").read_bytes())
+    content[400_000] ^= 1
+    (tmp_path / "r.npz").write_bytes(content)
+    with pytest.raises(OrganizerError, match=r"^r\.npz: the file cannot be read\. Got: BadZipFile: Bad CRC-32"):
+        read(tmp_path / "r.npz")
 
 
 def test_layers_in_files_of_their_own_are_one_request(tmp_path: Path) -> None:

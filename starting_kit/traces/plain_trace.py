@@ -34,7 +34,7 @@ class PlainTrace:
                 # numpy's own message would show what the file begins with, and it may be a key.
                 raise ValueError("neither a .npy nor a .npz file")
             with self._stream() as stream:
-                self.shape, self._by_columns, self.dtype = _read_header(stream)
+                self.shape, self._by_columns, self.dtype = read_header(stream)
         # numpy and zipfile raise nearly anything on a damaged file.
         except Exception as error:
             raise unreadable(path, error, name) from error
@@ -61,7 +61,7 @@ class PlainTrace:
 
     def _unpacked(self, iterations: int) -> Iterator[np.ndarray]:
         with self._stream() as stream:
-            _read_header(stream)
+            read_header(stream)
             _, layers, experts = self.shape
             for first in range(0, self.shape[0], iterations):
                 count = min(iterations, self.shape[0] - first)
@@ -86,8 +86,8 @@ class PlainTrace:
                 yield stream
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran order, and dtype."""
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran order, and dtype of an .npy file's stream, which is then at the values."""
     if np.lib.format.read_magic(stream) == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)
     return np.lib.format.read_array_header_2_0(stream)

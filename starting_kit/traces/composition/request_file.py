@@ -1,7 +1,7 @@
 """Recorded requests: which experts each of their tokens chose in every layer, and each request's label.
 
 A file of many requests (`../conversion/stacked_requests.py` has the forms), or a folder that `python -m lab import`
-wrote. Where there are no labels, each request is its own.
+wrote of one, which gives the same. Where there are no labels, each request is its own.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from ..conversion.file_errors import pickled, unreadable
 from ..conversion.routing_folder import read_head, read_layer, read_tokens
 from ..conversion.stacked_requests import Stacked, stacked_of
+from ..conversion.stored_array import stored_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,11 @@ def read_requests(path: Path) -> Requests:
 
     There are as many experts as the largest id says, where the file does not state it. Raises OrganizerError.
     """
-    stacked = _of_folder(path) if path.is_dir() else stacked_of(_arrays(path), path.name)
-    experts, choices, lengths, labels = stacked[:4]
+    stacked = _of_folder(path) if path.is_dir() else stacked_of(stored_arrays(path), path.name)
+    experts, labels = stacked.experts, stacked.labels
+    parts = [np.asarray(part) for part, _ in stacked.parts]
+    choices = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    lengths = np.concatenate([lengths for _, lengths in stacked.parts])
     if experts is None:
         experts = int(choices.max()) + 1
     if choices.min() < 0 or choices.max() >= experts:
@@ -57,18 +60,9 @@ def read_requests(path: Path) -> Requests:
 def _of_folder(folder: Path) -> Stacked:
     head = read_head(folder)
     choices = np.stack([read_layer(folder, head, layer) for layer in range(len(head.layers))])
-    arrays = {"experts": np.array(head.experts), "choices": choices, "requests": read_tokens(folder, head)[0]}
+    requests = read_tokens(folder, head)[0]
+    arrays = {"experts": np.array(head.experts), "choices": choices, "requests": requests}
     return stacked_of(arrays, folder.name)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    # numpy and zipfile raise nearly anything on a damaged file, and on what is none.
-    except Exception as error:
-        objects = "Object arrays" in str(error) or "pickled" in str(error)
-        raise (pickled(path, may_be_allowed=False) if objects else unreadable(path, error)) from error
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:

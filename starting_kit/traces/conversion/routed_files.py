@@ -15,6 +15,7 @@ from .routed_lines import routed_in_lines
 from .routed_steps import routed_in_steps
 from .routed_tokens import RoutedTokens, Stated
 from .stacked_requests import FORMS, is_stacked, routed_in_stack
+from .stored_array import stored_arrays
 
 # A folder's files are those of the first form that it has: beside requests lie settings and figures.
 SUFFIXES = (".npz", ".npy", ".jsonl", ".json")
@@ -43,7 +44,7 @@ def routed_requests(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
         if file.suffix == ".json":
             yield from _in_json(read_json(file), stated, file)
         elif file.suffix == ".npz" and is_stacked(names := names_of(file)) and KEY not in names:
-            yield from routed_in_stack(read_numpy(file, allow_pickle=False), stated, file.name)
+            yield from routed_in_stack(stored_arrays(file), stated, file.name)
         else:
             arrays = read_numpy(file, stated.allow_pickle, KEYS if file.suffix == ".npz" else None)
             if file.suffix == ".npy":

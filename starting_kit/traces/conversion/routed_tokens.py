@@ -28,9 +28,9 @@ class Stated(NamedTuple):
 class RoutedTokens(NamedTuple):
     """A request. ids: integers [token, layer, choice], an expert or -1 for none; prompt: tokens of the prompt, 1 ..
 
-    tokens, None where nobody tells; name: of the request, None where it has none; layers: the numbers of its layers;
-    where: the file, for errors. Engines record no choice of a request's last token, which no pass reads: `ids` may hold
-    it or not.
+    tokens, None where nobody tells; name: of the request, label: what it is about, None where it has none; layers: the
+    numbers of its layers; where: the file, for errors. Engines record no choice of a request's last token, which no
+    pass reads: `ids` may hold it or not.
     """
 
     ids: np.ndarray
@@ -38,6 +38,7 @@ class RoutedTokens(NamedTuple):
     name: int | str | None
     layers: tuple[int, ...]
     where: str
+    label: str | None = None
 
 
 def request_of(
@@ -46,6 +47,7 @@ def request_of(
     where: str,
     name: Any = None,
     layers: Sequence[int] | None = None,
+    label: str | None = None,
 ) -> RoutedTokens:
     """A request whose array is checked. layers: by default 0, 1, ...; name: made a number where it is one.
 
@@ -60,7 +62,7 @@ def request_of(
         raise OrganizerError("the prompt's length does not fit", got, expected, "correct it, or --prompt", where)
     numbers = tuple(range(ids.shape[1]) if layers is None else layers)
     # As int64, so that sums of ids with a layer's offset cannot overflow int16.
-    return RoutedTokens(ids.astype(np.int64, copy=False), prompt, _named(name), numbers, where)
+    return RoutedTokens(ids.astype(np.int64, copy=False), prompt, _named(name), numbers, where, label)
 
 
 def part_of(request: RoutedTokens, part: str) -> RoutedTokens:

@@ -17,7 +17,7 @@ from .routed_tokens import RoutedTokens, without_padding
 class Survey(NamedTuple):
     """layers: the numbers of the layers that route; dense: bool [layer of the file], those that do not; choices: of a
 
-    token; rows, prompts, names: of each request that has tokens; notes: a sentence for each thing left out.
+    token; rows, prompts, names, labels: of each request that has tokens; notes: a sentence for each thing left out.
     """
 
     layers: tuple[int, ...]
@@ -26,6 +26,7 @@ class Survey(NamedTuple):
     rows: list[int]
     prompts: list[int | None]
     names: list[int | str | None]
+    labels: list[str | None]
     notes: list[str]
 
 
@@ -37,7 +38,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
     """
     first: RoutedTokens | None = None
     dense = np.ones(0, bool)
-    rows, prompts, names = [], [], []
+    rows, prompts, names, labels = [], [], [], []
     empty = padded = 0
     unfilled = None
     for request in requests:
@@ -56,6 +57,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
         rows.append(len(request.ids))
         prompts.append(request.prompt)
         names.append(request.name)
+        labels.append(request.label)
     if first is None:
         got, expected = f"none in {counted(empty, 'request')}", "a request with tokens"
         raise OrganizerError("there is no routing", got, expected, "name other files, or another part of requests")
@@ -70,7 +72,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
     if padded:
         notes.append(f"{counted(padded, 'row')} of padding left out: no expert, or at the end expert 0, in every layer")
     layers = tuple(number for number, left_out in zip(first.layers, dense, strict=True) if not left_out)
-    return Survey(layers, dense, first.ids.shape[2], rows, prompts, names, notes)
+    return Survey(layers, dense, first.ids.shape[2], rows, prompts, names, labels, notes)
 
 
 def checked(requests: Iterable[RoutedTokens], found: Survey, experts: int) -> Iterator[RoutedTokens]:
