@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lab.traces.routing_trace import RoutingTrace
+from lab.traces.sources import Wanted, import_source
 from lab.traces.trace_file import save_trace
 from placement.errors import OrganizerError
 from traces.composition.request_file import Requests, read_requests
@@ -80,6 +81,15 @@ def test_the_form_of_the_lab_is_what_the_lab_writes(tmp_path: Path) -> None:
     save_trace(tmp_path / "lab.npz", RoutingTrace(6, (0, 1), lab["choices"].astype(int), lab["requests"]))
     read = read_requests(tmp_path / "lab.npz")
     assert np.array_equal(read.choices, CHOICES) and read.lengths.tolist() == [2, 3] and read.experts == 6
+
+
+@pytest.mark.parametrize("file", ["topk", "labels", {"topk": CHOICES, "length": np.array([2, 0, 3])}])
+def test_the_folder_that_the_lab_makes_of_a_file_gives_the_same_requests(tmp_path: Path, file: str | dict) -> None:
+    np.savez(tmp_path / "routing.npz", **(FORMS[file] if isinstance(file, str) else file))
+    import_source(tmp_path / "routing.npz", 4, Wanted(), tmp_path / "folder")
+    of_file, of_folder = (read_requests(tmp_path / name) for name in ("routing.npz", "folder"))
+    assert np.array_equal(of_file.choices, of_folder.choices) and of_folder.lengths.tolist() == [2, 3]
+    assert (of_folder.labels, of_folder.experts) == (of_file.labels, 4)
 
 
 def test_requests_without_a_token_are_left_out_and_those_without_a_label_are_their_own(tmp_path: Path) -> None:
@@ -261,6 +271,12 @@ def test_labels_are_grouped_by_the_first_topic_that_has_a_word_of_theirs() -> No
     assert str(refused.value) == (
         "topics: a topic has no request. Got: arts: music, film. "
         "Expected: a word of one of the labels, such as mmlu/Law. Next: correct the words."
+    )
+    with pytest.raises(OrganizerError) as refused:
+        grouped_topics(["7", "9"], {"law": ["law"]})
+    assert str(refused.value) == (
+        "topics: the requests have no labels. Got: numbers, such as 7. Expected: what each request is about. "
+        "Next: import the recording again, or leave the topics out."
     )
 
 

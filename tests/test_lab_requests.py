@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,35 @@ def test_a_trace_is_not_imported_again(tmp_path: Path) -> None:
     _imported(_saved(tmp_path / "r.npz"), tmp_path)
     with pytest.raises(Problem, match=r"the source is a trace already. .* Next: give the folder to the other commands"):
         _imported(tmp_path / "out", tmp_path)
+
+
+def test_a_trace_keeps_the_labels_of_its_requests_and_is_imported_by_them(tmp_path: Path) -> None:
+    arrays = {"topk": ROUTED, "length": [2, 1, 2], "category": ["law", "arts", "law"]}
+    np.savez(tmp_path / "many.npz", **arrays)
+    _imported(tmp_path / "many.npz", tmp_path)
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == {"0": "law", "1": "arts", "2": "law"}
+    import_source(tmp_path / "out", EXPERTS, Wanted(domain="law", layers=(1,)), tmp_path / "law")
+    law = load_trace(tmp_path / "law")
+    assert law.requests.tolist() == [0, 0, 2, 2] and law.layers == (1,)
+    assert law.choices[0].tolist() == ROUTED[[0, 1, 3, 4], 1].tolist()
+    assert json.loads((tmp_path / "law" / "labels.json").read_text()) == {"0": "law", "2": "law"}
+    for wanted, experts, words in [
+        ({"domain": "maths"}, EXPERTS, r"out: no request has this label. Got: law, arts. Expected: 'maths'"),
+        ({"domain": "law"}, 4, r"out: the trace has other experts. Got: --experts 4. Expected: the 16 of the trace"),
+        ({"domain": "law", "part": "output"}, EXPERTS, "out: the prompt's length is not known"),
+    ]:
+        with pytest.raises(Problem, match=words):
+            import_source(tmp_path / "out", experts, Wanted(**wanted), tmp_path / "law")
+
+
+def test_labels_that_only_some_requests_have_are_left_out_with_a_note(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "1.npz", topk=ROUTED, length=[2, 3], category=["law", "arts"])
+    np.savez(tmp_path / "in" / "2.npz", topk=ROUTED, length=[5])
+    notes = import_source(tmp_path / "in", EXPERTS, Wanted(), tmp_path / "out")
+    assert notes == ["labels left out: 1 of 3 requests have none"]
+    assert load_trace(tmp_path / "out").requests.tolist() == [0, 0, 1, 1, 1] + [2] * 5
+    assert not (tmp_path / "out" / "labels.json").exists()
 
 
 def test_stacked_batches_are_read_with_their_origins(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lab.traces.routing_trace import RoutingTrace
 from lab.traces.trace_file import load_trace, save_trace
 from placement.errors import Problem
-from traces.conversion.routing_folder import RoutingHead, RoutingWriter
+from traces.conversion.routing_folder import RoutingHead, RoutingWriter, read_labels
 
 CHOICES = np.array([[[0, 1], [2, 300], [5, 1]], [[1, 0], [4, 2], [3, 1]]])
 TRACE = RoutingTrace(301, (3, 5), CHOICES, np.array([7, 7, 9]), np.array([0, 1, 0]))
@@ -57,7 +57,9 @@ def test_equal_traces_have_equal_digests_and_others_not(tmp_path: Path) -> None:
     for requests in ([7, 7, 9], [7, 7, 9], [7, 8, 9]):
         save_trace(tmp_path / "t", RoutingTrace(301, (3, 5), CHOICES, np.array(requests)))
         heads.append((tmp_path / "t" / "trace.json").read_bytes())
-    assert heads[0] == heads[1] != heads[2]
+    save_trace(tmp_path / "t", TRACE, {7: "law", 9: "arts"})
+    heads.append((tmp_path / "t" / "trace.json").read_bytes())
+    assert heads[0] == heads[1] and len(set(heads)) == 3
 
 
 def _write_one_token(path: Path, head: RoutingHead) -> None:
@@ -146,6 +148,26 @@ def test_a_folder_that_is_not_right_is_refused_with_the_file(change: Callable, w
     assert str(refused.value).endswith("Next: write the trace again, with `python -m lab import` or `generate`.") or (
         "cannot be read" in words
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[", "labels.json: the file cannot be read"),
+        (
+            '["law"]',
+            r"t/labels.json: the labels have another form. Got: \['law'\]. Expected: a text for each",
+        ),
+        ('{"7": 1}', r"t/labels.json: the labels have another form. Got: \{'7': 1\}."),
+        ('{"7": "law"}', "t/labels.json: a request has no label. Got: request 9. Expected: a label for each."),
+    ],
+)
+def test_labels_that_are_not_right_are_refused(content: str, words: str, tmp_path: Path) -> None:
+    save_trace(tmp_path / "t", TRACE)
+    assert read_labels(tmp_path / "t", [7, 9]) is None
+    (tmp_path / "t" / "labels.json").write_text(content)
+    with pytest.raises(Problem, match=words):
+        read_labels(tmp_path / "t", [7, 9])
 
 
 def test_a_folder_without_a_trace_is_refused(tmp_path: Path) -> None:

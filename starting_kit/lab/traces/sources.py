@@ -14,8 +14,9 @@ from placement.errors import Problem
 from traces.conversion.dump_files import names_of
 from traces.conversion.plain_array import load_array
 from traces.conversion.routed_files import request_files, routed_requests
-from traces.conversion.routed_tokens import RoutedTokens, Stated, layers_of, part_of
-from traces.conversion.routing_folder import HEAD, RoutingHead, RoutingWriter
+from traces.conversion.routed_tokens import RoutedTokens, Stated, layers_of, part_of, unknown_prompt
+from traces.conversion.routing_folder import HEAD, RoutingHead, RoutingWriter, read_labels
+from traces.conversion.stacked_requests import of_label
 from traces.conversion.survey import checked, survey
 
 from .hotness import check_dealt, dealt_layer, read_hotness
@@ -23,7 +24,7 @@ from .layers import LazyLayers
 from .records import read_records, trace_of
 from .routing_trace import RoutingTrace
 from .stacked_batches import read_stacked
-from .trace_file import save_trace
+from .trace_file import load_trace, save_trace
 
 PARTS = ("all", "prompt", "output")
 TOP_K = 8
@@ -62,8 +63,7 @@ def import_source(source: Path, experts: int, wanted: Wanted, output: Path) -> l
     if not source.exists():
         raise Problem("there is no source", f"nothing at {source}", "a file or a folder", "correct the path")
     if (source / HEAD).is_file():
-        expected, next_step = "requests, batches or hotness", "give the folder to the other commands as it is"
-        raise Problem("the source is a trace already", str(source), expected, next_step)
+        return _import_again(source, experts, wanted, output)
     names = names_of(source) if source.suffix == ".npz" and source.is_file() else []
     if source.suffix == ".jsonl" and _has_records(source):
         trace = trace_of(read_records(source, experts), experts)
@@ -95,8 +95,35 @@ def _import_requests(files: Sequence[Path], experts: int, wanted: Wanted, output
                 raise Problem("a token has fewer experts than others", got, expected, next_step, request.where)
             for layer in range(len(found.layers)):
                 writer.add(layer, request.ids[:, layer])
-        writer.finish(np.repeat(_numbers(found.names), found.rows))
+        numbers, labels = _numbers(found.names), found.labels
+        labelled = None if None in labels else dict(zip(numbers.tolist(), labels, strict=True))
+        writer.finish(np.repeat(numbers, found.rows), labels=labelled)
+    if labelled is None and set(labels) != {None}:
+        return [*found.notes, f"labels left out: {labels.count(None)} of {len(labels)} requests have none"]
     return found.notes
+
+
+def _import_again(source: Path, experts: int, wanted: Wanted, output: Path) -> list[str]:
+    """Those requests of a trace's folder that have a label."""
+    if not wanted.domain:
+        expected, next_step = "requests, batches or hotness", "give the folder to the other commands as it is"
+        raise Problem("the source is a trace already", str(source), expected, next_step)
+    trace = load_trace(source)
+    if trace.experts != experts:
+        got, expected = f"--experts {experts}", f"the {trace.experts} of the trace"
+        raise Problem("the trace has other experts", got, expected, "correct --experts", str(source))
+    if wanted.part != "all":
+        raise unknown_prompt(source.name)
+    numbers = np.unique(trace.requests)
+    labels = read_labels(source, numbers.tolist())
+    kept = numbers[of_label(numbers.tolist() if labels is None else labels, wanted.domain, source.name)]
+    kept = kept[: wanted.max_requests]
+    tokens = np.flatnonzero(np.isin(trace.requests, kept))
+    origins = None if trace.origins is None else trace.origins[tokens]
+    part = RoutingTrace(experts, trace.layers, trace.choices[:, tokens], trace.requests[tokens], origins)
+    part = part if wanted.layers is None else part.select(wanted.layers)
+    save_trace(output, part, None if labels is None else dict.fromkeys(kept.tolist(), wanted.domain))
+    return []
 
 
 def _numbers(names: list[int | str | None]) -> np.ndarray:

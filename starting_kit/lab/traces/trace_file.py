@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,13 @@ from .routing_trace import RoutingTrace
 TRACE_KEYS = {"experts", "layers", "choices", "requests"}
 
 
-def save_trace(path: Path, trace: RoutingTrace) -> None:
-    """Write a routing trace, a layer at a time; scores are not kept. Raises Problem, OSError."""
+def save_trace(path: Path, trace: RoutingTrace, labels: Mapping[int, str] | None = None) -> None:
+    """Write a routing trace, a layer at a time, without scores; labels: of its requests. Raises Problem, OSError."""
     layers, tokens, k = trace.choices.shape
     with RoutingWriter(path, RoutingHead(trace.experts, trace.layers, tokens, k)) as writer:
         for layer in range(layers):
             writer.add(layer, trace.choices[layer])
-        writer.finish(trace.requests, trace.origins)
+        writer.finish(trace.requests, trace.origins, labels)
 
 
 def load_trace(path: Path) -> RoutingTrace:

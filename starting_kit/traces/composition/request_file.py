@@ -13,7 +13,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from ..conversion.routing_folder import read_head, read_layer, read_tokens
+from ..conversion.routing_folder import read_head, read_labels, read_layer, read_tokens
 from ..conversion.stacked_requests import Stacked, stacked_of
 from ..conversion.stored_array import stored_arrays
 
@@ -62,7 +62,9 @@ def _of_folder(folder: Path) -> Stacked:
     choices = np.stack([read_layer(folder, head, layer) for layer in range(len(head.layers))])
     requests = read_tokens(folder, head)[0]
     arrays = {"experts": np.array(head.experts), "choices": choices, "requests": requests}
-    return stacked_of(arrays, folder.name)
+    stacked = stacked_of(arrays, folder.name)
+    labels = read_labels(folder, stacked.labels)
+    return stacked if labels is None else stacked._replace(labels=labels)
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:

@@ -37,6 +37,10 @@ def grouped_topics(labels: Sequence[str], words: Mapping[str, Sequence[str]]) ->
         for label in labels
     ]
     if missing := sorted(set(words) - set(found)):
+        if all(label.isdecimal() for label in labels):
+            got, expected = f"numbers, such as {labels[0]}", "what each request is about"
+            next_step = "import the recording again, or leave the topics out"
+            raise OrganizerError("the requests have no labels", got, expected, next_step, "topics")
         got = f"{missing[0]}: {', '.join(words[missing[0]])}"
         expected = f"a word of one of the labels, such as {labels[0]}"
         raise OrganizerError("a topic has no request", got, expected, "correct the words", "topics")

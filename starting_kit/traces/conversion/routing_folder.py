@@ -4,6 +4,7 @@ trace.json       format, experts, layers (their numbers), tokens, top_k; sha256 
                  alone tells traces apart
 requests.npy     int64 [token], the request that a token belongs to
 origins.npy      int32 [token], the row of a grid that a token comes from; may be missing
+labels.json      what each request is about, by its number; may be missing
 layer_003.npy    uint8 or uint16 [token, k], the experts of every token in layer 3
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from placement.errors import OrganizerError
 from .choices import wrong_choice
 from .file_errors import unreadable
 
-HEAD, FORMAT = "trace.json", 1
+HEAD, LABELS, FORMAT = "trace.json", "labels.json", 1
 AGAIN = "write the trace again, with `python -m lab import` or `generate`"
 
 
@@ -74,8 +75,13 @@ class RoutingWriter:
         self._digests[layer].update(data)
         self._written[layer] += len(choices)
 
-    def finish(self, requests: np.ndarray, origins: np.ndarray | None = None) -> None:
-        """Write what is known of each token. Raises ValueError unless every layer has all tokens."""
+    def finish(
+        self, requests: np.ndarray, origins: np.ndarray | None = None, labels: Mapping[int, str] | None = None
+    ) -> None:
+        """Write what is known of each token, and of each request by its number.
+
+        Raises ValueError unless every layer has all tokens.
+        """
         if {*self._written, len(requests)} != {self._head.tokens}:
             raise ValueError(f"layers of {self._written} tokens; expected {self._head.tokens} in each")
         for name, values, dtype in (("requests", requests, np.int64), ("origins", origins, np.int32)):
@@ -83,6 +89,10 @@ class RoutingWriter:
                 values = np.ascontiguousarray(values, dtype)
                 np.save(self._partial / f"{name}.npy", values)
                 self._digests.append(hashlib.sha256(values.data))
+        if labels is not None:
+            text = json.dumps({str(number): label for number, label in labels.items()}) + "\n"
+            (self._partial / LABELS).write_text(text, encoding="utf-8")
+            self._digests.append(hashlib.sha256(text.encode()))
         content = hashlib.sha256(b"".join(digest.digest() for digest in self._digests)).hexdigest()
         head = json.dumps({"format": FORMAT, **asdict(self._head), "sha256": content})
         (self._partial / HEAD).write_text(head + "\n", encoding="utf-8")
@@ -153,6 +163,22 @@ def read_tokens(folder: Path, head: RoutingHead) -> tuple[np.ndarray, np.ndarray
     if origins is not None and origins.min() < 0:
         raise _wrong("an origin row is out of range", str(origins.min()), "rows from 0", path)
     return requests, origins
+
+
+def read_labels(folder: Path, requests: Sequence[int]) -> list[str] | None:
+    """The label of each of these requests; None where the folder has no labels. Raises OrganizerError."""
+    path = folder / LABELS
+    if not path.exists():
+        return None
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise unreadable(path, error) from None
+    if not isinstance(fields, dict) or not all(isinstance(label, str) for label in fields.values()):
+        raise _wrong("the labels have another form", repr(fields)[:60], "a text for each request's number", path)
+    if missing := [request for request in requests if str(request) not in fields]:
+        raise _wrong("a request has no label", f"request {missing[0]}", "a label for each", path)
+    return [fields[str(request)] for request in requests]
 
 
 def _remove(path: Path) -> None:
