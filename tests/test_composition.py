@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import kit
+from docs import COMMANDS, ROOT, blocks
+from lab.commands.main import main as lab_main
 from lab.traces.routing_trace import RoutingTrace
 from lab.traces.sources import Wanted, import_source
 from lab.traces.trace_file import save_trace
@@ -90,6 +94,25 @@ def test_the_folder_that_the_lab_makes_of_a_file_gives_the_same_requests(tmp_pat
     of_file, of_folder = (read_requests(tmp_path / name) for name in ("routing.npz", "folder"))
     assert np.array_equal(of_file.choices, of_folder.choices) and of_folder.lengths.tolist() == [2, 3]
     assert (of_folder.labels, of_folder.experts) == (of_file.labels, 4)
+
+
+def test_the_labs_recipe_scores_a_plan_on_traces_composed_of_the_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "starting_kit").mkdir()
+    (tmp_path / "starting_kit" / "traces").symlink_to(ROOT / "starting_kit" / "traces")
+    monkeypatch.chdir(tmp_path / "starting_kit")
+    routed = np.random.default_rng(0).random((600, 24, 32)).argsort(axis=2)[..., :4].astype(np.uint8)
+    np.savez("../routing.npz", topk=routed, length=np.full(30, 20), category=np.repeat(["a", "b"], 15))
+    lines = blocks("starting_kit/lab/README.md")[1].splitlines()
+    assert len(lines) == 8 and all(COMMANDS.match(line) for line in lines)
+    for line in lines:
+        _, *words = shlex.split(line.removeprefix("(cd starting_kit && ").removesuffix(")"))
+        # The grid's window is 1024.
+        words = ["1032" if word == "2304" else word for word in words]
+        assert (lab_main(words[2:]) if words[:2] == ["-m", "lab"] else kit.main(words[1:])) == 0, line
+    assert capsys.readouterr().out.splitlines()[-1].startswith("mean case score over 3 of 6 cases: ")
+    assert "composed: recorded requests of routing (sha256 " in Path("../output/lab/reference/ds_eplb.json").read_text()
 
 
 def test_requests_without_a_token_are_left_out_and_those_without_a_label_are_their_own(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import yaml
 
 import kit
-from cases import grid_mapping
 from commands import generate as command
 from placement.trace import trace_sha256
 from submissions import ROOT
@@ -196,17 +194,3 @@ def test_the_grids_of_composed_traces_have_the_official_constants(name: str) -> 
     assert grid["models"] == {model: {"layers": layers, "experts": experts}}
     datasets = ("stationary", "drifting", "switching")
     assert grid["cases"] == [{"model": model, "dataset": dataset, "ep": ep} for dataset in datasets]
-
-
-def test_a_composed_trace_is_scored(folder: Path) -> None:
-    assert composed(folder, "--iterations", 40, "--in-flight", 8, "--weights", "drifting") == 0
-    models, cases = {"R": {"layers": 2, "experts": 8}}, [{"model": "R", "dataset": "s", "ep": [2, 4]}]
-    (folder / "grid.yaml").write_text(yaml.safe_dump(grid_mapping(window=8, models=models, cases=cases)))
-    where = ["--grid", str(folder / "grid.yaml"), "--traces", str(folder / "out")]
-    assert kit.main(["reference", *where, "--output", str(folder / "reference")]) == 0
-    assert "composed: recorded requests of routing.npz" in (folder / "reference" / "ds_eplb.json").read_text()
-    policy = str(ROOT / "starting_kit" / "policies" / "ds_eplb")
-    run_of = ["--reference", str(folder / "reference"), "--output", str(folder / "run")]
-    assert kit.main(["run", policy, *where, *run_of]) == 0
-    scores = json.loads((folder / "run" / "scoring" / "scores.json").read_text(encoding="utf-8"))
-    assert scores["composite_score"] == 100
