@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 from lab.commands.main import main
-from lab.experiments.intervals import interval, resampled, statistic
-from lab.experiments.methods import Setting
+from lab.experiments.intervals import batches_for_bound, interval, resampled, statistic
+from lab.experiments.methods import PAR, Setting, even_par
 from lab.experiments.page import html_page
-from lab.experiments.recommendation import best, compare, frame_of, verdict
+from lab.experiments.recommendation import best, compare, frame_of, printed
 from lab.experiments.run_record import digest
-from lab.experiments.split import drawn, joined, split
+from lab.experiments.split import drawn, drift, joined, split
+from lab.experiments.verdict import _between, drifted, verdict
 from lab.planning.plan_file import load_plan
 from lab.serving.cost import nearest_rank
 from lab.serving.replicas import replicas_of
 from lab.serving.torus import Torus
+from lab.traces.batches import Batches
 from lab.traces.generators import Sample, zipf
 from lab.traces.routing_trace import RoutingTrace
 from lab.traces.trace_file import save_trace
@@ -78,6 +80,38 @@ def test_statistics_are_those_of_the_cost_model_and_intervals_hold_what_they_sho
     assert low < values.mean() < high and (high - low) / 2 == pytest.approx(1.96 * values.std() / 200**0.5, rel=0.1)
     assert np.array_equal(resampled(values, "p95", 300, 7), resampled(values[None], "p95", 300, 7)[0])
     assert np.ptp(resampled(np.full(5, 3.0), "p99", 10, 0)) == 0
+    # The fewest for which all lie below the percentile with at most 2.5 %.
+    assert [batches_for_bound(name) for name in ("mean", "p95", "p99")] == [1, 72, 368]
+    assert 0.99**368 <= 0.025 < 0.99**367
+
+
+def test_even_par_gives_each_replica_an_equal_part() -> None:
+    # Expert 0 has four tokens and two replicas, expert 1 three tokens, expert 2 one: device 0 serves 2 + 3, device 1 3.
+    choices = np.array([[0]] * 4 + [[1]] * 3 + [[2]])
+    batches = Batches(3, choices, np.zeros(8, int), np.array([0, 8]))
+    assert even_par(batches, replicas_of(np.array([[0, 1], [0, 2]]), 3)).tolist() == [5 / 4]
+
+
+def test_label_sorted_requests_are_told_from_mixed_ones() -> None:
+    # 40 requests of 8 tokens, each on one expert: the first half on experts 0 and 1, the others on 2 and 3.
+    choices, requests = np.repeat(np.arange(40) // 20 * 2 + np.arange(40) % 2, 8), np.repeat(np.arange(40), 8)
+    by_time, at_random = drift(RoutingTrace(4, (0,), choices.reshape(1, -1, 1), requests))
+    assert by_time == 1 and 0 < at_random < 0.5
+    assert drifted(by_time, 0.25, "a") == [
+        "Early and late requests of a differ: 100.0 % of the choices would have to go to other experts for equal "
+        "loads, between random parts at most 25.0 %. Where the file's order is no time, for example sorted by topic, "
+        "next: --split random."
+    ]
+    mixed = np.random.default_rng(0).permutation(40)
+    by_time, at_random = drift(RoutingTrace(4, (0,), np.repeat(mixed // 20, 8).reshape(1, -1, 1), requests))
+    assert drifted(by_time, at_random) == []
+
+
+def test_an_improvement_is_told_without_signs() -> None:
+    assert _between(0.4, 3.1, "mean") == "between 0.4 and 3.1 us lower"
+    assert _between(-1.2, 3.0, "p99") == "between 1.2 us higher and 3.0 us lower, so not surely lower"
+    assert _between(-3.0, -1.2, PAR) == "between 1.200 and 3.000 higher"
+    assert _between(0.0, 0.0, "mean") == "the same"
 
 
 def test_every_row_serves_the_same_choices_on_the_same_slots(rows: list) -> None:
@@ -101,6 +135,16 @@ def test_without_swaps_there_is_no_search(trace: RoutingTrace) -> None:
     ]
 
 
+def test_for_par_quick_plans_are_chosen_by_it_and_none_is_searched(trace: RoutingTrace) -> None:
+    batches = [drawn(trace, 0, 64, 4, 0, 4)]
+    for_par, for_mean = (
+        compare(batches, batches, Setting(TORUS, 3, False, swaps=1, objective=name)) for name in (PAR, "mean")
+    )
+    assert [row.method.row for row in for_par] == ["baseline", "baseline", "nearline", "baseline", "nearline"]
+    nearline = [min(row.figure(PAR) for row in rows if row.method.row == "nearline") for rows in (for_par, for_mean)]
+    assert nearline[0] <= nearline[1]
+
+
 def test_planned_methods_are_ordered_where_they_were_planned(rows: list) -> None:
     by_name = {(row.method.row, row.replicated): row.in_sample.mean() for row in rows}
     for replicated in (False, True):
@@ -111,21 +155,39 @@ def test_a_batch_takes_the_sum_of_its_layers(rows: list) -> None:
     frame = frame_of(rows, 50, 0)
     assert np.allclose(frame["mean"], [row.layers.sum(axis=0).mean() for row in rows])
     for name in ("mean", "p95", "p99"):
-        assert (frame[f"{name} low"] <= frame[f"{name} high"]).all()
+        high, low = frame[f"{name} high"], frame[f"{name} low"]
+        assert (low <= high).all() if name == "mean" else high.isna().all()
+    assert np.allclose(frame["even PAR"], [row.even_par.mean() for row in rows]) and frame.number.tolist() == list(
+        range(1, 8)
+    )
+    assert set(printed(frame)["p99 high"]) == {"unknown"}
 
 
 def test_what_is_deployed_is_the_best_held_out_and_compared_with_the_next(rows: list) -> None:
     chosen = rows[best(rows, "p95")]
     assert all(statistic(chosen.held_out, "p95") <= statistic(row.held_out, "p95") for row in rows)
-    deploy, expect, following, few = verdict(rows, "p95", 100, 0)
+    deploy, expect, following, *_, few = verdict(rows, "p95", 100, 0)
+    routers = ", ".join(dict.fromkeys(chosen.routers))
     assert deploy == (
-        f"Deploy: {chosen.name}, router {', '.join(dict.fromkeys(chosen.routers))}, the best of 7 rows by the "
-        "held-out p95."
+        f"Deploy row {best(rows, 'p95') + 1}: {chosen.name}, router {routers}, the best of 7 rows by the held-out p95."
     )
     assert f"p95 {statistic(chosen.held_out, 'p95'):.1f} us (" in expect and expect.endswith(
         "measured on 10 batches of held-out requests."
     )
-    assert following.startswith("Next: ") and few.startswith("With 10 held-out batches p99 is their largest")
+    assert following.startswith("Next: row ") and few == (
+        f"No upper end of p95 and p99 is known: the largest of 10 held-out batches ({chosen.held_out.max():.1f} us) is "
+        "above the true one with a probability of 40 % and 10 % only; 97.5 % takes 72 and 368 batches. Next: a longer "
+        "trace, or a smaller --batch."
+    )
+
+
+def test_for_a_policy_the_row_of_the_lowest_even_par_is_named(rows: list) -> None:
+    level, mean = best(rows, PAR), best(rows, "mean")
+    assert rows[level].figure(PAR) < rows[mean].figure(PAR)
+    least, other = rows[level].figure(PAR), rows[mean].figure(PAR)
+    told = f"for a policy row {level + 1} is better (even PAR {least:.3f} against {other:.3f}; --objective par"
+    assert told in " ".join(verdict(rows, "mean", 50, 0))
+    assert verdict(rows, PAR, 50, 0)[0].endswith("the best of 7 rows by the held-out even PAR.")
 
 
 def test_slots_that_hold_no_shared_expert_are_refused(trace: RoutingTrace) -> None:
@@ -144,8 +206,9 @@ def test_recommend_writes_a_plan_with_its_router_tables_a_page_and_a_record(
     names = ", ".join(map(str, paths))
     config.write_text(f"traces: [{names}]\nbatch: 64\nswaps: 9\nobjective: p99\nno_plots: true\n", encoding="utf-8")
     assert run("recommend", "--config", config, "--swaps", 50, "--output", output) == 0
-    printed = capsys.readouterr().out
-    assert "| b | 13 | two-stage, with replicas |" in printed and "## Data sets" in printed
+    shown, told = capsys.readouterr()
+    assert "| b | 13 | 7 | two-stage, with replicas |" in shown and "## Data sets" in shown
+    assert told.count("recommend: row ") == 7 and "recommend: row 7, two-stage, with replicas: " in told
     made, record = load_plan(output / "plan.npz"), json.loads((output / "run.json").read_text())
     assert len(made.routers) == 2 and made.sources == (digest(paths[0]), digest(paths[1]))
     for table, order in zip(made.table, made.order, strict=True):
@@ -153,16 +216,19 @@ def test_recommend_writes_a_plan_with_its_router_tables_a_page_and_a_record(
     assert [record["settings"][name] for name in ("swaps", "batch", "objective")] == [50, 64, "p99"]
     assert record["sha256"]["plan"] == digest(output / "plan.npz") and record["versions"]["numpy"] == np.__version__
     assert record["recommendation"][0] in (output / "recommendation.html").read_text()
-    assert run("simulate", paths[0], output / "plan.npz", "--batch", 64) == 0
+    number = record["recommendation"][0].split(":")[0].removeprefix("Deploy row ")
+    assert sorted(path.stem for path in (output / "plans").iterdir()) == list("1234567")
+    assert (output / "plans" / f"{number}.npz").read_bytes() == (output / "plan.npz").read_bytes()
+    assert run("simulate", paths[0], output / "plans" / "3.npz", "--batch", 64) == 0
     assert "In sample" in capsys.readouterr().out
 
 
-def test_the_same_seed_gives_the_same_plan(trace: RoutingTrace, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_plan_with_any_number_of_jobs(trace: RoutingTrace, tmp_path: Path) -> None:
     save_trace(tmp_path / "t.npz", trace)
     hashes = []
-    for name in ("one", "two"):
-        options = ("--batch", 64, "--swaps", 50, "--draws", 10, "--no-plots", "--seed", 5, "--output", tmp_path / name)
-        assert run("recommend", tmp_path / "t.npz", *options) == 0
+    for name, jobs in (("one", 1), ("two", 2)):
+        options = ("--batch", 64, "--swaps", 50, "--draws", 10, "--no-plots", "--seed", 5, "--jobs", jobs)
+        assert run("recommend", tmp_path / "t.npz", *options, "--output", tmp_path / name) == 0
         hashes.append(digest(tmp_path / name / "plan.npz"))
     assert hashes[0] == hashes[1]
 
@@ -177,7 +243,7 @@ def test_the_same_seed_gives_the_same_plan(trace: RoutingTrace, tmp_path: Path) 
         ("share: nan", "the setting share is wrong. Got: 'nan'. Expected: a number. Next: correct the file."),
         ("shared: 1", "the setting shared is wrong. Got: 1. Expected: true or false. Next: correct the file."),
         ("traces: a.npz", "the setting traces is wrong. Got: 'a.npz'. Expected: a list, each a path. Next"),
-        ("objective: p50", "the setting objective is wrong. Got: 'p50'. Expected: one of mean, p95, p99. Next"),
+        ("objective: p50", "the setting objective is wrong. Got: 'p50'. Expected: one of mean, p95, p99, par. Next"),
         ("slots: 0\ntraces: [a.npz]", "--slots is too small. Got: 0. Expected: at least 1. Next: correct --slots."),
         ("share: .nan", "--share leaves no part. Got: nan. Expected: between 0 and 1. Next: correct --share."),
         ("batch: 8", "there is no trace. Got: none. Expected: TRACE, or traces in the configuration. Next: name one"),

@@ -19,7 +19,7 @@ from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.statistics import coactivation
 from .plans import grid_of
-from .scale import SAMPLE, add_tokens, open_trace
+from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 from .settings import add_config, check_sizes
 
 # What the even tables of the hedges and across data sets are made for.
@@ -44,6 +44,7 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
     add_tokens(parser, SAMPLE)
+    add_jobs(parser)
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         for at, layer in list(enumerate(trace.layers))[: options.layers]
     }
     setting = Setting(torus, options.slots, True, swaps=options.swaps, seed=options.seed)
-    frame = matrix(batches, setting, options.held_out)
+    frame = matrix(batches, setting, options.held_out, options.jobs)
     if frame.empty:
         got, expected = f"{options.slots} slots on {torus.devices} devices", "a slot for every expert, and layers"
         raise Problem("no setting fits the grid", got, expected, "correct --grid, --slots or --layers")

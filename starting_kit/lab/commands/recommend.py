@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +14,13 @@ from placement.errors import Problem
 from placement.traces.whole_file import write_whole
 from scores.table import cells, markdown
 
-from ..experiments.intervals import STATISTICS
-from ..experiments.methods import Setting
+from ..experiments.methods import PAR, Setting
 from ..experiments.page import html_page
 from ..experiments.plots import recommendation_plots
-from ..experiments.recommendation import Row, best, by_data_set, compare, frame_of, verdict
+from ..experiments.recommendation import SHOWN, Row, best, by_data_set, compare, frame_of, printed
 from ..experiments.run_record import digest, write_record
-from ..experiments.split import drawn, joined, split
+from ..experiments.split import drawn, drift, joined, split
+from ..experiments.verdict import drifted, verdict
 from ..planning.plan_file import PlanFile, save_plan
 from ..serving.cost import PRESETS
 from ..serving.replicas import order_of
@@ -27,7 +28,7 @@ from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.routing_trace import RoutingTrace
 from .plans import grid_of
-from .scale import SAMPLE, add_tokens, open_trace
+from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 from .settings import add_config, check_sizes
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="every token also takes the shared expert")
-    objectives = [name for name in STATISTICS if name != "p50"]
-    parser.add_argument("--objective", choices=objectives, default="mean", help="of a batch's latency (default: mean)")
+    objective = "of a batch's latency, or par: of even loads, for a policy of the competition (default: mean)"
+    parser.add_argument("--objective", choices=[*SHOWN, PAR], default="mean", help=objective)
     presets = sorted(name for name, preset in PRESETS.items() if not preset.dense)
     parser.add_argument("--preset", choices=presets, default="compat", help="of the cost model (default: compat)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
@@ -59,6 +60,7 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/recommendation"), help="a folder")
     add_tokens(parser, SAMPLE)
+    add_jobs(parser)
     add_config(parser)
     parser.set_defaults(run=run)
 
@@ -79,31 +81,43 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         objective=options.objective,
     )
-    rows = compare(planning, held_out, setting)
+    rows = compare(planning, held_out, setting, options.jobs, _progress)
     told = verdict(rows, options.objective, options.draws, options.seed)
-    tables = {"Methods": frame_of(rows, options.draws, options.seed)}
+    if options.split == "time":
+        for name, trace in traces.items():
+            told += drifted(*drift(trace, options.share), name if len(traces) > 1 else "")
+    frame = frame_of(rows, options.draws, options.seed)
+    tables, notes = {"Methods": printed(frame)}, _notes(rows)
     if len(traces) > 1:
         tables["Data sets"] = by_data_set(rows, data_set)
-    text = _text(options, told, tables, planning[0].count)
+    text = _text(options, told, tables, notes, planning[0].count)
     print(text)
-    chosen, folder = rows[best(rows, options.objective)], options.output
-    tables["Methods"].to_csv(_made(folder) / "methods.csv", index=False)
-    write_whole(folder / "recommendation.md", (text + "\n").encode())
+    chosen, folder = best(rows, options.objective), options.output
+    (folder / "plans").mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / "methods.csv", index=False)
     load = np.stack([batches.load[:, : batches.experts - options.shared].mean(axis=0) for batches in planning])
-    save_plan(folder / "plan.npz", _plan(chosen, load, traces, options, torus))
+    _save_plans(folder, rows, chosen, load, traces, options, torus)
     plots, missing = {}, ""
     try:
         if not options.no_plots:
-            plots = recommendation_plots(rows, chosen, held_out[0], torus, next(iter(traces.values())).layers)
+            plots = recommendation_plots(rows, rows[chosen], held_out[0], torus, next(iter(traces.values())).layers)
     except Problem as problem:
         missing = f"No plots: {problem}"
         print(f"\n{missing}")
-    write_whole(folder / "recommendation.html", html_page(told, tables, plots, missing).encode())
+    write_whole(folder / "recommendation.html", html_page(told, tables, plots, missing, notes).encode())
+    pictures = [f"Plots, in [the page](recommendation.html): {'; '.join(plots)}."] if plots else []
+    shown = "\n\n".join([text, *pictures, *([missing] if missing else [])])
+    write_whole(folder / "recommendation.md", (shown + "\n").encode())
     settings = {name: value for name, value in vars(options).items() if name not in ("run", "command")}
     found = {"recommendation": told, "seconds": round(time.perf_counter() - begun, 2)}
     write_record(folder / "run.json", settings, options.traces, folder / "plan.npz", **found)
-    print(f"\nwritten: {folder} (plan.npz, recommendation.html, recommendation.md, methods.csv, run.json)")
+    print(f"\nwritten: {folder} (plan.npz, plans/, recommendation.html, recommendation.md, methods.csv, run.json)")
     return 0
+
+
+def _progress(line: str) -> None:
+    """Beside the result, which is what stdout holds."""
+    print(f"recommend: {line}", file=sys.stderr, flush=True)
 
 
 def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
@@ -147,18 +161,50 @@ def _batches(
     return planning, held_out, data_set
 
 
-def _plan(
-    chosen: Row, load: np.ndarray, traces: dict[str, RoutingTrace], options: argparse.Namespace, torus: Torus
-) -> PlanFile:
-    replicas, trace = [planned.replicas for planned in chosen.planned], next(iter(traces.values()))
-    return PlanFile(
-        *(np.stack([one.table for one in replicas]), np.stack([order_of(one) for one in replicas])),
-        *(trace.layers, trace.experts, options.shared, torus.rows, torus.cols),
-        *(chosen.routers, tuple(digest(path) for path in options.traces), load),
-    )
+def _save_plans(
+    folder: Path,
+    rows: list[Row],
+    chosen: int,
+    load: np.ndarray,
+    traces: dict[str, RoutingTrace],
+    options: argparse.Namespace,
+    torus: Torus,
+) -> None:
+    """plan.npz of the chosen row, and plans/NUMBER.npz of every row; those of an earlier run with more rows go."""
+    trace, sources = next(iter(traces.values())), tuple(digest(path) for path in options.traces)
+    for old in (folder / "plans").glob("*.npz"):
+        if old.stem.isdecimal():
+            old.unlink()
+    for number, row in enumerate(rows, 1):
+        replicas = [planned.replicas for planned in row.planned]
+        plan = PlanFile(
+            *(np.stack([one.table for one in replicas]), np.stack([order_of(one) for one in replicas])),
+            *(trace.layers, trace.experts, options.shared, torus.rows, torus.cols),
+            *(row.routers, sources, load),
+        )
+        save_plan(folder / "plans" / f"{number}.npz", plan)
+        if number == chosen + 1:
+            save_plan(folder / "plan.npz", plan)
 
 
-def _text(options: argparse.Namespace, told: list[str], tables: dict[str, pd.DataFrame], planned: int) -> str:
+def _notes(rows: list[Row]) -> list[str]:
+    """What the table does not say of itself."""
+    notes = [
+        "even PAR: largest load of a device by the mean one, held out, a mean over batches and layers, where each "
+        "replica serves an equal part of its expert's tokens, as it does in the competition.",
+        "plans/NUMBER.npz is the plan of a row; plan.npz is that of the row to deploy.",
+    ]
+    if any(len(set(row.routers)) > 1 for row in rows):
+        told = (
+            "Where a row names several routers, each layer has the one that was best in planning; the plan says which."
+        )
+        notes.append(told)
+    return notes
+
+
+def _text(
+    options: argparse.Namespace, told: list[str], tables: dict[str, pd.DataFrame], notes: list[str], planned: int
+) -> str:
     parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told)]
     chosen = {"time": "the requests that came first, measured on those that came later"}
     chosen["random"] = "requests drawn at random, measured on the others"
@@ -168,9 +214,4 @@ def _text(options: argparse.Namespace, told: list[str], tables: dict[str, pd.Dat
     )
     for heading, frame in tables.items():
         parts += [f"## {heading}", markdown(*cells(frame), ".1f")]
-    return "\n\n".join(parts)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return "\n\n".join(parts + notes)

@@ -22,6 +22,16 @@ def statistic(values: np.ndarray, name: str) -> np.ndarray:
     return np.partition(values, place, axis=-1)[..., place]
 
 
+def batches_for_bound(name: str, confidence: float = 0.95) -> int:
+    """How many values it takes until their largest is above a percentile with (1 + confidence) / 2; a mean: 1.
+
+    With fewer no value seen bounds the percentile, whatever the distribution: all are below it with share ** count.
+    Source: order statistics, which are binomial.
+    """
+    share = STATISTICS[name]
+    return 1 if share is None else int(np.ceil(np.log((1 - confidence) / 2) / np.log(share)))
+
+
 def resampled(values: np.ndarray, name: str, draws: int, seed: int) -> np.ndarray:
     """A statistic of as many batches, drawn with replacement: float64 [..., draw].
 

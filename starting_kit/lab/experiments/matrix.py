@@ -10,23 +10,28 @@ from typing import TYPE_CHECKING
 from ..serving.measures import measures
 from ..serving.routers import name_of
 from ..traces.batches import Batches
+from ..traces.side_by_side import side_by_side
 from .methods import PLACEMENT_ONLY, REPLICATED, Method, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def matrix(batches: Mapping[tuple[str, int], Batches], replicated: Setting, held_out: bool = False) -> pd.DataFrame:
+def matrix(
+    batches: Mapping[tuple[str, int], Batches], replicated: Setting, held_out: bool = False, jobs: int = 1
+) -> pd.DataFrame:
     """Every method on every data set and layer, without replicas and with replicas and the shared expert.
 
     batches: by (data set, layer), without the shared expert; replicated: with replicas; held_out: plan from the first
-    half of the batches and measure on the second. One row per data set, layer, setting and method; `plan_seconds`
-    and `route_ms` (per batch) are measured, and change nothing else.
+    half of the batches and measure on the second; jobs: layers side by side. One row per data set, layer,
+    setting and method; `plan_seconds` and `route_ms` (per batch) are measured, and change nothing else.
     """
     import pandas as pd
 
-    rows = []
-    for (dataset, layer), layer_batches in batches.items():
+    work = list(batches.items())
+
+    def measured(position: int) -> list[dict[str, object]]:
+        ((dataset, layer), layer_batches), rows = work[position], []
         for name, methods, setting, used in _settings(layer_batches, replicated):
             half = used.count // 2
             learned, scored = (used.select(0, half), used.select(half, used.count)) if held_out else (used, used)
@@ -34,7 +39,9 @@ def matrix(batches: Mapping[tuple[str, int], Batches], replicated: Setting, held
                 rows.append(
                     {"data_set": dataset, "layer": layer, "setting": name} | _row(method, learned, scored, setting)
                 )
-    return pd.DataFrame(rows)
+        return rows
+
+    return pd.DataFrame([row for rows in side_by_side(measured, len(work), jobs) for row in rows])
 
 
 def _settings(batches: Batches, replicated: Setting) -> list[tuple]:

@@ -13,7 +13,7 @@ from planning.replication import replicas_by_load
 from ..planning.even import even_table
 from ..planning.published import published_table
 from ..search.two_stage import two_stage
-from ..serving.cost import BLOCK, COMPAT, Preset, latency
+from ..serving.cost import BLOCK, COMPAT, Preset, device_sums, latency
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.routers import Router
 from ..serving.routing import block_aligned, first_fit, least_loaded, round_robin, row_blocks
@@ -21,13 +21,17 @@ from ..serving.torus import Torus
 from ..traces.batches import Batches
 from .intervals import statistic
 
+# The objective that asks neither a router nor the cost model.
+PAR = "par"
+
 
 @dataclass(frozen=True)
 class Setting:
     """What a method plans for.
 
     slots: per device; shared: whether every token also takes the shared expert, which has a replica in every row;
-    replicated: whether routed experts may have several replicas; objective: a name of intervals.STATISTICS.
+    replicated: whether routed experts may have several replicas; objective: a name of intervals.STATISTICS, of latency,
+    or PAR, of even_par.
     """
 
     torus: Torus
@@ -125,9 +129,8 @@ def _two_stage(batches: Batches, setting: Setting) -> Planned:
         starts = [_single(batches, setting)]
     candidates = []
     for start in starts:
-        better = two_stage(
-            batches, start.replicas, start.router, setting.torus, setting.preset, setting.swaps, setting.seed
-        )
+        how = (setting.torus, setting.preset, setting.swaps, setting.seed)
+        better = two_stage(batches, start.replicas, start.router, *how, objective=setting.objective)
         candidates.append(Planned(better, start.router))
     # Where both are equal, the searched one is kept.
     return _best([*candidates, _nearline(batches, setting)], batches, setting)
@@ -145,11 +148,21 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
         candidates = [*(Planned(even, router) for router in quick), _filled(batches, setting)]
         if setting.shared:
             candidates.append(_published(batches, setting))
+        if setting.objective == PAR:
+            candidates.append(_one_more(batches, setting))
     else:
         candidates = [_consecutive(batches, setting), _single(batches, setting)]
         if 2 * setting.torus.devices == batches.experts - setting.shared:
             candidates.append(_pairs(batches, setting))
     return _best(candidates, batches, setting)
+
+
+def even_par(batches: Batches, replicas: Replicas) -> np.ndarray:
+    """The largest device load by the mean one where each replica serves an equal part of its expert's tokens, as it
+    does in the competition: float64 [batch].
+    """
+    loads = device_sums((batches.load / replicas.count)[:, replicas.expert], replicas)
+    return loads.max(axis=1) / loads.mean(axis=1)
 
 
 def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Planned:
@@ -158,6 +171,8 @@ def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Plan
 
 def _value(planned: Planned, batches: Batches, setting: Setting) -> float:
     """The setting's objective on the batches."""
+    if setting.objective == PAR:
+        return float(even_par(batches, planned.replicas).mean())
     routed = planned.router(batches, planned.replicas)
     total = latency(batches, planned.replicas, routed, setting.torus, setting.preset).total
     return float(statistic(total, setting.objective))

@@ -21,17 +21,23 @@ img { max-width: 100%; height: auto; }
 
 
 def html_page(
-    told: Sequence[str], tables: Mapping[str, pd.DataFrame], plots: Mapping[str, bytes], missing: str = ""
+    told: Sequence[str],
+    tables: Mapping[str, pd.DataFrame],
+    plots: Mapping[str, bytes],
+    missing: str = "",
+    notes: Sequence[str] = (),
 ) -> str:
-    """A page of sentences, tables by heading and plots (PNG) by caption; missing: why there are no plots."""
+    """A page of sentences, tables by heading, notes beneath them, and plots (PNG) by caption.
+
+    missing: why there are no plots.
+    """
     parts = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8"><title>Recommendation</title>']
     parts.append(f"<style>{STYLE}</style></head><body><h1>Recommendation</h1>")
     parts += [f"<p>{escape(sentence)}</p>" for sentence in told]
     for heading, frame in tables.items():
         parts.append(f"<h2>{escape(heading)}</h2>{_table(frame)}")
-    parts.append("<p>Times in us. Low and high: 95 % of the bootstrap over held-out batches.</p>")
-    if missing:
-        parts.append(f"<p>{escape(missing)}</p>")
+    notes = ["Times in us. Low and high: 95 % of the bootstrap over held-out batches.", *notes, missing]
+    parts += [f"<p>{escape(note)}</p>" for note in notes if note]
     for caption, image in plots.items():
         data = base64.b64encode(image).decode()
         parts.append(f'<h2>{escape(caption)}</h2><img alt="{escape(caption)}" src="data:image/png;base64,{data}">')
@@ -39,7 +45,8 @@ def html_page(
 
 
 def _table(frame: pd.DataFrame) -> str:
-    numbers = set(frame.select_dtypes("number").columns)
+    # A column of figures may hold them as texts, and a word where there is none.
+    numbers = {name for name in frame if any(str(value)[:1].isdigit() for value in frame[name])}
     head = "".join(f"<th{_class(name in numbers)}>{escape(str(name))}</th>" for name in frame.columns)
     rows = []
     for values in frame.itertuples(index=False):

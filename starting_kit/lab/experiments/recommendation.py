@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from placement.errors import Problem
 from ..serving.cost import device_sums, latency, replica_tokens
 from ..serving.routers import name_of
 from ..traces.batches import Batches
-from .intervals import interval, resampled, statistic
-from .methods import ONE_MORE, PLACEMENT_ONLY, REPLICATED, Method, Planned, Setting
+from ..traces.side_by_side import side_by_side
+from .intervals import batches_for_bound, interval, resampled, statistic
+from .methods import ONE_MORE, PAR, PLACEMENT_ONLY, REPLICATED, Method, Planned, Setting, even_par
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ class Row:
 
     planned: of each layer; held_out, in_sample: us of each batch over all layers, float64 [batch]; layers: held-out us,
     float64 [layer, batch]; device_tokens: held-out tokens by the batch's mean over devices, float64 [layer, batch,
-    device]; seconds: that planning took.
+    device]; even_par: held-out, float64 [layer, batch]; seconds: that planning took, of all layers.
     """
 
     method: Method
@@ -38,12 +39,21 @@ class Row:
     in_sample: np.ndarray
     layers: np.ndarray
     device_tokens: np.ndarray
+    even_par: np.ndarray
     seconds: float
 
     @property
     def held_out(self) -> np.ndarray:
         """Latency of the held-out batches: a batch goes through one layer after another."""
         return self.layers.sum(axis=0)
+
+    def values(self, objective: str) -> np.ndarray:
+        """What an objective is a statistic of: the latency of the held-out batches, or their PAR over layers."""
+        return self.even_par.mean(axis=0) if objective == PAR else self.held_out
+
+    def figure(self, objective: str) -> float:
+        """The held-out objective: in us, or the mean PAR."""
+        return float(statistic(self.values(objective), of_batches(objective)))
 
     @property
     def routers(self) -> tuple[str, ...]:
@@ -56,11 +66,24 @@ class Row:
         return f"{self.method.name}, {'with' if self.replicated else 'without'} replicas"
 
 
-def compare(planning: Sequence[Batches], held_out: Sequence[Batches], setting: Setting) -> list[Row]:
+def of_batches(objective: str) -> str:
+    """The objective's statistic over batches, of intervals.STATISTICS."""
+    return "mean" if objective == PAR else objective
+
+
+def compare(
+    planning: Sequence[Batches],
+    held_out: Sequence[Batches],
+    setting: Setting,
+    jobs: int = 1,
+    told: Callable[[str], None] = lambda line: None,
+) -> list[Row]:
     """Plan and measure every method, without replicas and with; all rows serve the same choices on the same slots.
 
     planning, held_out: of each layer, in one order of batches, the shared expert included where the setting has it.
-    Without swaps to try, offline methods are left out. Raises Problem when the slots do not hold every expert.
+    jobs: layers side by side; told: called with a line for every method that is done. Without swaps to try, and for
+    PAR, which exchanges have levelled already, offline methods are left out. Raises Problem when the slots do not hold
+    every expert.
     """
     torus, experts = setting.torus, planning[0].experts - setting.shared
     slots, needed = setting.slots * torus.devices, experts + setting.shared * torus.rows
@@ -71,28 +94,31 @@ def compare(planning: Sequence[Batches], held_out: Sequence[Batches], setting: S
     pairs = 2 * torus.devices == experts
     single = [method for method in PLACEMENT_ONLY if pairs or method.name != "pairs"]
     several = [REPLICATED[0] if setting.shared else ONE_MORE, *REPLICATED[1:]] if slots > needed else []
-    return [
-        _row(method, planning, held_out, replace(setting, replicated=replicated))
-        for replicated, methods in ((False, single), (True, several))
-        for method in methods
-        if setting.swaps or method.run == "nearline" or method.row == "baseline"
-    ]
+    searched, rows = setting.swaps and setting.objective != PAR, []
+    for replicated, methods in ((False, single), (True, several)):
+        for method in methods:
+            if searched or method.run == "nearline" or method.row == "baseline":
+                begun = time.perf_counter()
+                rows.append(_row(method, planning, held_out, replace(setting, replicated=replicated), jobs))
+                told(f"row {len(rows)}, {rows[-1].name}: {time.perf_counter() - begun:.1f} s")
+    return rows
 
 
-def _row(method: Method, planning: Sequence[Batches], held_out: Sequence[Batches], setting: Setting) -> Row:
-    begun = time.perf_counter()
-    planned = tuple(method.plan(batches, setting) for batches in planning)
-    seconds = time.perf_counter() - begun
-    learned, layers, tokens = [], [], []
-    for one, known, unknown in zip(planned, planning, held_out, strict=True):
-        learned.append(_times(one, known, one.router(known, one.replicas), setting))
-        routed = one.router(unknown, one.replicas)
-        layers.append(_times(one, unknown, routed, setting))
-        loads = device_sums(replica_tokens(unknown, one.replicas, routed), one.replicas)
-        tokens.append(loads / loads.mean(axis=1, keepdims=True))
-    return Row(
-        method, setting.replicated, planned, np.sum(learned, axis=0), np.array(layers), np.array(tokens), seconds
-    )
+def _row(method: Method, planning: Sequence[Batches], held_out: Sequence[Batches], setting: Setting, jobs: int) -> Row:
+    def of_layer(position: int) -> tuple:
+        known, unknown = planning[position], held_out[position]
+        begun = time.perf_counter()
+        planned = method.plan(known, setting)
+        seconds = time.perf_counter() - begun
+        replicas = planned.replicas
+        learned = _times(planned, known, planned.router(known, replicas), setting)
+        routed = planned.router(unknown, replicas)
+        loads = device_sums(replica_tokens(unknown, replicas, routed), replicas)
+        tokens = loads / loads.mean(axis=1, keepdims=True)
+        return planned, learned, _times(planned, unknown, routed, setting), tokens, even_par(unknown, replicas), seconds
+
+    planned, learned, *held, seconds = zip(*side_by_side(of_layer, len(planning), jobs), strict=True)
+    return Row(method, setting.replicated, planned, np.sum(learned, axis=0), *map(np.array, held), sum(seconds))
 
 
 def _times(planned: Planned, batches: Batches, routed: np.ndarray, setting: Setting) -> np.ndarray:
@@ -101,25 +127,46 @@ def _times(planned: Planned, batches: Batches, routed: np.ndarray, setting: Sett
 
 def best(rows: Sequence[Row], objective: str) -> int:
     """The place of the row with the smallest held-out objective, of equals the first."""
-    return int(np.argmin([statistic(row.held_out, objective) for row in rows]))
+    return int(np.argmin([row.figure(objective) for row in rows]))
 
 
 def frame_of(rows: Sequence[Row], draws: int, seed: int) -> pd.DataFrame:
-    """A line for each row: held-out mean, p95, p99 in us with the ends of their 95 % intervals, and the in-sample mean.
+    """A line for each row: held-out mean, p95, p99 in us with the ends of their 95 % intervals, PAR, in-sample mean.
 
-    draws, seed: of the bootstrap over batches.
+    draws, seed: of the bootstrap over batches. An upper end that the batches are too few for is NaN.
     """
     import pandas as pd
 
     lines = []
-    for row in rows:
-        line = {"replicas": "with" if row.replicated else "without", "row": row.method.row, "plan": row.method.name}
+    for number, row in enumerate(rows, 1):
+        line = {
+            "number": number,
+            "replicas": "with" if row.replicated else "without",
+            "row": row.method.row,
+            "plan": row.method.name,
+        }
         line |= {"router": ", ".join(dict.fromkeys(row.routers)), "run": row.method.run}
         for name in SHOWN:
-            low, high = interval(resampled(row.held_out, name, draws, seed))
+            low, high = ends(row, name, draws, seed)
             line |= {name: float(statistic(row.held_out, name)), f"{name} low": low, f"{name} high": high}
+        line["even PAR"] = row.figure(PAR)
         lines.append(line | {"mean in sample": float(row.in_sample.mean()), "plan_seconds": row.seconds})
     return pd.DataFrame(lines)
+
+
+def ends(row: Row, objective: str, draws: int, seed: int) -> tuple[float, float]:
+    """The ends of the objective's 95 % interval; the upper one NaN where no value seen bounds the percentile."""
+    values, name = row.values(objective), of_batches(objective)
+    low, high = interval(resampled(values, name, draws, seed))
+    return float(low), float(high) if len(values) >= batches_for_bound(name) else np.nan
+
+
+def printed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with texts in place of numbers that one digit after the point does not suit."""
+    shown = {"even PAR": frame["even PAR"].map("{:.3f}".format)}
+    for name in (f"{name} high" for name in SHOWN):
+        shown[name] = frame[name].map(lambda high: "unknown" if np.isnan(high) else f"{high:.1f}")
+    return frame.assign(**shown)
 
 
 def by_data_set(rows: Sequence[Row], data_set: Sequence[str]) -> pd.DataFrame:
@@ -128,40 +175,8 @@ def by_data_set(rows: Sequence[Row], data_set: Sequence[str]) -> pd.DataFrame:
 
     names, lines = np.array(data_set), []
     for name in dict.fromkeys(data_set):
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             part = row.held_out[names == name]
             values = {shown: float(statistic(part, shown)) for shown in SHOWN}
-            lines.append({"data_set": name, "batches": len(part), "plan": row.name} | values)
+            lines.append({"data_set": name, "batches": len(part), "number": number, "plan": row.name} | values)
     return pd.DataFrame(lines)
-
-
-def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int) -> list[str]:
-    """Sentences: what to deploy, what to expect, and whether that is surely better than the next best row."""
-    at = best(rows, objective)
-    chosen, count = rows[at], len(rows[at].held_out)
-    parts = []
-    for name in SHOWN:
-        low, high = interval(resampled(chosen.held_out, name, draws, seed))
-        parts.append(f"{name} {statistic(chosen.held_out, name):.1f} us ({low:.1f} to {high:.1f})")
-    routers = ", ".join(dict.fromkeys(chosen.routers))
-    layers = f"{len(chosen.planned)} layer{'s' * (len(chosen.planned) > 1)}"
-    told = [
-        f"Deploy: {chosen.name}, router {routers}, the best of {len(rows)} rows by the held-out {objective}.",
-        f"Expect, for a batch through {layers}: {', '.join(parts)}, measured on {count} batches of held-out requests.",
-    ]
-    others = [row for row in rows if row is not chosen]
-    if others:
-        second = others[best(others, objective)]
-        first_draws, second_draws = (resampled(row.held_out, objective, draws, seed) for row in (chosen, second))
-        less, most = interval(second_draws - first_draws)
-        lower = interval(first_draws)[1] < interval(second_draws)[0]
-        overlap = "lies below the next row's" if lower else "overlaps the next row's"
-        sure = "lower" if less > 0 else "not surely lower"
-        told.append(
-            f"Next: {second.name}. The interval of the chosen {objective} {overlap}; batch by batch the chosen one is "
-            f"{sure}, by {less:.1f} to {most:.1f} us."
-        )
-    if count < 100:
-        few = " and no interval says much" * (count < 10)
-        told.append(f"With {count} held-out batches p99 is their largest{few}: name a longer trace for more.")
-    return told

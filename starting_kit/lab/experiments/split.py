@@ -11,6 +11,8 @@ from placement.errors import Problem
 from ..traces.batches import Batches
 from ..traces.routing_trace import RoutingTrace
 
+# Random splits that the one by time is compared with: enough that one of them is uneven, few enough for a look.
+DRAWS = 7
 # Epochs at most that a short planning part is drawn in.
 EPOCHS = 8
 
@@ -21,15 +23,45 @@ def split(trace: RoutingTrace, share: float = 0.5, seed: int | None = None) -> t
     share: of the tokens, which the first part has as nearly as whole requests allow; seed: draw the order of requests,
     for traces whose order is no time. Raises Problem for one request.
     """
-    _, first, request, tokens = np.unique(trace.requests, return_index=True, return_inverse=True, return_counts=True)
+    early = _early(trace.requests, share, [seed])[0]
+    return _taken(trace, early), _taken(trace, ~early)
+
+
+def drift(trace: RoutingTrace, share: float = 0.5) -> tuple[float, float]:
+    """How far the expert loads of two parts lie apart when split by time, and at most in DRAWS random splits.
+
+    Both are the share of one part's choices that would have to go to another expert for equal loads (the total
+    variation distance), a mean over layers. Raises Problem for one request.
+    """
+    early = _early(trace.requests, share, [None, *range(DRAWS)])
+    # One count of all layers' choices serves every split: a token's code has a bit for each split that it is early in.
+    code = early.T @ (1 << np.arange(len(early)))
+    bits = (np.arange(1 << len(early)) >> np.arange(len(early))[:, None] & 1).astype(bool)
+    apart = []
+    for layer in range(len(trace.layers)):
+        keys = code[:, None] * trace.experts + trace.choices[layer]
+        counted = np.bincount(keys.ravel(), minlength=bits.shape[1] * trace.experts).reshape(-1, trace.experts)
+        shares = [counts / counts.sum(axis=1, keepdims=True) for counts in (bits @ counted, ~bits @ counted)]
+        apart.append(np.abs(shares[0] - shares[1]).sum(axis=1) / 2)
+    by_time, *at_random = np.mean(apart, axis=0)
+    return float(by_time), float(max(at_random))
+
+
+def _early(requests: np.ndarray, share: float, seeds: Sequence[int | None]) -> np.ndarray:
+    """Which tokens are of the first part, of a split by time (None) or at random: bool [seed, token]."""
+    _, first, request, tokens = np.unique(requests, return_index=True, return_inverse=True, return_counts=True)
     if len(first) < 2:
         expected = "two or more: one to plan from, and another to measure on"
         raise Problem("the trace cannot be split", "one request", expected, "name a longer trace")
-    order = np.argsort(first) if seed is None else np.random.default_rng([seed, 3]).permutation(len(first))
-    passed = np.cumsum(tokens[order])
-    stop = int(np.abs(passed[:-1] - share * passed[-1]).argmin()) + 1
-    early = np.isin(request, order[:stop])
-    return _taken(trace, early), _taken(trace, ~early)
+    parts = []
+    for seed in seeds:
+        order = np.argsort(first) if seed is None else np.random.default_rng([seed, 3]).permutation(len(first))
+        passed = np.cumsum(tokens[order])
+        stop = int(np.abs(passed[:-1] - share * passed[-1]).argmin()) + 1
+        early = np.zeros(len(first), bool)
+        early[order[:stop]] = True
+        parts.append(early[request])
+    return np.array(parts)
 
 
 def drawn(
