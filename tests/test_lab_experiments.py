@@ -49,9 +49,10 @@ def test_every_row_has_the_metrics_and_the_class_of_its_run(frame: pd.DataFrame)
     assert (frame[TIMES] >= 0).all(axis=None)
 
 
-def test_the_same_seed_gives_the_same_matrix_but_for_the_times() -> None:
-    batches = {("zipf", 0): zipf(Sample(tokens=400, experts=32, k=4, seed=1)).batches(0, 100, 4, 0)}
-    first, second = (matrix(batches, Setting(TORUS, 3, True, swaps=200)).drop(columns=TIMES) for _ in range(2))
+def test_the_same_seed_gives_the_same_matrix_but_for_the_times_with_any_number_of_jobs() -> None:
+    one = zipf(Sample(tokens=400, experts=32, k=4, seed=1)).batches(0, 100, 4, 0)
+    batches, setting = {("zipf", 0): one, ("zipf", 1): one}, Setting(TORUS, 3, True, swaps=100)
+    first, second = (matrix(batches, setting, jobs=jobs).drop(columns=TIMES) for jobs in (1, 2))
     pd.testing.assert_frame_equal(first, second)
 
 
