@@ -274,6 +274,10 @@ def test_plots_are_inside_the_page(trace: RoutingTrace, tmp_path: Path) -> None:
     save_trace(tmp_path / "t.npz", trace)
     assert run("recommend", tmp_path / "t.npz", "--batch", 64, "--swaps", 0, "--output", tmp_path / "out") == 0
     assert (tmp_path / "out" / "recommendation.html").read_text().count('src="data:image/png;base64,iVBOR') == 4
+    linked = (
+        "Plots, in [the page](recommendation.html): Latency of held-out batches; Load of devices; Layers; The chosen"
+    )
+    assert linked in (tmp_path / "out" / "recommendation.md").read_text()
 
 
 def test_the_page_shows_names_as_text_and_says_why_plots_are_missing(rows: list) -> None:

@@ -82,12 +82,12 @@ def run(options: argparse.Namespace) -> int:
         objective=options.objective,
     )
     rows = compare(planning, held_out, setting, options.jobs, _progress)
-    told = verdict(rows, options.objective, options.draws, options.seed)
+    told = verdict(rows, options.objective, options.draws, options.seed, options.shared)
     if options.split == "time":
         for name, trace in traces.items():
             told += drifted(*drift(trace, options.share), name if len(traces) > 1 else "")
     frame = frame_of(rows, options.draws, options.seed)
-    tables, notes = {"Methods": printed(frame)}, _notes(rows)
+    tables, notes = {"Methods": printed(frame)}, _notes(rows, options.shared)
     if len(traces) > 1:
         tables["Data sets"] = by_data_set(rows, data_set)
     text = _text(options, told, tables, notes, planning[0].count)
@@ -187,11 +187,12 @@ def _save_plans(
             save_plan(folder / "plan.npz", plan)
 
 
-def _notes(rows: list[Row]) -> list[str]:
+def _notes(rows: list[Row], shared: bool) -> list[str]:
     """What the table does not say of itself."""
     notes = [
         "even PAR: largest load of a device by the mean one, held out, a mean over batches and layers, where each "
-        "replica serves an equal part of its expert's tokens, as it does in the competition.",
+        "replica serves an equal part of its expert's tokens, as it does in the competition"
+        + (", which has no shared expert." if shared else "."),
         "plans/NUMBER.npz is the plan of a row; plan.npz is that of the row to deploy.",
     ]
     if any(len(set(row.routers)) > 1 for row in rows):

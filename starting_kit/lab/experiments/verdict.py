@@ -15,8 +15,11 @@ FAR = 2.0
 NAMES = {PAR: "even PAR"}
 
 
-def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int) -> list[str]:
-    """Sentences: what to deploy, what to expect, and whether that is surely better than the next best row."""
+def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int, shared: bool = False) -> list[str]:
+    """Sentences: what to deploy, what to expect, and whether that is surely better than the next best row.
+
+    shared: whether the rows serve a shared expert, which no policy has, so that nothing is said for one.
+    """
     at = best(rows, objective)
     chosen, count = rows[at], len(rows[at].held_out)
     name, routers = NAMES.get(objective, objective), ", ".join(dict.fromkeys(chosen.routers))
@@ -30,7 +33,7 @@ def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int) -> list[
         told.append(_next(rows, at, objective, draws, seed))
     level = best(rows, PAR)
     least, other = rows[level].figure(PAR), chosen.figure(PAR)
-    if least < other:
+    if least < other and not shared:
         told.append(
             "A policy spreads each expert's tokens evenly over its replicas and has no router: for a policy row "
             f"{level + 1} is better (even PAR {least:.3f} against {other:.3f}; --objective par chooses by it)."
