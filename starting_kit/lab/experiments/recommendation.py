@@ -146,10 +146,10 @@ def frame_of(rows: Sequence[Row], draws: int, seed: int) -> pd.DataFrame:
             "plan": row.method.name,
         }
         line |= {"router": ", ".join(dict.fromkeys(row.routers)), "run": row.method.run}
+        line["even PAR"] = row.figure(PAR)
         for name in SHOWN:
             low, high = ends(row, name, draws, seed)
             line |= {name: float(statistic(row.held_out, name)), f"{name} low": low, f"{name} high": high}
-        line["even PAR"] = row.figure(PAR)
         lines.append(line | {"mean in sample": float(row.in_sample.mean()), "plan_seconds": row.seconds})
     return pd.DataFrame(lines)
 
