@@ -7,7 +7,6 @@ import pytest
 
 from lab.planning.choice import Choice, chosen_table, robust_table
 from lab.planning.even import even_table
-from lab.planning.levelling import levelled
 from lab.serving.cost import latency
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import round_robin
@@ -24,35 +23,6 @@ def batches_of(kind=zipf, seed: int = 1, experts: int = 32) -> Batches:
 
 def busiest(table: np.ndarray, weight: np.ndarray) -> float:
     return float(np.append(weight, 0.0)[table].sum(axis=1).max())
-
-
-def test_exchanges_by_hand() -> None:
-    # 9 + 8 and 1 + 2: one exchange gives 9 + 1 and 8 + 2.
-    table = levelled(np.array([[0, 1], [2, 3]]), np.array([9.0, 8.0, 1.0, 2.0]))
-    assert sorted(map(sorted, table.tolist())) == [[0, 2], [1, 3]]
-
-
-def test_no_single_exchange_with_the_busiest_device_helps_any_more() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(30):
-        weight = rng.lognormal(size=16)
-        table = np.append(np.arange(16), rng.choice(16, size=5, replace=False))
-        table = np.append(table, [-1, -1, -1])
-        table = rng.permutation(table).reshape(8, 3)
-        better = levelled(table, weight)
-        assert sorted(better.ravel()) == sorted(table.ravel()) and busiest(better, weight) <= busiest(table, weight)
-        most = busiest(better, weight)
-        loads = np.append(weight, 0.0)[better].sum(axis=1)
-        top = int(loads.argmax())
-        for slot in range(3):
-            for device, other in np.argwhere(np.isin(better, better[top], invert=True)):
-                moves = better.copy()
-                moves[top, slot], moves[device, other] = better[device, other], better[top, slot]
-                if better[top, slot] in better[device]:
-                    continue
-                after = np.append(weight, 0.0)[moves].sum(axis=1)
-                # The norm that exchanges go by is not quite the largest load.
-                assert max(after[top], after[device]) > 0.99 * most
 
 
 def test_a_fixed_expert_stays_where_it_is() -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from planning.levelling import levelled
 from planning.packing import heaviest_first
 
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.torus import Torus
 from .even import even_table
-from .levelling import levelled
 
 # How far row loads may lie above their mean: loose ones cut less, tight ones keep the limit on devices.
 TOLERANCES = (0.2, 0.1, 0.05, 0.02, 0.005)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.ds_eplb import ds_eplb
+from planning.levelling import levelled
 from planning.replication import robust_load
 
 from ..serving.cost import latency
@@ -17,7 +18,6 @@ from ..traces.batches import Batches
 from ..traces.statistics import coactivation
 from .affinity import affinity_table
 from .even import even_table
-from .levelling import levelled
 
 METHODS = ("even", "hierarchical", "affinity")
 HEDGES = ("mean", "mean_std", "p95")

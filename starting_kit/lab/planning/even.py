@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from planning.levelling import levelled
 from planning.packing import deal_out, heaviest_first
 from planning.replication import one_more, replicas_by_blocks, replicas_by_load
 
 from ..serving.torus import Torus
-from .levelling import levelled
 
 BLOCK = 32
 
