@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planning.levelling import levelled
+from planning.levelling import LEAST, levelled
 
 
 def loads(table: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -20,13 +20,14 @@ def twice(table: np.ndarray) -> int:
 def helps(table: np.ndarray, weight: np.ndarray, fixed: int | None) -> bool:
     """Whether an exchange of the busiest device leaves both devices below what that one carries: each tried."""
     before = loads(table, weight)
+    least = 1.001 * LEAST * before.mean()
     busy = int(before.argmax())
     for slot, (device, its) in ((s, at) for s in range(table.shape[1]) for at in np.ndindex(table.shape)):
         after = table.copy()
         after[busy, slot], after[device, its] = table[device, its], table[busy, slot]
         if fixed in (table[busy, slot], table[device, its]) or twice(after) > twice(table):
             continue
-        if loads(after, weight)[[busy, device]].max() < before[busy] * (1 - 1e-6):
+        if loads(after, weight)[[busy, device]].max() < before[busy] - least:
             return True
     return False
 
