@@ -126,6 +126,13 @@ def test_choices_of_no_expert_are_not_counted(tmp_path: Path) -> None:
     assert result(tmp_path).sum(axis=2).tolist() == [[4, 8], [1, 2], [1, 2], [1, 2]]
 
 
+@pytest.mark.parametrize("dtype", ["u1", ">i2", "u8", ">u8"])
+def test_ids_of_any_integers_are_counted_alike(dtype: str, tmp_path: Path) -> None:
+    paths = [save(tmp_path, i, routed_experts=ids_of(i).astype(dtype), prompt_len=p) for i, p in enumerate(PROMPTS)]
+    assert convert(tmp_path, *paths, "--experts", EXPERTS, "--in-flight", 2) == 0
+    assert np.array_equal(result(tmp_path), expected())
+
+
 @pytest.mark.parametrize("form", ["an array", "keys"])
 def test_objects_are_read_when_that_is_allowed(form: str, tmp_path: Path) -> None:
     held: Any = ids_of(0) if form == "an array" else {"routed_experts": ids_of(0), "prompt_len": 4}

@@ -61,8 +61,8 @@ def request_of(
         got, expected = f"{prompt}", f"1 .. {len(ids)}, the tokens in the file"
         raise OrganizerError("the prompt's length does not fit", got, expected, "correct it, or --prompt", where)
     numbers = tuple(range(ids.shape[1]) if layers is None else layers)
-    # As small as they come: only sums of uint64 with a layer's offset would be no integers.
-    ids = ids if ids.size and ids.dtype != np.uint64 else ids.astype(np.int64)
+    # As small as they come: only sums of uint64, in any byte order, with a layer's offset would be no integers.
+    ids = ids if ids.size and np.can_cast(ids.dtype, np.int64) else ids.astype(np.int64)
     return RoutedTokens(ids, prompt, _named(name), numbers, where, label)
 
 
