@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from itertools import pairwise
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_work_side_by_side_comes_back_in_order_and_may_be_any_function(jobs: int
 
     with pytest.raises(Problem, match=r"^layer 0: wrong\. Got: this\. Expected: that\. Next: mend it\.$"):
         side_by_side(refused, 3, jobs)
+
+
+def test_a_process_that_is_ended_from_outside_is_told_in_a_sentence() -> None:
+    with pytest.raises(Problem) as told:
+        side_by_side(lambda layer: os.kill(os.getpid(), signal.SIGKILL), 3, 2)
+    assert str(told.value) == (
+        "a process that worked on a layer was ended from outside. Got: no result with --jobs 2. "
+        "Expected: memory for a layer in each process. Next: use a smaller --jobs."
+    )
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
