@@ -47,6 +47,14 @@ def test_a_plan_is_made_improved_measured_and_exported(
     assert printed.startswith("In sample: the plan was made from this trace, or from a part of it.")
     assert "| layer | router | mean | p50 | p95 | p99 |" in printed and "| 1 | row-blocks |" in printed
     assert len(pd.read_csv(tmp_path / "measures.csv")) == 2
+    other = tmp_path / "other"
+    sizes = ("--tokens", 200, "--experts", 32, "--top-k", 4, "--layers", 2, "--seed", 9)
+    assert run("generate", "zipf", *sizes, "--output", other) == 0
+    capsys.readouterr()
+    assert run("simulate", other, better, "--batch", 100) == 0
+    assert capsys.readouterr().out.startswith(
+        "The plan was made from other traces: held out, unless those hold requests of this one.\n"
+    )
     assert run("export-policy", better, "--output", tmp_path / "policy") == 0
     assert sorted(path.name for path in (tmp_path / "policy").iterdir()) == ["plan.npy", "policy.py"]
 

@@ -204,7 +204,7 @@ def simulate(options: argparse.Namespace) -> int:
     if digest(options.trace) in made.sources:
         print("In sample: the plan was made from this trace, or from a part of it.\n")
     else:
-        print("Held out: the plan was made from other traces.\n")
+        print("The plan was made from other traces: held out, unless those hold requests of this one.\n")
     print(markdown(*cells(frame[list(COLUMNS)])))
     return 0
 
