@@ -124,8 +124,14 @@ def test_requests_without_a_token_are_left_out_and_those_without_a_label_are_the
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"length": np.array([2, 2])}, "the lengths do not fit. Got: lengths of 4 tokens together. Expected: the 5 "),
-        ({"length": np.array([6, -1])}, "the lengths do not fit. Got: lengths of 5 tokens together. Expected: the 5 "),
+        (
+            {"length": np.array([2, 2])},
+            "the lengths do not fit. Got: lengths of 4 tokens together, the smallest 2. Expected: the 5 ",
+        ),
+        (
+            {"length": np.array([6, -1])},
+            "the lengths do not fit. Got: lengths of 5 tokens together, the smallest -1. Expected: the 5 ",
+        ),
         (
             {"length": np.array(["2", "3"])},
             "length has another form. Got: <U1 [2]. Expected: one integer after another.",

@@ -100,7 +100,9 @@ def test_many_requests_of_one_file_are_told_apart(tmp_path: Path) -> None:
     path = written(tmp_path, {"topk": IDS, "length": np.array([2, 3]), "category": np.array(["a", "b"])})
     assert [request.ids.tolist() for request in read(path)] == [IDS[:2].tolist(), IDS[2:].tolist()]
     assert [request.ids.tolist() for request in read(path, Stated(label="b"))] == [IDS[2:].tolist()]
-    with pytest.raises(OrganizerError, match=r"no request has this label. Got: a, b. Expected: 'c'"):
+    with pytest.raises(
+        OrganizerError, match=r"no request has this label. Got: a, b. Expected: 'c'. Next: name one that there is"
+    ):
         read(path, Stated(label="c"))
     rows = ["lines", *lines(IDS[:2], req_id="b"), *lines(IDS[2:], req_id="a")]
     assert [(r.name, len(r.ids)) for r in read(written(tmp_path, rows, "lines"))] == [("b", 2), ("a", 3)]

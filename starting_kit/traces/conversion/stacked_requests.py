@@ -53,7 +53,7 @@ def stacked_of(arrays: Mapping[str, np.ndarray | StoredArray], where: str) -> St
             expected = "integers [token, layer, k], none of them 0"
             raise _wrong("the choices have another form", _form(choices), expected, where)
         if lengths.min() < 0 or lengths.sum() != choices.shape[0]:
-            got = f"lengths of {lengths.sum()} tokens together"
+            got = f"lengths of {lengths.sum()} tokens together, the smallest {lengths.min()}"
             raise _wrong("the lengths do not fit", got, f"the {choices.shape[0]} tokens of the file", where)
     if len(stacked.labels) != (requests := sum(len(lengths) for _, lengths in stacked.parts)):
         got, expected = f"{len(stacked.labels)}", f"one for each of {requests} requests"
@@ -82,7 +82,7 @@ def of_label(labels: Sequence[str | int], label: str, where: str) -> list[bool]:
     if label and label not in texts:
         known = list(dict.fromkeys(texts))
         got = f"{', '.join(known[:8])}{', ...' if len(known) > 8 else ''}"
-        raise _wrong("no request has this label", got, repr(label), where)
+        raise OrganizerError("no request has this label", got, repr(label), "name one that there is", where)
     return [not label or text == label for text in texts]
 
 
