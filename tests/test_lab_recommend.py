@@ -136,13 +136,14 @@ def test_without_swaps_there_is_no_search(trace: RoutingTrace) -> None:
 
 
 def test_for_par_quick_plans_are_chosen_by_it_and_none_is_searched(trace: RoutingTrace) -> None:
-    batches = [drawn(trace, 0, 64, 4, 0, 4)]
+    # Small batches, where latency and loads ask for different plans.
+    batches = [drawn(trace, 0, 16, 4, 0, 8)]
     for_par, for_mean = (
         compare(batches, batches, Setting(TORUS, 3, False, swaps=1, objective=name)) for name in (PAR, "mean")
     )
     assert [row.method.row for row in for_par] == ["baseline", "baseline", "nearline", "baseline", "nearline"]
     nearline = [min(row.figure(PAR) for row in rows if row.method.row == "nearline") for rows in (for_par, for_mean)]
-    assert nearline[0] <= nearline[1]
+    assert nearline[0] < nearline[1]
 
 
 def test_planned_methods_are_ordered_where_they_were_planned(rows: list) -> None:
