@@ -213,7 +213,8 @@ def test_other_cases_than_the_references(tmp_path, capsys):
     content = results()
     content["cases"].append(foreign)
     name = f"{MIDDLE} +128"
-    text = f"results.json: cases are not in the reference. Got: {name}. Expected: only the 3 of the reference.{OTHER}"
+    expected = f"one of the 3 cases of the reference.{OTHER}"
+    text = f"results.json: cases are not in the reference. Got: {name}. Expected: {expected}"
     assert refused(score(tmp_path, capsys, content), 2, text)
 
 

@@ -109,7 +109,8 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
         instead = f", among them {', '.join(foreign)}" * bool(foreign)
         raise wrong("cases are missing", f"{len(measured)} cases{instead}", f"also {', '.join(missing)}")
     if foreign:
-        raise wrong("cases are not in the reference", ", ".join(foreign), f"only the {len(wanted)} of the reference")
+        expected = f"one of the {len(wanted)} cases of the reference"
+        raise wrong("cases are not in the reference", ", ".join(foreign), expected)
     versions = results.get("versions")
     simulator = versions.get("simulator") if isinstance(versions, dict) else None
     for name, row in measured.items():

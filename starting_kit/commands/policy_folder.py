@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +31,9 @@ def policy_folder(policy: str | Path) -> Path:
     if not path.is_dir() and path.name != "policy.py":
         got = str(path) if path.exists() else f"no folder {path}"
         expected = "a folder with policy.py, the file, or the zip"
-        raise UsageError("there is no policy", got, expected, "correct the path")
+        of_kit = KIT / "policies" / path.name
+        next_step = f"name {os.path.relpath(of_kit)}" if (of_kit / "policy.py").is_file() else "correct the path"
+        raise UsageError("there is no policy", got, expected, next_step)
     return path if path.is_dir() else path.parent
 
 

@@ -90,7 +90,8 @@ def run(options: argparse.Namespace) -> int:
     tables, notes = {"Methods": printed(frame)}, _notes(rows, options.shared)
     if len(traces) > 1:
         tables["Data sets"] = by_data_set(rows, data_set)
-    text = _text(options, told, tables, notes, planning[0].count)
+    basis = _basis(options, planning[0].count)
+    text = _text(told, basis, tables, notes)
     print(text)
     chosen, folder = best(rows, options.objective), options.output
     (folder / "plans").mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     except Problem as problem:
         missing = f"No plots: {problem}"
         print(f"\n{missing}")
-    write_whole(folder / "recommendation.html", html_page(told, tables, plots, missing, notes).encode())
+    write_whole(folder / "recommendation.html", html_page([*told, basis], tables, plots, missing, notes).encode())
     pictures = [f"Plots, in [the page](recommendation.html): {'; '.join(plots)}."] if plots else []
     shown = "\n\n".join([text, *pictures, *([missing] if missing else [])])
     write_whole(folder / "recommendation.md", (shown + "\n").encode())
@@ -115,9 +116,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(line: str) -> None:
+def _progress(text: str) -> None:
     """Beside the result, which is what stdout holds."""
-    print(f"recommend: {line}", file=sys.stderr, flush=True)
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
@@ -196,23 +197,24 @@ def _notes(rows: list[Row], shared: bool) -> list[str]:
         "plans/NUMBER.npz is the plan of a row; plan.npz is that of the row to deploy.",
     ]
     if any(len(set(row.routers)) > 1 for row in rows):
-        told = (
-            "Where a row names several routers, each layer has the one that was best in planning; the plan says which."
-        )
-        notes.append(told)
+        notes.append("Of several routers, each layer has the one that was best in planning; `simulate` lists them.")
     return notes
 
 
-def _text(
-    options: argparse.Namespace, told: list[str], tables: dict[str, pd.DataFrame], notes: list[str], planned: int
-) -> str:
-    parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told)]
+def _basis(options: argparse.Namespace, planned: int) -> str:
+    """What the figures are, and what they are not."""
     chosen = {"time": "the requests that came first, measured on those that came later"}
     chosen["random"] = "requests drawn at random, measured on the others"
-    parts.append(
+    return (
         f"us per batch of {options.batch} tokens over all layers, planned from {planned} batches of "
-        f"{chosen[options.split]}; low and high: 95 % of the bootstrap over batches."
+        f"{chosen[options.split]}; low and high: 95 % of the bootstrap over batches. These are us of the cost model "
+        f"(preset {options.preset}), whose constants are those of the published simulator's machine, for every model: "
+        "they compare plans, and are no forecast for other devices."
     )
+
+
+def _text(told: list[str], basis: str, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
+    parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told), basis]
     for heading, frame in tables.items():
         parts += [f"## {heading}", markdown(*cells(frame), ".1f")]
     return "\n\n".join(parts + notes)

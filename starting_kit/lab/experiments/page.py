@@ -36,7 +36,7 @@ def html_page(
     parts += [f"<p>{escape(sentence)}</p>" for sentence in told]
     for heading, frame in tables.items():
         parts.append(f"<h2>{escape(heading)}</h2>{_table(frame)}")
-    notes = ["Times in us. Low and high: 95 % of the bootstrap over held-out batches.", *notes, missing]
+    notes = [*notes, missing]
     parts += [f"<p>{escape(note)}</p>" for note in notes if note]
     for caption, image in plots.items():
         data = base64.b64encode(image).decode()

@@ -63,7 +63,11 @@ class Row:
     @property
     def name(self) -> str:
         """How the row is called."""
-        return f"{self.method.name}, {'with' if self.replicated else 'without'} replicas"
+        return _called(self.method, self.replicated)
+
+
+def _called(method: Method, replicated: bool) -> str:
+    return f"{method.name}, {'with' if replicated else 'without'} replicas"
 
 
 def of_batches(objective: str) -> str:
@@ -81,7 +85,8 @@ def compare(
     """Plan and measure every method, without replicas and with; all rows serve the same choices on the same slots.
 
     planning, held_out: of each layer, in one order of batches, the shared expert included where the setting has it.
-    jobs: layers side by side; told: called with a line for every method that is done. Without swaps to try, and for
+    jobs: layers side by side; told: called with the name of every method, and when done with its seconds and a line's
+    end. Without swaps to try, and for
     PAR, which exchanges have levelled already, offline methods are left out. Raises Problem when the slots do not hold
     every expert.
     """
@@ -99,8 +104,9 @@ def compare(
         for method in methods:
             if searched or method.run == "nearline" or method.row == "baseline":
                 begun = time.perf_counter()
+                told(f"row {len(rows) + 1}, {_called(method, replicated)} ... ")
                 rows.append(_row(method, planning, held_out, replace(setting, replicated=replicated), jobs))
-                told(f"row {len(rows)}, {rows[-1].name}: {time.perf_counter() - begun:.1f} s")
+                told(f"{time.perf_counter() - begun:.1f} s\n")
     return rows
 
 

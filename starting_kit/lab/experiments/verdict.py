@@ -23,7 +23,9 @@ def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int, shared: 
     at = best(rows, objective)
     chosen, count = rows[at], len(rows[at].held_out)
     name, routers = NAMES.get(objective, objective), ", ".join(dict.fromkeys(chosen.routers))
-    parts = [_with_ends(chosen, shown, draws, seed) for shown in (*SHOWN, PAR)]
+    # For a policy latency counts for nothing, and the rows are not chosen by it.
+    shown = (PAR,) if objective == PAR else (*SHOWN, PAR)
+    parts = [_with_ends(chosen, one, draws, seed) for one in shown]
     layers = f"{len(chosen.planned)} layer{'s' * (len(chosen.planned) > 1)}"
     told = [
         f"Deploy row {at + 1}: {chosen.name}, router {routers}, the best of {len(rows)} rows by the held-out {name}.",
@@ -31,12 +33,14 @@ def verdict(rows: Sequence[Row], objective: str, draws: int, seed: int, shared: 
     ]
     if len(rows) > 1:
         told.append(_next(rows, at, objective, draws, seed))
+    if objective != PAR:
+        told += _lower_elsewhere(rows, at, objective)
     level = best(rows, PAR)
     least, other = rows[level].figure(PAR), chosen.figure(PAR)
     if least < other and not shared:
         told.append(
-            "A policy spreads each expert's tokens evenly over its replicas and has no router: for a policy row "
-            f"{level + 1} is better (even PAR {least:.3f} against {other:.3f}; --objective par chooses by it)."
+            "A policy spreads each expert's tokens evenly over its replicas and has no router. For a policy export "
+            f"plans/{level + 1}.npz (even PAR {least:.3f} against {other:.3f}), or choose by it with --objective par."
         )
     elif objective == PAR:
         told.append("No row is searched: exchanges have levelled the loads, and the search goes by latency alone.")
@@ -66,9 +70,29 @@ def _next(rows: Sequence[Row], at: int, objective: str, draws: int, seed: int) -
     if not np.isnan(high := ends(chosen, objective, draws, seed)[1]):
         lower = high < ends(second, objective, draws, seed)[0]
         overlap = f"The interval of the chosen {name} {'lies below' if lower else 'overlaps'} the next row's. "
-    between = _between(*interval(drawn[1] - drawn[0]), objective)
+    least, most = interval(drawn[1] - drawn[0])
     number = next(place for place, row in enumerate(rows, 1) if row is second)
-    return f"Next: row {number}, {second.name}. {overlap}Batch by batch, the {name} of the chosen one is {between}."
+    told = (
+        f"Next: row {number}, {second.name}. {overlap}Batch by batch, the {name} of the chosen one is "
+        f"{_between(least, most, objective)}."
+    )
+    if least <= 0 and 2 * second.seconds < chosen.seconds:
+        quick, slow = (f"{row.seconds:.1f} s" for row in (second, chosen))
+        told += f" Row {number} took {quick} of one processor to plan, row {at + 1} {slow}."
+    return told
+
+
+def _lower_elsewhere(rows: Sequence[Row], at: int, objective: str) -> list[str]:
+    """Sentences for the statistics in which another row is lower."""
+    told = []
+    for shown in SHOWN:
+        other = best(rows, shown)
+        lower, own = rows[other].figure(shown), rows[at].figure(shown)
+        if shown != objective and lower < own:
+            told.append(
+                f"Row {other + 1} has a lower {shown}: {lower:.1f} us against {own:.1f} (plans/{other + 1}.npz)."
+            )
+    return told
 
 
 def _between(least: float, most: float, objective: str) -> str:
@@ -95,10 +119,10 @@ def _too_few(row: Row) -> list[str]:
     few = {name: needed for name in SHOWN if count < (needed := batches_for_bound(name))}
     told = []
     if few:
-        sure = " and ".join(f"{1 - STATISTICS[name] ** count:.0%}" for name in few).replace("%", " %")
+        sure = " and ".join(f"the true {name} with {100 * (1 - STATISTICS[name] ** count):.0f} %" for name in few)
         told = [
-            f"No upper end of {' and '.join(few)} is known: the largest of {count} held-out batches ({largest:.1f} us) "
-            f"is above the true one with a probability of {sure} only; 97.5 % takes "
-            f"{' and '.join(map(str, few.values()))} batches. Next: a longer trace, or a smaller --batch."
+            f"No upper end of {' and '.join(few)} is known. The largest of {count} held-out batches ({largest:.1f} us) "
+            f"exceeds {sure} probability; 97.5 % takes {' and '.join(map(str, few.values()))} batches. Next: a longer "
+            "trace, or a smaller --share, which leaves more requests for measuring."
         ]
     return [*told, f"With {count} held-out batches no interval says much."] if count < 10 else told
