@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from placement.errors import Problem
+from placement.evaluation.grid_run import cores
 from scores.table import cells, markdown
 
 from ..experiments.hedging import alpha_sweep
@@ -44,7 +45,7 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
     add_tokens(parser, SAMPLE)
-    add_jobs(parser)
+    add_jobs(parser, cores())
     add_config(parser)
     parser.set_defaults(run=run)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from placement.errors import Problem
+from placement.evaluation.grid_run import cores
 from placement.traces.whole_file import write_whole
 from scores.table import cells, markdown
 
@@ -60,7 +61,7 @@ def add_recommend(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/recommendation"), help="a folder")
     add_tokens(parser, SAMPLE)
-    add_jobs(parser)
+    add_jobs(parser, cores())
     add_config(parser)
     parser.set_defaults(run=run)
 

@@ -23,9 +23,10 @@ def add_tokens(parser: argparse.ArgumentParser, default: int | None = None) -> N
     )
 
 
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """Declare --jobs."""
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="layers side by side (default: 1)")
+def add_jobs(parser: argparse.ArgumentParser, default: int = 1) -> None:
+    """Declare --jobs; default: more than one where a layer takes long and little memory."""
+    told = f"layers side by side; changes no figure (default: {default})"
+    parser.add_argument("--jobs", type=int, default=default, metavar="N", help=told)
 
 
 def open_trace(options: argparse.Namespace, path: Path | None = None) -> RoutingTrace:
