@@ -39,7 +39,7 @@ def open_trace(options: argparse.Namespace, path: Path | None = None) -> Routing
         return trace
     seed = getattr(options, "seed", 0)
     drawn = f"{options.tokens} of {trace.tokens} tokens"
-    print(f"{options.command}: {drawn}, whole requests drawn with seed {seed} (--tokens)")
+    print(f"{options.command}: {drawn}, whole requests drawn with seed {seed} (--tokens)", flush=True)
     return trace.sample(options.tokens, seed)
 
 

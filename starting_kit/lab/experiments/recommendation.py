@@ -113,9 +113,9 @@ def compare(
 def _row(method: Method, planning: Sequence[Batches], held_out: Sequence[Batches], setting: Setting, jobs: int) -> Row:
     def of_layer(position: int) -> tuple:
         known, unknown = planning[position], held_out[position]
-        begun = time.perf_counter()
+        begun = time.process_time()
         planned = method.plan(known, setting)
-        seconds = time.perf_counter() - begun
+        seconds = time.process_time() - begun
         replicas = planned.replicas
         learned = _times(planned, known, planned.router(known, replicas), setting)
         routed = planned.router(unknown, replicas)
