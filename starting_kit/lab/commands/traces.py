@@ -39,6 +39,7 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--top-k", type=int, default=8)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scores", action="store_true", help="keep the router's scores of all experts, for `gating`")
     parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=generate)
     parser = commands.add_parser("statistics", help="frequency, variance, p95, burstiness of the experts")
@@ -69,7 +70,7 @@ def import_trace(options: argparse.Namespace) -> int:
 
 def generate(options: argparse.Namespace) -> int:
     """Generate and write a trace, a layer at a time."""
-    sample = Sample(options.tokens, options.experts, options.top_k, options.layers, options.seed)
+    sample = Sample(options.tokens, options.experts, options.top_k, options.layers, options.seed, options.scores)
     trace = drawn_lazily(options.kind, sample)
     save_trace(options.output, trace)
     return _written("generate", options.output, trace, [])

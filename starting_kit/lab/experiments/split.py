@@ -24,7 +24,7 @@ def split(trace: RoutingTrace, share: float = 0.5, seed: int | None = None) -> t
     for traces whose order is no time. Raises Problem for one request.
     """
     early = _early(trace.requests, share, [seed])[0]
-    return _taken(trace, early), _taken(trace, ~early)
+    return trace.taken(early), trace.taken(~early)
 
 
 def drift(trace: RoutingTrace, share: float = 0.5) -> tuple[float, float]:
@@ -89,8 +89,3 @@ def joined(parts: Sequence[Batches]) -> Batches:
     sizes = np.concatenate([np.diff(part.starts) for part in parts])
     choices, origins = (np.concatenate([getattr(part, name) for part in parts]) for name in ("choices", "origins"))
     return Batches(parts[0].experts, choices, origins, np.append(0, np.cumsum(sizes)))
-
-
-def _taken(trace: RoutingTrace, tokens: np.ndarray) -> RoutingTrace:
-    origins = None if trace.origins is None else trace.origins[tokens]
-    return RoutingTrace(trace.experts, trace.layers, trace.choices[:, tokens], trace.requests[tokens], origins)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -167,13 +168,20 @@ def _draw(weights: Weights, sample: Sample) -> RoutingTrace:
 
 
 def drawn_lazily(kind: str, sample: Sample) -> RoutingTrace:
-    """The same trace without scores, whose layers are drawn when they are asked for; kind: one of GENERATORS."""
+    """The same trace, whose layers are drawn when they are asked for; kind: one of GENERATORS."""
 
-    def make(layer: int) -> np.ndarray:
-        return GENERATORS[kind](replace(sample, layers=1, first=layer, scores=False)).choices[0]
+    # A layer is asked for twice in a row: for its choices and for its scores.
+    @lru_cache(maxsize=1)
+    def drawn(layer: int) -> RoutingTrace:
+        return GENERATORS[kind](replace(sample, layers=1, first=layer))
 
-    layers = LazyLayers((sample.layers, sample.tokens, sample.k), make)
-    return RoutingTrace(sample.experts, tuple(range(sample.layers)), layers, np.arange(sample.tokens) // REQUEST)
+    def lazy(columns: int, make: Callable[[int], np.ndarray], dtype: type) -> LazyLayers:
+        return LazyLayers((sample.layers, sample.tokens, columns), make, dtype)
+
+    choices = lazy(sample.k, lambda layer: drawn(layer).choices[0], np.int32)
+    scores = lazy(sample.experts, lambda layer: drawn(layer).scores[0], np.float32) if sample.scores else None
+    requests = np.arange(sample.tokens) // REQUEST
+    return RoutingTrace(sample.experts, tuple(range(sample.layers)), choices, requests, None, scores)
 
 
 def top(scores: np.ndarray, k: int) -> np.ndarray:

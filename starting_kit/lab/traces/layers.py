@@ -9,17 +9,17 @@ import numpy as np
 
 
 class LazyLayers:
-    """Looks like an array [layer, token, k] of integers, and holds none.
+    """Looks like an array [layer, token, k] of integers, or of scores, and holds none.
 
-    make: a layer's choices [token, k] by its position. `layers[3]` is that array, `layers[1:]` and `layers[:, tokens]`
-    are layers again; np.asarray makes all of them.
+    make: a layer's values [token, k] by its position; dtype: of np.asarray, which makes all of them. `layers[3]` is one
+    layer's array, `layers[1:]` and `layers[:, tokens]` are layers again.
     """
 
     ndim = 3
 
-    def __init__(self, shape: tuple[int, int, int], make: Callable[[int], np.ndarray]) -> None:
+    def __init__(self, shape: tuple[int, int, int], make: Callable[[int], np.ndarray], dtype: Any = np.int32) -> None:
         self.shape = shape
-        self._make = make
+        self._make, self._dtype = make, dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -34,11 +34,12 @@ class LazyLayers:
             if isinstance(chosen, np.ndarray):
                 return chosen[tokens]
             count = len(np.empty((self.shape[1], 0))[tokens])
-            return LazyLayers((len(chosen), count, self.shape[2]), lambda layer: chosen[layer][tokens])
+            return LazyLayers((len(chosen), count, self.shape[2]), lambda layer: chosen[layer][tokens], self._dtype)
         positions = np.arange(len(self))[index]
         if positions.ndim == 0:
             return self._make(int(positions))
-        return LazyLayers((len(positions), *self.shape[1:]), lambda layer: self._make(int(positions[layer])))
+        made = (len(positions), *self.shape[1:]), lambda layer: self._make(int(positions[layer]))
+        return LazyLayers(*made, self._dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.stack(list(self)).astype(dtype or np.int32)
+        return np.stack(list(self)).astype(dtype or self._dtype)

@@ -15,16 +15,24 @@ from traces.conversion.choices import wrong_choice
 
 from .routing_trace import RoutingTrace
 
+# What a router may have told beside the choices: fields of a Record.
+BESIDE = ("scores", "weights")
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A batch of one layer. choices: int32 [token, k]; origins: int32 [token], or None where the record has none."""
+    """A batch of one layer. choices: int32 [token, k].
+
+    None where it has none: origins, int32 [token]; scores, float32 [token, expert]; weights, float32 [token, k].
+    """
 
     layer: int
     batch_id: int
     choices: np.ndarray
     origins: np.ndarray | None = None
     request_id: int | str | None = None
+    scores: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
 
 def read_records(
@@ -80,7 +88,13 @@ def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:
     requests = np.concatenate([np.full(len(record.choices), record.batch_id) for record in first])
     known = [record.origins for record in first if record.origins is not None]
     origins = np.concatenate(known) if len(known) == len(first) else None
-    return RoutingTrace(experts, layers, choices, requests, origins)
+    ordered = [[getattr(record, name) for layer in layers for record in grouped[layer]] for name in BESIDE]
+    # Tokens of a layer after another, as the choices; of no use where some record has none.
+    scores, weights = (
+        None if any(one is None for one in values) else np.concatenate(values).reshape(len(layers), len(requests), -1)
+        for values in ordered
+    )
+    return RoutingTrace(experts, layers, choices, requests, origins, scores, weights)
 
 
 def _record(
@@ -111,12 +125,15 @@ def _record(
     request = fields.get("request_id")
     if not isinstance(request, (int, str, type(None))):
         raise _wrong("request_id is of another type", f"a {type(request).__name__}", "a number or a text", where)
+    scores = _floats(fields.get("scores"), (len(choices), experts), "scores", where)
+    weights = _floats(fields.get("topk_weights"), choices.shape, "topk_weights", where)
     return Record(
         layer,
         batch_id,
         choices[:first_tokens].astype(np.int32),
         None if origins is None else origins[:first_tokens].astype(np.int32),
         request,
+        *(None if values is None else values[:first_tokens] for values in (scores, weights)),
     )
 
 
@@ -146,6 +163,22 @@ def _integers(value: Any, rank: int, key: str, where: str) -> np.ndarray:
     if result.ndim != rank or (result.dtype.kind not in "iu" and result.size):
         got, expected = f"shape {list(result.shape)} of dtype {result.dtype}", f"integers, {rank}-dimensional"
         raise _wrong(f"{key} has another form", got, expected, where)
+    return result
+
+
+def _floats(value: Any, shape: tuple[int, ...], key: str, where: str) -> np.ndarray | None:
+    """Numbers of the router, from 0; None where the record has none."""
+    if value is None:
+        return None
+    try:
+        result = np.array(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise _wrong(f"{key} has another form", str(error), f"numbers {list(shape)}", where) from None
+    if result.shape != shape:
+        raise _wrong(f"{key} has another form", f"shape {list(result.shape)}", f"numbers {list(shape)}", where)
+    if not (result.min() >= 0 and result.max() < np.inf):
+        got = f"{result.min():g} .. {result.max():g}"
+        raise _wrong(f"{key} are out of range", got, "finite numbers from 0, a softmax or sigmoids", where)
     return result
 
 

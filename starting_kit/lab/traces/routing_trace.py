@@ -19,8 +19,9 @@ class RoutingTrace:
     experts: number of experts; layers: the layers' ids; choices: int32 [layer, token, k] -> expert, no expert twice in
     a token, or LazyLayers of any integers, checked where they are made; requests: int64 [token], the request that a
     token belongs to; origins: int32 [token], the row of the grid that a token comes from, or None; scores: float32
-    [layer, token, expert], or None. Integers of other dtypes are converted. Raises ValueError for arrays that do not
-    fit together, ids out of range and repeated experts.
+    [layer, token, expert], what the router gave every expert, from 0 (a softmax, or sigmoids), or None; weights: the
+    same of the chosen experts alone, float32 [layer, token, k]. Other dtypes are converted. Raises ValueError for
+    arrays that do not fit together, ids out of range, repeated experts, and scores below 0 or infinite.
     """
 
     experts: int
@@ -28,7 +29,8 @@ class RoutingTrace:
     choices: np.ndarray | LazyLayers
     requests: np.ndarray
     origins: np.ndarray | None = None
-    scores: np.ndarray | None = None
+    scores: np.ndarray | LazyLayers | None = None
+    weights: np.ndarray | LazyLayers | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(int(layer) for layer in self.layers))
@@ -44,6 +46,7 @@ class RoutingTrace:
             ("requests", (tokens,)),
             ("origins", (tokens,)),
             ("scores", (layers, tokens, self.experts)),
+            ("weights", self.choices.shape),
         ):
             values = getattr(self, name)
             if values is not None and values.shape != shape:
@@ -59,6 +62,11 @@ class RoutingTrace:
         for name, dtype in (("requests", np.int64), ("origins", np.int32)):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
+        for name in ("scores", "weights"):
+            if isinstance(values := getattr(self, name), np.ndarray):
+                if not (values.min() >= 0 and values.max() < np.inf):
+                    raise ValueError(f"{name} are {values.min():g} .. {values.max():g}; expected finite numbers from 0")
+                object.__setattr__(self, name, values.astype(np.float32, copy=False))
 
     @property
     def tokens(self) -> int:
@@ -98,8 +106,15 @@ class RoutingTrace:
         if missing:
             raise ValueError(f"no layers {missing} in the trace; it has {list(self.layers)}")
         at = [self.layers.index(layer) for layer in layers]
-        scores = None if self.scores is None else self.scores[at]
-        return RoutingTrace(self.experts, tuple(layers), self.choices[at], self.requests, self.origins, scores)
+        scores, weights = (None if values is None else values[at] for values in (self.scores, self.weights))
+        return RoutingTrace(self.experts, tuple(layers), self.choices[at], self.requests, self.origins, scores, weights)
+
+    def taken(self, tokens: np.ndarray) -> RoutingTrace:
+        """The same with some of its tokens: integers or booleans [token]."""
+        origins = None if self.origins is None else self.origins[tokens]
+        scores, weights = (None if values is None else values[:, tokens] for values in (self.scores, self.weights))
+        parts = self.choices[:, tokens], self.requests[tokens], origins, scores, weights
+        return RoutingTrace(self.experts, self.layers, *parts)
 
     def sample(self, tokens: int, seed: int) -> RoutingTrace:
         """Whole requests, drawn with the seed until they have so many tokens, in the trace's order; the last is cut.
@@ -113,9 +128,7 @@ class RoutingTrace:
         # The place of each request among the drawn ones; a stable sort keeps the order of a request's tokens.
         place = np.empty_like(drawn)
         place[drawn] = np.arange(len(drawn))
-        kept = np.sort(np.argsort(place[request], kind="stable")[:tokens])
-        origins = None if self.origins is None else self.origins[kept]
-        return RoutingTrace(self.experts, self.layers, self.choices[:, kept], self.requests[kept], origins)
+        return self.taken(np.sort(np.argsort(place[request], kind="stable")[:tokens]))
 
     def _origins(self, rows: int, seed: int | None) -> np.ndarray:
         if self.origins is None:

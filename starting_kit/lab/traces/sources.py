@@ -23,7 +23,7 @@ from .hotness import check_dealt, dealt_layer, read_hotness
 from .layers import LazyLayers
 from .records import read_records, trace_of
 from .routing_trace import RoutingTrace
-from .stacked_batches import read_stacked
+from .stacked_batches import read_stacked_trace
 from .trace_file import load_trace, save_trace
 
 PARTS = ("all", "prompt", "output")
@@ -68,8 +68,7 @@ def import_source(source: Path, experts: int, wanted: Wanted, output: Path) -> l
     if source.suffix == ".jsonl" and _has_records(source):
         trace = trace_of(read_records(source, experts), experts)
     elif "topk_experts" in names:
-        batches = read_stacked(source, experts)
-        trace = RoutingTrace(experts, (0,), batches.choices[None], batches.batch_of_token, batches.origins)
+        trace = read_stacked_trace(source, experts)
     elif "hotness" in names or _is_hotness(source, experts):
         trace = _from_hotness(source, wanted)
     else:
@@ -118,9 +117,7 @@ def _import_again(source: Path, experts: int, wanted: Wanted, output: Path) -> l
     labels = read_labels(source, numbers.tolist())
     kept = numbers[of_label(numbers.tolist() if labels is None else labels, wanted.domain, source.name)]
     kept = kept[: wanted.max_requests]
-    tokens = np.flatnonzero(np.isin(trace.requests, kept))
-    origins = None if trace.origins is None else trace.origins[tokens]
-    part = RoutingTrace(experts, trace.layers, trace.choices[:, tokens], trace.requests[tokens], origins)
+    part = trace.taken(np.flatnonzero(np.isin(trace.requests, kept)))
     part = part if wanted.layers is None else part.select(wanted.layers)
     save_trace(output, part, None if labels is None else dict.fromkeys(kept.tolist(), wanted.domain))
     return []

@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from placement.errors import Problem
-from traces.conversion.routing_folder import AGAIN, RoutingHead, RoutingWriter, read_head, read_layer, read_tokens
+from traces.conversion.routing_folder import (
+    AGAIN,
+    SCORES,
+    WEIGHTS,
+    RoutingHead,
+    RoutingWriter,
+    has_values,
+    read_head,
+    read_layer,
+    read_tokens,
+    read_values,
+)
 
 from .layers import LazyLayers
 from .routing_trace import RoutingTrace
@@ -18,11 +29,15 @@ TRACE_KEYS = {"experts", "layers", "choices", "requests"}
 
 
 def save_trace(path: Path, trace: RoutingTrace, labels: Mapping[int, str] | None = None) -> None:
-    """Write a routing trace, a layer at a time, without scores; labels: of its requests. Raises Problem, OSError."""
+    """Write a routing trace, a layer at a time; labels: of its requests. Raises Problem, OSError."""
     layers, tokens, k = trace.choices.shape
-    with RoutingWriter(path, RoutingHead(trace.experts, trace.layers, tokens, k)) as writer:
+    beside = {SCORES: trace.scores, WEIGHTS: trace.weights}
+    beside = {kind: values for kind, values in beside.items() if values is not None}
+    with RoutingWriter(path, RoutingHead(trace.experts, trace.layers, tokens, k), tuple(beside)) as writer:
         for layer in range(layers):
             writer.add(layer, trace.choices[layer])
+            for kind, values in beside.items():
+                writer.add(layer, values[layer], kind)
         writer.finish(trace.requests, trace.origins, labels)
 
 
@@ -34,7 +49,14 @@ def load_trace(path: Path) -> RoutingTrace:
     requests, origins = read_tokens(path, head)
     shape = (len(head.layers), head.tokens, head.top_k)
     layers = LazyLayers(shape, lambda position: read_layer(path, head, position))
-    return RoutingTrace(head.experts, head.layers, layers, requests, origins)
+
+    def beside(kind: str) -> LazyLayers | None:
+        if not has_values(path, head, kind):
+            return None
+        shape = (len(head.layers), *head.form_of(kind)[1])
+        return LazyLayers(shape, lambda position: read_values(path, head, position, kind), np.float32)
+
+    return RoutingTrace(head.experts, head.layers, layers, requests, origins, beside(SCORES), beside(WEIGHTS))
 
 
 def is_trace_file(path: Path) -> bool:

@@ -6,6 +6,8 @@ requests.npy     int64 [token], the request that a token belongs to
 origins.npy      int32 [token], the row of a grid that a token comes from; may be missing
 labels.json      what each request is about, by its number; may be missing
 layer_003.npy    uint8 or uint16 [token, k], the experts of every token in layer 3
+scores_003.npy   float32 [token, expert], what the router gave every expert there; may be missing
+weights_003.npy  float32 [token, k], what it gave the chosen ones; may be missing
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from .choices import wrong_choice
 from .file_errors import unreadable
 
 HEAD, LABELS, FORMAT = "trace.json", "labels.json", 1
+CHOICES, SCORES, WEIGHTS = "layer", "scores", "weights"
 AGAIN = "write the trace again, with `python -m lab import` or `generate`"
 
 
@@ -43,16 +46,24 @@ class RoutingHead:
         """The smallest dtype that holds an expert's id."""
         return np.dtype(np.uint8 if self.experts <= 256 else np.uint16 if self.experts <= 65536 else np.uint32)
 
-    def file_of(self, position: int) -> str:
-        """The name of a layer's file; position: in `layers`."""
-        return f"layer_{self.layers[position]:03d}.npy"
+    def file_of(self, position: int, kind: str = CHOICES) -> str:
+        """The name of a layer's file; position: in `layers`; kind: CHOICES, SCORES or WEIGHTS."""
+        return f"{kind}_{self.layers[position]:03d}.npy"
+
+    def form_of(self, kind: str) -> tuple[np.dtype, tuple[int, int]]:
+        """The dtype and the shape of a layer's file of this kind."""
+        dtype = self.dtype if kind == CHOICES else np.dtype(np.float32)
+        return dtype, (self.tokens, self.experts if kind == SCORES else self.top_k)
 
 
 class RoutingWriter:
     """A folder that is being written, request by request or layer by layer; it takes its name when it is complete."""
 
-    def __init__(self, path: Path, head: RoutingHead) -> None:
-        """Raises OrganizerError where something else than a trace has the name, OSError."""
+    def __init__(self, path: Path, head: RoutingHead, beside: Sequence[str] = ()) -> None:
+        """beside: SCORES or WEIGHTS, where every layer has them.
+
+        Raises OrganizerError where something else than a trace has the name, OSError.
+        """
         if path.is_symlink() or (path.exists() and not (path / HEAD).is_file()):
             got, expected = str(path), "a new name, or the folder of a trace"
             raise OrganizerError("the output is something else", got, expected, "choose another --output")
@@ -60,20 +71,22 @@ class RoutingWriter:
         self._partial = path.with_name(f".{path.name}.part")
         _remove(self._partial)
         self._partial.mkdir(parents=True)
-        self._files = [open(self._partial / head.file_of(layer), "wb") for layer in range(len(head.layers))]  # noqa: SIM115
-        for file in self._files:
-            shape = (head.tokens, head.top_k)
-            form = {"descr": np.lib.format.dtype_to_descr(head.dtype), "fortran_order": False, "shape": shape}
+        places = [(kind, layer) for kind in (CHOICES, *beside) for layer in range(len(head.layers))]
+        self._files = {(kind, layer): open(self._partial / head.file_of(layer, kind), "wb") for kind, layer in places}  # noqa: SIM115
+        for (kind, _), file in self._files.items():
+            dtype, shape = head.form_of(kind)
+            form = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, form)
-        self._written = [0] * len(self._files)
-        self._digests = [hashlib.sha256() for _ in self._files]
+        self._written = dict.fromkeys(places, 0)
+        self._digests = [hashlib.sha256() for _ in places]
+        self._digest_of = dict(zip(places, self._digests, strict=True))
 
-    def add(self, layer: int, choices: np.ndarray) -> None:
-        """Append tokens to a layer; layer: position in `layers`; choices: [token, k], integers that are checked."""
-        data = np.ascontiguousarray(choices, self._head.dtype).data
-        self._files[layer].write(data)
-        self._digests[layer].update(data)
-        self._written[layer] += len(choices)
+    def add(self, layer: int, values: np.ndarray, kind: str = CHOICES) -> None:
+        """Append tokens to a layer's file; layer: position in `layers`; values: [token, ...] of the kind, checked."""
+        data = np.ascontiguousarray(values, self._head.form_of(kind)[0]).data
+        self._files[kind, layer].write(data)
+        self._digest_of[kind, layer].update(data)
+        self._written[kind, layer] += len(values)
 
     def finish(
         self, requests: np.ndarray, origins: np.ndarray | None = None, labels: Mapping[int, str] | None = None
@@ -82,8 +95,8 @@ class RoutingWriter:
 
         Raises ValueError unless every layer has all tokens.
         """
-        if {*self._written, len(requests)} != {self._head.tokens}:
-            raise ValueError(f"layers of {self._written} tokens; expected {self._head.tokens} in each")
+        if {*self._written.values(), len(requests)} != {self._head.tokens}:
+            raise ValueError(f"layers of {[*self._written.values()]} tokens; expected {self._head.tokens} in each")
         for name, values, dtype in (("requests", requests, np.int64), ("origins", origins, np.int32)):
             if values is not None:
                 values = np.ascontiguousarray(values, dtype)
@@ -103,7 +116,7 @@ class RoutingWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
+        for file in self._files.values():
             file.close()
         if kind is None:
             _remove(self._path)
@@ -155,6 +168,24 @@ def read_layer(folder: Path, head: RoutingHead, position: int) -> np.ndarray:
     return choices
 
 
+def read_values(folder: Path, head: RoutingHead, position: int, kind: str) -> np.ndarray:
+    """A layer's SCORES or WEIGHTS, mapped: float32 [token, expert] or [token, k], finite and from 0.
+
+    Raises OrganizerError with the file.
+    """
+    path = folder / head.file_of(position, kind)
+    values = _mapped(path, head.form_of(kind)[1], "f")
+    # The least and the largest of an array with NaN are NaN.
+    if not (values.min() >= 0 and values.max() < np.inf):
+        raise _wrong(f"{kind} are out of range", f"{values.min()} .. {values.max()}", "finite numbers from 0", path)
+    return values
+
+
+def has_values(folder: Path, head: RoutingHead, kind: str) -> bool:
+    """Whether the folder has a file of this kind for any layer."""
+    return any((folder / head.file_of(position, kind)).exists() for position in range(len(head.layers)))
+
+
 def read_tokens(folder: Path, head: RoutingHead) -> tuple[np.ndarray, np.ndarray | None]:
     """The request of each token, int64, and the row that it comes from, int32, or None. Raises OrganizerError."""
     requests = _mapped(folder / "requests.npy", (head.tokens,)).astype(np.int64)
@@ -189,16 +220,17 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _mapped(path: Path, shape: Sequence[int]) -> np.ndarray:
+def _mapped(path: Path, shape: Sequence[int], kinds: str = "iu") -> np.ndarray:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     # numpy raises nearly anything on a damaged file.
     except Exception as error:
         got = "no file" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
         raise _wrong("the file cannot be read", got, f"an array {list(shape)}", path) from None
-    if not isinstance(values, np.ndarray) or values.shape != tuple(shape) or values.dtype.kind not in "iu":
+    if not isinstance(values, np.ndarray) or values.shape != tuple(shape) or values.dtype.kind not in kinds:
         got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "several arrays"
-        raise _wrong("the array has another form", got, f"integers {list(shape)}", path)
+        expected = f"{'integers' if kinds == 'iu' else 'floats'} {list(shape)}"
+        raise _wrong("the array has another form", got, expected, path)
     return values
 
 
