@@ -108,10 +108,10 @@ PRESETS = {preset.name: preset for preset in (COMPAT, CORRECTED_PLANE, MEASURED,
 
 
 def replica_tokens(batches: Batches, replicas: Replicas, routed: np.ndarray) -> np.ndarray:
-    """Tokens of each replica in each batch: int64 [batch, replica]."""
+    """Tokens of each replica in each batch: int64 [batch, replica]. routed: -1 where a token has no expert."""
     size = len(replicas.slot)
-    keys = batches.batch_of_token[:, None] * size + routed
-    return np.bincount(keys.ravel(), minlength=batches.count * size).reshape(batches.count, size)
+    keys = (batches.batch_of_token[:, None] * size + routed)[routed >= 0]
+    return np.bincount(keys, minlength=batches.count * size).reshape(batches.count, size)
 
 
 def device_sums(values: np.ndarray, replicas: Replicas) -> np.ndarray:
@@ -122,23 +122,32 @@ def device_sums(values: np.ndarray, replicas: Replicas) -> np.ndarray:
 
 
 def transfers(batches: Batches, device: np.ndarray, torus: Torus, preset: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """Dispatch and combine of each token in us. device: [token, choice], where each choice is served."""
-    hops = torus.hops[batches.origins[:, None], torus.row(device)]
-    mean_hop, largest_hop = hops.sum(axis=1) / hops.shape[1], hops.max(axis=1)
-    tokens = np.arange(len(device))[:, None]
-    columns = np.bincount((tokens * torus.cols + torus.col(device)).ravel(), minlength=len(device) * torus.cols)
-    in_column = columns.reshape(len(device), torus.cols).max(axis=1)
-    ordered = np.sort(device.astype(np.int16), axis=1)
-    devices = 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1)
-    return (
-        preset.transfer(in_column, mean_hop, largest_hop, torus),
-        preset.transfer(devices, mean_hop, largest_hop, torus),
+    """Dispatch and combine of each token in us.
+
+    device: [token, choice], where each choice is served, -1 where a token has no expert. One without any takes no time.
+    """
+    served = device >= 0
+    choices = served.sum(axis=1)
+    hops = torus.hops[batches.origins[:, None], torus.row(device)] * served
+    mean_hop, largest_hop = hops.sum(axis=1) / np.maximum(choices, 1), hops.max(axis=1)
+    keys = (np.arange(len(device))[:, None] * torus.cols + torus.col(device))[served]
+    in_column = np.bincount(keys, minlength=len(device) * torus.cols).reshape(len(device), torus.cols).max(axis=1)
+    dispatch, combine = (
+        np.where(choices > 0, preset.transfer(number, mean_hop, largest_hop, torus), 0.0)
+        for number in (in_column, distinct(device.astype(np.int16)))
     )
+    return dispatch, combine
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """How many distinct values from 0 each row has: int64 [row]. values: integers [row, column], below 0 for none."""
+    ordered = np.sort(values, axis=1)
+    return 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1) - (ordered[:, 0] < 0)
 
 
 def latency(batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Torus, preset: Preset = COMPAT) -> Latency:
-    """Time every batch. routed: [token, choice] -> replica, from a router."""
-    dispatch, combine = transfers(batches, replicas.device[routed], torus, preset)
+    """Time every batch. routed: [token, choice] -> replica, from a router, -1 where a token has no expert."""
+    dispatch, combine = transfers(batches, replicas.device_of(routed), torus, preset)
     tokens = replica_tokens(batches, replicas, routed)
     if preset.dense:
         tokens = device_sums(tokens, replicas)[:, replicas.device]

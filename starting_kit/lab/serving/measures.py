@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..traces.batches import Batches
-from .cost import COMPAT, Preset, device_sums, latency, nearest_rank, replica_tokens
+from .cost import COMPAT, Preset, device_sums, distinct, latency, nearest_rank, replica_tokens
 from .replicas import Replicas
 from .torus import Torus
 
@@ -18,17 +18,20 @@ def measures(
 ) -> dict[str, float]:
     """Measure a routing.
 
-    routed: [token, choice] -> replica. Times in us; a node is NODE_ROWS rows of the grid. `par` is the mean
-    over batches of the largest device load by the mean one; `row_imbalance` the same of rows; rows and devices are
-    distinct ones per token; the shares are of choices served in another row or node than the token's own.
+    routed: [token, choice] -> replica, -1 where a token has no expert, which counts nowhere. Times in us; a node is
+    NODE_ROWS rows of the grid. `par` is the mean over batches of the largest device load by the mean one;
+    `row_imbalance` the same of rows; rows and devices are distinct ones per token; the shares are of choices served in
+    another row or node than the token's own.
     """
     timed = latency(batches, replicas, routed, torus, preset)
     tokens = replica_tokens(batches, replicas, routed)
     loads = device_sums(tokens, replicas)
     rows = loads.reshape(len(loads), torus.rows, torus.cols).sum(axis=2)
-    row = torus.row(replicas.device[routed])
+    device = replicas.device_of(routed)
+    served, row = device >= 0, torus.row(device)
     away = row != batches.origins[:, None]
     node_away = row // NODE_ROWS != batches.origins[:, None] // NODE_ROWS
+    hops = torus.hops[batches.origins[:, None], row]
     total = timed.total
     return {
         "mean": float(total.mean()),
@@ -42,14 +45,9 @@ def measures(
         "max_device_tokens": int(loads.max()),
         "max_device_blocks": int(device_sums(-(-tokens // BLOCK), replicas).max()),
         "row_imbalance": float((rows.max(axis=1) / rows.mean(axis=1)).mean()),
-        "rows_per_token": _distinct(row),
-        "devices_per_token": _distinct(replicas.device[routed]),
-        "cross_row_share": float(away.mean()),
-        "cross_node_share": float(node_away.mean()),
-        "mean_hop": float(torus.hops[batches.origins[:, None], row].mean()),
+        "rows_per_token": float(distinct(row).mean()),
+        "devices_per_token": float(distinct(device).mean()),
+        "cross_row_share": float(away[served].mean()),
+        "cross_node_share": float(node_away[served].mean()),
+        "mean_hop": float(hops[served].mean()),
     }
-
-
-def _distinct(values: np.ndarray) -> float:
-    """Mean number of distinct values in a row."""
-    return float(1 + np.count_nonzero(np.diff(np.sort(values, axis=1), axis=1), axis=1).mean())

@@ -26,6 +26,10 @@ class Replicas:
         """How many replicas each expert has: int64 [expert]."""
         return np.diff(self.first)
 
+    def device_of(self, routed: np.ndarray) -> np.ndarray:
+        """The device that serves each choice, -1 where a token has no expert. routed: from a router, -1 there too."""
+        return np.where(routed < 0, -1, self.device[routed])
+
 
 def order_of(replicas: Replicas) -> np.ndarray:
     """The order that gives the same lists again: int64 [device, slot], for replicas_of."""
