@@ -1,0 +1,1 @@
+"""Gates: which experts the tokens of a batch get, given the router's scores."""
