@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from placement.errors import Problem
 
+from .gating import add_gating
 from .imbalance import add_imbalance
 from .matrix import add_matrix
 from .plans import add_plans
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   python -m lab simulate ../output/lab/trace ../output/lab/better.npz
   python -m lab export-policy ../output/lab/better.npz --output ../output/lab/policy
   python -m lab matrix ../output/lab/trace --output ../output/lab/matrix
+  python -m lab gating ../output/lab/trace_with_scores --method drop reroute --capacity 1,1.25,inf
   python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
 """
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_traces, add_plans, add_recommend, add_matrix, add_imbalance):
+    for add in (add_traces, add_plans, add_recommend, add_matrix, add_gating, add_imbalance):
         add(commands)
     options = argparse.Namespace(command=parser.prog)
     try:

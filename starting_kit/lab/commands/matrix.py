@@ -9,6 +9,7 @@ from placement.errors import Problem
 from placement.evaluation.grid_run import cores
 from scores.table import cells, markdown
 
+from ..experiments.gate_report import matrix_gates
 from ..experiments.hedging import alpha_sweep
 from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
@@ -19,6 +20,7 @@ from ..serving.routing import row_blocks
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.statistics import coactivation
+from .gating import gate_texts
 from .plans import grid_of
 from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 from .settings import add_config, check_sizes
@@ -96,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
             title = f"## Plans across data sets, in sample: ratio to the own plan (router {name_of(ROUTER)})"
             parts += [title, markdown(*cells(across.reset_index()), ".4f")]
             parts.append(f"The robust plan: {across['worst'].idxmin()}.")
+    gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, options.held_out)
+    parts += gate_texts(options.output / "gating.csv", *gates)
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")
     print(text)

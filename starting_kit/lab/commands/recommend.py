@@ -15,6 +15,7 @@ from placement.evaluation.grid_run import cores
 from placement.traces.whole_file import write_whole
 from scores.table import cells, markdown
 
+from ..experiments.gate_report import printed_gates, recommended_gates
 from ..experiments.methods import PAR, Setting
 from ..experiments.page import html_page
 from ..experiments.plots import recommendation_plots
@@ -91,12 +92,18 @@ def run(options: argparse.Namespace) -> int:
     tables, notes = {"Methods": printed(frame)}, _notes(rows, options.shared)
     if len(traces) > 1:
         tables["Data sets"] = by_data_set(rows, data_set)
+    how = options.batch, options.share, options.seed if options.split == "random" else None
+    heading, gates, more = recommended_gates(*next(iter(traces.items())), rows, setting, *how)
+    tables |= {} if gates is None else {heading: printed_gates(gates)}
+    notes += more
     basis = _basis(options, planning[0].count)
     text = _text(told, basis, tables, notes)
     print(text)
     chosen, folder = best(rows, options.objective), options.output
     (folder / "plans").mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "methods.csv", index=False)
+    if gates is not None:
+        gates.to_csv(folder / "gating.csv", index=False)
     load = np.stack([batches.load[:, : batches.experts - options.shared].mean(axis=0) for batches in planning])
     _save_plans(folder, rows, chosen, load, traces, options, torus)
     plots, missing = {}, ""
