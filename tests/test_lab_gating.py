@@ -199,7 +199,7 @@ def test_the_auxiliary_loss_is_1_for_even_scores_and_more_where_loads_follow_ske
 
 
 def test_blocks_pad_by_fewer_than_a_block_and_never_take_longer_than_buffers_that_drop_nothing() -> None:
-    assert block_padding(np.array([0, 1, 31, 32, 33])).tolist() == [0, 31, 1, 0, 31]
+    assert block_padding(np.array([0, 1, 31, 32, 33]), 32).tolist() == [0, 31, 1, 0, 31]
     assert buffers(np.array([[0, 40, 3, 9]]), np.array([9]), np.array([1, 1, 2, 2])).tolist() == [[9, 40, 5, 9]]
     tokens = np.random.default_rng(0).integers(0, 100, (20, 6))
     padded = buffers(tokens, tokens.max(axis=1), np.ones(6, int))

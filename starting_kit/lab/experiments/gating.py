@@ -13,7 +13,7 @@ from ..gating.capacity import capacity
 from ..gating.catalogue import Method, meets, plain
 from ..gating.padding import block_padding, buffers
 from ..gating.selection import auxiliary_loss
-from ..serving.cost import device_sums, distinct, replica_tokens
+from ..serving.cost import BLOCK, device_sums, distinct, replica_tokens
 from ..serving.gaps import routed_with_gaps
 from ..serving.measures import measures
 from ..traces.batches import Batches
@@ -146,7 +146,7 @@ def _latency(
     routed = routed_with_gaps(planned.router, batches, choices, replicas)
     found = measures(batches, replicas, routed, setting.torus, setting.preset)
     tokens = replica_tokens(batches, replicas, routed)
-    empty = block_padding(tokens).sum()
+    empty = block_padding(tokens, BLOCK).sum()
     padded = np.nan
     if method.factor is not None or method.kind == "top-k":
         # The smallest buffers that drop nothing, where no capacity says how large they are.

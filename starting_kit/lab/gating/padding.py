@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-BLOCK = 32
 
-
-def block_padding(tokens: np.ndarray, block: int = BLOCK) -> np.ndarray:
+def block_padding(tokens: np.ndarray, block: int) -> np.ndarray:
     """Empty rows of the last block, 0 .. block - 1, none where nothing came. tokens: integers, of each replica.
 
     Source: MegaBlocks (arXiv 2211.15841), whose kernels drop no token and pad to whole blocks.
