@@ -13,11 +13,12 @@ import pytest
 from lab.commands.main import main
 from lab.experiments import gating
 from lab.experiments.gate_report import matrix_gates, report
-from lab.experiments.gating import gated_of, gates, planned_for
+from lab.experiments.gating import Gated, gated_of, gates, planned_for
 from lab.experiments.methods import Setting
-from lab.gating.catalogue import methods
+from lab.gating.catalogue import Method, methods
 from lab.serving.measures import measures
 from lab.serving.torus import Torus
+from lab.traces.batches import Batches
 from lab.traces.generators import Sample, zipf
 from lab.traces.trace_file import save_trace
 
@@ -106,6 +107,31 @@ def test_the_shared_expert_is_served_to_every_token_and_counted_in_no_share() ->
     plain = gates(found, gated, planned_for(gated.batches, SETTING), SETTING)
     same = ["max/mean", "dropped", "kept", "groups", "aux loss"]
     assert (frame[same] == plain[same]).all(axis=None) and (frame["rows"] > plain["rows"]).all()
+
+
+def test_shares_of_choices_are_those_counted_by_hand() -> None:
+    scores = np.array([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]], np.float32)
+    choices = np.array([[0, 1], [3, 2]])
+    gated = Gated(Batches(4, choices, np.zeros(2, np.int32), np.array([0, 2])), scores, None)
+    setting = Setting(Torus(2, 1), 2, False)
+    # The first token keeps its best expert and gets its third one; the second token has none.
+    given = Method("fixed", "fixed", "online", lambda: lambda *_: np.array([[0, 2, -1], [-1, -1, -1]]))
+    line = gates([given], gated, planned_for(gated.batches, setting), setting, 2).loc[0]
+    expected = {"dropped": 0.5, "rerouted": 0.25, "without": 0.5, "groups": 1, "rows by id": 1, "max/mean": 2}
+    assert line[[*expected]].tolist() == [*expected.values()]
+    assert line["kept"] == pytest.approx((0.4 + 0.2) / (0.7 + 0.7))
+    # f is a half for experts 0 and 2, whose P are both a quarter; two replicas of 32 rows multiply 2 tokens.
+    assert line["aux loss"] == pytest.approx(1) and line["padding"] == pytest.approx(62 / 64)
+
+
+def test_weights_of_the_chosen_experts_tell_what_dropping_keeps() -> None:
+    found = methods(32, ["drop"])
+    weighed = replace(BARE, weights=np.take_along_axis(TRACE.scores, TRACE.choices, axis=2))
+    kept = []
+    for trace in (TRACE, weighed, BARE):
+        gated = gated_of(trace, 0, 96, 4, 0, 2)
+        kept.append(gates(found, gated, planned_for(gated.batches, SETTING), SETTING)["kept"])
+    assert kept[0].tolist() == pytest.approx(kept[1].tolist()) and kept[2].isna().all()
 
 
 def test_what_is_recorded_otherwise_than_by_the_scores_is_told() -> None:
