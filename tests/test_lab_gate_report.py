@@ -173,9 +173,9 @@ def test_the_matrix_and_a_recommendation_have_the_gates_or_the_sentence(tmp_path
 
 
 def test_held_out_gates_are_measured_on_batches_that_were_not_planned_from() -> None:
-    heading, frame, told = matrix_gates("t", TRACE, SETTING, 100, True)
+    heading, frame, told = matrix_gates("t", TRACE, SETTING, 100, 0, True)
     assert heading == "Gates, layer 0 of t, held out" and told[0].startswith("3 batches; plan: nearline")
-    whole = matrix_gates("t", TRACE, SETTING, 100, False)
+    whole = matrix_gates("t", TRACE, SETTING, 100, 0, False)
     assert whole[0].endswith("in sample") and whole[2][0].startswith("6 batches") and len(frame) == len(whole[1])
 
 

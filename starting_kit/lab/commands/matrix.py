@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
             title = f"## Plans across data sets, in sample: ratio to the own plan (router {name_of(ROUTER)})"
             parts += [title, markdown(*cells(across.reset_index()), ".4f")]
             parts.append(f"The robust plan: {across['worst'].idxmin()}.")
-    gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, options.held_out)
+    gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, options.seed, options.held_out)
     parts += gate_texts(options.output / "gating.csv", *gates)
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")

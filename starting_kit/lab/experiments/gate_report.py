@@ -42,10 +42,13 @@ def default_groups(experts: int, k: int) -> tuple[int, list[int]]:
     return groups, [kept for kept in (groups // 2, groups // 4) if size > 1 and kept * size >= k]
 
 
-def matrix_gates(name: str, trace: RoutingTrace, setting: Setting, tokens: int, held_out: bool) -> Part:
+def matrix_gates(
+    name: str, trace: RoutingTrace, setting: Setting, tokens: int, seed: int | None, held_out: bool
+) -> Part:
     """The gates on the first layer of a trace, under the nearline plan of its recorded choices.
 
-    held_out: planned from the first half of the batches, measured on the second; MOST_TOKENS at most.
+    seed: draws the batches, as for RoutingTrace.batches; held_out: planned from the first half of the batches, measured
+    on the second. MOST_TOKENS are measured at most, and planned from.
     """
     heading = f"Gates, layer {trace.layers[0]} of {name}, " + ("held out" if held_out else "in sample")
     if trace.scores is None:
@@ -55,7 +58,7 @@ def matrix_gates(name: str, trace: RoutingTrace, setting: Setting, tokens: int, 
     needed = -(-trace.experts // setting.torus.devices)
     setting = replace(setting, shared=shared, replicated=shared, slots=max(setting.slots, needed))
     most = max(2 if held_out else 1, (1 + held_out) * MOST_TOKENS // tokens)
-    gated = gated_of(trace, 0, tokens, setting.torus.rows, setting.seed, most)
+    gated = gated_of(trace, 0, tokens, setting.torus.rows, seed, most)
     half = gated.batches.count // 2
     known, unknown = (gated.select(0, half), gated.select(half, gated.batches.count)) if held_out else (gated, gated)
     found, groups, told = usual_gates(trace)

@@ -48,7 +48,7 @@ class Gated:
         return [(None if self.scores is None else self.scores[cut], self.batches.choices[cut]) for cut in cuts]
 
 
-def gated_of(trace: RoutingTrace, at: int, tokens: int, rows: int, seed: int, most: int) -> Gated:
+def gated_of(trace: RoutingTrace, at: int, tokens: int, rows: int, seed: int | None, most: int) -> Gated:
     """At most `most` batches of `tokens` tokens of a layer, drawn as RoutingTrace.batches draws them."""
     order = trace.order(seed)[: most * tokens]
     beside = (None if values is None else values[at][order] for values in (trace.scores, trace.weights))
