@@ -19,7 +19,9 @@ PLACEMENT = (RULES, *PARTS, f"{RULES}/evaluation")
 TRACES = tuple(
     f"{KIT}/traces{name}" for name in ("", "/calibration", "/composition", "/conversion", "/generation", "/statistics")
 )
-LAB_ROOMS = tuple(f"{LAB}/{name}" for name in ("commands", "experiments", "search", "planning", "serving", "traces"))
+LAB_ROOMS = tuple(
+    f"{LAB}/{name}" for name in ("commands", "experiments", "online", "search", "planning", "serving", "traces")
+)
 COMMANDS = f"{KIT}/commands"
 TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal"))
 # Each room, and the rooms beside itself that it may import from.

@@ -79,6 +79,26 @@ def test_commands_take_the_plans_own_router(trace: Path, tmp_path: Path, capsys:
     assert re.search(r"this policy 1\.\d{4} over layers, .*; the initial deployment [2-9]\.\d{4} over layers", printed)
 
 
+def test_a_threshold_and_an_age_reach_the_routers(
+    trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.npz"
+    run("plan", trace, "--batch", 100, "--output", plan)
+
+    def rows(*words: object) -> list[str]:
+        capsys.readouterr()
+        assert run("simulate", trace, plan, "--batch", 100, *words) == 0
+        return [line.split("|", 3)[3] for line in capsys.readouterr().out.splitlines() if line[:3] in ("| 0", "| 1")]
+
+    same_row = "--router", "same-row-first", "--threshold"
+    assert rows("--router", "round-robin") == rows(*same_row, 0) != rows(*same_row, "inf")
+    assert rows("--router", "least-loaded") != rows("--router", "least-loaded", "--age", 1)
+    assert run("simulate", trace, plan, "--threshold", -1) == 1
+    assert capsys.readouterr().out == (
+        "simulate: --threshold is too small. Got: -1. Expected: 0 or more, or inf. Next: correct --threshold.\n"
+    )
+
+
 def test_a_plan_without_known_routers_is_refused(trace: Path, tmp_path: Path) -> None:
     run("plan", trace, "--output", tmp_path / "plan.npz")
     save_plan(tmp_path / "other.npz", replace(load_plan(tmp_path / "plan.npz"), routers=("round-robin", "nearest")))
@@ -183,7 +203,9 @@ def test_the_matrix_writes_tables_with_settings_from_a_file(
     )
     assert run("matrix", "--config", config) == 0
     assert sorted(path.name for path in output.iterdir()) == ["alpha.csv", "matrix.csv", "matrix.md"]
-    assert "## Matrix, in sample: planned from the batches that it is measured on" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "## Matrix, in sample: planned from the batches that it is measured on" in printed
+    assert "- trace: 6 whole batches of 100 tokens are too few to replan between them; expected 20 or more." in printed
 
 
 def test_statistics_and_hotness_of_a_trace(trace: Path, tmp_path: Path) -> None:

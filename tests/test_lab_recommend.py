@@ -235,9 +235,25 @@ def test_the_same_seed_gives_the_same_plan_with_any_number_of_jobs(trace: Routin
     save_trace(tmp_path / "t.npz", trace)
     hashes = []
     for name, jobs in (("one", 1), ("two", 2)):
-        options = ("--batch", 64, "--swaps", 50, "--draws", 10, "--no-plots", "--seed", 5, "--jobs", jobs)
+        options = (
+            "--split",
+            "random",
+            "--batch",
+            64,
+            "--swaps",
+            50,
+            "--draws",
+            10,
+            "--no-plots",
+            "--seed",
+            5,
+            "--jobs",
+            jobs,
+        )
         assert run("recommend", tmp_path / "t.npz", *options, "--output", tmp_path / name) == 0
         hashes.append(digest(tmp_path / name / "plan.npz"))
+        text = (tmp_path / name / "recommendation.md").read_text()
+        assert "Nothing is replanned online: with --split random the file's order is no time." in text
     assert hashes[0] == hashes[1]
 
 
@@ -274,7 +290,10 @@ def test_without_matplotlib_the_page_says_what_to_install(
     save_trace(tmp_path / "t.npz", trace)
     assert run("recommend", tmp_path / "t.npz", "--batch", 64, "--swaps", 0, "--output", tmp_path / "out") == 0
     told = "No plots: plots need matplotlib. Got: it is not installed."
-    assert told in capsys.readouterr().out and told in (tmp_path / "out" / "recommendation.html").read_text()
+    printed, page = capsys.readouterr().out, (tmp_path / "out" / "recommendation.html").read_text()
+    assert told in printed and told in page
+    # 25 batches in the order of the file.
+    assert "Online replanning, held out" in page and "| t | replanned every 5 | row-aware | nearline |" in printed
 
 
 def test_plots_are_inside_the_page(trace: RoutingTrace, tmp_path: Path) -> None:

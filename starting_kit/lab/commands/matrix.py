@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from placement.errors import Problem
 from placement.evaluation.grid_run import cores
@@ -14,6 +15,7 @@ from ..experiments.hedging import alpha_sweep
 from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
+from ..experiments.replanning import replanning_rows
 from ..planning.choice import Choice, robust_table
 from ..serving.routers import name_of
 from ..serving.routing import row_blocks
@@ -24,6 +26,9 @@ from .gating import gate_texts
 from .plans import grid_of
 from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 from .settings import add_config, check_sizes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What the even tables of the hedges and across data sets are made for.
 ROUTER = row_blocks
@@ -100,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
             parts.append(f"The robust plan: {across['worst'].idxmin()}.")
     gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, options.seed, options.held_out)
     parts += gate_texts(options.output / "gating.csv", *gates)
+    parts += _section(*replanning_rows(traces, options.batch, torus, options.slots))
     text = "\n\n".join(parts)
     (options.output / "matrix.md").write_text(text + "\n", encoding="utf-8")
     print(text)
@@ -107,6 +113,12 @@ def run(options: argparse.Namespace) -> int:
         _plots(options, frame, first, torus)
     print(f"\nwritten: {options.output}")
     return 0
+
+
+def _section(heading: str, rows: pd.DataFrame, told: list[str]) -> list[str]:
+    """A heading, a table where there are rows, and sentences."""
+    table = [markdown(*cells(rows))] if len(rows) else []
+    return [f"## {heading}", *table, "\n".join(f"- {sentence}" for sentence in told)]
 
 
 def _plots(options: argparse.Namespace, frame: object, first: dict[str, Batches], torus: Torus) -> None:

@@ -29,6 +29,7 @@ from ..traces.side_by_side import side_by_side
 from ..traces.sources import TOP_K
 from ..traces.trace_file import is_trace_file
 from .plan_options import add_choice, add_search, choice_of, search_words
+from .router_options import add_hints, check_hints
 from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 
 COLUMNS = ("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
@@ -68,6 +69,7 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
     _add_both(parser)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    add_hints(parser, "same-row-first", "least-loaded")
     parser.add_argument("--output", type=Path, help="a file .csv with all columns")
     parser.set_defaults(run=simulate)
     parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
@@ -189,7 +191,8 @@ def simulate(options: argparse.Namespace) -> int:
     import pandas as pd
 
     made, torus, batches_of = _read_both(options)
-    preset, named = PRESETS[options.preset], routers(torus)
+    check_hints(options)
+    preset, named = PRESETS[options.preset], routers(torus, options.threshold, options.age)
 
     def measured(at: int) -> dict[str, object]:
         batches, router = batches_of(at), made.routers[at]

@@ -20,6 +20,7 @@ from ..experiments.methods import PAR, Setting
 from ..experiments.page import html_page
 from ..experiments.plots import recommendation_plots
 from ..experiments.recommendation import SHOWN, Row, best, by_data_set, compare, frame_of, printed
+from ..experiments.replanning import replanning_rows
 from ..experiments.run_record import digest, write_record
 from ..experiments.split import drawn, drift, joined, split
 from ..experiments.verdict import drifted, verdict
@@ -96,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
     heading, gates, more = recommended_gates(*next(iter(traces.items())), rows, setting, *how)
     tables |= {} if gates is None else {heading: printed_gates(gates)}
     notes += more
+    _add_online(tables, notes, traces, torus, options)
     basis = _basis(options, planning[0].count)
     text = _text(told, basis, tables, notes)
     print(text)
@@ -122,6 +124,23 @@ def run(options: argparse.Namespace) -> int:
     write_record(folder / "run.json", settings, options.traces, folder / "plan.npz", **found)
     print(f"\nwritten: {folder} (plan.npz, plans/, recommendation.html, recommendation.md, methods.csv, run.json)")
     return 0
+
+
+def _add_online(
+    tables: dict[str, pd.DataFrame],
+    notes: list[str],
+    traces: dict[str, RoutingTrace],
+    torus: Torus,
+    options: argparse.Namespace,
+) -> None:
+    """What replanning while serving is worth, where the file's order is that of time."""
+    if options.split == "random":
+        notes.append("Nothing is replanned online: with --split random the file's order is no time.")
+        return
+    heading, frame, told = replanning_rows(traces, options.batch, torus, options.slots, PRESETS[options.preset])
+    if len(frame):
+        tables[heading] = frame
+    notes += told
 
 
 def _progress(text: str) -> None:

@@ -26,10 +26,12 @@ OF_LISTS = {name_of(router): router for router in (first_copy, round_robin, firs
 NAMES = (*OF_LISTS, name_of(least_loaded), name_of(same_row_first))
 
 
-def routers(torus: Torus) -> dict[str, Router]:
-    """All routers by name, for a grid."""
-    others = {"least-loaded": least_loaded}
-    return OF_LISTS | others | {"same-row-first": lambda batches, replicas: same_row_first(batches, replicas, torus)}
+def routers(torus: Torus, threshold: float = 1.0, age: int = 0) -> dict[str, Router]:
+    """All routers by name, for a grid. threshold: of same-row-first; age: of least-loaded's hints, in batches."""
+    return OF_LISTS | {
+        "least-loaded": lambda batches, replicas: least_loaded(batches, replicas, age),
+        "same-row-first": lambda batches, replicas: same_row_first(batches, replicas, torus, threshold),
+    }
 
 
 def of_lists(name: str) -> Router:

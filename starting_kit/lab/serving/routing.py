@@ -73,7 +73,7 @@ def least_loaded(batches: Batches, replicas: Replicas, age: int = 0, block: int 
     block: tokens that are computed in the time of one; 1 levels tokens.
     """
     blocks = -(-batches.load // block)
-    quota = np.stack([_levelled(load, replicas) for load in blocks])
+    quota = np.stack([levelled_blocks(load, replicas) for load in blocks])
     if age:
         stale = np.concatenate([np.ones((min(age, batches.count), quota.shape[1])), quota[:-age]])
         quota = np.where(_per_expert(stale, replicas) > 0, stale, 1)
@@ -96,7 +96,7 @@ def _per_expert(values: np.ndarray, replicas: Replicas) -> np.ndarray:
     return np.repeat(np.add.reduceat(values, replicas.first[:-1], axis=1), replicas.count, axis=1)
 
 
-def _levelled(blocks: np.ndarray, replicas: Replicas) -> np.ndarray:
+def levelled_blocks(blocks: np.ndarray, replicas: Replicas) -> np.ndarray:
     """Blocks of each replica when every expert in turn levels the devices of its replicas, twice: int64 [replica].
 
     blocks: int64 [expert].
@@ -132,12 +132,12 @@ def same_row_first(batches: Batches, replicas: Replicas, torus: Torus, threshold
     in_row = local[batches.origins[:, None], batches.choices]
     batch = np.broadcast_to(batches.batch_of_token[:, None], in_row.shape)
     share = batches.load[batch, batches.choices] / replicas.count[batches.choices]
-    stays = (in_row >= 0) & (_earlier(batch * size + in_row, in_row >= 0) < threshold * share)
-    spilled = _earlier(batch * experts + batches.choices, ~stays)
+    stays = (in_row >= 0) & (earlier(batch * size + in_row, in_row >= 0) < threshold * share)
+    spilled = earlier(batch * experts + batches.choices, ~stays)
     return np.where(stays, in_row, replicas.first[batches.choices] + spilled % replicas.count[batches.choices])
 
 
-def _earlier(keys: np.ndarray, counted: np.ndarray) -> np.ndarray:
+def earlier(keys: np.ndarray, counted: np.ndarray) -> np.ndarray:
     """How many counted entries of the same key come before each counted entry; 0 for the others."""
     result = np.zeros(keys.shape, np.int64)
     chosen = keys[counted]

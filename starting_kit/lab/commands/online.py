@@ -1,0 +1,109 @@
+"""`online`: a plan that is replaced every N batches, in the order of time, against the one that stays."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from placement.errors import Problem
+from scores.table import cells, markdown
+
+from ..experiments.replanning import Online, findings, replanning
+from ..online.controls import NAMES
+from ..online.transfer import BANDWIDTH
+from ..serving.cost import PRESETS
+from .plans import grid_of
+from .router_options import add_hints, check_hints
+from .scale import SAMPLE, add_tokens, open_trace
+from .settings import check_sizes
+
+EVERY = "1,2,5,10,20,inf"
+LATENCY = ("every", "mean", "p50", "p95", "p99", "charged_mean", "charged_p50", "charged_p95", "charged_p99")
+TAKEN = (
+    *("every", "replans_per_1000", "plan_seconds", "plan_ms", "slots", "largest_slots", "gigabytes", "largest_charge"),
+    *("cross_row_share", "route_ms"),
+)
+
+
+def add_online(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("online", help="replace the plan every N batches, in the order of time")
+    parser.add_argument("trace", type=Path, metavar="TRACE")
+    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
+    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--layers", type=int, default=1, help="how many layers, all replanned at once (default: 1)")
+    parser.add_argument("--share", type=float, default=0.25, help="of the batches, for the first plan (default: 0.25)")
+    told = f"batches between replans, with commas; inf: the static plan, always shown (default: {EVERY})"
+    parser.add_argument("--every", type=numbers, default=numbers(EVERY), metavar="N,...", help=told)
+    parser.add_argument(
+        "--window", type=int, default=10, help="batches whose mean load is planned for (default: 10, the last ones)"
+    )
+    parser.add_argument("--router", choices=NAMES, default="row-aware", help="default: row-aware")
+    add_hints(parser, "row-aware and same-row-first", "row-aware and least-loaded")
+    told = "that a replan of a layer may change, or inf (default: as many as devices)"
+    parser.add_argument("--budget", type=limit, metavar="SLOTS", help=told)
+    parser.add_argument("--bandwidth", type=float, default=BANDWIDTH, help="bytes per second of a link (default: 9e11)")
+    parser.add_argument("--serial", action="store_true", help="all slots over one link, not one link for each device")
+    parser.add_argument("--charge-planning", action="store_true", help="charge the measured time of planning, too")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
+    parser.add_argument("--output", type=Path, help="a file .csv with all columns")
+    add_tokens(parser, SAMPLE)
+    parser.set_defaults(run=run)
+
+
+def numbers(text: str) -> tuple[int | None, ...]:
+    """Batches between replans from `1,5,inf`, as an argument's type; None stands for inf, and is always there."""
+    every = {limit(part.strip()) for part in text.split(",")} | {math.inf}
+    if 0 in every:
+        raise argparse.ArgumentTypeError(f"{text!r} has a 0; expected numbers from 1 as 1,5,inf")
+    return tuple(None if number == math.inf else int(number) for number in sorted(every))
+
+
+def limit(text: str) -> float:
+    """A whole number or inf, as an argument's type."""
+    if text == "inf":
+        return math.inf
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected a whole one, or inf")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay, print two tables and what they say, write all columns."""
+    check_sizes(options, slots=1, batch=1, layers=1, window=1)
+    if not 0 < options.share < 1:
+        raise Problem("--share leaves no part", str(options.share), "between 0 and 1", "correct --share")
+    check_hints(options)
+    if not options.bandwidth > 0:
+        raise Problem("--bandwidth is too small", f"{options.bandwidth:g}", "above 0", "correct --bandwidth")
+    trace = open_trace(options)
+    torus = grid_of(options.grid, trace.experts)
+    count = trace.tokens // options.batch
+    known = max(1, round(options.share * count))
+    if known >= count:
+        got, expected = f"{count} whole batches, {known} for the first plan", "another one to measure"
+        raise Problem("the trace is too short", got, expected, "name a longer trace, or a smaller --batch or --share")
+    cut = (options.batch, torus.rows, None, count)
+    layers = [trace.batches(at, *cut) for at in range(min(options.layers, len(trace.layers)))]
+    budget = torus.devices if options.budget is None else options.budget
+    online = Online(
+        *(torus, options.slots, options.router, options.threshold, options.window),
+        *(options.age, None if budget == math.inf else budget, options.bandwidth, options.serial),
+        *(options.charge_planning, PRESETS[options.preset]),
+    )
+    frame = replanning(layers, known, options.every, online)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(options.output, index=False)
+    measured = count - known
+    links = "over one link" if options.serial else "over a link of each device"
+    print(f"## Latency in us of {measured} batches of {options.batch} tokens, replanned every N batches\n")
+    print(markdown(*cells(frame[list(LATENCY)]), ".1f"))
+    charged = "transfers and planning are" if options.charge_planning else "transfers are"
+    print(f"\n## What replanning takes ({charged} charged to the batch after the replan; slots go {links})\n")
+    print(markdown(*cells(frame[list(TAKEN)])))
+    for sentence in findings(frame, measured):
+        print(f"\n{sentence}")
+    return 0
