@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from placement.errors import Problem
 from scores.table import aligned, cells
 
 from ..experiments.plots import coactivation_map, frequency_curves
@@ -39,6 +40,7 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--top-k", type=int, default=8)
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--phases", type=int, help="of drifting: hot sets, first token to last (default: 4)")
     parser.add_argument("--scores", action="store_true", help="keep the router's scores of all experts, for `gating`")
     parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=generate)
@@ -71,7 +73,11 @@ def import_trace(options: argparse.Namespace) -> int:
 def generate(options: argparse.Namespace) -> int:
     """Generate and write a trace, a layer at a time."""
     sample = Sample(options.tokens, options.experts, options.top_k, options.layers, options.seed, options.scores)
-    trace = drawn_lazily(options.kind, sample)
+    if options.phases is not None and options.kind != "drifting":
+        what, next_step = "--phases belongs to another kind", "leave --phases out, or generate drifting"
+        raise Problem(what, options.kind, "drifting", next_step)
+    words = {} if options.phases is None else {"phases": options.phases}
+    trace = drawn_lazily(options.kind, sample, **words)
     save_trace(options.output, trace)
     return _written("generate", options.output, trace, [])
 

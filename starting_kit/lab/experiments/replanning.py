@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..gating.catalogue import NEARLINE, ONLINE
+from ..gating.catalogue import NEARLINE, meets
 from ..online.controls import controls
 from ..online.replanners import even_replanner
 from ..online.replay import Rules, Served, replay
@@ -100,11 +100,6 @@ def replanning(layers: Sequence[Batches], known: int, every: Sequence[int | None
     return pd.DataFrame(rows)
 
 
-def class_met(seconds: float) -> str:
-    """The runtime class that a measured time meets: online, nearline or offline."""
-    return "online" if seconds < ONLINE else "nearline" if seconds < NEARLINE else "offline"
-
-
 def findings(frame: pd.DataFrame, measured: int) -> list[str]:
     """What the rows of `replanning` say, one of which is never replanned; measured: batches."""
     static = frame[frame["every"] == NEVER].iloc[0]
@@ -124,10 +119,10 @@ def findings(frame: pd.DataFrame, measured: int) -> list[str]:
             f"plan's {static['p99']:.1f}: {word} than the {charged:.1f} us that a batch waits at most."
         )
     plan, route = (float(frame[name].max()) / 1000 for name in ("plan_ms", "route_ms"))
+    of_route, of_plan = meets(np.array([route])), "nearline" if plan < NEARLINE else "offline"
     told.append(
-        f"Per layer, routing takes {1000 * route:.2f} ms a batch, in the class {class_met(route)} (online: below 10 "
-        f"ms), and a replan {1000 * plan:.1f} ms, in the class {'nearline' if plan < NEARLINE else 'offline'} "
-        "(nearline: below 2 s)."
+        f"Per layer, routing takes {1000 * route:.2f} ms a batch, in the class {of_route} (online: below 10 ms), and a "
+        f"replan {1000 * plan:.1f} ms, in the class {of_plan} (nearline: below 2 s)."
     )
     if measured < 100:
         told.append(f"p99 of {measured} batches is their largest.")

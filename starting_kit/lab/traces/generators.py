@@ -167,13 +167,13 @@ def _draw(weights: Weights, sample: Sample) -> RoutingTrace:
     return RoutingTrace(experts, numbers, choices, np.arange(tokens) // REQUEST, None, scores)
 
 
-def drawn_lazily(kind: str, sample: Sample) -> RoutingTrace:
-    """The same trace, whose layers are drawn when they are asked for; kind: one of GENERATORS."""
+def drawn_lazily(kind: str, sample: Sample, **words: float) -> RoutingTrace:
+    """The same trace, whose layers are drawn when they are asked for; kind: one of GENERATORS, with its words."""
 
     # A layer is asked for twice in a row: for its choices and for its scores.
     @lru_cache(maxsize=1)
     def drawn(layer: int) -> RoutingTrace:
-        return GENERATORS[kind](replace(sample, layers=1, first=layer))
+        return GENERATORS[kind](replace(sample, layers=1, first=layer), **words)
 
     def lazy(columns: int, make: Callable[[int], np.ndarray], dtype: type) -> LazyLayers:
         return LazyLayers((sample.layers, sample.tokens, columns), make, dtype)
