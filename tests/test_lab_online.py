@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lab.commands.main import main
@@ -264,6 +265,21 @@ def test_a_measured_time_is_told_in_the_class_that_it_meets(drift: Batches) -> N
         "Per layer, routing takes 25.00 ms a batch, in the class nearline (online: below 10 ms), and a replan 2500.0 "
         "ms, in the class offline (nearline: below 2 s)."
     ) in findings(frame.assign(route_ms=[25.0, 1.0], plan_ms=2500.0), 6)
+
+
+@pytest.mark.parametrize(
+    ("static", "end"),
+    [
+        (900, "100.0 below the static plan's 900.0: more than the 50.0 us that a batch waits at most."),
+        (840, "40.0 below the static plan's 840.0: not more than the 50.0 us that a batch waits at most."),
+        (790, "10.0 above the static plan's 790.0."),
+    ],
+)
+def test_p99_is_held_against_the_static_plan_and_the_transfers(static: float, end: str) -> None:
+    frame = pd.DataFrame({"every": ["1", "5", "inf"], "p99": [790.0, 800.0, static], "plan_ms": 1.0, "route_ms": 1.0})
+    frame = frame.assign(charged_p99=[860.0, 850.0, static], largest_charge=[70.0, 50.0, 0.0])
+    begin = "Of these, replanning every 5 has the lowest p99 with what is charged, 850.0 us. Without, p99 is 800.0 us, "
+    assert findings(frame, 150)[1] == begin + end
 
 
 def test_short_traces_and_few_slots_have_a_sentence_instead_of_rows() -> None:

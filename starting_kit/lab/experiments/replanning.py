@@ -111,12 +111,13 @@ def findings(frame: pd.DataFrame, measured: int) -> list[str]:
     if len(others):
         best = others.loc[others["charged_p99"].idxmin()]
         gain, charged = static["p99"] - best["p99"], best["largest_charge"]
-        side = "below" if gain >= 0 else "above"
-        word = "more" if gain > charged else "not more"
+        against = f"{abs(gain):.1f} {'below' if gain >= 0 else 'above'} the static plan's {static['p99']:.1f}"
+        if gain >= 0:
+            more = "more" if gain > charged else "not more"
+            against += f": {more} than the {charged:.1f} us that a batch waits at most"
         told.append(
             f"Of these, replanning every {best['every']} has the lowest p99 with what is charged, "
-            f"{best['charged_p99']:.1f} us. Without, p99 is {best['p99']:.1f} us, {abs(gain):.1f} {side} the static "
-            f"plan's {static['p99']:.1f}: {word} than the {charged:.1f} us that a batch waits at most."
+            f"{best['charged_p99']:.1f} us. Without, p99 is {best['p99']:.1f} us, {against}."
         )
     plan, route = (float(frame[name].max()) / 1000 for name in ("plan_ms", "route_ms"))
     of_route, of_plan = meets(np.array([route])), "nearline" if plan < NEARLINE else "offline"
