@@ -57,6 +57,7 @@ def test_parts_of_a_trace_keep_their_tokens_scores(tmp_path: Path) -> None:
     [
         ("scores", np.full((1, 3, 3), -0.1), "scores are -0.1 .. -0.1; expected finite numbers from 0"),
         ("weights", np.full((1, 3, 2), np.nan), "weights are nan .. nan; expected finite numbers from 0"),
+        ("scores", np.full((1, 3, 3), 1e39), "scores are inf .. inf; expected finite numbers from 0"),
         ("weights", np.ones((1, 3, 3)), r"weights have the shape \[1, 3, 3\]; expected \[1, 3, 2\]"),
     ],
 )

@@ -64,9 +64,12 @@ class RoutingTrace:
                 object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
         for name in ("scores", "weights"):
             if isinstance(values := getattr(self, name), np.ndarray):
+                # In float64 a number may be finite that is not in float32.
+                with np.errstate(over="ignore"):
+                    values = values.astype(np.float32, copy=False)
                 if not (values.min() >= 0 and values.max() < np.inf):
                     raise ValueError(f"{name} are {values.min():g} .. {values.max():g}; expected finite numbers from 0")
-                object.__setattr__(self, name, values.astype(np.float32, copy=False))
+                object.__setattr__(self, name, values)
 
     @property
     def tokens(self) -> int:
