@@ -155,6 +155,9 @@ def test_base_is_the_best_of_all_balanced_assignments() -> None:
         best = max(total(scores, chosen) for chosen in balanced)
         found = base(scores, 2)
         assert total(scores, found) == pytest.approx(best) and np.ptp(load_of(found, 3)) <= 1
+        for scale in (1e-9, 1e30):
+            assert (base((scale * scores).astype(np.float32), 2) == found).all()
+    assert np.ptp(load_of(base(np.zeros((4, 3), np.float32), 2), 3)) == 1
     for seed in range(3):
         scores = scores_of(seed, 36)
         rows, columns = linear_sum_assignment(np.repeat(scores, 3, axis=1), maximize=True)

@@ -27,8 +27,10 @@ def base(scores: np.ndarray, k: int) -> np.ndarray:
     of_tokens = csr_matrix((ones, (token, np.arange(scores.size))))
     of_experts = csr_matrix((ones, (expert, np.arange(scores.size))))
     most = -(-tokens * k // experts)
+    # Of scores below 1e-7 the solver sees no difference, and above 1e20 it solves nothing.
+    cost = -scores.astype(np.float64).ravel() / (scores.max() or 1)
     solved = linprog(
-        -scores.astype(np.float64).ravel(),
+        cost,
         A_eq=of_tokens,
         b_eq=np.full(tokens, k),
         # As many more than the even share as are needed, and none fewer.
