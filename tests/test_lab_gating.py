@@ -110,6 +110,8 @@ def test_a_capacity_is_rounded_up_and_at_least_1(factor: float, tokens: int, exp
 def test_above_the_capacity_second_choices_go_first_and_nothing_else() -> None:
     choices = np.array([[0, 1], [2, 0], [0, 1], [1, 0]])
     assert dropped(choices, 2).tolist() == [[0, 1], [2, -1], [0, -1], [1, -1]]
+    gaps = np.array([[0, -1], [-1, 0], [2, -1]])
+    assert dropped(gaps, 1).tolist() == [[0, -1], [-1, -1], [2, -1]]
 
 
 def test_dropping_is_that_of_a_loop_and_ends_where_the_capacity_is_the_peak() -> None:

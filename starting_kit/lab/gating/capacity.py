@@ -8,9 +8,10 @@ import numpy as np
 
 
 def capacity(factor: float, tokens: int, k: int, experts: int) -> int:
-    """Tokens that an expert takes of a batch: max(1, ceil(factor * tokens * k / experts)), all for infinity.
+    """Tokens that an expert takes of a batch: max(1, ceil(factor * tokens * k / experts)), and all at most.
 
-    Source: GShard (arXiv 2006.16668), Switch Transformers (arXiv 2101.03961). Raises ValueError for a factor below 0.
+    Source: GShard (arXiv 2006.16668), Switch Transformers (arXiv 2101.03961). Raises ValueError for
+    factors that are not above 0.
     """
     if not factor > 0:
         raise ValueError(f"a capacity factor of {factor}; expected more than 0, or inf")
@@ -23,8 +24,8 @@ def capacity(factor: float, tokens: int, k: int, experts: int) -> int:
 def dropped(choices: np.ndarray, room: int) -> np.ndarray:
     """The choices within the capacity, -1 in place of the others: int64 [token, k].
 
-    choices: [token, k], the best first. All first choices come before all second ones, as in GShard, among them earlier
-    tokens first; so a later token's first choice may take the room of an earlier one's second.
+    choices: [token, k], the best first, -1 for none. All first choices come before all second ones, as in GShard,
+    among them earlier tokens first; so a later token's first choice may take the room of an earlier one's second.
     """
     return np.where(room > _places(choices.T.ravel()).reshape(choices.T.shape).T, choices, -1)
 
@@ -58,10 +59,10 @@ def rerouted(scores: np.ndarray, k: int, room: int) -> np.ndarray:
 
 
 def _places(keys: np.ndarray) -> np.ndarray:
-    """How many equal keys come before each: int64 [key]."""
+    """How many equal keys come before each: int64 [key]. keys: from -1."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    starts = np.flatnonzero(np.diff(ordered, prepend=-2))
     places = np.empty(len(keys), np.int64)
     places[order] = np.arange(len(keys)) - np.repeat(starts, np.diff(np.append(starts, len(keys))))
     return places
