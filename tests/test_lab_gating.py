@@ -199,6 +199,7 @@ def test_every_expert_chooses_its_best_tokens_and_as_many_as_the_others() -> Non
 def test_the_auxiliary_loss_is_1_for_even_scores_and_more_where_loads_follow_skewed_ones() -> None:
     even = np.full((4, 4), 0.25)
     assert auxiliary_loss(even, np.array([[0], [0], [0], [0]])) == 1
+    assert auxiliary_loss(np.array([[0, 0], [1, 3]]), np.array([[0], [1]])) == 2 * (1 / 16 + 3 / 16)
     # f and P are both 1/2, 1/4, 1/8, 1/8.
     skewed = np.tile([0.5, 0.25, 0.125, 0.125], (8, 1))
     assert auxiliary_loss(skewed, np.array([[0]] * 4 + [[1]] * 2 + [[2], [3]])) == 4 * (1 / 4 + 1 / 16 + 1 / 32)

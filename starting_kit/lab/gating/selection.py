@@ -36,10 +36,12 @@ def limited(scores: np.ndarray, k: int, groups: int, kept: int, best: int = 2) -
 def auxiliary_loss(scores: np.ndarray, choices: np.ndarray) -> float:
     """experts * sum of f * P: f an expert's share of the choices, P its mean share of a token's scores.
 
-    1 where one of them is even, more where both are skewed alike. scores: [token, expert], from 0; choices: [token,
-    choice], -1 for none. Source: Switch Transformers (arXiv 2101.03961), there with one choice.
+    1 where one of them is even, more where both are skewed alike. scores: [token, expert], from 0, of a token that has
+    only zeros no share; choices: [token, choice], -1 for none. Source: Switch Transformers (arXiv 2101.03961),
+    there with one choice.
     """
     experts = scores.shape[1]
     load = np.bincount(choices[choices >= 0], minlength=experts)
-    share = (scores / scores.sum(axis=1, keepdims=True)).mean(axis=0)
+    total = scores.sum(axis=1, keepdims=True)
+    share = np.divide(scores, total, where=total > 0, out=np.zeros(scores.shape)).mean(axis=0)
     return float(experts * (load / load.sum() * share).sum())
