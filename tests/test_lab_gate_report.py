@@ -186,7 +186,13 @@ def test_held_out_gates_are_measured_on_batches_that_were_not_planned_from() -> 
             ["--slots", "1"],
             "gating: the slots do not hold every expert. Got: 16. Expected: 32 or more, for 32 experts.",
         ),
-        (["--groups", "5"], "gating: 4 of 5 groups of 32 experts, scored by 2, for 4 choices; expected groups of one"),
+        (["--groups", "5"], "gating: 2 of 5 groups of 32 experts, scored by 2, for 4 choices; expected groups of one"),
+        (["--groups", "0"], "gating: --groups is too small. Got: 0. Expected: at least 1. Next: correct --groups."),
+        (
+            ["--groups", "32", "--method", "limited"],
+            "gating: limited routing has no groups to keep. Got: 32 groups of 32 experts. Expected: groups of 2 or "
+            "more, a half with 4 experts. Next: give --groups, or --kept.",
+        ),
         (["--step", "-1"], "gating: --step is too small. Got: -1.0. Expected: 0 or more. Next: correct --step."),
         (["--layer", "3"], "gating: no layers [3] in the trace; it has [0]"),
         (["--batch", "900", "--held-out"], "gating: the trace has one batch. Got: 600 tokens. Expected: two or more."),
@@ -196,6 +202,15 @@ def test_settings_that_cannot_be_are_refused(words: list[str], told: str, tmp_pa
     save_trace(tmp_path / "t", TRACE)
     assert main(["gating", str(tmp_path / "t"), "--grid", "4x4", *words]) == 1
     assert capsys.readouterr().out.startswith(told)
+
+
+def test_half_and_a_quarter_of_the_groups_are_kept_however_many_there_are(tmp_path: Path, capsys) -> None:
+    save_trace(tmp_path / "t", TRACE)
+    for groups, kept in (("2", "1"), ("16", "8 4")):
+        words = ["--grid", "4x4", "--method", "limited", "--groups", groups]
+        assert main(["gating", str(tmp_path / "t"), *words]) == 0
+        names = [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("| limited")]
+        assert names == [f"| limited, {number} of {groups} groups" for number in kept.split()]
 
 
 def test_a_capacity_that_is_none_is_refused(capsys) -> None:

@@ -52,15 +52,19 @@ def add_gating(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, write the CSV."""
-    check_sizes(options, slots=1, batch=1, batches=1 + options.held_out, best=1, seed=0)
+    given = {} if options.groups is None else {"groups": 1}
+    check_sizes(options, slots=1, batch=1, batches=1 + options.held_out, best=1, seed=0, **given)
     if not options.step >= 0:
         raise Problem("--step is too small", str(options.step), "0 or more", "correct --step")
     trace = open_trace(options)
     trace = trace.select(trace.layers[:1] if options.layer is None else (options.layer,))
     name, k = options.trace.stem, trace.choices.shape[2]
     torus = grid_of(options.grid, trace.experts)
-    usual, kept = default_groups(trace.experts, k)
-    groups, limits, missing = options.groups or usual, options.kept or kept, []
+    groups, kept = default_groups(trace.experts, k, options.groups)
+    limits, missing = options.kept or kept, []
+    if "limited" in (options.method or ()) and not limits:
+        got, expected = f"{groups} groups of {trace.experts} experts", f"groups of 2 or more, a half with {k} experts"
+        raise Problem("limited routing has no groups to keep", got, expected, "give --groups, or --kept")
     found = methods(
         trace.experts, options.method or KINDS, options.capacity, groups, limits, options.best, options.step
     )

@@ -35,9 +35,12 @@ NOTE = (
 )
 
 
-def default_groups(experts: int, k: int) -> tuple[int, list[int]]:
-    """Groups of neighbouring experts, 8 or fewer of one size, and how many limited routing keeps: a half, a quarter."""
-    groups = next(number for number in (8, 4, 2, 1) if experts % number == 0)
+def default_groups(experts: int, k: int, groups: int | None = None) -> tuple[int, list[int]]:
+    """Groups of neighbouring experts, 8 or fewer of one size, and how many limited routing keeps: a half, a quarter.
+
+    groups: where their number is given; none are kept of groups of one expert, or too few for k choices.
+    """
+    groups = groups or next(number for number in (8, 4, 2, 1) if experts % number == 0)
     size = experts // groups
     return groups, [kept for kept in (groups // 2, groups // 4) if size > 1 and kept * size >= k]
 

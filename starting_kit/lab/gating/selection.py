@@ -24,7 +24,7 @@ def limited(scores: np.ndarray, k: int, groups: int, kept: int, best: int = 2) -
     if size * groups != experts or not 1 <= kept <= groups or kept * size < k or not 1 <= best <= size:
         raise ValueError(
             f"{kept} of {groups} groups of {experts} experts, scored by {best}, for {k} choices; expected groups of "
-            "one size, and as many experts in those kept as a token chooses"
+            "one size, with the experts that score them, and as many in those kept as a token chooses"
         )
     grouped = scores.reshape(tokens, groups, size)
     rank = np.partition(grouped, size - best, axis=2)[:, :, size - best :].sum(axis=2)
