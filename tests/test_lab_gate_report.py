@@ -134,6 +134,15 @@ def test_weights_of_the_chosen_experts_tell_what_dropping_keeps() -> None:
     assert kept[0].tolist() == pytest.approx(kept[1].tolist()) and kept[2].isna().all()
 
 
+def test_how_many_experts_tokens_have_by_expert_choice_is_told() -> None:
+    # Both experts take tokens 0 and 1; then expert 0 takes tokens 1 and 3, expert 1 tokens 0 and 1.
+    scores = np.array([[9, 9], [8, 8], [1, 1], [1, 1], [1, 9], [9, 8], [1, 1], [8, 1]], np.float32)
+    batches = Batches(2, np.zeros((8, 1), int), np.zeros(8, np.int32), np.array([0, 4, 8]))
+    gated, setting = Gated(batches, scores, None), Setting(Torus(2, 1), 2, False)
+    _, told = report("t", gated, planned_for(batches, setting), setting, methods(2, ["expert-choice"]), 2)
+    assert "expert choice, experts of a token: 0: 37.5%, 1: 25.0%, 2: 37.5%." in told
+
+
 def test_what_is_recorded_otherwise_than_by_the_scores_is_told() -> None:
     choices = np.array(TRACE.choices)
     choices[0, :, 3] = [next(e for e in range(32) if e not in chosen) for chosen in choices[0].tolist()]

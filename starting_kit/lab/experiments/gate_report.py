@@ -119,6 +119,8 @@ def report(
         if method.kind == "bias":
             ends = f"{line['first']:.2f} in the first batch, {line['last']:.2f} in the last of {count}"
             told.append(f"{method.name}: expert max/mean {ends}.")
+        if method.kind == "expert-choice":
+            told.append(f"{method.name}, experts of a token: {_histogram(method, gated)}.")
         if [*CLASSES].index(measured) > [*CLASSES].index(method.run):
             missed = f"{method.name} misses its class, {method.run} ({CLASSES[method.run]})"
             told.append(f"{missed}: {line['gate_ms']:.1f} ms a batch, so it is {measured}.")
@@ -147,6 +149,17 @@ def printed_gates(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(
         **{name: [text(value, forms.get(name, ".2f")) for value in frame[name]] for name in frame.columns[3:]}
     )
+
+
+def _histogram(method: Method, gated: Gated) -> str:
+    """The share of tokens with so many experts, in bands that double."""
+    gate = method.start()
+    count = np.concatenate([(gate(*part) >= 0).sum(axis=1) for part in gated.parts()])
+    ends = [0, *(2**power for power in range(int(count.max()).bit_length() + 1))]
+    bands = [str(end) if end < 3 else f"{end // 2 + 1}-{end}" for end in ends]
+    share = np.bincount(np.searchsorted(ends, count), minlength=len(ends)) / len(count)
+    last = np.flatnonzero(share)[-1]
+    return ", ".join(f"{band}: {part:.1%}" for band, part in zip(bands[: last + 1], share, strict=False))
 
 
 def _recorded(gated: Gated) -> list[str]:
