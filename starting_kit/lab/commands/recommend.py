@@ -12,25 +12,21 @@ import numpy as np
 
 from placement.errors import Problem
 from placement.evaluation.grid_run import cores
-from placement.traces.whole_file import write_whole
-from scores.table import cells, markdown
 
 from ..experiments.gate_report import printed_gates, recommended_gates
 from ..experiments.methods import PAR, Setting
-from ..experiments.page import html_page
 from ..experiments.plots import recommendation_plots
-from ..experiments.recommendation import SHOWN, Row, best, by_data_set, compare, frame_of, printed
+from ..experiments.recommendation import SHOWN, best, by_data_set, compare, frame_of, printed
 from ..experiments.replanning import replanning_rows
-from ..experiments.run_record import digest, write_record
+from ..experiments.run_record import write_record
 from ..experiments.split import drawn, drift, joined, split
 from ..experiments.verdict import drifted, verdict
-from ..planning.plan_file import PlanFile, save_plan
 from ..serving.cost import PRESETS
-from ..serving.replicas import order_of
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from ..traces.routing_trace import RoutingTrace
 from .plans import grid_of
+from .report import basis_of, notes_of, save_plans, text_of, write_pages
 from .scale import SAMPLE, add_jobs, add_tokens, open_trace
 from .settings import add_config, check_sizes
 
@@ -90,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         for name, trace in traces.items():
             told += drifted(*drift(trace, options.share), name if len(traces) > 1 else "")
     frame = frame_of(rows, options.draws, options.seed)
-    tables, notes = {"Methods": printed(frame)}, _notes(rows, options.shared)
+    tables, notes = {"Methods": printed(frame)}, notes_of(rows, options.shared)
     if len(traces) > 1:
         tables["Data sets"] = by_data_set(rows, data_set)
     how = options.batch, options.share, options.seed if options.split == "random" else None
@@ -98,16 +94,15 @@ def run(options: argparse.Namespace) -> int:
     tables |= {} if gates is None else {heading: printed_gates(gates)}
     notes += more
     _add_online(tables, notes, traces, torus, options)
-    basis = _basis(options, planning[0].count)
-    text = _text(told, basis, tables, notes)
-    print(text)
+    basis = basis_of(options, planning[0].count)
+    print(text_of(told, basis, tables, notes))
     chosen, folder = best(rows, options.objective), options.output
     (folder / "plans").mkdir(parents=True, exist_ok=True)
     frame.to_csv(folder / "methods.csv", index=False)
     if gates is not None:
         gates.to_csv(folder / "gating.csv", index=False)
     load = np.stack([batches.load[:, : batches.experts - options.shared].mean(axis=0) for batches in planning])
-    _save_plans(folder, rows, chosen, load, traces, options, torus)
+    save_plans(folder, rows, chosen, load, traces, options, torus)
     plots, missing = {}, ""
     try:
         if not options.no_plots:
@@ -115,10 +110,7 @@ def run(options: argparse.Namespace) -> int:
     except Problem as problem:
         missing = f"No plots: {problem}"
         print(f"\n{missing}")
-    write_whole(folder / "recommendation.html", html_page([*told, basis], tables, plots, missing, notes).encode())
-    pictures = [f"Plots, in [the page](recommendation.html): {'; '.join(plots)}."] if plots else []
-    shown = "\n\n".join([text, *pictures, *([missing] if missing else [])])
-    write_whole(folder / "recommendation.md", (shown + "\n").encode())
+    write_pages(folder, told, basis, tables, notes, plots, missing)
     settings = {name: value for name, value in vars(options).items() if name not in ("run", "command")}
     found = {"recommendation": told, "seconds": round(time.perf_counter() - begun, 2)}
     write_record(folder / "run.json", settings, options.traces, folder / "plan.npz", **found)
@@ -187,61 +179,3 @@ def _batches(
         for kept, batches in ((planning, known), (held_out, joined(list(unknown.values())))):
             kept.append(batches.with_shared() if options.shared else batches)
     return planning, held_out, data_set
-
-
-def _save_plans(
-    folder: Path,
-    rows: list[Row],
-    chosen: int,
-    load: np.ndarray,
-    traces: dict[str, RoutingTrace],
-    options: argparse.Namespace,
-    torus: Torus,
-) -> None:
-    """plan.npz of the chosen row, and plans/NUMBER.npz of every row; those of an earlier run with more rows go."""
-    trace, sources = next(iter(traces.values())), tuple(digest(path) for path in options.traces)
-    for old in (folder / "plans").glob("*.npz"):
-        if old.stem.isdecimal():
-            old.unlink()
-    for number, row in enumerate(rows, 1):
-        replicas = [planned.replicas for planned in row.planned]
-        plan = PlanFile(
-            *(np.stack([one.table for one in replicas]), np.stack([order_of(one) for one in replicas])),
-            *(trace.layers, trace.experts, options.shared, torus.rows, torus.cols),
-            *(row.routers, sources, load),
-        )
-        save_plan(folder / "plans" / f"{number}.npz", plan)
-        if number == chosen + 1:
-            save_plan(folder / "plan.npz", plan)
-
-
-def _notes(rows: list[Row], shared: bool) -> list[str]:
-    """What the table does not say of itself."""
-    notes = [
-        "even PAR: largest load of a device by the mean one, held out, a mean over batches and layers, where each "
-        "replica serves an equal part of its expert's tokens, as it does in the competition"
-        + (", which has no shared expert." if shared else "."),
-        "plans/NUMBER.npz is the plan of a row; plan.npz is that of the row to deploy.",
-    ]
-    if any(len(set(row.routers)) > 1 for row in rows):
-        notes.append("Of several routers, each layer has the one that was best in planning; `simulate` lists them.")
-    return notes
-
-
-def _basis(options: argparse.Namespace, planned: int) -> str:
-    """What the figures are, and what they are not."""
-    chosen = {"time": "the requests that came first, measured on those that came later"}
-    chosen["random"] = "requests drawn at random, measured on the others"
-    return (
-        f"us per batch of {options.batch} tokens over all layers, planned from {planned} batches of "
-        f"{chosen[options.split]}; low and high: 95 % of the bootstrap over batches. These are us of the cost model "
-        f"(preset {options.preset}), whose constants are those of the published simulator's machine, for every model: "
-        "they compare plans, and are no forecast for other devices."
-    )
-
-
-def _text(told: list[str], basis: str, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
-    parts = ["## Recommendation", "\n".join(f"- {sentence}" for sentence in told), basis]
-    for heading, frame in tables.items():
-        parts += [f"## {heading}", markdown(*cells(frame), ".1f")]
-    return "\n\n".join(parts + notes)
