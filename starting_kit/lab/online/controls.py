@@ -12,7 +12,7 @@ import numpy as np
 
 from ..serving.cost import BLOCK
 from ..serving.replicas import Replicas
-from ..serving.routing import earlier, levelled_blocks, round_robin, same_row_first
+from ..serving.routing import earlier, levelled_blocks, own_row, round_robin, same_row_first
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 
@@ -42,10 +42,7 @@ def row_aware(
     rows, which is least loaded by whole blocks; infinity never spills.
     """
     target = targets(batch, plan, hints)
-    local = np.full((torus.rows, batch.experts), -1)
-    backwards = np.arange(len(plan.slot))[::-1]
-    local[torus.row(plan.device[backwards]), plan.expert[backwards]] = backwards
-    in_row = local[batch.origins[:, None], batch.choices]
+    in_row = own_row(batch, plan, torus)
     limit = np.full(len(target), np.inf) if np.isinf(threshold) else threshold * target
     stays = (in_row >= 0) & (earlier(in_row, in_row >= 0) < limit[in_row])
     room = np.maximum(target - np.bincount(in_row[stays], minlength=len(target)), 0)

@@ -126,15 +126,20 @@ def same_row_first(batches: Batches, replicas: Replicas, torus: Torus, threshold
     threshold: 0 ignores rows, infinity never spills. A choice without a replica in its row goes round robin too.
     """
     experts, size = len(replicas.count), len(replicas.slot)
-    local = np.full((torus.rows, experts), -1)
-    backwards = np.arange(size)[::-1]
-    local[torus.row(replicas.device[backwards]), replicas.expert[backwards]] = backwards
-    in_row = local[batches.origins[:, None], batches.choices]
+    in_row = own_row(batches, replicas, torus)
     batch = np.broadcast_to(batches.batch_of_token[:, None], in_row.shape)
     share = batches.load[batch, batches.choices] / replicas.count[batches.choices]
     stays = (in_row >= 0) & (earlier(batch * size + in_row, in_row >= 0) < threshold * share)
     spilled = earlier(batch * experts + batches.choices, ~stays)
     return np.where(stays, in_row, replicas.first[batches.choices] + spilled % replicas.count[batches.choices])
+
+
+def own_row(batches: Batches, replicas: Replicas, torus: Torus) -> np.ndarray:
+    """The first replica of each choice's expert in the row that the token comes from, or -1: int64 [token, choice]."""
+    local = np.full((torus.rows, len(replicas.count)), -1)
+    backwards = np.arange(len(replicas.slot))[::-1]
+    local[torus.row(replicas.device[backwards]), replicas.expert[backwards]] = backwards
+    return local[batches.origins[:, None], batches.choices]
 
 
 def earlier(keys: np.ndarray, counted: np.ndarray) -> np.ndarray:
