@@ -146,6 +146,18 @@ def test_a_control_gets_one_batch_and_can_write_nothing_that_counts(drift: Batch
     assert seen == [(1, True)] * 4 and len(refused) == 4 * 16
 
 
+def test_hints_are_the_load_of_a_batch_of_that_age_and_none_before_there_is_one(drift: Batches) -> None:
+    told = []
+
+    def noting(batch: Batches, plan: Replicas, hints: np.ndarray | None) -> np.ndarray:
+        told.append(None if hints is None else hints.tolist())
+        return CONTROLS_OF_GRID["row-aware"](batch, plan, hints)
+
+    replay(drift.select(0, 6), 2, REPLAN, noting, Rules(age=3), GRID)
+    # Batches 2 to 5 are measured; known ones count.
+    assert told == [None, *drift.load[:3].tolist()]
+
+
 def test_a_replanner_gets_the_loads_of_served_batches_and_the_present_table_and_can_write_neither(
     drift: Batches,
 ) -> None:
@@ -199,7 +211,7 @@ def test_a_control_that_serves_another_expert_and_a_replan_beyond_its_budget_are
     def greedy(past: np.ndarray, live: np.ndarray | None, budget: int | None) -> np.ndarray:
         return REPLAN(past, live, None)
 
-    with pytest.raises(ValueError, match=r"^a replan changed \d+ slots; expected at most 1$"):
+    with pytest.raises(ValueError, match=r"^batch 13: a replan changed \d+ slots; expected at most 1$"):
         replay(drift.select(0, 20), 8, greedy, CONTROLS_OF_GRID["row-aware"], Rules(5, budget=1), GRID)
 
 
@@ -251,6 +263,17 @@ def test_replanning_lowers_p99_on_a_drifting_trace_by_more_than_the_transfers_ta
     assert frame["largest_slots"].max() <= 16 and frame.loc["1", "gigabytes"] == frame.loc["1", "slots"] * 0.088080384
 
 
+def test_planning_is_charged_only_where_that_is_asked_for(drift: Batches) -> None:
+    part = drift.select(0, 24)
+    free, timed = (
+        replanning([part], 12, (4,), Online(GRID, 3, bandwidth=np.inf, planning_charged=charged)).iloc[0]
+        for charged in (False, True)
+    )
+    assert free["slots"] > 0 and free["charged_mean"] == free["mean"] and free["largest_charge"] == 0
+    assert timed["charged_mean"] - timed["mean"] == pytest.approx(1e6 * timed["plan_seconds"] / 12)
+    assert timed["plan_seconds"] > 0
+
+
 def test_layers_are_replanned_at_once_and_a_device_receives_for_all_of_them(drift: Batches) -> None:
     part = drift.select(0, 24)
     single, double = (replanning([part] * n, 12, (4,), Online(GRID, 3)).iloc[0] for n in (1, 2))
@@ -277,9 +300,24 @@ def test_a_measured_time_is_told_in_the_class_that_it_meets(drift: Batches) -> N
 )
 def test_p99_is_held_against_the_static_plan_and_the_transfers(static: float, end: str) -> None:
     frame = pd.DataFrame({"every": ["1", "5", "inf"], "p99": [790.0, 800.0, static], "plan_ms": 1.0, "route_ms": 1.0})
-    frame = frame.assign(charged_p99=[860.0, 850.0, static], largest_charge=[70.0, 50.0, 0.0])
+    frame = frame.assign(
+        charged_p99=[860.0, 850.0, static], largest_charge=[70.0, 50.0, 0.0], replans_per_1000=[9, 2, 0]
+    )
     begin = "Of these, replanning every 5 has the lowest p99 with what is charged, 850.0 us. Without, p99 is 800.0 us, "
     assert findings(frame, 150)[1] == begin + end
+
+
+def test_where_nothing_is_replanned_no_replan_is_told_of(drift: Batches) -> None:
+    told = findings(replanning([drift.select(0, 12)], 6, (6, None), Online(GRID, 3)), 6)
+    assert told[1] == "Nothing was replanned: no N is below the 6 measured batches. Next: a smaller --every."
+    assert told[2].endswith(" ms a batch, in the class online (online: below 10 ms).")
+
+
+def test_rows_are_in_the_class_that_a_replan_meets(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No replan takes less than nothing.
+    monkeypatch.setattr("lab.experiments.replanning.NEARLINE", 0)
+    _, frame, _ = replanning_rows({"a": zipf(Sample(1000, 32, 4))}, 50, GRID, 3)
+    assert frame["run"].tolist() == ["offline", "offline", "once"]
 
 
 def test_short_traces_and_few_slots_have_a_sentence_instead_of_rows() -> None:
@@ -293,6 +331,9 @@ def test_short_traces_and_few_slots_have_a_sentence_instead_of_rows() -> None:
     assert frame.empty and told == ["a: 24 slots do not hold 32 experts, so nothing is replanned online."]
     _, frame, _ = replanning_rows({"a": trace}, 50, GRID, 3)
     assert frame["plan"].tolist() == ["replanned every 1", "replanned every 5", "static"]
+    assert frame["run"].tolist() == ["nearline", "nearline", "once"]
+    assert frame["replans_per_1000"].tolist() == [900, 100, 0]
+    assert frame["gigabytes"].tolist() == pytest.approx([slots * 0.088080384 for slots in frame["slots"]])
 
 
 # The command
@@ -308,7 +349,9 @@ def test_the_command_prints_every_number_of_batches_and_writes_all_columns(
         return code, capsys.readouterr().out
 
     code, printed = run("--every", "4,9", "--age", 1, "--threshold", "inf", "--output", tmp_path / "o.csv")
-    assert code == 0 and printed.startswith("## Latency in us of 22 batches of 64 tokens, replanned every N batches\n")
+    assert code == 0 and printed.startswith(
+        "## Latency in us of 22 batches of 64 tokens, 1 of 1 layers, replanned every N batches\n"
+    )
     rows = (tmp_path / "o.csv").read_text(encoding="utf-8").splitlines()
     assert [row.partition(",")[0] for row in rows] == ["every", "4", "9", "inf"]
     assert run("--budget", "inf", "--serial", "--charge-planning", "--layers", 3)[0] == 0

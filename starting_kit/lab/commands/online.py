@@ -33,7 +33,7 @@ def add_online(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--layers", type=int, default=1, help="how many layers, all replanned at once (default: 1)")
+    parser.add_argument("--layers", type=int, default=1, help="the first ones, all replanned at once (default: 1)")
     parser.add_argument("--share", type=float, default=0.25, help="of the batches, for the first plan (default: 0.25)")
     told = f"batches between replans, with commas; inf: the static plan, always shown (default: {EVERY})"
     parser.add_argument("--every", type=numbers, default=numbers(EVERY), metavar="N,...", help=told)
@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
         frame.to_csv(options.output, index=False)
     measured = count - known
     links = "over one link" if options.serial else "over a link of each device"
-    print(f"## Latency in us of {measured} batches of {options.batch} tokens, replanned every N batches\n")
+    over = f"{len(layers)} of {len(trace.layers)} layers"
+    print(f"## Latency in us of {measured} batches of {options.batch} tokens, {over}, replanned every N batches\n")
     print(markdown(*cells(frame[list(LATENCY)]), ".1f"))
     charged = "transfers and planning are" if options.charge_planning else "transfers are"
     print(f"\n## What replanning takes ({charged} charged to the batch after the replan; slots go {links})\n")

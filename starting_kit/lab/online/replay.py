@@ -75,7 +75,8 @@ def replay(
             planning[at] = time.process_time() - begun
             moved[at] = moved_slots(table, after)
             if rules.budget is not None and moved[at].sum() > rules.budget:
-                raise ValueError(f"a replan changed {moved[at].sum()} slots; expected at most {rules.budget}")
+                changed = f"a replan changed {moved[at].sum()} slots"
+                raise ValueError(f"batch {now}: {changed}; expected at most {rules.budget}")
             table, plan = after, frozen_plan(after, batches.experts)
         one = frozen_batch(batches.select(now, now + 1))
         hints = frozen(load[now - rules.age]) if rules.age <= now else None
