@@ -263,7 +263,7 @@ def test_replanning_lowers_p99_on_a_drifting_trace_by_more_than_the_transfers_ta
     assert frame["largest_slots"].max() <= 16 and frame.loc["1", "gigabytes"] == frame.loc["1", "slots"] * 0.088080384
 
 
-def test_planning_is_charged_only_where_that_is_asked_for(drift: Batches) -> None:
+def test_transfers_are_charged_and_planning_only_where_that_is_asked_for(drift: Batches) -> None:
     part = drift.select(0, 24)
     free, timed = (
         replanning([part], 12, (4,), Online(GRID, 3, bandwidth=np.inf, planning_charged=charged)).iloc[0]
@@ -272,6 +272,9 @@ def test_planning_is_charged_only_where_that_is_asked_for(drift: Batches) -> Non
     assert free["slots"] > 0 and free["charged_mean"] == free["mean"] and free["largest_charge"] == 0
     assert timed["charged_mean"] - timed["mean"] == pytest.approx(1e6 * timed["plan_seconds"] / 12)
     assert timed["plan_seconds"] > 0
+    # Every slot over one link waits 97.87 us, in the mean of the 12 batches too.
+    serial = replanning([part], 12, (4,), Online(GRID, 3, serial=True)).iloc[0]
+    assert serial["charged_mean"] - serial["mean"] == pytest.approx(serial["slots"] * 97.86709333 / 12)
 
 
 def test_layers_are_replanned_at_once_and_a_device_receives_for_all_of_them(drift: Batches) -> None:
