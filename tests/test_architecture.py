@@ -20,7 +20,8 @@ TRACES = tuple(
     f"{KIT}/traces{name}" for name in ("", "/calibration", "/composition", "/conversion", "/generation", "/statistics")
 )
 LAB_ROOMS = tuple(
-    f"{LAB}/{name}" for name in ("commands", "experiments", "online", "search", "planning", "serving", "traces")
+    f"{LAB}/{name}"
+    for name in ("commands", "experiments", "online", "oracle", "search", "planning", "serving", "traces")
 )
 COMMANDS = f"{KIT}/commands"
 TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal"))

@@ -11,6 +11,7 @@ from .gating import add_gating
 from .imbalance import add_imbalance
 from .matrix import add_matrix
 from .online import add_online
+from .oracle import add_oracle
 from .plans import add_plans
 from .recommend import add_recommend
 from .settings import parsed
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   python -m lab matrix ../output/lab/trace --output ../output/lab/matrix
   python -m lab gating ../output/lab/trace_with_scores --method drop reroute --capacity 1,1.25,inf
   python -m lab online ../output/lab/trace --every 1,5,inf
+  python -m lab oracle ../output/lab/trace --experts 12 --grid 2x2 --slots 4
   python -m lab imbalance --model deepseek-v3 --ep 32 --factor 2
 """
 
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (add_traces, add_plans, add_recommend, add_matrix, add_gating, add_online, add_imbalance):
+    for add in (add_traces, add_plans, add_recommend, add_matrix, add_gating, add_online, add_oracle, add_imbalance):
         add(commands)
     options = argparse.Namespace(command=parser.prog)
     try:

@@ -14,6 +14,7 @@ from ..experiments.gate_report import matrix_gates
 from ..experiments.hedging import alpha_sweep
 from ..experiments.matrix import matrix
 from ..experiments.methods import REPLICATED, Setting
+from ..experiments.oracle_row import oracle_rows
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
 from ..experiments.replanning import replanning_rows
 from ..planning.choice import Choice, robust_table
@@ -87,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
     sample = "held out: planned from the first half of the batches, measured on the second"
     sample = sample if options.held_out else "in sample: planned from the batches that it is measured on"
     parts = [f"## Matrix, {sample}", markdown(*cells(frame[list(COLUMNS)]))]
+    heading, ladders, told = oracle_rows(batches, options.seed)
+    ladders.to_csv(options.output / "oracle.csv", index=False)
+    parts += [heading, markdown(*cells(ladders), ".4f"), *told]
     first = {name: batches[name, traces[name].layers[0]] for name in traces}
     shown = next(iter(first.values()))
     if options.slots * torus.devices >= shown.experts + torus.rows:

@@ -15,6 +15,7 @@ from placement.evaluation.grid_run import cores
 
 from ..experiments.gate_report import printed_gates, recommended_gates
 from ..experiments.methods import PAR, Setting
+from ..experiments.oracle_row import gap_sentence
 from ..experiments.plots import recommendation_plots
 from ..experiments.recommendation import SHOWN, best, by_data_set, compare, frame_of, printed
 from ..experiments.replanning import replanning_rows
@@ -85,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
     if options.split == "time":
         for name, trace in traces.items():
             told += drifted(*drift(trace, options.share), name if len(traces) > 1 else "")
+    told.append(gap_sentence(planning[0], next(iter(traces.values())).layers[0], options.shared, options.seed))
     frame = frame_of(rows, options.draws, options.seed)
     tables, notes = {"Methods": printed(frame)}, notes_of(rows, options.shared)
     if len(traces) > 1:

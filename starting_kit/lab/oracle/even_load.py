@@ -1,0 +1,67 @@
+"""The objective of the oracles of load: the largest device load of a sample, each replica with an even part."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def device_loads(table: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """Load of each device where every replica serves an equal part of its expert's tokens: float64 [device].
+
+    table: int [device, slot] -> expert, -1 where a slot is empty; load: [expert].
+    """
+    load = np.asarray(load, np.float64)
+    # The last entry is of empty slots.
+    filled = np.where(table < 0, len(load), table)
+    count = np.bincount(filled.ravel(), minlength=len(load) + 1)
+    return (np.append(load, 0.0) / np.maximum(count, 1))[filled].sum(axis=1)
+
+
+def even_par_of(table: np.ndarray, load: np.ndarray) -> float:
+    """PAR of a sample: the largest device load by the mean one; 1 is level. Arguments as device_loads."""
+    loads = device_loads(table, load)
+    return float(loads.max() / loads.mean()) if loads.any() else 1.0
+
+
+class EvenLoad:
+    """A table under swaps of two slots, whose objective is even_par_of: an evaluator for `search`."""
+
+    def __init__(self, table: np.ndarray, load: np.ndarray) -> None:
+        flat = np.asarray(table).ravel()
+        replicas = np.flatnonzero(flat >= 0)
+        self.slots = table.shape[1]
+        self.slot_of = replicas.copy()
+        self.replica_in = np.full(flat.size, -1)
+        self.replica_in[replicas] = np.arange(len(replicas))
+        self.expert = np.append(flat[replicas], -1)
+        load = np.asarray(load, np.float64)
+        count = np.bincount(flat[replicas], minlength=len(load))
+        mean = max(load.sum(), 1e-300) / len(table)
+        self._weight = [*(load / np.maximum(count, 1) / mean)[flat[replicas]].tolist(), 0.0]
+        self._carried = (device_loads(table, load) / mean).tolist()
+        self.objective = max(self._carried)
+
+    @property
+    def table(self) -> np.ndarray:
+        """The table as it stands: int64 [device, slot]."""
+        return self.expert[self.replica_in].reshape(-1, self.slots)
+
+    def _after(self, first: int, second: int) -> list[float]:
+        weight, carried = self._weight, self._carried.copy()
+        more = weight[self.replica_in[second]] - weight[self.replica_in[first]]
+        carried[first // self.slots] += more
+        carried[second // self.slots] -= more
+        return carried
+
+    def delta(self, first: int, second: int, limit: float = np.inf) -> float:
+        """Change of the objective when two flat slots exchange their contents."""
+        return max(self._after(first, second)) - self.objective
+
+    def apply(self, first: int, second: int) -> None:
+        """Exchange the contents of two flat slots."""
+        self._carried = self._after(first, second)
+        self.replica_in[[first, second]] = self.replica_in[[second, first]]
+        for slot in (first, second):
+            if self.replica_in[slot] >= 0:
+                self.slot_of[self.replica_in[slot]] = slot
+        self.objective = max(self._carried)
