@@ -217,7 +217,9 @@ def test_rows_of_the_ladder_are_ordered_and_the_oracle_has_no_gap_to_itself() ->
         r"(\S+) % above the least possible, a search (\S+) %, the best table found (\S+) % \(`oracle` shows them\)\.",
         gap_sentence(whole.with_shared(), 3, True),
     )
-    assert told[1] == f"{frame[BOUND].iloc[5]:.2f}" and float(told[1]) >= float(told[2]) >= float(told[3])
+    # Fewer nodes prove less.
+    shown = [float(number) for number in told.groups()]
+    assert shown == sorted(shown, reverse=True) and shown[0] >= round(frame[BOUND].iloc[5], 2)
 
 
 @pytest.fixture(scope="module")
