@@ -25,8 +25,8 @@ def add_distil(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("distil", help="fit a greedy score to small cases that an oracle has solved")
     parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="to try the weights on, whole layers")
-    parser.add_argument("--cases", type=int, default=30, help="to fit to (default: 30)")
-    parser.add_argument("--unseen", type=int, default=30, help="to measure on (default: 30)")
+    parser.add_argument("--cases", type=int, default=120, help="to fit to (default: 120)")
+    parser.add_argument("--unseen", type=int, default=60, help="to measure on (default: 60)")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"of the fit (default: {DRAWS})")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="of the traces (default: as in plan)")
     parser.add_argument("--slots", type=int, default=3, help="per device, of the traces (default: 3)")

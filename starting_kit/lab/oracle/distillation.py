@@ -12,7 +12,7 @@ from .cases import SLOTS, TORUS, Case, mean_latency
 from .greedy import Weights, greedy_table
 from .outcome import gap_to
 
-DRAWS = 150
+DRAWS = 200
 # Steps of the draws around the best weights so far, from wide to narrow.
 SPREAD = (1.0, 0.3, 0.1)
 ONE_EACH = np.ones(8, np.int64)
