@@ -22,10 +22,11 @@ from ..oracle.brute_force import least
 from ..oracle.cp_sat import SECONDS, least_load_cp
 from ..oracle.outcome import Outcome, gap_to
 from ..oracle.pieces import solved_row
-from ..oracle.subset import DRAWN, HOTTEST, subset
+from ..oracle.subset import DRAWN, HOTTEST, numbered, subset
 from ..oracle.topology import demand_of, hops_of, least_hops
 from ..planning.even import even_table
 from ..serving.cost import latency
+from ..serving.gaps import routed_with_gaps
 from ..serving.replicas import replicas_of
 from ..serving.routers import OF_LISTS
 from ..serving.torus import Torus
@@ -40,7 +41,7 @@ OBJECTIVES = {
     "hops": "hops of a choice in the mean, where flows to replicas are free and no device serves more than --load-cap "
     "times the mean device",
     "latency": "the mean latency of the cost model (compat) under one router, of all tables that fill every slot, with "
-    "replicas in the order of slots and each choice as a token of its own",
+    "replicas in the order of slots and the choices of other experts left out; methods plan each choice as a token of its own",
     "rows": "the largest device load in each row of the grid, for the replicas that the row has",
 }
 
@@ -83,15 +84,15 @@ def run(options: argparse.Namespace) -> int:
     whole = options.objective == "rows"
     torus = grid_of(options.grid or ("" if whole else "2x2"), trace.experts)
     slots = options.slots or (3 if whole else 4)
-    batches = trace.batches(trace.layers.index(layer), options.batch, torus.rows, options.seed)
-    if not whole:
-        batches = subset(batches, options.experts, options.choose, options.seed)
+    layer_batches = trace.batches(trace.layers.index(layer), options.batch, torus.rows, options.seed)
+    some = options.experts, options.choose, options.seed
+    batches = layer_batches if whole else subset(layer_batches, *some)
     if torus.devices * slots < batches.experts:
         got, expected = f"{torus.devices * slots} slots", f"{batches.experts} or more, one for each expert"
         raise Problem("the slots do not hold every expert", got, expected, "correct --slots, --grid or --experts")
-    frame = {"par": _par, "hops": _hops, "latency": _latency, "rows": _rows}[options.objective](
-        batches, torus, slots, options
-    )
+    solve = {"par": _par, "hops": _hops, "rows": _rows}
+    solve["latency"] = partial(_latency, layer_batches, numbered(layer_batches, *some) if not whole else None)
+    frame = solve[options.objective](batches, torus, slots, options)
     some = "all" if whole else f"the {options.experts} {options.choose}"
     print(
         f"## Oracle of layer {layer}: {some} experts, {torus.rows} x {torus.cols} devices of {slots} slots, in sample"
@@ -131,12 +132,16 @@ def _hops(batches: Batches, torus: Torus, slots: int, options: argparse.Namespac
     return _frame("hops", lines, found.bound)
 
 
-def _latency(batches: Batches, torus: Torus, slots: int, options: argparse.Namespace) -> pd.DataFrame:
+def _latency(
+    layer: Batches, choices: np.ndarray, batches: Batches, torus: Torus, slots: int, options: argparse.Namespace
+) -> pd.DataFrame:
+    """layer: all tokens; choices: theirs in the subset, -1 for others; batches: of these choices, to plan from."""
     router = OF_LISTS[options.router]
 
     def value(table: np.ndarray) -> float:
         replicas = replicas_of(table, batches.experts)
-        return float(latency(batches, replicas, router(batches, replicas), torus).total.mean())
+        routed = routed_with_gaps(router, layer, choices, replicas)
+        return float(latency(layer, replicas, routed, torus).total.mean())
 
     replicated = torus.devices * slots > batches.experts
     setting = Setting(torus, slots, False, seed=options.seed, replicated=replicated)

@@ -12,12 +12,25 @@ HOTTEST, DRAWN = "hottest", "drawn"
 
 
 def subset(batches: Batches, experts: int, choose: str = HOTTEST, seed: int = 0, among: int = 0) -> Batches:
-    """The choices of some experts alone, numbered anew in the order of their ids; each choice is a token of its own.
+    """The choices of some experts alone, each as a token of its own: loads and origins are those of the trace.
 
-    A token keeps as many choices as lie in the subset, mostly not k of them, so loads and origins are those of the
-    trace, and what a token's choices have to do with one another is not. choose: the hottest experts, or some that are
-    drawn; among: of the ids below it, 0 for all. Raises Problem for more experts than there are, and where a batch has
-    no choice of them left.
+    Arguments as numbered. Raises Problem as it does, and where a batch has no choice of them left.
+    """
+    choices = numbered(batches, experts, choose, seed, among)
+    token, choice = np.nonzero(choices >= 0)
+    sizes = np.bincount(batches.batch_of_token[token], minlength=batches.count)
+    if not sizes.all():
+        got, expected = f"{np.count_nonzero(sizes == 0)} of {batches.count} batches without one", "a choice in each"
+        raise Problem("the subset has too few choices", got, expected, "take more --experts, or larger batches")
+    alone = choices[token, choice][:, None]
+    return Batches(experts, alone, batches.origins[token], np.append(0, np.cumsum(sizes)))
+
+
+def numbered(batches: Batches, experts: int, choose: str = HOTTEST, seed: int = 0, among: int = 0) -> np.ndarray:
+    """The choices of some experts, numbered anew in the order of their ids: int64 [token, choice], -1 for the others.
+
+    choose: the hottest experts, or some that are drawn; among: of the ids below it, 0 for all. Raises Problem for more
+    experts than there are.
     """
     among = among or batches.experts
     if not 1 <= experts <= among:
@@ -28,13 +41,7 @@ def subset(batches: Batches, experts: int, choose: str = HOTTEST, seed: int = 0,
         order = np.random.default_rng([seed, 4]).permutation(among)
     number = np.full(batches.experts, -1)
     number[np.sort(order[:experts])] = np.arange(experts)
-    token, choice = np.nonzero(number[batches.choices] >= 0)
-    sizes = np.bincount(batches.batch_of_token[token], minlength=batches.count)
-    if not sizes.all():
-        got, expected = f"{np.count_nonzero(sizes == 0)} of {batches.count} batches without one", "a choice in each"
-        raise Problem("the subset has too few choices", got, expected, "take more --experts, or larger batches")
-    choices = number[batches.choices[token, choice]][:, None]
-    return Batches(experts, choices, batches.origins[token], np.append(0, np.cumsum(sizes)))
+    return number[batches.choices]
 
 
 def as_one(batches: Batches) -> Batches:
