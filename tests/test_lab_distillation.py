@@ -98,7 +98,7 @@ def test_distil_writes_gaps_of_unseen_cases_and_tries_the_weights_on_a_trace(
     assert set(json.loads((tmp_path / "out" / "weights.json").read_text())) == {"burst", "affinity", "distance"}
     out = capsys.readouterr().out
     assert "## trace, mean of 2 layers, planned from the first half, measured on the second" in out
-    plain, distilled = frame["mean gap, %"].iloc[2:]
+    plain, distilled = frame["mean gap %"].iloc[2:]
     verb = "shrink" if distilled < plain else "do not shrink"
     assert f"The distilled weights {verb} the mean gap on unseen cases: {plain:.2f} % by load, {distilled:.2f} %" in out
     assert main(["distil", str(tmp_path / "trace"), *words, "--slots", "1", "--output", str(tmp_path / "out")]) == 1

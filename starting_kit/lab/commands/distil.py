@@ -48,11 +48,14 @@ def run(options: argparse.Namespace) -> int:
         for name, used in (("greedy by load", Weights()), ("greedy, distilled", weights)):
             found, solving = gaps(cases, used), sum(case.seconds for case in cases)
             line = {"cases": part, "number": len(cases), "plan": name}
-            line |= {"mean gap, %": 100 * found.gap.mean(), "largest gap, %": 100 * found.gap.max()}
-            line |= {"optimal, %": 100 * (found.gap < 1e-9).mean(), "time, % of solving": 100 * found.seconds / solving}
+            line |= {"mean gap %": 100 * found.gap.mean(), "largest gap %": 100 * found.gap.max()}
+            line |= {
+                "optimal %": 100 * (found.gap < 1e-9).mean(),
+                "% of solving time": 100 * found.seconds / solving,
+            }
             lines.append(line)
     table = pd.DataFrame(lines)
-    plain, distilled = table["mean gap, %"].iloc[2:]
+    plain, distilled = table["mean gap %"].iloc[2:]
     told = (
         "The distilled weights shrink the mean gap on unseen cases"
         if distilled < plain

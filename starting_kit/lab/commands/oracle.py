@@ -41,7 +41,8 @@ OBJECTIVES = {
     "hops": "hops of a choice in the mean, where flows to replicas are free and no device serves more than --load-cap "
     "times the mean device",
     "latency": "the mean latency of the cost model (compat) under one router, of all tables that fill every slot, with "
-    "replicas in the order of slots and the choices of other experts left out; methods plan each choice as a token of its own",
+    "replicas in the order of slots and the choices of other experts left out; methods plan "
+    "each choice as a token of its own",
     "rows": "the largest device load in each row of the grid, for the replicas that the row has",
 }
 
@@ -167,7 +168,7 @@ def _rows(batches: Batches, torus: Torus, slots: int, options: argparse.Namespac
         solved = solved_row(table, load, torus, row, solver)
         seconds = time.perf_counter() - begun
         values = {"before": solved.before, f"oracle: {name}": solved.after, "bound": solved.bound}
-        gaps = {"gap before, %": gap_to(solved.before, solved.bound), "gap, %": gap_to(solved.after, solved.bound)}
+        gaps = {"gap before %": gap_to(solved.before, solved.bound), "gap %": gap_to(solved.after, solved.bound)}
         percent = {key: 100 * gap for key, gap in gaps.items()}
         lines.append({"row": row, "replicas": int((solved.table >= 0).sum())} | values | percent | {"seconds": seconds})
     return pd.DataFrame(lines)
@@ -176,7 +177,7 @@ def _rows(batches: Batches, torus: Torus, slots: int, options: argparse.Namespac
 def _frame(unit: str, lines: list[tuple[str, float, float]], bound: float) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"plan": plan, unit: value, "bound": bound, "gap, %": 100 * gap_to(value, bound), "seconds": seconds}
+            {"plan": plan, unit: value, "bound": bound, "gap %": 100 * gap_to(value, bound), "seconds": seconds}
             for plan, value, seconds in lines
         ]
     )

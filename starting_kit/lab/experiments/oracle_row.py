@@ -28,8 +28,8 @@ NODES, GAP = 10_000, 1e-3
 # (load, devices, slots, start) -> the best table on even loads
 Solver = Callable[[np.ndarray, int, int, np.ndarray], Outcome]
 QUICK: Solver = partial(least_load, nodes=NODES, gap=GAP)
-OPTIMUM = "above the best table, %"
-BOUND = "above the optimum at most, %"
+OPTIMUM = "% above the best table"
+BOUND = "% above the optimum at most"
 
 
 def ladder(
@@ -96,7 +96,7 @@ def oracle_rows(batches: Mapping[tuple[str, int], Batches], seed: int = 0) -> tu
         "Every row plans the choices of these experts alone, and is measured on them. PAR is the largest device load "
         "of the whole sample by the mean one, where each replica serves an equal part of its expert's choices. The "
         "oracle minimises this PAR, not latency.",
-        f'"{OPTIMUM[:-3]}" compares with the oracle\'s table, "{BOUND[:-3]}" with its bound, which no table can beat.',
+        f'"{OPTIMUM[2:]}" compares with the oracle\'s table, "{BOUND[2:]}" with its bound, which no table can beat.',
     ]
     return heading, pd.concat(parts, ignore_index=True), told
 
