@@ -232,7 +232,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (["--nodes", "500"], "oracle"),
+        (["--nodes", "20000"], "oracle"),
         (["--objective", "hops", "--experts", "6", "--load-cap", "1.5"], "oracle: HiGHS"),
         (["--objective", "latency", "--experts", "4", "--grid", "2x1", "--slots", "2"], "oracle: all 6 tables"),
     ],
@@ -248,7 +248,9 @@ def test_the_command_prints_the_oracle_last_and_nothing_below_it(
 
 
 def test_the_command_solves_a_plan_row_by_row(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["oracle", trace, "--objective", "rows", "--grid", "2x4", "--solver", "branch", "--nodes", "300"]) == 0
+    assert (
+        main(["oracle", trace, "--objective", "rows", "--grid", "2x4", "--solver", "branch", "--nodes", "20000"]) == 0
+    )
     out = capsys.readouterr().out
     assert "all experts, 2 x 4 devices of 3 slots" in out and out.count("| 12 |") == 2
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EXPERTS, GRID, SLOTS = 12, Torus(2, 2), 4
 SWAPS = 20_000
 # A second at most: the same table on every machine.
-NODES, GAP = 10_000, 1e-3
+NODES, GAP = 300_000, 1e-3
 # (load, devices, slots, start) -> the best table on even loads
 Solver = Callable[[np.ndarray, int, int, np.ndarray], Outcome]
 QUICK: Solver = partial(least_load, nodes=NODES, gap=GAP)

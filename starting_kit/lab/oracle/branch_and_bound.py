@@ -13,7 +13,7 @@ import numpy as np
 from .even_load import device_loads
 from .outcome import EQUAL, Outcome
 
-NODES = 100_000
+NODES = 3_000_000
 
 
 def least_load(
@@ -64,7 +64,6 @@ class _Tree:
         if bound >= self.best * (1 - self.gap) or self.looked >= self.nodes:
             self.open = min(self.open, bound)
             return
-        self.looked += 1
         if place == len(self.load):
             self.best = max(carried for carried, _, _ in state)
             self._keep()
@@ -76,7 +75,11 @@ class _Tree:
                 min(free, count, int((self.best - carried) / part) if part and self.best < np.inf else free)
                 for carried, free, _ in state
             ]
-            for given in _ways(state, room, count):
+            for given in _ways(state, room, count, sum(room)):
+                if self.looked >= self.nodes:
+                    self.open = min(self.open, bound)
+                    break
+                self.looked += 1
                 after = [
                     (carried + part * number, free - number, device)
                     for (carried, free, device), number in zip(state, given, strict=True)
@@ -107,18 +110,20 @@ class _Tree:
 
 
 def _ways(
-    state: list[tuple[float, int, int]], room: list[int], count: int, place: int = 0, same: int = 0
+    state: list[tuple[float, int, int]], room: list[int], count: int, left: int, place: int = 0, same: int = 0
 ) -> Iterator[tuple[int, ...]]:
     """How many of `count` replicas each device gets, at most its room; of devices that are alike, an earlier one gets
-    no fewer.
+    no fewer. left: the room of the devices from `place` on.
     """
     if place == len(state):
         if not count:
             yield ()
         return
+    if count > left:
+        return
     alike = place > 0 and state[place - 1][:2] == state[place][:2]
     for number in range(min(count, room[place], same if alike else count), -1, -1):
-        for rest in _ways(state, room, count - number, place + 1, number):
+        for rest in _ways(state, room, count - number, left - room[place], place + 1, number):
             yield (number, *rest)
 
 

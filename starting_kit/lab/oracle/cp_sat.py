@@ -14,6 +14,8 @@ from .outcome import Outcome
 
 # What is proven in seconds; beyond either, a piece is refused.
 DEVICES, REPLICAS = 8, 24
+# Of loads in whole parts, with room for sums in 64 bits.
+LARGEST = 1 << 50
 # Deterministic seconds of the solver, which are the same on every machine.
 SECONDS = 10.0
 
@@ -41,9 +43,9 @@ def least_load_cp(
 
     load: integers [expert], not negative; start: a table [device, slot], which the answer is never worse than; counts:
     replicas of each expert, for a piece whose replicas are given; seconds: of deterministic time. A device may hold an
-    expert twice, and a slot may stay empty. The objective is in units of load, whose parts are made whole numbers, so
-    it is exact. Raises Problem for a piece of more than DEVICES devices and more than REPLICAS slots, and without
-    ortools; ValueError for too few slots.
+    expert twice, and a slot may stay empty. The objective is in units of load, whose parts are made whole numbers: it
+    is exact unless an expert may have dozens of replicas. Raises Problem for a piece of more than DEVICES devices and
+    more than REPLICAS slots, and without ortools; ValueError for too few slots.
     """
     load, experts = np.asarray(load, np.int64), len(load)
     size = devices * slots
@@ -56,7 +58,8 @@ def least_load_cp(
     model = cp_model.CpModel()
     numbers = range(1, size - experts + 2)
     kinds = [numbers if counts is None else [int(counts[expert])] for expert in range(experts)]
-    unit = lcm(*{number for kind in kinds for number in kind})
+    exact = lcm(*{number for kind in kinds for number in kind})
+    unit = min(exact, max(1, LARGEST // max(1, int(load.sum()))))
     chosen, held = {}, {}
     for expert, kind in enumerate(kinds):
         for number in kind:
@@ -65,10 +68,10 @@ def least_load_cp(
             held[expert, number] = on
             model.add(sum(on) == number * chosen[expert, number])
         model.add_exactly_one(chosen[expert, number] for number in kind)
-    largest = model.new_int_var(-(-int(load.sum()) * unit // devices), int(load.sum()) * unit, "largest load")
+    largest = model.new_int_var(0, int(load.sum()) * unit + size, "largest load")
     for at in range(devices):
         model.add(sum(on[at] for on in held.values()) <= slots)
-        carried = sum(int(load[expert]) * unit // number * on[at] for (expert, number), on in held.items())
+        carried = sum(round(int(load[expert]) * unit / number) * on[at] for (expert, number), on in held.items())
         model.add(carried <= largest)
     model.minimize(largest)
     if start is not None:
@@ -83,7 +86,9 @@ def least_load_cp(
         for at in range(devices):
             experts_on = [expert for (expert, _), on in held.items() for _ in range(running.value(on[at]))]
             table[at, : len(experts_on)] = sorted(experts_on)
-    bound = max(running.best_objective_bound / unit, load.sum() / devices)
+    # Where parts were rounded, each replica by half a unit at most.
+    slack = 0 if unit == exact else size
+    bound = max((running.best_objective_bound - slack) / unit, load.sum() / devices)
     if start is not None and (not found or device_loads(start, load).max() < device_loads(table, load).max()):
         table, found = np.array(start, np.int64), True
     if not found:

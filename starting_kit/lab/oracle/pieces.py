@@ -9,6 +9,7 @@ from math import lcm
 import numpy as np
 
 from ..serving.torus import Torus
+from .cp_sat import LARGEST
 from .even_load import device_loads
 from .outcome import Outcome
 
@@ -36,9 +37,9 @@ def solved_row(table: np.ndarray, load: np.ndarray, torus: Torus, row: int, solv
     piece = table[row * torus.cols : (row + 1) * torus.cols]
     experts, counts = np.unique(piece[piece >= 0], return_counts=True)
     everywhere = np.bincount(table[table >= 0], minlength=len(load))[experts]
-    # Parts of loads in whole numbers, for solvers of integers.
-    unit = lcm(*everywhere.tolist())
-    parts = np.asarray(load, np.int64)[experts] * counts * (unit // everywhere)
+    # Parts of loads in whole numbers, for solvers of integers; rounded where experts have dozens of replicas.
+    unit = min(lcm(*everywhere.tolist()), max(1, LARGEST // max(1, int(np.sum(load)))))
+    parts = np.rint(np.asarray(load)[experts] * (counts * unit / everywhere)).astype(np.int64)
     start = np.where(piece < 0, -1, np.searchsorted(experts, piece))
     outcome = solver(parts, torus.cols, table.shape[1], start, counts=counts)
     mean = unit * float(np.sum(load)) / torus.devices
