@@ -107,7 +107,7 @@ def gap_sentence(batches: Batches, layer: int, shared: bool = False, seed: int =
     shared: whether the last choice of every token is the shared expert, which is left out.
     """
     setting, slots, few = _settings(batches, batches.experts - shared)[-1]
-    quick = partial(least_load, nodes=NODES // 5, gap=GAP)
+    quick = partial(least_load, nodes=NODES // 10, gap=GAP)
     frame = ladder(few, GRID, slots, seed, solver=quick).set_index("row")
     return (
         f"On layer {layer}'s {setting}, in sample and for even PAR alone, quick plans lie at most "
