@@ -100,6 +100,8 @@ def test_a_budget_of_nodes_leaves_a_true_bound_and_never_a_worse_table_than_the_
             assert found.bound <= optimum.objective * (1 + 1e-9) and found.work <= nodes
             assert optimum.objective * (1 - 1e-9) <= found.objective <= device_loads(start, load).max()
             assert not gap or found.gap <= gap / (1 - gap)
+            alone = least_load(load, 3, 3, nodes=nodes)
+            assert set(range(7)) <= set(alone.table.ravel()) and alone.bound <= optimum.objective * (1 + 1e-9)
 
 
 def test_a_gap_is_a_part_of_the_bound() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from planning.packing import heaviest_first
+
 from .even_load import device_loads
 from .outcome import EQUAL, Outcome
 
@@ -27,18 +29,22 @@ def least_load(
 ) -> Outcome:
     """The table whose largest device load is least: each replica serves an equal part of its expert's load.
 
-    load: [expert], not negative; start: a table [device, slot], which the answer is never worse than; nodes: after so
-    many the best table so far is returned, with the bound of what was not looked at; counts: replicas of each expert,
-    where they are given; gap: what is left unproven, as a part of the objective. A device may hold an expert twice, and
-    a slot may stay empty. The objective is in units of load. Raises ValueError for too few slots.
+    load: [expert], not negative; start: a table [device, slot], which the answer is never worse than, by default
+    heaviest first; nodes: after so many tries to place an expert the best table so far is returned, with the bound of
+    what was not looked at; counts: replicas of each expert, where they are given; gap: what is left unproven, as a part
+    of the objective. A device may hold an expert twice, and a slot may stay empty. The objective is in units of load.
+    Raises ValueError for too few slots.
     """
     load = np.asarray(load, np.float64)
     needed = len(load) if counts is None else int(counts.sum())
     if devices * slots < needed:
         raise ValueError(f"{devices * slots} slots cannot hold {needed} replicas")
     search = _Tree(load, devices, slots, counts, nodes, gap)
-    if start is not None:
-        search.best, search.table = float(device_loads(start, load).max()), np.array(start, np.int64)
+    if start is None:
+        each = np.ones(len(load), np.int64) if counts is None else counts
+        ids, empty = np.repeat(np.arange(len(load)), each), np.full((devices, slots), -1)
+        start = heaviest_first(ids, (load / each)[ids], empty, np.zeros(devices))
+    search.best, search.table = float(device_loads(start, load).max()), np.array(start, np.int64)
     search.look(0, [(0.0, slots, device) for device in range(devices)], 0.0)
     bound = min(search.open, search.best)
     return Outcome(search.table, search.best, bound, search.looked)
@@ -55,26 +61,22 @@ class _Tree:
         self.rest = [*np.cumsum(self.load[::-1])[::-1].tolist(), 0.0]
         self.counts = None if counts is None else counts[self.order].tolist()
         self.slots, self.nodes, self.gap = slots, nodes, gap
-        self.best, self.open, self.looked = np.inf, np.inf, 0
-        self.table = np.full((devices, slots), -1, np.int64)
+        self.open, self.looked = np.inf, 0
+        self.best, self.table = np.inf, np.full((devices, slots), -1, np.int64)
         self.chosen: list[list[tuple[int, int]]] = []
 
     def look(self, place: int, state: list[tuple[float, int, int]], bound: float) -> None:
         """Place an expert and those after it. state: (load, empty slots, device) of each device."""
-        if bound >= self.best * (1 - self.gap) or self.looked >= self.nodes:
-            self.open = min(self.open, bound)
-            return
-        if place == len(self.load):
+        if place == len(self.load) and bound < self.best:
             self.best = max(carried for carried, _, _ in state)
             self._keep()
+        if bound >= self.best * (1 - self.gap) or self.looked >= self.nodes:
+            self.open = min(self.open, bound)
             return
         children = []
         for count in self._counts(place, sum(free for _, free, _ in state)):
             part = self.load[place] / count
-            room = [
-                min(free, count, int((self.best - carried) / part) if part and self.best < np.inf else free)
-                for carried, free, _ in state
-            ]
+            room = [min(free, count, int((self.best - carried) / part) if part else free) for carried, free, _ in state]
             for given in _ways(state, room, count, sum(room)):
                 if self.looked >= self.nodes:
                     self.open = min(self.open, bound)
