@@ -8,12 +8,13 @@ import pytest
 from lab.planning.even import even_table
 from lab.planning.published import published_table
 from lab.search.two_stage import two_stage
-from lab.serving.cost import latency, nearest_rank
+from lab.serving.cost import latency
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import block_aligned, even_capacity, first_fit
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches, stacked
 from lab.traces.generators import Sample, zipf
+from lab.traces.statistics import nearest_rank
 from lab_cases import ANCHORS, needs_anchors
 
 GRID = Torus(16, 8)
@@ -110,7 +111,7 @@ def test_the_order_of_the_lists_matters_and_is_kept() -> None:
 @pytest.mark.parametrize(("name", "most"), [("q", 822), ("mid", 583)])
 def test_even_split_and_heaviest_first_meet_their_figures(name: str, most: float) -> None:
     batches = anchor(name)
-    replicas = replicas_of(even_table(batches.load[:, :256], GRID), 257)
+    replicas = replicas_of(even_table(batches.load[:, :256], GRID, top_k=8), 257)
     assert latency(batches, replicas, first_fit(batches, replicas), GRID).total.mean() <= most
 
 
@@ -119,7 +120,7 @@ def test_even_split_and_heaviest_first_meet_their_figures(name: str, most: float
 def test_two_stages_with_swaps_meet_their_figures(held_out: bool, most: float) -> None:
     batches = anchor("q")
     learned, scored = (batches.select(0, 25), batches.select(25, 50)) if held_out else (batches, batches)
-    start = replicas_of(even_table(learned.load[:, :256], GRID, replicate="blocks"), 257)
+    start = replicas_of(even_table(learned.load[:, :256], GRID, replicate="blocks", top_k=8), 257)
     better = two_stage(learned, start, block_aligned, GRID, tries=3000)
     timed = latency(scored, better, block_aligned(scored, better), GRID)
     assert timed.total.mean() <= most
@@ -130,7 +131,7 @@ def test_two_stages_with_swaps_meet_their_figures(held_out: bool, most: float) -
 @needs_anchors
 def test_two_stages_meet_their_figure_on_mid() -> None:
     batches = anchor("mid")
-    start = replicas_of(even_table(batches.load[:, :256], GRID, replicate="blocks"), 257)
+    start = replicas_of(even_table(batches.load[:, :256], GRID, replicate="blocks", top_k=8), 257)
     better = two_stage(batches, start, block_aligned, GRID, tries=2000)
     timed = latency(batches, better, block_aligned(batches, better), GRID)
     assert (timed.total.mean() <= 583, timed.compute.mean()) == (True, 354)

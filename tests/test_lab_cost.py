@@ -11,6 +11,7 @@ from lab.serving.replicas import replicas_of
 from lab.serving.routing import round_robin
 from lab.serving.torus import Torus
 from lab.traces.batches import Batches
+from lab.traces.statistics import nearest_rank
 from lab_cases import random_batches, random_table
 
 
@@ -87,7 +88,7 @@ def test_the_look_up_meets_the_corrected_table_at_its_hops() -> None:
 
 def test_percentiles_are_taken_at_the_published_place() -> None:
     values = np.arange(50, 0, -1.0)
-    assert [cost.nearest_rank(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [25, 48, 50, 50]
+    assert [nearest_rank(values, share) for share in (0.5, 0.95, 0.99, 1.0)] == [25, 48, 50, 50]
 
 
 def test_measures_of_a_token_are_those_counted_by_hand() -> None:

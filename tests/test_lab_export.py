@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lab.experiments.export import even_par, filled, write_policy
+from lab.experiments.export import filled, write_policy
 from lab.planning.even import even_table
+from lab.serving.measures import even_par
 from lab.serving.torus import Torus
 from lab.traces.generators import Sample, zipf
 from lab.traces.hotness import hotness_of, write_hotness
@@ -53,7 +54,9 @@ def test_empty_slots_and_those_of_the_shared_expert_get_replicas_of_the_hottest(
 def test_par_is_that_of_tokens_spread_evenly() -> None:
     # Expert 1 has two replicas: devices get 2 + 2 and 2 + 6 of 12. Without load they get 1 + 0.5 each.
     table = np.array([[0, 1], [1, 2]])
-    assert even_par(np.stack([table, table]), np.array([[2.0, 4.0, 6.0], [0.0, 0.0, 0.0]])).tolist() == [8 / 6, 1]
+    assert even_par(table, np.array([[2.0, 4.0, 6.0], [0.0, 0.0, 0.0]])).tolist() == [8 / 6, 1]
+    # An empty slot serves nothing.
+    assert even_par(np.array([[0, 1], [0, -1]]), np.array([[4, 3]])).tolist() == [5 / 3.5]
 
 
 def test_a_policy_says_which_case_its_plan_is_for_and_keeps_other_ones_as_they_are(

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lab.traces.generators import Sample, zipf
-from lab.traces.hotness import hotness_of, hotness_of_layers, routing_from_hotness, write_hotness
+from lab.traces.hotness import check_dealt, dealt_layer, hotness_of, write_hotness
 from lab.traces.routing_trace import RoutingTrace
 from placement.errors import OrganizerError
 from placement.trace import trace_sha256
@@ -32,9 +32,10 @@ def test_a_seed_shuffles_tokens_and_keeps_their_counts() -> None:
 
 def test_dealt_routing_counts_to_the_hotness_again() -> None:
     hotness = hotness_of(zipf(Sample(1050, 32, 4, layers=3)), 100)
-    layers = routing_from_hotness(hotness, 4, seed=0)
-    assert (hotness_of_layers(layers) == hotness).all()
-    for layer in layers:
+    check_dealt(hotness, 4)
+    for number in range(3):
+        layer = dealt_layer(hotness, number, 4, seed=0)
+        assert (layer.load == hotness[:, number]).all()
         assert np.diff(layer.starts).tolist() == [100] * 10 + [50]
         assert (np.diff(np.sort(layer.choices, axis=1), axis=1) > 0).all()
         assert layer.origins.min() == 0 and layer.origins.max() == 15
@@ -46,20 +47,20 @@ def test_any_counts_that_routing_can_have_are_dealt(seed: int) -> None:
     tokens, k, experts = int(rng.integers(1, 12)), int(rng.integers(1, 5)), 6
     choices = np.stack([rng.permutation(experts)[:k] for _ in range(tokens)])
     counts = np.bincount(choices.ravel(), minlength=experts)
-    (layer,) = routing_from_hotness(counts[None, None], k, seed)
+    layer = dealt_layer(counts[None, None], 0, k, seed)
     assert (layer.load[0] == counts).all()
     assert (np.diff(np.sort(layer.choices, axis=1), axis=1) > 0).all()
 
 
 def test_layers_of_an_iteration_may_differ_in_their_tokens() -> None:
     hotness = np.array([[[2, 1, 1], [3, 3, 2]], [[1, 1, 0], [1, 0, 1]]])
-    layers = routing_from_hotness(hotness, 2, seed=0)
+    layers = [dealt_layer(hotness, number, 2, seed=0) for number in (0, 1)]
     assert [layer.starts.tolist() for layer in layers] == [[0, 2, 3], [0, 4, 5]]
 
 
 def test_the_same_seed_deals_the_same() -> None:
     hotness = hotness_of(zipf(Sample(200, 32, 4)), 100)
-    first, again, other = (routing_from_hotness(hotness, 4, seed)[0] for seed in (1, 1, 2))
+    first, again, other = (dealt_layer(hotness, 0, 4, seed) for seed in (1, 1, 2))
     assert (first.choices == again.choices).all() and (first.choices != other.choices).any()
 
 
@@ -75,13 +76,7 @@ def test_the_same_seed_deals_the_same() -> None:
 )
 def test_hotness_that_no_routing_counts_to_is_refused(counts: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        routing_from_hotness(np.array([[counts]]), 2, 0)
-
-
-def test_layers_with_different_batches_are_refused() -> None:
-    trace = zipf(Sample(100, 16, 4))
-    with pytest.raises(ValueError, match="expected one shape"):
-        hotness_of_layers([trace.batches(0, 50), trace.batches(0, 10)])
+        check_dealt(np.array([[counts]]), 2)
 
 
 def test_written_hotness_is_opened_by_the_competition_with_its_manifest(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from lab.experiments.oracle_row import BOUND, OPTIMUM, gap_sentence, oracle_rows
 from lab.oracle.branch_and_bound import least_load
 from lab.oracle.brute_force import least, number_of_tables, tables
 from lab.oracle.cp_sat import least_load_cp
-from lab.oracle.even_load import EvenLoad, device_loads, even_par_of
+from lab.oracle.even_load import EvenLoad
 from lab.oracle.layer_search import searched
 from lab.oracle.outcome import Outcome, gap_to
 from lab.oracle.pieces import solved_row
 from lab.oracle.subset import DRAWN, as_one, subset
 from lab.oracle.topology import demand_of, hops_of, least_hops
+from lab.serving.measures import even_loads, even_par
 from lab.serving.torus import Torus
 from lab.traces.generators import Sample, bursty
 from lab.traces.trace_file import save_trace
@@ -58,9 +59,10 @@ def test_brute_force_takes_any_objective_and_refuses_what_it_cannot_try() -> Non
 
 def test_even_loads_are_those_of_a_hand_computed_table() -> None:
     table, load = np.array([[0, 1], [0, -1]]), np.array([6.0, 2.0])
-    assert device_loads(table, load).tolist() == [5.0, 3.0]
-    assert even_par_of(table, load) == 1.25
-    assert even_par_of(table, np.zeros(2)) == 1.0
+    assert even_loads(table, load).tolist() == [5.0, 3.0]
+    assert even_par(table, load) == 1.25
+    # As if every expert had the same: 1.5 on one device and 0.5 on the other.
+    assert even_par(table, np.zeros(2)) == 1.5
 
 
 def test_the_delta_of_even_loads_is_the_objectives_change() -> None:
@@ -70,7 +72,7 @@ def test_the_delta_of_even_loads_is_the_objectives_change() -> None:
             change, before = state.delta(first, second), state.objective
             state.apply(first, second)
             assert state.objective == pytest.approx(before + change, abs=1e-12)
-            assert state.objective == pytest.approx(even_par_of(state.table, loads(seed, 12)), abs=1e-12)
+            assert state.objective == pytest.approx(even_par(state.table, loads(seed, 12)), abs=1e-12)
 
 
 @pytest.mark.parametrize(("experts", "devices", "slots"), SIZES)
@@ -82,11 +84,11 @@ def test_branch_and_bound_is_brute_force_over_replicas_and_devices(experts: int,
             pairs = (np.array(order).reshape(4, 2) for order in permutations(range(1, 8)) for order in [(0, *order)])
             expected = min(float(load[table].sum(axis=1).max()) for table in pairs)
         else:
-            value = lambda table, load=load: float(device_loads(table, load).max())  # noqa: E731
+            value = lambda table, load=load: float(even_loads(table, load).max())  # noqa: E731
             expected = least(experts, devices, slots, value, empty=True).objective
         found = least_load(load, devices, slots)
         assert found.proven and found.objective == pytest.approx(expected, rel=1e-9)
-        assert device_loads(found.table, load).max() == pytest.approx(found.objective)
+        assert even_loads(found.table, load).max() == pytest.approx(found.objective)
         assert set(found.table[found.table >= 0]) == set(range(experts))
 
 
@@ -98,7 +100,7 @@ def test_a_budget_of_nodes_leaves_a_true_bound_and_never_a_worse_table_than_the_
         for nodes, gap in ((1, 0.0), (5, 0.0), (30, 0.0), (10**6, 0.05)):
             found = least_load(load, 3, 3, start, nodes, gap=gap)
             assert found.bound <= optimum.objective * (1 + 1e-9) and found.work <= nodes
-            assert optimum.objective * (1 - 1e-9) <= found.objective <= device_loads(start, load).max()
+            assert optimum.objective * (1 - 1e-9) <= found.objective <= even_loads(start, load).max()
             assert not gap or found.gap <= gap / (1 - gap)
             alone = least_load(load, 3, 3, nodes=nodes)
             assert set(range(7)) <= set(alone.table.ravel()) and alone.bound <= optimum.objective * (1 + 1e-9)
@@ -196,9 +198,9 @@ def test_search_on_even_loads_reaches_the_optimum_of_nearly_every_tiny_case() ->
     for seed in range(10):
         load, start = loads(seed, 6) + 1, random_table(seed, 6, 3, 3)
         table = searched(start, load, 10_000, seed)
-        assert even_par_of(table, load) <= even_par_of(start, load)
+        assert even_par(table, load) <= even_par(start, load)
         assert seed or np.array_equal(table, searched(start, load, 10_000, seed))
-        reached += device_loads(table, load).max() <= least_load(load, 3, 3).objective * (1 + 1e-9)
+        reached += even_loads(table, load).max() <= least_load(load, 3, 3).objective * (1 + 1e-9)
     print(f"reached the optimum: {reached} of 10")
     assert reached >= 9
 

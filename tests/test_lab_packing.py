@@ -85,7 +85,7 @@ def test_three_slots_dealt_out_keep_the_replicas_of_the_optimum() -> None:
 @pytest.mark.parametrize("shared", [True, "ordinary"])
 def test_the_shared_expert_is_fixed_or_as_hot_as_its_load(pack: str, shared: bool | str) -> None:
     load = np.random.default_rng(0).poisson(300 / (1 + np.arange(256)) + 1, size=(3, 256))
-    table = even_table(load, GRID, shared=shared, pack=pack)
+    table = even_table(load, GRID, shared=shared, pack=pack, top_k=8)
     replicas = replicas_of(table, 257)
     assert (table >= 0).all() and len(replicas.slot) == 384
     if shared is True:
@@ -99,4 +99,6 @@ def test_unknown_words_are_refused() -> None:
     load = np.ones((1, 8))
     for wrong, text in (({"pack": "best"}, "pack"), ({"shared": "often"}, "shared"), ({"replicate": "more"}, "rep")):
         with pytest.raises(ValueError, match=f"{text}.* got '"):
-            even_table(load, Torus(2, 2), 3, **wrong)
+            even_table(load, Torus(2, 2), 3, **wrong, top_k=8)
+    with pytest.raises(ValueError, match="the shared expert's load follows from top_k, got none"):
+        even_table(load, Torus(2, 2), 3)

@@ -107,7 +107,7 @@ def test_a_device_gets_an_expert_twice_only_where_there_is_no_other() -> None:
 
 
 def test_the_default_table_has_256_routed_16_shared_and_112_more_replicas() -> None:
-    table = even_table(zipf_load(), GRID)
+    table = even_table(zipf_load(), GRID, top_k=8)
     replicas = replicas_of(table, 257)
     assert table.shape == (128, 3) and (table >= 0).all()
     assert replicas.count[256] == 16 and replicas.count[:256].sum() == 256 + 112 and replicas.count.min() == 1
@@ -115,12 +115,12 @@ def test_the_default_table_has_256_routed_16_shared_and_112_more_replicas() -> N
 
 @pytest.mark.parametrize("shape", [(4, 8), (8, 8)])
 def test_other_grids_are_planned_too(shape: tuple[int, int]) -> None:
-    table = even_table(zipf_load(experts=32), Torus(*shape), 3)
+    table = even_table(zipf_load(experts=32), Torus(*shape), 3, top_k=8)
     assert replicas_of(table, 33).count[32] == shape[0]
 
 
 def test_the_shared_expert_is_once_in_every_row_and_columns_take_turns() -> None:
-    replicas = replicas_of(even_table(zipf_load(), GRID), 257)
+    replicas = replicas_of(even_table(zipf_load(), GRID, top_k=8), 257)
     device = replicas.device[replicas.expert == 256]
     assert sorted(GRID.row(device)) == list(range(16))
     assert np.bincount(GRID.col(device)).tolist() == [2] * 8
@@ -129,8 +129,8 @@ def test_the_shared_expert_is_once_in_every_row_and_columns_take_turns() -> None
 def test_replicas_can_be_kept_on_distinct_rows() -> None:
     for seed in range(3):
         load = np.sqrt(zipf_load(seed)).astype(int)
-        replicas = replicas_of(even_table(load, GRID), 257)
-        spread = replicas_of(even_table(load, GRID, spread=True), 257)
+        replicas = replicas_of(even_table(load, GRID, top_k=8), 257)
+        spread = replicas_of(even_table(load, GRID, spread=True, top_k=8), 257)
         places = set(zip(spread.expert, GRID.row(spread.device), strict=True))
         assert replicas.count.max() <= 16 and len(places) == len(spread.expert)
         assert sorted(spread.table.ravel()) == sorted(replicas.table.ravel())

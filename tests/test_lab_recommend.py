@@ -11,19 +11,18 @@ import pytest
 
 from lab.commands.main import main
 from lab.experiments.intervals import batches_for_bound, interval, resampled, statistic
-from lab.experiments.methods import PAR, Setting, even_par
+from lab.experiments.methods import PAR, Setting
 from lab.experiments.page import html_page
 from lab.experiments.recommendation import best, compare, frame_of, printed
 from lab.experiments.run_record import digest
 from lab.experiments.split import drawn, drift, joined, split
 from lab.experiments.verdict import _between, drifted, verdict
 from lab.planning.plan_file import load_plan
-from lab.serving.cost import nearest_rank
 from lab.serving.replicas import replicas_of
 from lab.serving.torus import Torus
-from lab.traces.batches import Batches
 from lab.traces.generators import Sample, zipf
 from lab.traces.routing_trace import RoutingTrace
+from lab.traces.statistics import nearest_rank
 from lab.traces.trace_file import save_trace
 from placement.errors import Problem
 
@@ -83,13 +82,6 @@ def test_statistics_are_those_of_the_cost_model_and_intervals_hold_what_they_sho
     # The fewest for which all lie below the percentile with at most 2.5 %.
     assert [batches_for_bound(name) for name in ("mean", "p95", "p99")] == [1, 72, 368]
     assert 0.99**368 <= 0.025 < 0.99**367
-
-
-def test_even_par_gives_each_replica_an_equal_part() -> None:
-    # Expert 0 has four tokens and two replicas, expert 1 three tokens, expert 2 one: device 0 serves 2 + 3, device 1 3.
-    choices = np.array([[0]] * 4 + [[1]] * 3 + [[2]])
-    batches = Batches(3, choices, np.zeros(8, int), np.array([0, 8]))
-    assert even_par(batches, replicas_of(np.array([[0, 1], [0, 2]]), 3)).tolist() == [5 / 4]
 
 
 def test_label_sorted_requests_are_told_from_mixed_ones() -> None:

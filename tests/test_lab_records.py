@@ -44,19 +44,6 @@ def test_unknown_fields_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
     assert [record.request_id for record in read_records(path, 4)] == ["r"]
 
 
-def test_records_are_limited_by_layer_number_and_tokens(tmp_path: Path) -> None:
-    path = _lines(tmp_path / "t.jsonl", *(_record(layer, batch) for batch in range(3) for layer in (0, 1)))
-    assert [(r.layer, r.batch_id) for r in read_records(path, 4, layers={1})] == [(1, 0), (1, 1), (1, 2)]
-    assert [(r.layer, r.batch_id) for r in read_records(path, 4, layers={1}, max_records=2)] == [(1, 0), (1, 1)]
-    assert [r.choices.tolist() for r in read_records(path, 4, max_records=1, first_tokens=2)] == [[[0, 1], [2, 1]]]
-    with pytest.raises(ValueError, match="max_records is 0"):
-        list(read_records(path, 4, max_records=0))
-
-
-def test_lines_after_the_last_record_that_is_wanted_are_not_read(tmp_path: Path) -> None:
-    assert len(list(read_records(_lines(tmp_path / "t.jsonl", _record(), "{"), 4, max_records=1))) == 1
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [

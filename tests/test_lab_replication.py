@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lab.planning.even import even_table
-from lab.serving.cost import latency, nearest_rank
+from lab.serving.cost import latency
 from lab.serving.replicas import replicas_of
 from lab.serving.routing import block_aligned
 from lab.serving.torus import Torus
 from lab.traces.batches import stacked
+from lab.traces.statistics import nearest_rank
 from lab_cases import ANCHORS, needs_anchors
 from planning.packing import heaviest_first
 from planning.replication import replicas_by_blocks, replicas_by_load, robust_load
@@ -82,7 +83,7 @@ def test_a_split_by_blocks_meets_the_prototypes_figure() -> None:
     with np.load(ANCHORS / "routing_q.npz", allow_pickle=False) as archive:
         batches = stacked(archive["topk_experts"], archive["origin_rows"], 256).with_shared()
     torus = Torus(16, 8)
-    replicas = replicas_of(even_table(batches.load[:, :256], torus, replicate="blocks"), 257)
+    replicas = replicas_of(even_table(batches.load[:, :256], torus, replicate="blocks", top_k=8), 257)
     mean = latency(batches, replicas, block_aligned(batches, replicas), torus).total.mean()
     print(f"q, split by blocks, block-aligned: {mean:.2f} us")
     assert mean <= 774

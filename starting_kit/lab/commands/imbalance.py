@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     print(aligned(*cells(frames["imbalance"])))
     if options.trace:
         frames |= _measured(options, model)
-        print(f"\n{options.trace}: layers of the trace, means over iterations (information, not score)")
+        print(f"\n{options.trace}: layers, means over the second half of the iterations (information, not score)")
         print(aligned(*cells(_over_layers(frames["layers"]))))
         print("\nThe experts' part of the time to first token")
         print(aligned(*cells(frames["prefill"])))

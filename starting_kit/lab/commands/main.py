@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from placement.errors import Problem
 
 from .distil import add_distil
+from .export import add_export
 from .gating import add_gating
 from .imbalance import add_imbalance
 from .matrix import add_matrix
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    plans = (add_traces, add_plans, add_recommend, add_matrix)
+    plans = (add_traces, add_plans, add_export, add_recommend, add_matrix)
     for add in (*plans, add_gating, add_online, add_oracle, add_distil, add_imbalance):
         add(commands)
     options = argparse.Namespace(command=parser.prog)

@@ -18,6 +18,14 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replicate", choices=["load", "blocks", "single"], default="load")
     parser.add_argument("--pack", choices=["heaviest", "pairs"], default="heaviest", help="of even")
     parser.add_argument("--spread", action="store_true", help="of even: an expert's replicas on rows that have none")
+    parser.add_argument(
+        "--shared-ordinary",
+        action="store_const",
+        const="ordinary",
+        dest="shared",
+        help="of even: plan the shared expert with as many replicas as its load earns",
+    )
+    parser.add_argument("--no-exchanges", action="store_true", help="as packed: for comparison with published tables")
     parser.add_argument("--groups", type=int, default=1, help="of hierarchical: groups of neighbouring experts")
     parser.add_argument("--nodes", type=int, default=1, help="of hierarchical: nodes of neighbouring devices")
     parser.add_argument(
@@ -41,7 +49,8 @@ def choice_of(options: argparse.Namespace) -> Choice:
         expected = "mean, p95 or mean+ALPHAstd with a number from 0 up, for example mean+0.5std"
         raise Problem("--hedge is no hedge", repr(options.hedge), expected, "correct --hedge")
     names = ("method", "slots", "shared", "replicate", "pack", "spread", "groups", "nodes")
-    return Choice(**{name: getattr(options, name) for name in names}, hedge=hedge, alpha=alpha)
+    words = {name: getattr(options, name) for name in names}
+    return Choice(**words, hedge=hedge, alpha=alpha, exchanges=not options.no_exchanges)
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +62,9 @@ def add_search(parser: argparse.ArgumentParser) -> None:
         help="instead: local:TRIES, anneal:TRIES:HOT:COLD (us), tabu:ROUNDS:WIDTH:REST, lns:ROUNDS:SLOTS, with commas",
     )
     parser.add_argument("--restarts", type=int, default=1, help="the best of so many seeds (default: 1)")
+    parser.add_argument(
+        "--check", type=int, metavar="N", help="first compare delta and whole evaluation in N random swaps of a layer"
+    )
     parser.add_argument("--moved-slots", type=int, metavar="N", help="at most so many slots get another expert")
     parser.add_argument("--objective", choices=sorted(OBJECTIVES), default="mean", help="of batches (default: mean)")
     parser.add_argument(
@@ -65,6 +77,7 @@ def search_words(options: argparse.Namespace) -> dict[str, object]:
     for name, value, least in (
         ("--swaps", options.swaps, 1),
         ("--restarts", options.restarts, 1),
+        ("--check", options.check, 1),
         ("--moved-slots", options.moved_slots, 0),
         ("--row-cap", options.row_cap, 1),
     ):
@@ -79,3 +92,11 @@ def search_words(options: argparse.Namespace) -> dict[str, object]:
         "objective": options.objective,
         "row_cap": options.row_cap,
     }
+
+
+def speed(options: argparse.Namespace, seconds: float, layers: int) -> str:
+    """How many swaps were tried in which time: of the surrogate four times --swaps, of --steps as many as they say."""
+    if options.steps:
+        return f"{seconds:.1f} s"
+    tried = 5 * options.swaps * options.restarts * layers
+    return f"at least {tried} swaps tried in {seconds:.1f} s, {tried / seconds:.0f} a second"

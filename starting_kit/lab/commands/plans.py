@@ -1,9 +1,10 @@
-"""`plan`, `search`, `simulate` and `export-policy`."""
+"""`plan`, `search` and `simulate`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import numpy as np
 from placement.errors import Problem
 from scores.table import cells, markdown
 
-from ..experiments.export import even_par, filled, initial_tables, write_policy
+from ..experiments.router_table import BY_TOKENS, COMPARED, router_rows
 from ..experiments.run_record import digest
 from ..planning.choice import chosen_table, robust_table, table_for
 from ..planning.plan_file import PlanFile, load_plan, save_plan
+from ..planning.summary import figures, sentences
+from ..search.check import checked
+from ..search.objectives import FIGURES
 from ..search.two_stage import two_stage
-from ..serving.cost import PRESETS
-from ..serving.measures import measures
+from ..serving.cost import PRESETS, latency
 from ..serving.replicas import Replicas, order_of, replicas_of
 from ..serving.routers import NAMES, of_lists, routers
 from ..serving.torus import Torus
@@ -28,11 +31,15 @@ from ..traces.routing_trace import RoutingTrace
 from ..traces.side_by_side import side_by_side
 from ..traces.sources import TOP_K
 from ..traces.trace_file import is_trace_file
-from .plan_options import add_choice, add_search, choice_of, search_words
+from .plan_options import add_choice, add_search, choice_of, search_words, speed
 from .router_options import add_hints, check_hints
-from .scale import SAMPLE, add_jobs, add_tokens, open_trace
+from .scale import SAMPLE, add_jobs, add_order, add_tokens, batch_seed, open_trace
 
-COLUMNS = ("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens")
+COLUMNS = (
+    *("layer", "router", "mean", "p50", "p95", "p99", "dispatch", "compute", "combine", "par", "max_device_tokens"),
+    *("rows_per_token", "cross_row_share", "mean_hop"),
+)
+ALL = "all"
 
 
 def grid_of(text: str, experts: int) -> Torus:
@@ -47,7 +54,7 @@ def grid_of(text: str, experts: int) -> Torus:
 
 
 def add_plans(commands: argparse._SubParsersAction) -> None:
-    """Declare the four commands."""
+    """Declare the three commands."""
     parser = commands.add_parser("plan", help="plan every layer of a trace")
     parser.add_argument("trace", type=Path, metavar="TRACE", help="or frequencies: .npy, .npz, .json, .csv")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
@@ -61,32 +68,29 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     add_jobs(parser)
     parser.set_defaults(run=plan)
     parser = commands.add_parser("search", help="improve a plan by swaps of slots")
-    _add_both(parser)
+    _add_both(parser, NAMES)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     add_search(parser)
     parser.add_argument("--output", type=Path, required=True, help="a file .npz")
     parser.set_defaults(run=search)
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
-    _add_both(parser)
+    _add_both(parser, (*NAMES, ALL))
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     add_hints(parser, "same-row-first", "least-loaded")
     parser.add_argument("--output", type=Path, help="a file .csv with all columns")
     parser.set_defaults(run=simulate)
-    parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
-    parser.add_argument("plan", type=Path, metavar="PLAN")
-    parser.add_argument("--output", type=Path, required=True, help="a folder")
-    parser.set_defaults(run=export)
 
 
 def _add_batches(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--seed", type=int, default=0, help="shuffles requests into batches (default: 0)")
+    add_order(parser)
 
 
-def _add_both(parser: argparse.ArgumentParser) -> None:
+def _add_both(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("plan", type=Path, metavar="PLAN")
-    parser.add_argument("--router", choices=NAMES, help="for all layers (default: the plan's own)")
+    parser.add_argument("--router", choices=names, help="for all layers (default: the plan's own)")
     _add_batches(parser)
     add_tokens(parser, SAMPLE)
     add_jobs(parser)
@@ -98,29 +102,36 @@ def plan(options: argparse.Namespace) -> int:
     # Frequencies are enough, but for what tokens choose together and for latencies.
     traces = _traces(options) if options.robust or choice.method == "affinity" else {}
     first = next(iter(traces), "")
-    loads = loads_of(traces[first], options.batch, options.seed) if traces else _loads(options)
+    loads = loads_of(traces[first], options.batch, batch_seed(options)) if traces else _loads(options)
     torus = grid_of(options.grid, loads.experts)
     router = routers(torus)[options.router]
 
-    def planned(layer: int) -> tuple[np.ndarray, np.ndarray]:
-        load, cut = loads.of(layer), (options.batch, torus.rows, options.seed)
+    def planned(layer: int) -> tuple[np.ndarray, np.ndarray, dict[str, float], float]:
+        load, cut = loads.of(layer), (options.batch, torus.rows, batch_seed(options))
         several = {name: trace.batches(layer, *cut) for name, trace in traces.items()}
+        begun = time.perf_counter()
         if len(several) > 1:
             table, _ = robust_table(several, choice, torus, router)
         elif several:
             table = chosen_table(several[first], choice, torus)
         else:
             table = table_for(load, choice, torus, loads.top_k or TOP_K)
-        return table, load.mean(axis=0)
+        taken, mean = time.perf_counter() - begun, load.mean(axis=0)
+        if options.shared:
+            load = np.hstack([load, load.sum(axis=1, keepdims=True) / (loads.top_k or TOP_K)])
+        return table, mean, figures(table, load, torus, loads.experts, options.shared == "ordinary"), taken
 
-    tables, means = zip(*side_by_side(planned, len(loads.layers), options.jobs), strict=True)
+    tables, means, found, seconds = zip(*side_by_side(planned, len(loads.layers), options.jobs), strict=True)
     stacked = np.stack(tables)
     order = np.broadcast_to(np.arange(stacked[0].size).reshape(stacked[0].shape), stacked.shape)
     sources = tuple(digest(path) for path in dict.fromkeys((options.trace, *options.robust)))
     kept = (options.router,) * len(tables), sources, np.stack(means)
-    made = PlanFile(stacked, order, loads.layers, loads.experts, options.shared, torus.rows, torus.cols, *kept)
+    made = PlanFile(stacked, order, loads.layers, loads.experts, bool(options.shared), torus.rows, torus.cols, *kept)
     save_plan(options.output, made)
     print(f"plan: {len(tables)} layers x {torus.devices} devices x {options.slots} slots, written to {options.output}")
+    print(f"planned in {1000 * sum(seconds) / len(tables):.1f} ms a layer, {sum(seconds):.2f} s in all")
+    for told in sentences(found, loads.experts, torus):
+        print(told)
     return 0
 
 
@@ -139,7 +150,7 @@ def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
 def _loads(options: argparse.Namespace) -> LayerLoads:
     """The loads of a trace, or of frequencies in a file of another form."""
     if options.trace.is_dir() or not options.trace.exists() or is_trace_file(options.trace):
-        return loads_of(open_trace(options), options.batch, options.seed)
+        return loads_of(open_trace(options), options.batch, batch_seed(options))
     return loads_in(options.trace)
 
 
@@ -150,12 +161,12 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, Callable[[
         got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (made, trace))
         what, next_step = "the plan is for another trace", "name the trace that it was planned from"
         raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(options.plan))
-    if options.router:
+    if options.router not in (None, ALL):
         made = replace(made, routers=(options.router,) * len(made.layers))
     torus = Torus(made.rows, made.cols)
 
     def batches_of(at: int) -> Batches:
-        batches = trace.batches(at, options.batch, torus.rows, options.seed)
+        batches = trace.batches(at, options.batch, torus.rows, batch_seed(options))
         return batches.with_shared() if made.shared else batches
 
     return made, torus, batches_of
@@ -166,23 +177,38 @@ def search(options: argparse.Namespace) -> int:
     made, torus, batches_of = _read_both(options)
     preset, words = PRESETS[options.preset], search_words(options)
 
-    def searched(at: int) -> Replicas:
+    def searched(at: int) -> tuple[Replicas, float, float, float, list[str]]:
         batches = batches_of(at)
         replicas = replicas_of(made.table[at], batches.experts, made.order[at])
         router = of_lists(made.routers[at])
+        told = checked(batches, replicas, router, torus, preset, options.check, options.seed) if options.check else []
+        begun = time.perf_counter()
         try:
-            return two_stage(batches, replicas, router, torus, preset, **words)
+            better = two_stage(batches, replicas, router, torus, preset, **words)
         except Problem as problem:
             raise problem.at(f"layer {made.layers[at]}").at(str(options.plan)) from None
+        taken = time.perf_counter() - begun
+        before, after = (
+            FIGURES[options.objective](latency(batches, one, router(batches, one), torus, preset).total)
+            for one in (replicas, better)
+        )
+        return better, before, after, taken, told
 
-    better = side_by_side(searched, len(made.layers), options.jobs)
+    better, before, after, seconds, told = zip(*side_by_side(searched, len(made.layers), options.jobs), strict=True)
     tables, orders = (
         np.stack([replicas.table for replicas in better]),
         np.stack([order_of(replicas) for replicas in better]),
     )
     sources = tuple(dict.fromkeys((*made.sources, digest(options.trace))))
     save_plan(options.output, replace(made, table=tables, order=orders, sources=sources))
+    for layer, sentences_of_layer in zip(made.layers, told, strict=True):
+        for sentence in sentences_of_layer:
+            print(f"layer {layer}: {sentence}")
     print(f"search: {int((made.table != tables).sum())} slots changed, written to {options.output}")
+    counts = [[np.bincount(each[each >= 0]) for each in several] for several in (made.table, tables)]
+    other = sum(int((one != two).sum()) for one, two in zip(*counts, strict=True))
+    print(f"experts with another number of replicas: {other}; {speed(options, sum(seconds), len(tables))}")
+    print(f"{options.objective} in sample, mean over layers: from {np.mean(before):.2f} to {np.mean(after):.2f} us")
     return 0
 
 
@@ -193,14 +219,16 @@ def simulate(options: argparse.Namespace) -> int:
     made, torus, batches_of = _read_both(options)
     check_hints(options)
     preset, named = PRESETS[options.preset], routers(torus, options.threshold, options.age)
+    every = options.router == ALL
 
-    def measured(at: int) -> dict[str, object]:
+    def measured(at: int) -> list[dict[str, object]]:
         batches, router = batches_of(at), made.routers[at]
         replicas = replicas_of(made.table[at], batches.experts, made.order[at])
-        routed = named[router](batches, replicas)
-        return {"layer": made.layers[at], "router": router} | measures(batches, replicas, routed, torus, preset)
+        rows = router_rows(batches, replicas, named | BY_TOKENS if every else {router: named[router]}, torus, preset)
+        return [{"layer": made.layers[at]} | row for row in rows]
 
-    frame = pd.DataFrame(side_by_side(measured, len(made.layers), options.jobs))
+    rows = side_by_side(measured, len(made.layers), options.jobs)
+    frame = pd.DataFrame([row for of_layer in rows for row in of_layer])
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
@@ -208,25 +236,10 @@ def simulate(options: argparse.Namespace) -> int:
         print("In sample: the plan was made from this trace, or from a part of it.\n")
     else:
         print("The plan was made from other traces: held out, unless those hold requests of this one.\n")
-    print(markdown(*cells(frame[list(COLUMNS)])))
-    return 0
-
-
-def export(options: argparse.Namespace) -> int:
-    """Write the policy."""
-    made = load_plan(options.plan)
-    layers, devices, slots = made.table.shape
-    tables = filled(made.table, made.load)
-    path = write_policy(options.output, list(tables), made.experts)
-    shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
-    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
-    print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
-    policy, initial = (
-        f"{pars.mean():.4f} over layers, {pars.max():.4f} in the worst ({made.layers[pars.argmax()]})"
-        for pars in (even_par(each, made.load) for each in (tables, initial_tables(tables, made.experts)))
-    )
-    print("PAR, spread evenly, of the mean loads that the plan keeps (in sample; single batches have more):")
-    print(f"  this policy {policy}; the initial deployment {initial}.")
-    if count := int((tables != made.table).sum()):
-        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+    print(markdown(*cells(frame[list(COMPARED if every else COLUMNS)])))
+    taken = batches_of(0)
+    routed = f"{taken.choices.shape[1] - made.shared} of {made.experts} experts"
+    print(f"\n({taken.count} batches; a token takes {routed}{' and the shared one' if made.shared else ''})")
+    if every:
+        print("\n(tokens_ok, blocks_ok: batches whose largest device load is at most that of round robin)")
     return 0

@@ -29,6 +29,18 @@ def add_jobs(parser: argparse.ArgumentParser, default: int = 1) -> None:
     parser.add_argument("--jobs", type=int, default=default, metavar="N", help=told)
 
 
+def add_order(parser: argparse.ArgumentParser) -> None:
+    """Declare --in-order."""
+    parser.add_argument(
+        "--in-order", action="store_true", help="batches of tokens in the order of the trace (default: shuffled)"
+    )
+
+
+def batch_seed(options: argparse.Namespace) -> int | None:
+    """The seed that draws tokens into batches, None for their order in the trace."""
+    return None if options.in_order else options.seed
+
+
 def open_trace(options: argparse.Namespace, path: Path | None = None) -> RoutingTrace:
     """The trace of the options, or another, with as many of its tokens as they ask for; says so. Raises Problem."""
     for name in ("tokens", "jobs"):

@@ -10,11 +10,11 @@ from planning.replication import replicas_by_load
 from ..oracle.greedy import Weights, greedy_table
 from ..planning.even import even_table
 from ..serving.cost import latency
+from ..serving.measures import even_par
 from ..serving.replicas import replicas_of
 from ..serving.routing import row_blocks
 from ..serving.torus import Torus
 from ..traces.batches import Batches
-from .methods import even_par
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,6 @@ def on_layer(batches: Batches, torus: Torus, slots: int, weights: Weights) -> pd
         replicas = replicas_of(plan(), batches.experts)
         seconds = time.perf_counter() - begun
         total = latency(unknown, replicas, row_blocks(unknown, replicas), torus).total
-        par = float(even_par(unknown, replicas).mean())
+        par = float(even_par(replicas.table, unknown.load).mean())
         lines.append({"plan": name, "mean us": float(total.mean()), "even PAR": par, "seconds": seconds})
     return pd.DataFrame(lines)

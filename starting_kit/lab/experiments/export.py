@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.balance import par
 from placement.deployment import initial_deployment
 from planning.filling import fill
 from planning.relabelling import relabel
@@ -63,18 +62,6 @@ def filled(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
             # No device holds an expert twice.
             replicas[layer, np.where(replicas[layer] < tables.shape[1], share, -1.0).argmax()] += 1
     return fill(tables, replicas, load / np.maximum(replicas, 1))
-
-
-def even_par(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
-    """PAR of each layer, tokens spread evenly over replicas as the competition does: float64 [layer].
-
-    tables: int [layer, device, slot], every slot with a routed expert; load: float [layer, expert]. A layer without
-    load counts as one with the same load on every expert, as in the competition.
-    """
-    load = np.where(load.sum(axis=1, keepdims=True) > 0, load, 1.0)
-    return np.array(
-        [par(each[:, None], each.sum(keepdims=True), table)[0] for each, table in zip(load, tables, strict=True)]
-    )
 
 
 def initial_tables(tables: np.ndarray, experts: int) -> np.ndarray:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..traces.statistics import nearest_rank
+
 STATISTICS = {"mean": None, "p50": 0.5, "p95": 0.95, "p99": 0.99}
 # Draws at a time, so that many batches need little memory.
 BLOCK = 256
 
 
 def statistic(values: np.ndarray, name: str) -> np.ndarray:
-    """The mean or a percentile by nearest rank (as serving.cost.nearest_rank) over the last axis.
+    """The mean or a percentile by nearest rank over the last axis.
 
     name: of STATISTICS. Raises KeyError for another.
     """
     share = STATISTICS[name]
     if share is None:
         return values.mean(axis=-1)
-    count = values.shape[-1]
-    place = min(count, int(np.ceil(share * count))) - 1
-    return np.partition(values, place, axis=-1)[..., place]
+    return nearest_rank(values, share)
 
 
 def batches_for_bound(name: str, confidence: float = 0.95) -> int:

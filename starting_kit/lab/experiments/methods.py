@@ -13,7 +13,8 @@ from planning.replication import replicas_by_load
 from ..planning.even import even_table
 from ..planning.published import published_table
 from ..search.two_stage import two_stage
-from ..serving.cost import BLOCK, COMPAT, Preset, device_sums, latency
+from ..serving.cost import BLOCK, COMPAT, Preset, latency
+from ..serving.measures import even_par
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.routers import Router
 from ..serving.routing import block_aligned, first_fit, least_loaded, round_robin, row_blocks
@@ -100,7 +101,8 @@ def _one_more(batches: Batches, setting: Setting) -> Planned:
 
 def _even(batches: Batches, setting: Setting, replicate: str = "load") -> Replicas:
     load = _routed_load(batches, setting)
-    table = even_table(load, setting.torus, setting.slots, shared=setting.shared, replicate=replicate)
+    top_k = batches.choices.shape[1] - setting.shared
+    table = even_table(load, setting.torus, setting.slots, setting.shared, replicate, top_k=top_k)
     return replicas_of(table, batches.experts)
 
 
@@ -157,14 +159,6 @@ def _nearline(batches: Batches, setting: Setting) -> Planned:
     return _best(candidates, batches, setting)
 
 
-def even_par(batches: Batches, replicas: Replicas) -> np.ndarray:
-    """The largest device load by the mean one where each replica serves an equal part of its expert's tokens, as it
-    does in the competition: float64 [batch].
-    """
-    loads = device_sums((batches.load / replicas.count)[:, replicas.expert], replicas)
-    return loads.max(axis=1) / loads.mean(axis=1)
-
-
 def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Planned:
     return min(candidates, key=lambda planned: _value(planned, batches, setting))
 
@@ -172,7 +166,7 @@ def _best(candidates: list[Planned], batches: Batches, setting: Setting) -> Plan
 def _value(planned: Planned, batches: Batches, setting: Setting) -> float:
     """The setting's objective on the batches."""
     if setting.objective == PAR:
-        return float(even_par(batches, planned.replicas).mean())
+        return float(even_par(planned.replicas.table, batches.load).mean())
     routed = planned.router(batches, planned.replicas)
     total = latency(batches, planned.replicas, routed, setting.torus, setting.preset).total
     return float(statistic(total, setting.objective))

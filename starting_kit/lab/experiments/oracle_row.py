@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..oracle.branch_and_bound import least_load
-from ..oracle.even_load import even_par_of
 from ..oracle.layer_search import searched
 from ..oracle.outcome import Outcome, gap_to
 from ..oracle.subset import as_one, subset
+from ..serving.measures import even_par
 from ..serving.torus import Torus
 from ..traces.batches import Batches
 from .methods import ONE_MORE, PAR, PLACEMENT_ONLY, REPLICATED, Setting
@@ -65,7 +65,7 @@ def ladder(
         else:
             table = (first if row == "baseline" else nearline).plan(one, setting).replicas.table
         seconds = time.perf_counter() - begun
-        lines.append({"row": row, "plan": name, "run": run, "PAR": even_par_of(table, load), "seconds": seconds})
+        lines.append({"row": row, "plan": name, "run": run, "PAR": float(even_par(table, load)), "seconds": seconds})
     mean = load.sum() / torus.devices
     for line in lines:
         line[OPTIMUM] = 100 * gap_to(line["PAR"], lines[-1]["PAR"])

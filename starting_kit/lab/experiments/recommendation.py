@@ -12,11 +12,12 @@ import numpy as np
 from placement.errors import Problem
 
 from ..serving.cost import device_sums, latency, replica_tokens
+from ..serving.measures import even_par
 from ..serving.routers import name_of
 from ..traces.batches import Batches
 from ..traces.side_by_side import side_by_side
 from .intervals import batches_for_bound, interval, resampled, statistic
-from .methods import ONE_MORE, PAR, PLACEMENT_ONLY, REPLICATED, Method, Planned, Setting, even_par
+from .methods import ONE_MORE, PAR, PLACEMENT_ONLY, REPLICATED, Method, Planned, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,14 @@ def _row(method: Method, planning: Sequence[Batches], held_out: Sequence[Batches
         routed = planned.router(unknown, replicas)
         loads = device_sums(replica_tokens(unknown, replicas, routed), replicas)
         tokens = loads / loads.mean(axis=1, keepdims=True)
-        return planned, learned, _times(planned, unknown, routed, setting), tokens, even_par(unknown, replicas), seconds
+        return (
+            planned,
+            learned,
+            _times(planned, unknown, routed, setting),
+            tokens,
+            even_par(replicas.table, unknown.load),
+            seconds,
+        )
 
     planned, learned, *held, seconds = zip(*side_by_side(of_layer, len(planning), jobs), strict=True)
     return Row(method, setting.replicated, planned, np.sum(learned, axis=0), *map(np.array, held), sum(seconds))

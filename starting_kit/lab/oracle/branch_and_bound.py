@@ -12,7 +12,7 @@ import numpy as np
 
 from planning.packing import heaviest_first
 
-from .even_load import device_loads
+from ..serving.measures import even_loads
 from .outcome import EQUAL, Outcome
 
 NODES = 3_000_000
@@ -44,7 +44,7 @@ def least_load(
         each = np.ones(len(load), np.int64) if counts is None else counts
         ids, empty = np.repeat(np.arange(len(load)), each), np.full((devices, slots), -1)
         start = heaviest_first(ids, (load / each)[ids], empty, np.zeros(devices))
-    search.best, search.table = float(device_loads(start, load).max()), np.array(start, np.int64)
+    search.best, search.table = float(even_loads(start, load).max()), np.array(start, np.int64)
     search.look(0, [(0.0, slots, device) for device in range(devices)], 0.0)
     bound = min(search.open, search.best)
     return Outcome(search.table, search.best, bound, search.looked)

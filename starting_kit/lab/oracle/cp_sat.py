@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.errors import Problem
 
-from .even_load import device_loads
+from ..serving.measures import even_loads
 from .outcome import Outcome
 
 # What is proven in seconds; beyond either, a piece is refused.
@@ -89,12 +89,12 @@ def least_load_cp(
     # Where parts were rounded, each replica by half a unit at most.
     slack = 0 if unit == exact else size
     bound = max((running.best_objective_bound - slack) / unit, load.sum() / devices)
-    if start is not None and (not found or device_loads(start, load).max() < device_loads(table, load).max()):
+    if start is not None and (not found or even_loads(start, load).max() < even_loads(table, load).max()):
         table, found = np.array(start, np.int64), True
     if not found:
         got, expected = f"no table in {seconds:g} deterministic seconds", "a table"
         raise Problem("CP-SAT found no table", got, expected, "give it more seconds, or a table to start from")
-    objective = float(device_loads(table, load).max())
+    objective = float(even_loads(table, load).max())
     return Outcome(table, objective, min(bound, objective), work)
 
 

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def device_loads(table: np.ndarray, load: np.ndarray) -> np.ndarray:
-    """Load of each device where every replica serves an equal part of its expert's tokens: float64 [device].
-
-    table: int [device, slot] -> expert, -1 where a slot is empty; load: [expert].
-    """
-    load = np.asarray(load, np.float64)
-    # The last entry is of empty slots.
-    filled = np.where(table < 0, len(load), table)
-    count = np.bincount(filled.ravel(), minlength=len(load) + 1)
-    return (np.append(load, 0.0) / np.maximum(count, 1))[filled].sum(axis=1)
-
-
-def even_par_of(table: np.ndarray, load: np.ndarray) -> float:
-    """PAR of a sample: the largest device load by the mean one; 1 is level. Arguments as device_loads."""
-    loads = device_loads(table, load)
-    return float(loads.max() / loads.mean()) if loads.any() else 1.0
+from ..serving.measures import even_loads
 
 
 class EvenLoad:
-    """A table under swaps of two slots, whose objective is even_par_of: an evaluator for `search`."""
+    """A table under swaps of two slots, whose objective is even_par: an evaluator for `search`."""
 
     def __init__(self, table: np.ndarray, load: np.ndarray) -> None:
         flat = np.asarray(table).ravel()
@@ -38,7 +22,7 @@ class EvenLoad:
         count = np.bincount(flat[replicas], minlength=len(load))
         mean = max(load.sum(), 1e-300) / len(table)
         self._weight = [*(load / np.maximum(count, 1) / mean)[flat[replicas]].tolist(), 0.0]
-        self._carried = (device_loads(table, load) / mean).tolist()
+        self._carried = (even_loads(table, load) / mean).tolist()
         self.objective = max(self._carried)
 
     @property

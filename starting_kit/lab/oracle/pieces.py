@@ -8,9 +8,9 @@ from math import lcm
 
 import numpy as np
 
+from ..serving.measures import even_loads
 from ..serving.torus import Torus
 from .cp_sat import LARGEST
-from .even_load import device_loads
 from .outcome import Outcome
 
 # (load, devices, slots, start, counts) -> the best table of the piece
@@ -44,5 +44,5 @@ def solved_row(table: np.ndarray, load: np.ndarray, torus: Torus, row: int, solv
     outcome = solver(parts, torus.cols, table.shape[1], start, counts=counts)
     mean = unit * float(np.sum(load)) / torus.devices
     laid = np.where(outcome.table < 0, -1, experts[outcome.table])
-    before = device_loads(start, parts).max() / mean
+    before = even_loads(start, parts).max() / mean
     return Row(float(before), outcome.objective / mean, outcome.bound / mean, laid)

@@ -14,6 +14,7 @@ import numpy as np
 from planning.levelling import levelled
 from planning.packing import heaviest_first
 
+from ..serving.measures import even_loads
 from ..serving.replicas import Replicas, replicas_of
 from ..serving.torus import Torus
 from .even import even_table
@@ -130,7 +131,8 @@ def affinity_table(
     slots_per_device: int = 3,
     shared: bool = True,
     worse: float = 0.05,
-    top_k: int = 8,
+    *,
+    top_k: int,
 ) -> np.ndarray:
     """Put experts that tokens choose together into one row, with the replicas of the load-only table.
 
@@ -171,9 +173,7 @@ def largest_load(table: np.ndarray, load: np.ndarray) -> float:
 
     table: [device, slot], -1 empty; load: tokens [batch, expert], of every expert in the table.
     """
-    count = np.bincount(table[table >= 0], minlength=load.shape[1])
-    share = np.append(load / count, np.zeros((len(load), 1)), axis=1)
-    return float(share[:, table].sum(axis=2).max(axis=1).mean())
+    return float(even_loads(table, load).max(axis=1).mean())
 
 
 def _in_rows(

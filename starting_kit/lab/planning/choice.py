@@ -27,14 +27,15 @@ HEDGES = ("mean", "mean_std", "p95")
 class Choice:
     """How a layer is planned.
 
-    slots: per device; shared: whether the shared expert is planned too; replicate, pack, spread: of even_table; hedge,
-    alpha: of robust_load, the load to plan for; groups, nodes: of DeepSeek's hierarchical planner. Raises ValueError
-    for another method or hedge, and for words that the method does not know.
+    slots: per device; shared: whether the shared expert is planned too, or "ordinary" as even_table has it; replicate,
+    pack, spread: of even_table; hedge, alpha: of robust_load, the load to plan for; groups, nodes: of DeepSeek's
+    hierarchical planner; exchanges: whether packing is followed by them. Raises ValueError for another method or hedge,
+    and for words that the method does not know.
     """
 
     method: str = "even"
     slots: int = 3
-    shared: bool = False
+    shared: bool | str = False
     replicate: str = "load"
     pack: str = "heaviest"
     spread: bool = False
@@ -42,19 +43,23 @@ class Choice:
     alpha: float = 0.0
     groups: int = 1
     nodes: int = 1
+    exchanges: bool = True
 
     def __post_init__(self) -> None:
         for name, words in (("method", METHODS), ("hedge", HEDGES)):
             if getattr(self, name) not in words:
                 raise ValueError(f"the {name} is {', '.join(words)}, got {getattr(self, name)!r}")
         foreign = {
-            "hierarchical": self.method != "hierarchical" and (self.groups, self.nodes) != (1, 1),
-            "even": self.method != "even" and (self.replicate, self.pack, self.spread) != ("load", "heaviest", False),
+            "groups and nodes belong to the method hierarchical": self.method != "hierarchical"
+            and (self.groups, self.nodes) != (1, 1),
+            "replicate, pack and spread belong to the method even": self.method != "even"
+            and (self.replicate, self.pack, self.spread) != ("load", "heaviest", False),
+            "exchanges within rows belong to the method affinity": self.method == "affinity" and not self.exchanges,
+            "an ordinary shared expert belongs to the method even": self.method != "even" and self.shared == "ordinary",
         }
-        for method, wrong in foreign.items():
+        for said, wrong in foreign.items():
             if wrong:
-                words = "groups and nodes" if method == "hierarchical" else "replicate, pack and spread"
-                raise ValueError(f"{words} belong to the method {method}, got the method {self.method}")
+                raise ValueError(f"{said}, got the method {self.method}")
         if self.method == "hierarchical" and self.shared:
             raise ValueError("the hierarchical method plans no shared expert: it fills as many slots on every device")
 
@@ -92,8 +97,8 @@ def table_for(
         if together is None:
             raise ValueError("the method affinity needs tokens, got loads alone")
         return affinity_table(load, together(), torus, choice.slots, choice.shared, top_k=top_k)
-    words = choice.shared, choice.replicate, choice.pack, choice.spread, top_k
-    return even_table(load, torus, choice.slots, *words)
+    words = choice.shared, choice.replicate, choice.pack, choice.spread
+    return even_table(load, torus, choice.slots, *words, choice.exchanges, top_k=top_k)
 
 
 def robust_table(
@@ -127,8 +132,10 @@ def robust_table(
 
 
 def _hierarchical(load: np.ndarray, choice: Choice, torus: Torus) -> np.ndarray:
-    """DeepSeek's planner, and exchanges within each node, so that a group's replicas stay on it."""
+    """DeepSeek's planner, and exchanges within each node, so that a group's replicas stay on it, unless unwanted."""
     redundant = torus.devices * choice.slots - len(load)
     table = ds_eplb(load[None], torus.devices, redundant, choice.groups, choice.nodes)[0]
+    if not choice.exchanges:
+        return table
     weight = load / np.bincount(table.ravel(), minlength=len(load))
     return np.concatenate([levelled(part, weight) for part in np.split(table, choice.nodes)])

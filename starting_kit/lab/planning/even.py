@@ -8,9 +8,8 @@ from planning.levelling import levelled
 from planning.packing import deal_out, heaviest_first
 from planning.replication import one_more, replicas_by_blocks, replicas_by_load
 
+from ..serving.cost import BLOCK
 from ..serving.torus import Torus
-
-BLOCK = 32
 
 
 def even_table(
@@ -21,24 +20,27 @@ def even_table(
     replicate: str = "load",
     pack: str = "heaviest",
     spread: bool = False,
-    top_k: int = 8,
     exchanges: bool = True,
+    *,
+    top_k: int | None = None,
 ) -> np.ndarray:
     """Replicate and pack one layer.
 
     load: routed experts' tokens [batch, expert]; shared: whether the expert with the next id gets a replica in every
     row, columns in turn, or "ordinary" for as many replicas as its load earns; replicate: "load" (even split), "blocks"
     (by 32 tokens) or "single" (one more each, in turn); pack: "heaviest" or "pairs"; spread: heaviest first, replicas
-    of an expert on rows that have none, as long as there are such; top_k: routed experts of a token, from which the
-    shared one's load follows; exchanges: whether heaviest first is followed by exchanges with the busiest
-    device. Returns int64 [device, slot]. Raises ValueError for too few slots, or an unknown word.
+    of an expert on rows that have none, as long as there are such; exchanges: whether heaviest first is followed by
+    exchanges with the busiest device; top_k: routed experts of a token, from which the shared one's load follows.
+    Returns int64 [device, slot]. Raises ValueError for too few slots, unknown words, or a shared expert without top_k.
     """
     if shared not in (True, False, "ordinary"):
         raise ValueError(f"shared is True, False or 'ordinary', got {shared!r}")
     if pack not in ("heaviest", "pairs"):
         raise ValueError(f"pack is heaviest or pairs, got {pack!r}")
+    if shared and top_k is None:
+        raise ValueError("the shared expert's load follows from top_k, got none; expected routed experts of a token")
     load = np.atleast_2d(np.asarray(load))
-    tokens = load.sum(axis=1, keepdims=True) / min(top_k, load.shape[1])
+    tokens = load.sum(axis=1, keepdims=True) / min(top_k or 1, load.shape[1])
     if shared == "ordinary":
         load, shared = np.hstack([load, tokens]), False
     experts, total = load.shape[1], torus.devices * slots_per_device

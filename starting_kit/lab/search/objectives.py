@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..serving.cost import nearest_rank
+from ..traces.statistics import nearest_rank
 
 # A percentile is one batch's latency and stays the same under most swaps: a small part of the mean leads on.
 LEAD = 0.01
@@ -20,7 +20,7 @@ def mean(latencies: np.ndarray) -> float:
 
 def percentile(latencies: np.ndarray, share: float) -> float:
     """The nearest-rank percentile in us, and LEAD times the mean."""
-    return nearest_rank(latencies, share) + LEAD * float(latencies.mean())
+    return float(nearest_rank(latencies, share)) + LEAD * float(latencies.mean())
 
 
 # Each objective's figure alone, by which the result is judged.

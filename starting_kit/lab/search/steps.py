@@ -1,4 +1,4 @@
-"""Search over tables by swaps: local, annealing, tabu, large neighbourhood, sequences of them, and restarts.
+"""Search over tables by swaps: local, annealing, tabu, large neighbourhood, and sequences of them.
 
 Every step works on an evaluator, such as Swaps or Blocks beside this module. The best table so far never gets worse,
 and the same seed gives the same table.
@@ -181,15 +181,3 @@ def sequence(search: Search, steps: Sequence[Step]) -> None:
     for step in steps:
         step(search)
         search.return_to_best()
-
-
-def restarts(
-    make: Callable[[], Evaluator], steps: Sequence[Step], seed: int, times: int, limits: Sequence[Limit] = ()
-) -> Search:
-    """The best of several searches with the seeds seed, seed + 1, ... make: a fresh evaluator of the same start."""
-    searches = []
-    for number in range(times):
-        search = Search(make(), np.random.default_rng(seed + number), limits)
-        sequence(search, steps)
-        searches.append(search)
-    return min(searches, key=lambda search: search.objective)

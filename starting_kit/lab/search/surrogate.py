@@ -6,7 +6,7 @@ rank correlation of 0.97 to about 0 where compute is at its bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -75,18 +75,11 @@ class Blocks:
 
 
 def rank_correlation(cheap: Sequence[float], full: Sequence[float]) -> float:
-    """Spearman's: how well the surrogate orders tables as the full simulation does; 1 is the same order."""
+    """Spearman's: how well the surrogate orders tables as the full simulation does; 1 is the same order, nan none."""
 
     def ranks(values: Sequence[float]) -> np.ndarray:
         _, place, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
         return (np.cumsum(count) - (count - 1) / 2)[place]
 
-    return float(np.corrcoef(ranks(cheap), ranks(full))[0, 1])
-
-
-def best_by_full_check(
-    candidates: Sequence[Replicas], cheap: Callable[[Replicas], float], full: Callable[[Replicas], float], top: int = 5
-) -> Replicas:
-    """The best of the `top` candidates by the surrogate, chosen by the full simulation; the first one of equals."""
-    order = sorted(range(len(candidates)), key=lambda at: cheap(candidates[at]))[:top]
-    return candidates[min(order, key=lambda at: full(candidates[at]))]
+    with np.errstate(invalid="ignore"):
+        return float(np.corrcoef(ranks(cheap), ranks(full))[0, 1])

@@ -154,9 +154,3 @@ def latency(batches: Batches, replicas: Replicas, routed: np.ndarray, torus: Tor
     compute = device_sums(preset.compute(tokens), replicas)
     starts = batches.starts[:-1]
     return Latency(np.maximum.reduceat(dispatch, starts), compute.max(axis=1), np.maximum.reduceat(combine, starts))
-
-
-def nearest_rank(values: np.ndarray, share: float) -> float:
-    """The value at place min(n, ceil(share * n)) of the sorted ones, as the published simulator takes percentiles."""
-    ordered = np.sort(values)
-    return float(ordered[min(len(ordered), int(np.ceil(share * len(ordered)))) - 1])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..traces.batches import Batches
-from .cost import COMPAT, Preset, device_sums, distinct, latency, nearest_rank, replica_tokens
+from ..traces.statistics import nearest_rank
+from .cost import BLOCK, COMPAT, Preset, device_sums, distinct, latency, replica_tokens
 from .replicas import Replicas
 from .torus import Torus
 
-BLOCK = 32
 NODE_ROWS = 2
 
 
@@ -35,9 +35,9 @@ def measures(
     total = timed.total
     return {
         "mean": float(total.mean()),
-        "p50": nearest_rank(total, 0.5),
-        "p95": nearest_rank(total, 0.95),
-        "p99": nearest_rank(total, 0.99),
+        "p50": float(nearest_rank(total, 0.5)),
+        "p95": float(nearest_rank(total, 0.95)),
+        "p99": float(nearest_rank(total, 0.99)),
         "dispatch": float(timed.dispatch.mean()),
         "compute": float(timed.compute.mean()),
         "combine": float(timed.combine.mean()),
@@ -51,3 +51,23 @@ def measures(
         "cross_node_share": float(node_away[served].mean()),
         "mean_hop": float(hops[served].mean()),
     }
+
+
+def even_loads(table: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """Load of each device when an expert's replicas serve equal parts of it: float64 [..., device].
+
+    table: [device, slot], -1 empty; load: [..., expert], of every expert in the table, such as [batch, expert].
+    """
+    count = np.bincount(table[table >= 0], minlength=load.shape[-1])
+    # The last column is an empty slot's, whose index is -1.
+    share = np.append(load / np.maximum(count, 1), np.zeros((*load.shape[:-1], 1)), axis=-1)
+    return share[..., table].sum(axis=-1)
+
+
+def even_par(table: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """The largest device load by the mean one, of even loads as in the competition: float64 [...].
+
+    table, load: as even_loads takes them. What is without load counts as if every expert had the same.
+    """
+    loads = even_loads(table, np.where(load.sum(axis=-1, keepdims=True) > 0, load, 1.0))
+    return loads.max(axis=-1) / loads.mean(axis=-1)

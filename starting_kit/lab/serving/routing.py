@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..traces.batches import Batches
+from .cost import BLOCK
 from .replicas import Replicas
 from .torus import Torus
 
@@ -25,12 +26,12 @@ def round_robin(batches: Batches, replicas: Replicas) -> np.ndarray:
     return replicas.first[batches.choices] + batches.occurrence % replicas.count[batches.choices]
 
 
-def block_aligned(batches: Batches, replicas: Replicas, block: int = 32) -> np.ndarray:
+def block_aligned(batches: Batches, replicas: Replicas, block: int = BLOCK) -> np.ndarray:
     """Whole blocks of tokens in turn over the replicas, so that no replica multiplies a partial block but the last."""
     return replicas.first[batches.choices] + batches.occurrence // block % replicas.count[batches.choices]
 
 
-def row_blocks(batches: Batches, replicas: Replicas, block: int = 32) -> np.ndarray:
+def row_blocks(batches: Batches, replicas: Replicas, block: int = BLOCK) -> np.ndarray:
     """Whole blocks of an expert's tokens to its replicas, the tokens in the order of their rows.
 
     So a replica serves tokens of neighbouring rows, as far as whole blocks allow: of `blocks` blocks, number n goes to
@@ -65,7 +66,7 @@ def first_fit(batches: Batches, replicas: Replicas) -> np.ndarray:
     return capacity_first_fit(batches, replicas, even_capacity(batches, replicas))
 
 
-def least_loaded(batches: Batches, replicas: Replicas, age: int = 0, block: int = 32) -> np.ndarray:
+def least_loaded(batches: Batches, replicas: Replicas, age: int = 0, block: int = BLOCK) -> np.ndarray:
     """Whole blocks of tokens to the replicas on the devices with the fewest blocks.
 
     Experts of one replica come first, then those with the most blocks per replica; every block goes to the device that

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,32 +39,12 @@ def hotness_of(trace: RoutingTrace, tokens_per_batch: int, seed: int | None = No
     return result
 
 
-def hotness_of_layers(layers: Sequence[Batches]) -> np.ndarray:
-    """Count the batches of several layers: int32 [iteration, layer, expert].
-
-    Raises ValueError when layers differ in batches or experts.
-    """
-    shapes = {layer.load.shape for layer in layers}
-    if len(shapes) != 1:
-        raise ValueError(f"layers have the shapes {sorted(shapes)} [batch, expert]; expected one shape")
-    return np.stack([layer.load for layer in layers], axis=1).astype(np.int32)
-
-
-def routing_from_hotness(hotness: np.ndarray, k: int, seed: int, rows: int = 16) -> tuple[Batches, ...]:
-    """Routing that counts to a given hotness: the Batches of each layer, every iteration a batch.
-
-    hotness: integers [iteration, layer, expert]; k: experts per token. A batch has total / k tokens; its experts are
-    dealt round the tokens one expert after another, in random order, so that no token gets one twice, and the tokens
-    are shuffled. Counts are exact; which experts meet in a token is an artefact of dealing and says nothing. origins:
-    uniform over `rows`. Raises ValueError when a total is 0 or no multiple of k, or a count above the number of tokens,
-    since no routing counts to that.
-    """
-    check_dealt(hotness, k)
-    return tuple(dealt_layer(hotness, layer, k, seed, rows) for layer in range(hotness.shape[1]))
-
-
 def check_dealt(hotness: np.ndarray, k: int) -> None:
-    """Raise ValueError as routing_from_hotness does."""
+    """Raise ValueError for hotness that no routing of k experts per token counts to.
+
+    hotness: integers [iteration, layer, expert]. No total may be 0 or no multiple of k, no count above the number of
+    tokens, which is total / k.
+    """
     if hotness.ndim != 3 or 0 in hotness.shape or hotness.dtype.kind not in "iu":
         raise ValueError(
             f"the hotness has the shape {list(hotness.shape)} of {hotness.dtype}; expected integers [iteration, layer, "
@@ -80,7 +59,12 @@ def check_dealt(hotness: np.ndarray, k: int) -> None:
 
 
 def dealt_layer(hotness: np.ndarray, layer: int, k: int, seed: int, rows: int = 16) -> Batches:
-    """One layer of routing_from_hotness, of counts that it takes."""
+    """Routing of one layer that counts to a given hotness, every iteration a batch, of counts that check_dealt takes.
+
+    The experts of a batch are dealt round its tokens one expert after another, in random order, so that no token gets
+    one twice, and the tokens are shuffled. Which experts meet in a token is an artefact of dealing and says nothing.
+    origins: uniform over `rows`.
+    """
     rng = np.random.default_rng([seed, layer])
     sizes = hotness[:, layer].sum(axis=1, dtype=np.int64) // k
     dealt = [_deal(counts, int(size), k, rng) for counts, size in zip(hotness[:, layer], sizes, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,33 +35,16 @@ class Record:
     weights: np.ndarray | None = None
 
 
-def read_records(
-    path: Path,
-    experts: int,
-    layers: Collection[int] | None = None,
-    max_records: int | None = None,
-    first_tokens: int | None = None,
-) -> Iterator[Record]:
+def read_records(path: Path, experts: int) -> Iterator[Record]:
     """Read a trace line by line; empty lines are passed over.
 
-    experts: how many there are; layers: only records of these; max_records: at most so many of them; first_tokens: only
-    so many tokens of each record. The legacy form, `tokens: [{origin_row, topk_experts}]`, is read too. Raises
-    Problem for what is not JSON, a missing or malformed field, experts out of range or twice in a token; OSError.
+    experts: how many there are. The legacy form, `tokens: [{origin_row, topk_experts}]`, is read too. Raises Problem
+    for what is not JSON, a missing or malformed field, experts out of range or twice in a token; OSError.
     """
-    for name, limit in (("max_records", max_records), ("first_tokens", first_tokens)):
-        if limit is not None and limit < 1:
-            raise ValueError(f"{name} is {limit}; expected at least 1, or None for all")
-    taken = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            if taken == max_records:
-                return
-            if not line.strip():
-                continue
-            record = _record(line, f"{path}, line {number}", experts, layers, first_tokens)
-            if record is not None:
-                taken += 1
-                yield record
+            if line.strip():
+                yield _record(line, f"{path}, line {number}", experts)
 
 
 def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:
@@ -97,9 +80,7 @@ def trace_of(records: Iterable[Record], experts: int) -> RoutingTrace:
     return RoutingTrace(experts, layers, choices, requests, origins, scores, weights)
 
 
-def _record(
-    line: bytes, where: str, experts: int, layers: Collection[int] | None, first_tokens: int | None
-) -> Record | None:
+def _record(line: bytes, where: str, experts: int) -> Record:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -107,8 +88,6 @@ def _record(
     if not isinstance(fields, dict):
         raise _wrong("the line is no record", f"a {type(fields).__name__}", "an object", where)
     layer, batch_id = (_number(fields, key, where) for key in ("layer", "batch_id"))
-    if layers is not None and layer not in layers:
-        return None
     if "topk_experts" in fields:
         chosen, rows = fields["topk_experts"], fields.get("origin_rows")
     else:
@@ -130,10 +109,11 @@ def _record(
     return Record(
         layer,
         batch_id,
-        choices[:first_tokens].astype(np.int32),
-        None if origins is None else origins[:first_tokens].astype(np.int32),
+        choices.astype(np.int32),
+        None if origins is None else origins.astype(np.int32),
         request,
-        *(None if values is None else values[:first_tokens] for values in (scores, weights)),
+        scores,
+        weights,
     )
 
 

@@ -1,0 +1,45 @@
+"""`export-policy`: a plan as a policy of the competition."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ..experiments.export import filled, initial_tables, write_policy
+from ..planning.plan_file import load_plan
+from ..serving.measures import even_par
+
+
+def add_export(commands: argparse._SubParsersAction) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--output", type=Path, required=True, help="a folder")
+    parser.set_defaults(run=export)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the policy."""
+    made = load_plan(options.plan)
+    layers, devices, slots = made.table.shape
+    tables = filled(made.table, made.load)
+    path = write_policy(options.output, list(tables), made.experts)
+    shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
+    print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
+    print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
+    policy, initial = (
+        f"{pars.mean():.4f} over layers, {pars.max():.4f} in the worst ({made.layers[pars.argmax()]})"
+        for pars in (_pars(each, made.load) for each in (tables, initial_tables(tables, made.experts)))
+    )
+    print("PAR, spread evenly, of the mean loads that the plan keeps (in sample; single batches have more):")
+    print(f"  this policy {policy}; the initial deployment {initial}.")
+    if count := int((tables != made.table).sum()):
+        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+    return 0
+
+
+def _pars(tables: np.ndarray, load: np.ndarray) -> np.ndarray:
+    """PAR of each layer's mean loads, spread evenly: float64 [layer]."""
+    return np.array([even_par(table, mean) for table, mean in zip(tables, load, strict=True)])
