@@ -202,7 +202,8 @@ def test_the_matrix_writes_tables_with_settings_from_a_file(
         f"traces: [{trace}]\nbatch: 100\nswaps: 100\nno_plots: true\noutput: {output}\n", encoding="utf-8"
     )
     assert run("matrix", "--config", config) == 0
-    assert sorted(path.name for path in output.iterdir()) == ["alpha.csv", "matrix.csv", "matrix.md", "oracle.csv"]
+    names = ["alpha.csv", "matrix.csv", "matrix.md", "oracle.csv", "rows.csv"]
+    assert sorted(path.name for path in output.iterdir()) == names
     printed = capsys.readouterr().out
     assert "## Matrix, in sample: planned from the batches that it is measured on" in printed
     assert "- trace: 6 whole batches of 100 tokens are too few to replan between them; expected 20 or more." in printed

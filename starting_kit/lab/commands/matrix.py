@@ -17,6 +17,7 @@ from ..experiments.methods import REPLICATED, Setting
 from ..experiments.oracle_row import oracle_rows
 from ..experiments.plots import coactivation_map, frequency_curves, latency_breakdown, placement_grid
 from ..experiments.replanning import replanning_rows
+from ..experiments.rows_together import rows_together
 from ..planning.choice import Choice, robust_table
 from ..serving.routers import name_of
 from ..serving.routing import row_blocks
@@ -25,7 +26,7 @@ from ..traces.batches import Batches
 from ..traces.statistics import coactivation
 from .gating import gate_texts
 from .plans import grid_of
-from .scale import SAMPLE, add_jobs, add_tokens, open_trace
+from .scale import SAMPLE, add_jobs, add_order, add_tokens, batch_seed, open_trace
 from .settings import add_config, check_sizes
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 ROUTER = row_blocks
 COLUMNS = (
     *("data_set", "layer", "setting", "row", "plan", "router", "run", "mean", "p50", "p95", "p99"),
-    *("par", "rows_per_token", "plan_seconds", "route_ms"),
+    *("par", "max_device_tokens", "rows_per_token", "plan_seconds", "route_ms"),
 )
 
 
@@ -52,6 +53,7 @@ def add_matrix(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/matrix"))
+    add_order(parser)
     add_tokens(parser, SAMPLE)
     add_jobs(parser, cores())
     add_config(parser)
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         raise Problem("the traces are of several models", got, "one number of experts", "compare them one by one")
     torus = grid_of(options.grid, next(iter(traces.values())).experts)
     batches = {
-        (name, layer): trace.batches(at, options.batch, torus.rows, options.seed)
+        (name, layer): trace.batches(at, options.batch, torus.rows, batch_seed(options))
         for name, trace in traces.items()
         for at, layer in list(enumerate(trace.layers))[: options.layers]
     }
@@ -99,6 +101,11 @@ def run(options: argparse.Namespace) -> int:
             sweep.to_csv(options.output / "alpha.csv", index=False)
             title = "## Hedges, planned from the first half of the batches, measured on the second"
             parts += [f"{title} (router {name_of(ROUTER)})", markdown(*cells(sweep))]
+            together = rows_together(shown, torus, options.slots, options.seed)
+            together.to_csv(options.output / "rows.csv", index=False)
+            title = "## Experts together in rows, planned from the first half of the batches, measured on the second"
+            note = "(cut_share and largest_load, by that of loads alone, are in sample; others on the second half)"
+            parts += [f"{title} (router {name_of(ROUTER)})", markdown(*cells(together), ".3f"), note]
         if len(first) > 1:
             _, ratios = robust_table(first, Choice(slots=options.slots, shared=True), torus, ROUTER)
             across = pd.DataFrame.from_dict(ratios, orient="index", columns=list(first)).rename_axis("plan")
@@ -107,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
             title = f"## Plans across data sets, in sample: ratio to the own plan (router {name_of(ROUTER)})"
             parts += [title, markdown(*cells(across.reset_index()), ".4f")]
             parts.append(f"The robust plan: {across['worst'].idxmin()}.")
-    gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, options.seed, options.held_out)
+    gates = matrix_gates(*next(iter(traces.items())), setting, options.batch, batch_seed(options), options.held_out)
     parts += gate_texts(options.output / "gating.csv", *gates)
     parts += _section(*replanning_rows(traces, options.batch, torus, options.slots))
     text = "\n\n".join(parts)
