@@ -251,6 +251,17 @@ def test_the_command_prints_the_oracle_last_and_nothing_below_it(
     assert frame[value].iloc[-1] <= frame[value].min() + 1e-9 and last in frame.iloc[-1].values
 
 
+def test_hops_leave_out_an_even_split_with_more_replicas_than_allowed(
+    trace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["oracle", trace, "--objective", "hops", "--experts", "6", "--load-cap", "4"]
+    assert main([*words, "--copies", "1"]) == 0
+    single = capsys.readouterr().out
+    assert "even split" not in single and "| oracle: HiGHS |" in single
+    assert main([*words, "--copies", "16"]) == 0
+    assert "| even split, heaviest first |" in capsys.readouterr().out
+
+
 def test_the_command_solves_a_plan_row_by_row(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["oracle", trace, "--objective", "rows", "--grid", "2x4", "--solver", "branch", "--nodes", "20000"]) == 0

@@ -119,7 +119,7 @@ def _par(batches: Batches, torus: Torus, slots: int, options: argparse.Namespace
 
 
 def _hops(batches: Batches, torus: Torus, slots: int, options: argparse.Namespace) -> pd.DataFrame:
-    """The nearline table is the start of the program."""
+    """The even split is the start of the program, and a line of its own, unless it has more replicas than allowed."""
     demand = demand_of(batches, torus.rows)
     start = even_table(batches.load, torus, slots, False)
     fits = not options.copies or np.bincount(start[start >= 0]).max() <= options.copies
@@ -128,8 +128,9 @@ def _hops(batches: Batches, torus: Torus, slots: int, options: argparse.Namespac
         *(demand, torus, slots, options.load_cap, options.copies), start if fits else None, options.seconds
     )
     seconds = time.perf_counter() - begun
-    least_of_start = hops_of(start, demand, torus, options.load_cap)
-    lines = [("even split, heaviest first", least_of_start, 0.0), ("oracle: HiGHS", found.objective, seconds)]
+    lines = [("oracle: HiGHS", found.objective, seconds)]
+    if fits:
+        lines.insert(0, ("even split, heaviest first", hops_of(start, demand, torus, options.load_cap), 0.0))
     return _frame("hops", lines, found.bound)
 
 

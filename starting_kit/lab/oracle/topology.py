@@ -39,8 +39,8 @@ def least_hops(
     """The table with the fewest hops of a choice, in the mean, under the best flows.
 
     demand: [expert, row]; cap: no device serves more than so many times the mean device; copies: at most so many
-    replicas of an expert, 0 for any number; start: a table [device, slot] that the answer is never worse than.
-    Raises Problem where no table meets the cap, and where none is found in `seconds`.
+    replicas of an expert, 0 for any number; start: a table [device, slot] within `copies`, which the answer is never
+    worse than. Raises Problem where no table meets the cap, and where none is found in `seconds`.
     """
     answer = _solved(demand, torus, slots, cap, copies or torus.devices, None, seconds)
     kept = np.inf if start is None else hops_of(start, demand, torus, cap)
