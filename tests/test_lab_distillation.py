@@ -62,11 +62,8 @@ def case() -> Case:
 
 
 def test_brute_force_over_mirror_images_is_brute_force_over_all_tables(case: Case) -> None:
-    some = [table for number, table in enumerate(tables(EXPERTS, TORUS.devices, SLOTS)) if number % 40 == 0]
-    assert min(mean_latency(case.batches, table) for table in some) >= case.optimum > 0
-    for table in some[:10]:
-        mirrored = table[[1, 0, 3, 2]]
-        assert mean_latency(case.batches, mirrored) == pytest.approx(mean_latency(case.batches, table), abs=1e-9)
+    every = [mean_latency(case.batches, table) for table in tables(EXPERTS, TORUS.devices, SLOTS)]
+    assert len(every) == 2520 and min(every) == pytest.approx(case.optimum, abs=1e-9)
 
 
 def test_the_fit_is_never_worse_than_plain_greedy_where_it_was_fitted_and_a_seed_decides_it() -> None:
