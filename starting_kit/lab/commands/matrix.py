@@ -42,7 +42,7 @@ COLUMNS = (
 
 def add_matrix(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = commands.add_parser("matrix", help="compare baseline, nearline and offline methods on traces")
+    parser = commands.add_parser("matrix", help="compare baseline, nearline, offline and an oracle on traces")
     parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="one data set each, named by its file")
     parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
     parser.add_argument("--slots", type=int, default=3, help="per device, with replicas (default: 3)")
