@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from placement.errors import OrganizerError
-from traces.conversion.adrs import read_adrs
-from traces.conversion.axis_order import Size, sizes_in_words
+from traces.conversion.axis_order import sizes_in_words
 from traces.conversion.counts import AXES
 from traces.conversion.destination import origin_of, refuse_recording, write_recording
-from traces.conversion.plain_array import read_array
-from traces.conversion.recording import Recording, counted
-from traces.conversion.routed_tokens import Stated
-from traces.conversion.sglang import read_sglang
-from traces.conversion.vllm import read_vllm
+from traces.conversion.recording import counted
 from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, plain_name
+from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, flag
 from .named_paths import check_output
-from .places import GRIDS
-from .selection import read_grid
-
-IN_FLIGHT = 32
-
-
-class Format(NamedTuple):
-    """A form of dump: how it is read, and the options that are of this form."""
-
-    read: Callable[[argparse.Namespace], Recording]
-    options: tuple[str, ...]
-
-
-FORMATS = {
-    "sglang": Format(
-        lambda o: read_sglang(o.inputs, o.oldest, o.as_is, o.skip_incomplete, o.allow_pickle),
-        ("oldest", "as_is", "skip_incomplete", "allow_pickle"),
-    ),
-    "vllm": Format(
-        lambda o: read_vllm(o.inputs, _needed(o, "experts"), o.in_flight or IN_FLIGHT, _stated(o)),
-        ("experts", "in_flight", "prompt", "top_k", "allow_pickle"),
-    ),
-    "adrs": Format(lambda o: read_adrs(o.inputs), ()),
-    "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
-}
-OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in form.options))
 
 
 def add_convert(commands: Any) -> None:
@@ -126,7 +95,7 @@ def run_convert(options: argparse.Namespace) -> int:
     for option in OPTIONS:
         value = getattr(options, option)
         if option not in form.options and value is not None and value is not False:
-            raise _wrong(f"{_flag(option)} is not an option of --from {options.form}", "it", "no such option")
+            raise _wrong(f"{flag(option)} is not an option of --from {options.form}", "it", "no such option")
     name = f"{options.model}/{options.dataset}"
     refuse_recording(options.output, name, options.replace)
     recording = form.read(options)
@@ -159,27 +128,6 @@ def _about_zeros(hotness: np.ndarray) -> list[str]:
         f" {zeros / tokens:.0%} to the load: the PAR (peak-to-average ratio) of such a trace is not the recording's,"
         " record more tokens at a time"
     ]
-
-
-def _needed(options: argparse.Namespace, option: str) -> Any:
-    value = getattr(options, option)
-    if value is None:
-        raise _wrong(f"--from {options.form} needs {_flag(option)}", "none", "a number", f"give {_flag(option)} N")
-    return value
-
-
-def _stated(options: argparse.Namespace) -> Stated:
-    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle)
-
-
-def _size(model: str) -> Size | None:
-    """A model's size in the official grid; None for another model."""
-    sizes = (Size(case.model, case.layers, case.experts) for case in read_grid(GRIDS["official"]).cases)
-    return next((size for size in sizes if size.model == model), None)
-
-
-def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
 
 
 def _wrong(what: str, got: str, expected: str, next_step: str = "leave it out") -> OrganizerError:

@@ -1,0 +1,67 @@
+"""The forms of dumps that `convert` reads: how each is read, and which options it takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from placement.errors import OrganizerError
+from traces.conversion.adrs import read_adrs
+from traces.conversion.axis_order import Size
+from traces.conversion.counts import AXES
+from traces.conversion.plain_array import read_array
+from traces.conversion.recording import Recording
+from traces.conversion.routed_tokens import Stated
+from traces.conversion.sglang import read_sglang
+from traces.conversion.vllm import read_vllm
+
+from .places import GRIDS
+from .selection import read_grid
+
+IN_FLIGHT = 32
+
+
+class Format(NamedTuple):
+    """A form of dump: how it is read, and the options that are of this form."""
+
+    read: Callable[[argparse.Namespace], Recording]
+    options: tuple[str, ...]
+
+
+FORMATS = {
+    "sglang": Format(
+        lambda o: read_sglang(o.inputs, o.oldest, o.as_is, o.skip_incomplete, o.allow_pickle),
+        ("oldest", "as_is", "skip_incomplete", "allow_pickle"),
+    ),
+    "vllm": Format(
+        lambda o: read_vllm(o.inputs, _needed(o, "experts"), o.in_flight or IN_FLIGHT, _stated(o)),
+        ("experts", "in_flight", "prompt", "top_k", "allow_pickle"),
+    ),
+    "adrs": Format(lambda o: read_adrs(o.inputs), ()),
+    "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
+}
+OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in form.options))
+
+
+def flag(option: str) -> str:
+    """An option of the command line, by its name in the program."""
+    return f"--{option.replace('_', '-')}"
+
+
+def _needed(options: argparse.Namespace, option: str) -> Any:
+    value = getattr(options, option)
+    if value is None:
+        what, next_step = f"--from {options.form} needs {flag(option)}", f"give {flag(option)} N"
+        raise OrganizerError(what, "none", "a number", next_step, "convert")
+    return value
+
+
+def _stated(options: argparse.Namespace) -> Stated:
+    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle)
+
+
+def _size(model: str) -> Size | None:
+    """A model's size in the official grid; None for another model."""
+    sizes = (Size(case.model, case.layers, case.experts) for case in read_grid(GRIDS["official"]).cases)
+    return next((size for size in sizes if size.model == model), None)
