@@ -220,7 +220,7 @@ def test_a_malformed_value_is_named_with_its_place(changes, place, got, expected
     assert refusal(grid_mapping(**changes)) == text(place, got, expected)
 
 
-KEYS = "name, window, cost, limits, models, cases, and optionally latency, sandbox, hidden"
+KEYS = "name, window, cost, limits, models, cases, and optionally latency, sandbox, hidden, container_seconds"
 
 
 @pytest.mark.parametrize("missing", ["name", "window", "cost", "limits", "models", "cases"])
@@ -247,6 +247,12 @@ def test_an_unknown_sandbox_is_refused(mode):
 def test_hidden_is_true_or_false(value):
     assert refusal(grid_mapping(hidden=value)) == text("hidden", repr(value), "true or false")
     assert grid_from_mapping(grid_mapping(hidden=True)).hidden and not grid_from_mapping(grid_mapping()).hidden
+
+
+def test_a_container_may_take_a_minute_where_nothing_else_is_said():
+    assert grid_from_mapping(grid_mapping()).container_seconds == 60
+    assert grid_from_mapping(grid_mapping(container_seconds=90)).container_seconds == 90
+    assert refusal(grid_mapping(container_seconds=0)) == text("container_seconds", "0", SECONDS)
 
 
 def test_the_sandbox_is_best_effort_where_nothing_else_is_said():

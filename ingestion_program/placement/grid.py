@@ -12,6 +12,24 @@ from .grid_values import checked_keys, checked_name, checked_number, checked_num
 SANDBOXES = ("required", "best_effort")
 
 
+GRID_KEYS = (
+    "name",
+    "window",
+    "latency",
+    "cost",
+    "limits",
+    "sandbox",
+    "hidden",
+    "container_seconds",
+    "models",
+    "cases",
+)
+MODEL_KEYS = ("layers", "experts", "groups", "nodes")
+CASE_KEYS = ("model", "dataset", "ep", "redundant_experts")
+
+# By which the worker's time of a run may exceed the program's own, where a grid says nothing else.
+CONTAINER_SECONDS = 60.0
+
 # Far beyond any deployment; a slip of the pen must not fill the memory. The page draws as many devices.
 MOST_DEVICES, MOST_REDUNDANT = 4096, 65_536
 
@@ -98,7 +116,7 @@ class Grid:
     """Cases in the order in which they are listed.
 
     sandbox: one of SANDBOXES; hidden: a run ends at its first failed case, so that failures tell little of traces
-    that nobody may know.
+    that nobody may know; container_seconds: what a worker may need to start and end the program's container.
     """
 
     name: str
@@ -109,6 +127,7 @@ class Grid:
     sandbox: str
     hidden: bool
     cases: tuple[Case, ...]
+    container_seconds: float = CONTAINER_SECONDS
 
     def by_trace(self) -> list[list[Case]]:
         """The cases of each trace, wherever they stand in the grid: the trace is opened once for all of them."""
@@ -124,8 +143,8 @@ def grid_from_mapping(mapping: Any) -> Grid:
     Raises OrganizerError for a missing or unknown key, a value of the wrong type or range, sizes that do not divide,
     and a case that is listed twice.
     """
-    keys = ("name", "window", "latency", "cost", "limits", "sandbox", "hidden", "models", "cases")
-    top = checked_keys(mapping, keys, "grid", optional={"latency": 0, "sandbox": "best_effort", "hidden": False})
+    optional = {"latency": 0, "sandbox": "best_effort", "hidden": False, "container_seconds": CONTAINER_SECONDS}
+    top = checked_keys(mapping, GRID_KEYS, "grid", optional)
     window = checked_number(top["window"], "window", int, least=1)
     latency = checked_number(top["latency"], "latency", int, least=0)
     cost = checked_numbers(Cost, top["cost"], "cost")
@@ -138,6 +157,7 @@ def grid_from_mapping(mapping: Any) -> Grid:
         raise wrong("sandbox", top["sandbox"], f"one of {', '.join(SANDBOXES)}")
     if not isinstance(top["hidden"], bool):
         raise wrong("hidden", top["hidden"], "true or false")
+    container_seconds = checked_number(top["container_seconds"], "container_seconds", float, least=1)
     models = _models(top["models"])
     if not isinstance(top["cases"], list) or not top["cases"]:
         raise wrong("cases", top["cases"], "a list of {model, dataset, ep: [..]}")
@@ -148,9 +168,8 @@ def grid_from_mapping(mapping: Any) -> Grid:
             if case in cases:
                 raise wrong(place, case.name, "every case listed once")
             cases.append(case)
-    return Grid(
-        checked_name(top["name"], "name"), window, latency, cost, limits, top["sandbox"], top["hidden"], tuple(cases)
-    )
+    name, sandbox, hidden = checked_name(top["name"], "name"), top["sandbox"], top["hidden"]
+    return Grid(name, window, latency, cost, limits, sandbox, hidden, tuple(cases), container_seconds)
 
 
 def _models(models: Any) -> dict[str, dict[str, int]]:
@@ -160,7 +179,7 @@ def _models(models: Any) -> dict[str, dict[str, int]]:
     sizes = {}
     for model, value in models.items():
         place = f"models.{checked_name(model, 'models')}"
-        given = checked_keys(value, ("layers", "experts", "groups", "nodes"), place, optional={"groups": 1, "nodes": 1})
+        given = checked_keys(value, MODEL_KEYS, place, optional={"groups": 1, "nodes": 1})
         sizes[model] = size = {key: checked_number(given[key], f"{place}.{key}", int, least=1) for key in given}
         _check_divides(size["groups"], size["experts"], f"{place}.groups", f"experts of {model}")
         _check_divides(size["nodes"], size["groups"], f"{place}.nodes", f"groups of {model}")
@@ -169,9 +188,7 @@ def _models(models: Any) -> dict[str, dict[str, int]]:
 
 def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: int, latency: int) -> Iterator[Case]:
     """The cases of one line: each ep with each number of redundant experts, by default the ep's own."""
-    row = checked_keys(
-        row, ("model", "dataset", "ep", "redundant_experts"), place, optional={"redundant_experts": None}
-    )
+    row = checked_keys(row, CASE_KEYS, place, optional={"redundant_experts": None})
     model = checked_name(row["model"], f"{place}.model")
     if model not in models:
         raise wrong(f"{place}.model", model, f"one of models: {', '.join(map(str, models))}")

@@ -15,6 +15,7 @@ MOST = {
     ("limits.", "_bytes"): 2**42,
     ("window", ""): 10**6,
     ("latency", ""): 10**6,
+    ("container_seconds", ""): 10**6,
     ("models.", ".layers"): 10**4,
     ("models.", ".experts"): 2**16,
 }

@@ -20,7 +20,8 @@ KEY_FORM = re.compile(rb"[0-9a-fA-F]{64}")
 LARGEST_RESULTS, LARGEST_COMPANION, LARGEST_RECORD = 64 * 1024**2, 256 * 1024**2, 64 * 1024
 # A signature has 64 characters, a key as well.
 LARGEST_SIGNATURE = 1024
-# How much longer than its own clock says the ingestion program may run by the worker's: a container has to start.
+# How much longer than its own clock says the ingestion program may run by the worker's, since a container has to start:
+# the second where the results do not have their grid's container_seconds.
 EARLIEST, LATEST = -1.0, 60.0
 # Hours that results may wait to be scored, and that the clocks of two workers may differ.
 WAITING, CLOCKS = 24.0, 1.0
@@ -81,12 +82,24 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
     duration = results.get("duration_seconds")
     if not is_number(duration):
         raise broken_results("has no valid duration_seconds", shown(duration), "seconds")
-    if not EARLIEST <= elapsed - duration <= LATEST:
+    if elapsed - duration < EARLIEST:
         raise _forged(
             "results.json",
             "tells of another run, as older results do",
             f"{duration:.3f} seconds",
-            f"from {max(0.0, elapsed - LATEST):.3f} to {elapsed - EARLIEST:.3f}, as the worker measured",
+            f"at most {elapsed - EARLIEST:.3f}, as the worker measured",
+        )
+    latest = _container_seconds(results)
+    if elapsed - duration > latest:
+        # A slow worker and older results look alike: no score, and nobody is accused.
+        raise FileError(
+            "data_unavailable",
+            "metadata",
+            "the container took longer to start and to end than the grid allows",
+            f"{elapsed:.3f} seconds by the worker's clock, {duration:.3f} by the ingestion program's",
+            f"at most {latest:g} seconds more (container_seconds)",
+            "nothing for participants to do; organizers find why their worker is slow, or raise container_seconds in "
+            "the phase's grid, and re-run the submission",
         )
     if (code := record.get("ingestionExitCode")) not in (None, 0):
         raise _forged(
@@ -96,6 +109,12 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
             f"one that ended with exit code {_in_short(code)}, as the worker recorded",
         )
     _check_age(results, duration, now)
+
+
+def _container_seconds(results: dict[str, Any]) -> float:
+    grid = results.get("grid")
+    seconds = grid.get("container_seconds") if isinstance(grid, dict) else None
+    return seconds if is_number(seconds) else LATEST
 
 
 def _check_alone(record: dict[Any, Any]) -> None:
