@@ -22,8 +22,11 @@ from submissions import DECLINES, grid_mapping, run_ingestion, stored_hotness, w
 
 AT_THE_TOP = "Expected: policy.py at the top of the submission."
 NO_POLICY = "the submission has no policy.py"
-COMMAND = "a submission may not bring a command of its own"
-CALLED = "Expected: a policy.py that the ingestion program calls."
+DATA = (
+    "the name {0} is Codabench's own. Got: {0}, a file without a command. Expected: no such name at the top of the "
+    "zip, where Codabench looks for a command to run. Next: rename the file, there and in the policy, or put it into a "
+    "folder beside policy.py."
+)
 TAKEN = "the name placement is the simulator's own"
 NO_MODULE = "Expected: no module of this name beside policy.py. Next: rename the module."
 TRACE = "traces/Large/two.npy"
@@ -80,11 +83,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"the submission has several policy.py. Got: mine/policy.py, yours/policy.py. {AT_THE_TOP} "
             "Next: keep one of them.",
         ),
-        (
-            ["policy.py", "metadata.yaml"],
-            f"{COMMAND}. Got: metadata.yaml. {CALLED} Next: remove metadata.yaml from the zip.",
-        ),
-        (["policy.py", "metadata"], f"{COMMAND}. Got: metadata. {CALLED} Next: remove metadata from the zip."),
+        (["policy.py", "metadata.yaml"], DATA.format("metadata.yaml")),
+        (["policy.py", "metadata"], DATA.format("metadata")),
         (["policy.py", "placement.py"], f"{TAKEN}. Got: placement.py. {NO_MODULE}"),
         (["me/policy.py", "me/placement/__init__.py"], f"{TAKEN}. Got: placement/__init__.py. {NO_MODULE}"),
     ],

@@ -15,7 +15,7 @@ import pytest
 from placement.errors import SubmissionRefused
 from placement.submission import files as submission_files
 from placement.submission.files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COUNT, LONGEST_SHOWN, shown
-from placement.submission.folder import find_policy
+from placement.submission.folder import LARGEST_LOOKED_AT, find_policy
 from submissions import DECLINES, run_policy, sentence_of, write_policy
 
 COMMAND = "a submission may not bring a command of its own"
@@ -56,22 +56,43 @@ def link(path: Path, target: str | Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["metadata", "metadata.yaml", "Metadata.YAML", "METADATA"])
-@pytest.mark.parametrize("kind", ["file", "folder", "link", "link to nothing"])
+@pytest.mark.parametrize("kind", ["file", "large file", "link", "link to nothing"])
 def test_a_command_is_refused_whatever_it_is(submission: Path, name: str, kind: str) -> None:
     path = submission / name
     {
-        "file": path.touch,
-        "folder": path.mkdir,
+        "file": lambda: path.write_text("command: x"),
+        # Where it may stand behind what is looked at.
+        "large file": lambda: path.write_bytes(bytes(LARGEST_LOOKED_AT + 1)),
         "link": lambda: link(path, "policy.py"),
         "link to nothing": lambda: link(path, "/nothing"),
     }[kind]()
     assert refusal(submission) == f"{COMMAND}. Got: {name}. {CALLED} Next: remove {name} from the zip."
 
 
+@pytest.mark.parametrize("name", ["metadata", "metadata.yaml", "Metadata.YAML"])
+def test_data_with_the_name_of_the_platforms_file_is_told_its_true_reason(submission: Path, name: str) -> None:
+    (submission / name).write_bytes(bytes(LARGEST_LOOKED_AT))
+    assert refusal(submission) == data_refusal(name, "file")
+    (submission / name).unlink()
+    (submission / name).mkdir()
+    assert refusal(submission) == data_refusal(name, "folder")
+
+
+def data_refusal(name: str, kind: str) -> str:
+    """What is said of data that has the name of the platform's file."""
+    return (
+        f"the name {name.rpartition('/')[2]} is Codabench's own. Got: {name}, a {kind} without a command. Expected: no "
+        "such name at the top of the zip, where Codabench looks for a command to run. "
+        f"Next: rename the {kind}, there and in the policy, or put it into a folder beside policy.py."
+    )
+
+
 def test_a_command_in_the_outer_folder_is_refused_and_one_deeper_is_data(tmp_path: Path) -> None:
     folder = write_policy(tmp_path / "mine", DECLINES, {"data/metadata.yaml": ""})
     assert find_policy(folder) == (folder, "") and find_policy(tmp_path)[0] == folder
     (folder / "metadata.yaml").touch()
+    assert refusal(tmp_path) == data_refusal("mine/metadata.yaml", "file")
+    (folder / "metadata.yaml").write_text("command: x")
     name = "mine/metadata.yaml"
     assert refusal(tmp_path) == f"{COMMAND}. Got: {name}. {CALLED} Next: remove {name} from the zip."
 

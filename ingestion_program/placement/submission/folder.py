@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 import sys
 from pathlib import Path
 
 from ..errors import SubmissionRefused
 from .files import check_files, entries, refused, shown
 
-# With one of these the platform would run the submission's own command beside the ingestion program.
+# From one of these the platform would run the submission's own command beside the ingestion program.
 COMMAND_FILES = ("metadata", "metadata.yaml")
+# As far as one is looked at for a command.
+LARGEST_LOOKED_AT = 2**20
 # The policy's folder comes first on the path, so a module of such a name would take the place of another.
 TAKEN = {
     **dict.fromkeys(sys.stdlib_module_names | {"sitecustomize", "usercustomize"}, "Python's own"),
@@ -27,7 +30,7 @@ def find_policy(submission: Path) -> tuple[Path, str]:
     """The folder that holds policy.py, and a note when it is an outer folder of the zip.
 
     Raises SubmissionRefused when there is none, when a module beside it has a name that is taken, when the
-    submission brings a command for the platform to run, and at files that check_files refuses.
+    submission brings a file from which the platform reads commands, and at files that check_files refuses.
     """
     if not os.path.isdir(submission):
         raise _no_policy(submission, [])
@@ -47,15 +50,36 @@ def find_policy(submission: Path) -> tuple[Path, str]:
 
 
 def _check_commands(folder: Path, submission: Path) -> None:
-    for path, _ in entries(folder, submission):
-        if os.path.basename(path).lower() in COMMAND_FILES:
-            name = shown(os.path.relpath(path, submission))
+    for path, status in entries(folder, submission):
+        if os.path.basename(path).lower() not in COMMAND_FILES:
+            continue
+        name = shown(os.path.relpath(path, submission))
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        if kind == "folder" or (stat.S_ISREG(status.st_mode) and not _has_command(path)):
+            # A policy's data, for all that can be told; the platform looks into it all the same.
             raise refused(
-                "a submission may not bring a command of its own",
-                got=name,
-                expected="a policy.py that the ingestion program calls",
-                next_step=f"remove {name} from the zip",
+                f"the name {shown(os.path.basename(path))} is Codabench's own",
+                got=f"{name}, a {kind} without a command",
+                expected="no such name at the top of the zip, where Codabench looks for a command to run",
+                next_step=f"rename the {kind}, there and in the policy, or put it into a folder beside policy.py",
             )
+        raise refused(
+            "a submission may not bring a command of its own",
+            got=name,
+            expected="a policy.py that the ingestion program calls",
+            next_step=f"remove {name} from the zip",
+        )
+
+
+def _has_command(path: str) -> bool:
+    """Whether the word stands in a file, at least in the part that is looked at, or cannot be ruled out."""
+    try:
+        # Without waiting: what was a file a moment ago may be a pipe now.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            head = file.read(LARGEST_LOOKED_AT + 1)
+    except OSError:
+        return True
+    return b"command" in head or len(head) > LARGEST_LOOKED_AT
 
 
 def _check_modules(folder: Path) -> None:
