@@ -29,7 +29,7 @@ from bundles import (
     rename,
     sound,
 )
-from bundling.check import INDEPENDENT, STRUCTURE, WHOLE, Rule, check, faults_of
+from bundling.check import INDEPENDENT, STRUCTURE, WHOLE, Rule, check, faults_of, warnings
 from bundling.parts import Files
 from bundling.reader import Bundle, Fault
 from commands.archive import archive, unpack
@@ -284,9 +284,15 @@ PHASES = [
         "hide_score_output is off",
     ),
     (
-        "no migration",
+        "no migration, and the pages tell of one",
         competition("phases", 1, "auto_migrate_to_this_phase", value=DELETE),
-        "auto_migrate_to_this_phase is wrong",
+        "tells of a migration",
+    ),
+    (
+        "migration a text",
+        competition("phases", 1, "auto_migrate_to_this_phase", value="yes"),
+        "auto_migrate_to_this_phase is no switch",
+        "tells of a migration",
     ),
     (
         "migration to the first",
@@ -376,6 +382,13 @@ def test_a_seeded_defect_has_its_message(change: Change, messages: tuple[str, ..
         competition("solutions", value=[SOLUTION]),
         competition("solutions", value=[]),
         competition("phases", 1, "end", value=DELETE),
+        all_of(
+            competition("phases", 1, "auto_migrate_to_this_phase", value=DELETE),
+            *(
+                outer(f"pages/{name}.md", b"# Each phase takes submissions of its own\n")
+                for name in ("overview", "rules")
+            ),
+        ),
         competition("phases", 0, "max_submissions", value=0),
         competition("phases", 1, "execution_time_limit", value=1560),
         competition("make_programs_available", value=DELETE),
@@ -388,6 +401,29 @@ def test_a_seeded_defect_has_its_message(change: Change, messages: tuple[str, ..
 )
 def test_what_the_platform_takes_is_no_fault(change: Change) -> None:
     assert check(changed(change), NAME) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "over"),
+    [
+        ("2027-02-28 23:58:59", []),
+        ("2027-02-28 23:59:00", ["Development"]),
+        ("2027-04-01 00:00:00", ["Development", "Final"]),
+    ],
+)
+def test_a_phase_that_is_over_is_a_warning(now: str, over: list[str]) -> None:
+    found = warnings(archive(sound()), datetime.strptime(now, "%Y-%m-%d %H:%M:%S"))
+    assert [warning.where for warning in found] == [[f"phase {name!r}"] for name in over]
+    for warning in found[:1]:
+        assert str(warning) == (
+            f"phase 'Development': is over already. Got: end 2027-02-28 23:59:00, and it is {now} UTC. Expected: an end "
+            "to come, or nobody can submit. Next: correct start and end in competition.yaml."
+        )
+
+
+def test_a_phase_without_an_end_is_never_over() -> None:
+    data = changed(competition("phases", 1, "end", value=DELETE))
+    assert [warning.where for warning in warnings(data, datetime(2100, 1, 1))] == [["phase 'Development'"]]
 
 
 # Nothing may stop the check

@@ -62,6 +62,11 @@ PROGRAMS = [
         "has no ds_eplb.json at its root",
     ),
     ("no command", command(None), "command is no text"),
+    (
+        "data of the platform's name",
+        inner("scoring_program.zip", "metadata.yaml", b"author: me\n"),
+        "has no command",
+    ),
     ("command list", command(["python3", "/app/program/scoring.py"]), "command is no text"),
     ("shell", command("cd /app/program/scoring.py && python3 /app/program/scoring.py"), "command needs a shell"),
     ("variable", command("python3 $program/scoring.py"), "command needs a shell", "command has a relative path"),

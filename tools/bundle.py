@@ -23,8 +23,9 @@ if __name__ == "__main__":
 
 import argparse
 import hashlib
+from datetime import datetime, timezone
 
-from bundling.check import check
+from bundling.check import check, warnings
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.secrets import make_keys, read_keys
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "keys":
             return keys(options.keys)
         if options.command == "check":
-            return report(check(options.bundle.read_bytes(), options.bundle.name), options.bundle)
+            return check_file(options.bundle)
         return build(ROOT, options.output, options.keys, options.phases)
     except (OrganizerError, OSError) as error:
         print(f"bundle.py {options.command}: {error}", file=sys.stderr)
@@ -99,6 +100,7 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
         report(faults, output)
         print(nothing_written(output))
         return 1
+    warn(data)
     # It holds the keys: for its owner alone.
     write_whole(output, data, 0o600)
     print(contents(files))
@@ -111,6 +113,21 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
 def nothing_written(output: Path) -> str:
     """What a build that failed leaves: an older bundle must not be taken for this one."""
     return "Nothing was written." + f" {short(output)} is an older bundle." * output.exists()
+
+
+def check_file(path: Path) -> int:
+    """Print what is wrong with a bundle, and what may be, and return the exit code. Raises OSError."""
+    data = path.read_bytes()
+    faults = check(data, path.name)
+    if not faults:
+        warn(data)
+    return report(faults, path)
+
+
+def warn(data: bytes) -> None:
+    """Print what a bundle without faults is probably not meant to be."""
+    for warning in warnings(data, datetime.now(timezone.utc).replace(tzinfo=None)):
+        print(f"warning: {warning}")
 
 
 def report(faults: list[Fault], path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from bundling import rules_competition, rules_leaderboard, rules_phases, rules_programs, rules_secrets
@@ -33,6 +34,12 @@ def check(data: bytes, name: str) -> list[Fault]:
         return faults_of(files, read_competition(files))
     except Fault as fault:
         return [fault]
+
+
+def warnings(data: bytes, now: datetime) -> list[Fault]:
+    """What a bundle without faults is probably not meant to be; now: in UTC without a zone."""
+    files = unpack(data)
+    return list(rules_phases.past(Bundle(files, read_competition(files)), now))
 
 
 def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,6 +17,8 @@ DATE = "%Y-%m-%d %H:%M:%S"
 SWITCHES = ("auto_migrate_to_this_phase", "hide_output", "hide_prediction_output", "hide_score_output")
 LEAST_SECONDS, MARGIN = 60, 60
 QUOTE = "write it in quotes"
+# How the pages that ship say that submissions are carried over.
+MIGRATION = re.compile(r"carr(y|ies|ied)( \w+)? over|migrat(e|es|ed)\b")
 
 
 def indexes(bundle: Bundle) -> Iterator[Fault]:
@@ -121,6 +124,18 @@ def dates(bundle: Bundle) -> Iterator[Fault]:
             )
 
 
+def past(bundle: Bundle, now: datetime) -> Iterator[Fault]:
+    """Phases that are over already, which is no fault: a bundle may be for the record. now: in UTC without a zone."""
+    for phase in bundle.phases:
+        try:
+            end = datetime.strptime(phase.entry.get("end"), DATE)
+        except (TypeError, ValueError):
+            continue
+        if end <= now:
+            got, expected = f"end {end}, and it is {now:{DATE}} UTC", "an end to come, or nobody can submit"
+            yield Fault(phase.name, "is over already", got, expected, f"correct start and end in {WHERE}")
+
+
 def date_fault(entry: dict[str, Any], key: str, value: object) -> Fault:
     """What is wrong with a date that is not one."""
     expected = 'such as "2027-03-01 00:00:00", in UTC and without a zone'
@@ -173,12 +188,21 @@ def hiding(bundle: Bundle) -> Iterator[Fault]:
 
 
 def migration(bundle: Bundle) -> Iterator[Fault]:
-    """Submissions move on to every phase but the first."""
-    for number, phase in enumerate(bundle.phases):
+    """Submissions may move on to every phase but the first, and the pages may not say so where they do not."""
+    migrating = [phase for phase in bundle.phases if phase.entry.get("auto_migrate_to_this_phase") is True]
+    for phase in bundle.phases[:1]:
         value = phase.entry.get("auto_migrate_to_this_phase", False)
-        if value is not (number > 0):
-            expected = "true" if number else "no such key: nothing comes before the first phase"
+        if value is not False:
+            expected = "no such key: nothing comes before the first phase"
             yield Fault(phase.name, "auto_migrate_to_this_phase is wrong", shown(value), expected, "correct it")
+    for name, content in bundle.files.items() if not migrating else ():
+        if not name.endswith(".md"):
+            continue
+        for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
+            if MIGRATION.search(line):
+                expected = "no such sentence: no phase has auto_migrate_to_this_phase"
+                next_step = f"correct {name}, or write auto_migrate_to_this_phase: true into the later phase"
+                yield Fault(f"{name}, line {number}", "tells of a migration", line.strip(), expected, next_step)
 
 
 def kits(bundle: Bundle) -> Iterator[Fault]:

@@ -52,7 +52,13 @@ def commands(bundle: Bundle) -> Iterator[Fault]:
 
 def command(where: str, files: Files) -> Iterator[Fault]:
     """The command of one program."""
-    value = mapping_of(files["metadata.yaml"]).get("command")
+    metadata = mapping_of(files["metadata.yaml"])
+    if "command" not in metadata:
+        got = f"the keys {', '.join(map(str, metadata))}" if metadata else "no keys"
+        expected = f"command: python3 {MOUNT}NAME.py; a data file needs another name, since the platform reads this one"
+        yield Fault(where, "has no command", got, expected, "add the command, or rename the file")
+        return
+    value = metadata["command"]
     if not isinstance(value, str):
         yield Fault(where, "command is no text", shown(value), f"command: python3 {MOUNT}NAME.py", "correct it")
         return
