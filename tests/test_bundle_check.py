@@ -416,8 +416,8 @@ def test_a_phase_that_is_over_is_a_warning(now: str, over: list[str]) -> None:
     assert [warning.where for warning in found] == [[f"phase {name!r}"] for name in over]
     for warning in found[:1]:
         assert str(warning) == (
-            f"phase 'Development': is over already. Got: end 2027-02-28 23:59:00, and it is {now} UTC. Expected: an end "
-            "to come, or nobody can submit. Next: correct start and end in competition.yaml."
+            f"phase 'Development': is over already. Got: end 2027-02-28 23:59:00, and it is {now} UTC. Expected: an "
+            "end to come, or nobody can submit. Next: correct start and end in competition.yaml."
         )
 
 
