@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pickle
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import kit
 from placement.errors import OrganizerError
+from torch_files import STORAGES, Call, View, save
 from traces.conversion.inputs import input_files
+from traces.conversion.torch_files import read_torch
 
 HOTNESS = np.random.default_rng(9).integers(1, 50, (5, 2, 4)).astype(np.int32)
 PADDED = np.concatenate([HOTNESS, HOTNESS[:2] * 0])
@@ -54,61 +58,158 @@ class Trap:
 # .pt
 
 
-def test_torch_is_asked_for_when_it_is_absent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (tmp_path / "dump.pt").write_bytes(b"")
-    assert refusal(tmp_path, capsys, tmp_path / "dump.pt") == (
-        "dump.pt: reading a .pt file needs torch. Got: no torch in this Python. Expected: torch 2 or later. Next: run"
-        ' `pip install "torch>=2"`, or export the same keys as .npz or .json.'
-    )
-
-
-def test_a_dump_of_torch_is_read(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    dump = {"rank": 0, "logical_count": torch.from_numpy(PADDED), "average_utilization_rate_over_window": None}
-    torch.save(dump, tmp_path / "dump.pt")
-    assert convert(tmp_path, tmp_path / "dump.pt") == 0
+def test_a_dump_of_torch_is_read_without_torch(tmp_path: Path) -> None:
+    dump = {"rank": 0, "logical_count": PADDED, "average_utilization_rate_over_window": None}
+    save(tmp_path / "dump.pt", dump)
+    with mock.patch.dict(sys.modules, {"torch": None}):
+        assert convert(tmp_path, tmp_path / "dump.pt") == 0
     assert np.array_equal(result(tmp_path), HOTNESS)
 
 
 def test_records_of_torch_are_read(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    mapping = torch.tensor([[0, 1, 2, 3, 3], [3, 2, 1, 0, 0]])
+    mapping = np.array([[0, 1, 2, 3, 3], [3, 2, 1, 0, 0]])
     for rank in range(2):
-        counts = [torch.tensor([[1, 2, 3, 4, 5 + n], [1, 2, 3, 4, 5 + rank]], dtype=torch.int32) for n in range(3)]
+        counts = [np.array([[1, 2, 3, 4, 5 + n], [1, 2, 3, 4, 5 + rank]], np.int32) for n in range(3)]
         records = [
             {"forward_pass_id": n, "rank": rank, "gatherer_key": "primary", "global_physical_count": count}
             for n, count in enumerate(counts)
         ]
         dump = {"records": records, "last_physical_to_logical_map": mapping}
-        torch.save(dump, tmp_path / f"expert_distribution_recorder_1.5_{rank}.pt")
+        save(tmp_path / f"expert_distribution_recorder_1.5_{rank}.pt", dump)
     assert convert(tmp_path, *sorted(tmp_path.glob("*.pt"))) == 0
     assert result(tmp_path)[:, 0].tolist() == [[2, 4, 6, 8 + 2 * (5 + n)] for n in range(3)]
     assert result(tmp_path)[:, 1].tolist() == [[8 + 5 + 6, 6, 4, 2]] * 3
 
 
-def test_objects_in_a_dump_of_torch_are_refused_unless_allowed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    torch = pytest.importorskip("torch")
-    dump = {"logical_count": torch.from_numpy(PADDED), "extra": Trap(tmp_path / "ran")}
-    torch.save(dump, tmp_path / "dump.pt")
-    assert refusal(tmp_path, capsys, tmp_path / "dump.pt") == PICKLED.format("dump.pt")
+@pytest.mark.parametrize("name", sorted(STORAGES))
+def test_every_kind_of_storage_is_read(name: str, tmp_path: Path) -> None:
+    values = np.array([[0, 1, 0], [1, 1, 0]], name)
+    read = read_torch(save(tmp_path / "x.pt", [values]))[0]
+    assert read.tolist() == values.tolist() and read.dtype.name == name
+
+
+def test_views_are_read_as_their_strides_say(tmp_path: Path) -> None:
+    storage = np.arange(12)
+    views = [
+        View(storage, 1, (2, 3), (6, 1)),
+        View(storage, 0, (3, 2), (1, 3)),
+        View(storage, 5, (2, 2), (0, 1)),
+        View(storage, 11, (), ()),
+        View(storage, 0, (0, 4), (4, 1)),
+    ]
+    first, turned, repeated, single, empty = read_torch(save(tmp_path / "x.pt", views))
+    assert (first.tolist(), turned.tolist()) == ([[1, 2, 3], [7, 8, 9]], [[0, 3], [1, 4], [2, 5]])
+    assert (repeated.tolist(), single.item(), empty.shape) == ([[5, 6], [5, 6]], 11, (0, 4))
+    assert not first.flags.writeable
+
+
+def test_a_file_of_a_machine_of_the_other_byte_order_is_read(tmp_path: Path) -> None:
+    read = read_torch(save(tmp_path / "x.pt", {"a": np.array([1, 258])}, byteorder="big"))
+    assert read["a"].tolist() == [1, 258]
+
+
+def test_tensors_whose_dtype_stands_beside_the_bytes_are_read(tmp_path: Path) -> None:
+    storage = View(np.array([1, 65535], np.uint16).view(np.uint8), 0, (4,), (1,), "Untyped")
+    path = save(tmp_path / "x.pt", [storage])
+    # As torch calls it for uint16: another function, with the dtype at the end.
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    text = members["archive/data.pkl"].replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3")
+    text = text.replace(b"ctorch\nUntypedStorage", b"ctorch.storage\nUntypedStorage").replace(
+        b"K\x04\x85", b"K\x02\x85"
+    )
+    ordered = text.index(b"ccollections\nOrderedDict")
+    end = text.index(b"t", text.index(b"R", ordered) + 1)
+    members["archive/data.pkl"] = text[:end] + b"ctorch\nuint16\n" + text[end:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert read_torch(path)[0].tolist() == [1, 65535]
+
+
+REFUSED = {
+    "bfloat16": (
+        View(np.zeros(4, np.int16), 0, (4,), (1,), "BFloat16"),
+        "a tensor of bfloat16: bfloat16 tensors hold whole numbers only to 256",
+        "save the counts as they were counted, in int32 or int64",
+    ),
+    "sparse": (
+        Call("torch._utils", "_rebuild_sparse_tensor", (1,)),
+        "a sparse tensor",
+        "save tensor.to_dense()",
+    ),
+    "complex": (
+        View(np.zeros(4, np.int64), 0, (4,), (1,), "ComplexFloat"),
+        "an object of torch.ComplexFloatStorage",
+        "save tensors, numbers, texts, lists and mappings of them only",
+    ),
+    "negated": (
+        View(np.zeros(4, np.int64), 0, (4,), (1,), extra=({"neg": True},)),
+        "a tensor with neg",
+        "save tensor.clone()",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_plain_tensor_is_refused_by_name(case: str, tmp_path: Path) -> None:
+    content, got, next_step = REFUSED[case]
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(save(tmp_path / "dump.pt", {"logical_count": content}))
+    assert str(refused.value) == (
+        f"dump.pt: the file holds what is not read. Got: {got}. Expected: tensors of integers or floats, numbers,"
+        f" texts, lists and mappings. Next: {next_step}."
+    )
+
+
+def test_code_in_a_dump_of_torch_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "dump.pt", {"logical_count": PADDED, "extra": Trap(tmp_path / "ran")})
+    assert refusal(tmp_path, capsys, tmp_path / "dump.pt", "--allow-pickle") == (
+        "dump.pt: the file holds what is not read. Got: an object of __builtin__.getattr. Expected: tensors of integers"
+        " or floats, numbers, texts, lists and mappings. Next: save tensors, numbers, texts, lists and mappings of them"
+        " only."
+    )
     assert not (tmp_path / "ran").exists()
-    assert convert(tmp_path, tmp_path / "dump.pt", "--allow-pickle") == 0
-    assert (tmp_path / "ran").exists()
-    assert np.array_equal(result(tmp_path), HOTNESS)
 
 
-def test_a_damaged_dump_of_torch_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch = pytest.importorskip("torch")
-    torch.save({"logical_count": torch.from_numpy(PADDED)}, tmp_path / "dump.pt")
-    (tmp_path / "dump.pt").write_bytes((tmp_path / "dump.pt").read_bytes()[:200])
-    text = refusal(tmp_path, capsys, tmp_path / "dump.pt", "--allow-pickle")
-    assert text.startswith("dump.pt: the file cannot be read. Got: ")
-    assert text.endswith(" Expected: a complete .pt file. Next: copy it again.")
+OUTSIDE = {
+    "beyond the storage": (View(np.arange(4), 0, (2, 2), (3, 1)), "a tensor reaches element 4 of 4 elements"),
+    "an offset before it": (
+        View(np.arange(4), -1, (2,), (1,)),
+        "a tensor of sizes [2], strides [1], offset -1",
+    ),
+    "a stride backwards": (View(np.arange(4), 3, (2,), (-1,)), "a tensor of sizes [2], strides [-1], offset 3"),
+    "sizes and strides of two lengths": (View(np.arange(4), 0, (2, 2), (1,)), "a tensor of sizes [2, 2], strides [1]"),
+    "no dtype": (View(np.arange(4), 0, (2,), (1,), "Untyped"), "an object of torch.UntypedStorage"),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_a_view_outside_its_storage_is_refused(case: str, tmp_path: Path) -> None:
+    content, text = OUTSIDE[case]
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(save(tmp_path / "dump.pt", [content]))
+    assert text in str(refused.value)
+
+
+def test_a_file_of_an_old_torch_is_refused_with_the_way_to_save_it_again(tmp_path: Path) -> None:
+    (tmp_path / "dump.pt").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2))
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(tmp_path / "dump.pt")
+    assert str(refused.value) == (
+        "dump.pt: the file is not of the form that torch saves since 1.6. Got: no zip archive. Expected: a complete .pt"
+        " file of torch.save, a zip archive with data.pkl. Next: copy it again, or load it with the torch that wrote it"
+        " and save it with torch 1.6 or later."
+    )
+
+
+def test_a_damaged_dump_of_torch_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "dump.pt", {"logical_count": PADDED})
+    path.write_bytes(path.read_bytes().replace(b"archive/data/0", b"archive/data/1"))
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(path)
+    assert str(refused.value).startswith("dump.pt: the file cannot be read. Got: KeyError: ")
+    assert str(refused.value).endswith(" Expected: a complete .pt file. Next: copy it again.")
 
 
 # pickles in .npz

@@ -80,8 +80,8 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-pickle",
         action="store_true",
-        help="sglang, vllm: also read files with pickled objects. Such a file can run any code on this machine, as you,"
-        " when it is opened: only for files that you made yourself or whose maker you trust",
+        help="sglang, vllm: also read .npz and .npy with pickled objects. Such a file can run any code on this"
+        " machine, as you, when it is opened: only for files that you made yourself or whose maker you trust",
     )
 
 

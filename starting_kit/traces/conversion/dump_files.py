@@ -19,12 +19,12 @@ from .torch_files import read_torch
 def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     """What a dump file holds by its keys; tensors and nested lists of numbers as arrays.
 
-    allow_pickle: also read files with pickled objects, which can run code. Raises OrganizerError.
+    allow_pickle: also read .npz with pickled objects, which can run code. Raises OrganizerError.
     """
     if path.suffix == ".json":
         content = read_json(path)
     elif path.suffix == ".pt":
-        content = read_torch(path, allow_pickle)
+        content = read_torch(path)
     else:
         content = read_numpy(path, allow_pickle)
     if not isinstance(content, dict):
