@@ -2,9 +2,12 @@
 
     python tools/seal.py --traces hidden --output sealed --key keys/trace.key
     python tools/seal.py --traces hidden --output sealed --key keys/trace.key --rename DS-R1/LmSys=DS-R1/trace-01
+    python tools/seal.py --traces hidden --output sealed --key keys/trace.key --relabel
 
 Seals every trace that the folder's manifest.yaml lists, or every .npy and .npz where there is none, and lists them in
-the output folder's manifest.yaml. Exit code 0: sealed. 2: that cannot be done.
+the output folder's manifest.yaml. That keeps, sealed, what --rename and --relabel hide: `kit.py inspect --key` tells.
+Make the reference after --relabel: the initial deployment's devices hold other experts then. Exit code 0: sealed.
+2: that cannot be done.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ if __name__ == "__main__":
     begin("seal.py", "seal.py: interrupted")
 
 import argparse
-from collections.abc import Sequence
+import re
+import secrets
+from collections.abc import Iterable, Sequence
 
 from placement.errors import OrganizerError
 from placement.evaluation.printing import run_program
@@ -31,8 +36,10 @@ from placement.traces.files import SUFFIXES, find_trace
 from placement.traces.keys import read_key
 from sealing import seal_trace
 from traces.folder import NAME, no_trace, parts_of, traces_in
+from traces.labels import draw_labels
 from traces.manifest import MANIFEST, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
+from traces.sealed_part import FIELD, seal_part
 
 PLAIN = SUFFIXES[:2]
 
@@ -59,16 +66,30 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="OLD=NEW",
-        help="give a trace a neutral name; its origin and licence, which may tell it, are left out; repeatable",
+        help="give a trace a neutral name; its origin and licence, which may tell it, are sealed; repeatable",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--relabel", action="store_true", help="give the experts of each layer other ids, drawn with the key"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of --relabel, default: the system's randomness")
+    parser.add_argument(
+        "--groups",
+        action="append",
+        default=[],
+        metavar="MODEL=N",
+        help="with --relabel: keep a model's expert groups together, as a grid with `groups` needs it; repeatable",
+    )
+    options = parser.parse_args(arguments)
+    if not options.relabel and (options.seed is not None or options.groups):
+        parser.error("--seed and --groups are of --relabel: add it, or leave them out")
+    return options
 
 
 def seal(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.sealed` and its manifest entry for every trace; returns exit code 0.
 
-    Raises OrganizerError and OSError; before anything is written, when an output folder holds a plain
-    file of a trace's name.
+    Raises OrganizerError and OSError; before anything is written, for options that do not fit the traces, and when an
+    output folder holds a plain file of a trace's name.
     """
     key = read_key(options.key)
     given, manifest = read_manifest(options.traces)["traces"], read_manifest(options.output)
@@ -77,21 +98,33 @@ def seal(options: argparse.Namespace) -> int:
         raise no_trace(options.traces)
     sources = {name: _plain(options.traces, name) for name in names}
     new_names = _new_names(options.rename, names)
+    groups = _groups(options.groups, new_names.values())
+    seed = secrets.randbits(63) if options.seed is None else options.seed
+    drawn, labels = {}, {}
+    for old, name in new_names.items() if options.relabel else ():
+        drawn[name] = {"seed": seed, "groups": groups.get(parts_of(name)[0], 1)}
+        labels[name] = draw_labels(key, name, sources[old].shape, **drawn[name])
     for name in new_names.values():
         _refuse_plain_beside(options.output, name)
     for old, source in sources.items():
         entry, name = given.get(old, {}), new_names[old]
         path = options.output / f"{name}.sealed"
-        header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"))
-        kept = ("origin", "licence") if name == old else ()
+        header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"), labels.get(name))
+        told = {field: entry[field] for field in ("origin", "licence") if field in entry}
         manifest["traces"][name] = {
             "file": f"{name}.sealed",
             "shape": list(header.shape),
             "sha256": sha256,
             "sealed_sha256": file_sha256(path),
-        } | {field: entry[field] for field in kept if field in entry}
+        } | (told if name == old else {})
+        if labels or name != old:
+            hidden = {"name": old, **told, "relabelled": drawn.get(name)}
+            manifest["traces"][name][FIELD] = seal_part(hidden, key, name, sha256)
         write_manifest(options.output, manifest)
-        print(f"{path}: sealed, {list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB")
+        size = f"{list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB"
+        print(f"{path}: sealed, {size}" + ", relabelled" * bool(labels))
+    if options.relabel:
+        print("The traces' hashes are others now: make the reference from this folder (kit.py reference).")
     return 0
 
 
@@ -117,6 +150,18 @@ def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         got = ", ".join(new_names.values())
         raise OrganizerError("two traces would have one name", got, "a name for each", "correct --rename", "seal")
     return new_names
+
+
+def _groups(texts: Sequence[str], names: Iterable[str]) -> dict[str, int]:
+    """Groups by model. Raises OrganizerError for a text of another form, or a model that is not sealed."""
+    models, groups = sorted({parts_of(name)[0] for name in names}), {}
+    for text in texts:
+        model, _, number = text.partition("=")
+        if model not in models or not re.fullmatch("[1-9][0-9]{0,5}", number):
+            expected = f"MODEL=N with MODEL one of {', '.join(models)} and N the model's groups"
+            raise OrganizerError("groups cannot be kept together", repr(text), expected, "correct --groups", "seal")
+        groups[model] = int(number)
+    return groups
 
 
 def _refuse_plain_beside(folder: Path, name: str) -> None:

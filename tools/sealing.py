@@ -11,18 +11,26 @@ from placement.errors import OrganizerError
 from placement.trace import check_values, start_hash
 from placement.traces.sealed import LARGEST_CHUNK, NONCE_BYTES, TAG_BYTES, Header, ciphers
 from placement.traces.whole_file import whole_file
+from traces.labels import relabelled
 from traces.plain_trace import PlainTrace
 
 # Two such blocks, encrypted and plain, stay inside the cache.
 CHUNK_BYTES = 2**21
 
 
-def seal_trace(source: PlainTrace, path: Path, key: bytes, name: str, sha256: str | None = None) -> tuple[Header, str]:
+def seal_trace(
+    source: PlainTrace,
+    path: Path,
+    key: bytes,
+    name: str,
+    sha256: str | None = None,
+    labels: np.ndarray | None = None,
+) -> tuple[Header, str]:
     """Write a trace to a sealed file; returns its header and the trace hash of its content.
 
     key: 32 bytes; name: `<model>/<dataset>`, without which the file cannot be opened; sha256: the trace hash that
-    the content must have. Needs the memory of a chunk, and writes nothing plain. Raises OrganizerError, and OSError;
-    the file is then as it was before.
+    the source must have; labels: another id for each expert, [layer, expert], as traces.labels draws them. Needs the
+    memory of a chunk, and writes nothing plain. Raises OrganizerError, and OSError; the file is then as it was before.
     """
     iterations, layers, experts = source.shape
     chunk_iterations = min(iterations, max(1, CHUNK_BYTES // (4 * layers * experts)))
@@ -38,7 +46,7 @@ def seal_trace(source: PlainTrace, path: Path, key: bytes, name: str, sha256: st
             where=source.name,
         ) from None
     cipher = ciphers(header, key, name)
-    digest = start_hash(header.shape)
+    digest, source_digest = start_hash(header.shape), start_hash(header.shape)
     with whole_file(path) as file:
         file.write(header.encode())
         # Used for every chunk: pages of new memory would cost as much again as the cipher.
@@ -46,6 +54,9 @@ def seal_trace(source: PlainTrace, path: Path, key: bytes, name: str, sha256: st
         for chunk, block in enumerate(source.blocks(chunk_iterations)):
             check_values(block, chunk * chunk_iterations, source.name)
             values = np.ascontiguousarray(block, "<i4")
+            if labels is not None:
+                source_digest.update(values)
+                values = np.ascontiguousarray(relabelled(values, labels))
             digest.update(values)
             end = NONCE_BYTES + values.nbytes
             record[:NONCE_BYTES] = secrets.token_bytes(NONCE_BYTES)
@@ -53,10 +64,11 @@ def seal_trace(source: PlainTrace, path: Path, key: bytes, name: str, sha256: st
             aes.encrypt(memoryview(values).cast("B"), output=record[NONCE_BYTES:end])
             record[end : end + TAG_BYTES] = aes.digest()
             file.write(record[: end + TAG_BYTES])
-        if sha256 not in (None, digest.hexdigest()):
+        got = (digest if labels is None else source_digest).hexdigest()
+        if sha256 not in (None, got):
             raise OrganizerError(
                 "the trace's sha256 is not the manifest's",
-                got=digest.hexdigest(),
+                got=got,
                 expected=str(sha256),
                 next_step="restore the right trace, or correct its manifest.yaml",
                 where=source.name,

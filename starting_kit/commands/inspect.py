@@ -6,10 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from placement.errors import OrganizerError
 from placement.traces.files import unreadable
+from placement.traces.keys import read_key
 from placement.traces.sealed import MAGIC, read_sealed_header
+from traces.labels import draw_labels
+from traces.manifest import read_manifest
 from traces.plain_trace import PlainTrace
+from traces.sealed_part import open_part
 
 
 def add_inspect(commands: Any) -> None:
@@ -17,22 +23,58 @@ def add_inspect(commands: Any) -> None:
     parser = commands.add_parser(
         "inspect",
         help="print what a trace file says of itself",
-        description="Print form, shape and size of trace files. Needs no key, and checks no content.",
+        description="Print form, shape and size of trace files. Needs no key, and checks no content.\n"
+        "With the key also what the manifest keeps sealed: a trace's former name and origin, how it was relabelled.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FOLDER",
+        help="with --key: write <FOLDER>/<model>/<dataset>.npy, for each layer and former id the id in the trace",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .npy, .npz or .sealed file")
     parser.set_defaults(run=run_inspect)
 
 
 def run_inspect(options: argparse.Namespace) -> int:
-    """Print a line per file; returns 1 when one cannot be read."""
-    wrong = 0
+    """Print a line per file, and below it what its manifest keeps sealed; returns 1 when one cannot be read.
+
+    Raises OrganizerError for a key that cannot be read, and for labels without a key.
+    """
+    if options.labels and not options.key:
+        what, expected = "labels cannot be shown without the key", "the key of the sealed traces"
+        raise OrganizerError(what, "no --key", expected, "add --key", "--labels")
+    wrong, key = 0, read_key(options.key) if options.key else None
     for path in options.files:
         try:
             print(f"{path}: {_describe(path)}, {path.stat().st_size} bytes")
+            if key and path.suffix == ".sealed":
+                _tell_sealed_part(path, key, options.labels)
         except (OrganizerError, OSError) as error:
             wrong += 1
             print(error if isinstance(error, OrganizerError) else unreadable(path, error, str(path)))
     return int(wrong > 0)
+
+
+def _tell_sealed_part(path: Path, key: bytes, folder: Path | None) -> None:
+    """Print what the manifest beside a trace keeps sealed, and write its labels. Raises OrganizerError and OSError."""
+    name = f"{path.absolute().parent.name}/{path.stem}"
+    entry = read_manifest(path.absolute().parent.parent)["traces"].get(name, {})
+    part = open_part(entry, key, name)
+    if not part:
+        print("  the manifest keeps nothing sealed of it")
+        return
+    relabelled = part.pop("relabelled")
+    for field, value in part.items():
+        print(f"  {field}: {value}")
+    print("  relabelled: " + (f"seed {relabelled['seed']}, groups {relabelled['groups']}" if relabelled else "no"))
+    if relabelled and folder:
+        target = folder / f"{name}.npy"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        np.save(target, draw_labels(key, name, entry["shape"], **relabelled))
+        print(f"  labels: {target}")
 
 
 def _describe(path: Path) -> str:
