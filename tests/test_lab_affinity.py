@@ -60,6 +60,40 @@ def test_loads_of_parts_are_kept_within_the_tolerance() -> None:
     assert carried.max() <= 1.02 * load.sum() / 4
 
 
+def plain_best_swaps(weight: np.ndarray, load: np.ndarray, most: float, part: np.ndarray) -> np.ndarray:
+    """Exchange the two items whose exchange saves most, each counted from scratch, until none saves."""
+    part, price = part.copy(), weight.sum() * len(weight)
+
+    def cost(part: np.ndarray) -> float:
+        over = np.maximum(0, np.bincount(part, load) - most).sum()
+        return cut_weight(weight, part) + price * over
+
+    while True:
+        best, swap = 1e-9 * weight.sum(), None
+        for first in range(len(part)):
+            for second in range(len(part)):
+                changed = part.copy()
+                changed[first], changed[second] = part[second], part[first]
+                if (saved := cost(part) - cost(changed)) > best:
+                    best, swap = saved, changed
+        if swap is None:
+            return part
+        part = swap
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_swaps_are_those_of_counting_every_exchange_from_scratch(seed: int) -> None:
+    # The largest weight is 32, so partition rounds no weight, and ties are ties for both.
+    random = np.random.default_rng(seed)
+    weight = random.integers(0, 9, (8, 8))
+    weight = (weight + weight.T) * (1 - np.eye(8))
+    weight[0, 1] = weight[1, 0] = 32
+    load = random.multinomial(64, np.full(8, 1 / 8)) / 64
+    start = np.arange(8) % 4
+    expected = plain_best_swaps(weight / 32, load, 1.25 / 4, start)
+    assert partition(weight, 4, load, tolerance=0.25, start=start).tolist() == expected.tolist()
+
+
 def test_a_weight_that_is_not_symmetric_is_refused() -> None:
     with pytest.raises(ValueError, match=r"symmetric \[item, item\], got shape \[2, 2\]"):
         partition(np.array([[0, 1], [2, 0]]), 2)

@@ -91,14 +91,11 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
     near = weight @ inside
     carried = load @ inside
     price = weight.sum() * len(weight)
+    gain = np.empty_like(weight)
+    touched = np.arange(len(part))
     for _ in range(10 * len(weight)):
-        inner = near[np.arange(len(part)), part]
-        gain = near[:, part] + near[:, part].T - inner[:, None] - inner - 2 * weight
-        # The part of the row's item gets the column's item, and loses the one that it held.
-        after = carried[part][:, None] - load[:, None] + load
-        over = np.maximum(0, after - most) - np.maximum(0, carried[part] - most)[:, None]
-        gain -= price * (over + over.T)
-        gain[part[:, None] == part] = 0
+        # Exchanges of which neither item lies in a part that changed gain what they gained before.
+        _measure(gain, weight, near, carried, load, most, price, part, touched)
         first, second = divmod(int(gain.argmax()), len(part))
         if gain[first, second] <= 1e-9 * weight.sum():
             break
@@ -109,7 +106,38 @@ def _swapped(weight: np.ndarray, parts: int, load: np.ndarray, most: float, part
         carried[one] += load[second] - load[first]
         carried[other] += load[first] - load[second]
         part[first], part[second] = other, one
+        touched = np.flatnonzero((part == one) | (part == other))
     return part
+
+
+def _measure(
+    gain: np.ndarray,
+    weight: np.ndarray,
+    near: np.ndarray,
+    carried: np.ndarray,
+    load: np.ndarray,
+    most: float,
+    price: float,
+    part: np.ndarray,
+    items: np.ndarray,
+) -> None:
+    """Write what exchanging each of `items` with any item saves into its row and column of gain; 0 within a part."""
+    inner = near[np.arange(len(part)), part]
+    both = near[items][:, part] + near[:, part[items]].T
+    double = 2 * weight[items]
+    # A part gets the other's item, and loses the one that it held.
+    held, free = carried[part], carried[part] - load
+    over = np.maximum(0, free[items][:, None] + load - most) - np.maximum(0, held[items] - most)[:, None]
+    over += np.maximum(0, free + load[items][:, None] - most) - np.maximum(0, held - most)
+    over *= price
+    same = part[items][:, None] == part
+    # A row loses its item's pairs first, a column its item's: the last digits are those of the whole matrix at once.
+    saved = both - inner[items][:, None] - inner - double - over
+    saved[same] = 0
+    gain[items] = saved
+    saved = both - inner - inner[items][:, None] - double - over
+    saved[same] = 0
+    gain[:, items] = saved.T
 
 
 def replica_weight(coactivation: np.ndarray, replicas: Replicas) -> np.ndarray:
