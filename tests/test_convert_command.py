@@ -53,6 +53,8 @@ def test_a_trace_is_written_with_its_manifest_entry(tmp_path: Path) -> None:
             "sha256": trace_sha256(HOTNESS),
             "origin": "recorded: DS-R1 on 32 devices; array [iteration, layer, expert], 1 file; kit.py convert",
             "licence": "CC-BY-4.0",
+            "notes": [],
+            "options": {"from": "npy"},
         }
     }
     opened = open_trace(tmp_path / "out", "M", "d", manifest(tmp_path))
@@ -160,7 +162,8 @@ def test_iterations_without_tokens_are_kept_with_a_note(tmp_path: Path, capsys: 
     values[1:3] = 0
     assert convert(tmp_path, values=values) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "note: 2 iterations without a token kept: a run takes every expert there as one token"
+        "note: 2 iterations without a token kept: a run takes every expert there as one token; --drop-empty leaves"
+        " them out"
     ]
 
 

@@ -84,7 +84,8 @@ def test_rows_are_taken_in_the_files_order_when_that_is_stated(
         "note: dump.npz: rows in the file's order, as --as-is says: right for"
         " --expert-distribution-recorder-buffer-size -1 or a buffer that was never full",
         "note: dense layers left out: 0 of 0 .. 2; 2 layers remain",
-        "note: 1 iteration without a token kept: a run takes every expert there as one token",
+        "note: 1 iteration without a token kept: a run takes every expert there as one token; --drop-empty leaves"
+        " them out",
     ]
 
 

@@ -37,7 +37,7 @@ from placement.traces.keys import read_key
 from sealing import seal_trace
 from traces.folder import NAME, no_trace, parts_of, traces_in
 from traces.labels import draw_labels
-from traces.manifest import MANIFEST, read_manifest, write_manifest
+from traces.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
 from traces.sealed_part import FIELD, seal_part
 
@@ -110,7 +110,7 @@ def seal(options: argparse.Namespace) -> int:
         entry, name = given.get(old, {}), new_names[old]
         path = options.output / f"{name}.sealed"
         header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"), labels.get(name))
-        told = {field: entry[field] for field in ("origin", "licence") if field in entry}
+        told = {field: entry[field] for field in PROVENANCE if field in entry}
         manifest["traces"][name] = {
             "file": f"{name}.sealed",
             "shape": list(header.shape),

@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Callable
 
+# Four digits: a typing error must not become a million numbers.
+LAYERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -14,6 +16,19 @@ def plain_name(text: str) -> str:
     if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a plain name of letters, digits, '.', '_' and '-'")
     return text
+
+
+def layer_numbers(text: str) -> tuple[int, ...]:
+    """A model's layer numbers, ascending, from `3-60` or `0,4,5`."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        if not (match := LAYERS.fullmatch(part.strip())):
+            raise argparse.ArgumentTypeError(f"{part!r} is no layer; expected numbers as 3-60 or 0,4,5")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or (numbers and first <= numbers[-1]):
+            raise argparse.ArgumentTypeError(f"{text!r} is not in ascending order")
+        numbers += range(first, last + 1)
+    return tuple(numbers)
 
 
 def integer_from(smallest: int) -> Callable[[str], int]:

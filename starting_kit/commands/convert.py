@@ -6,18 +6,21 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from placement.errors import OrganizerError
 from traces.conversion.axis_order import sizes_in_words
 from traces.conversion.counts import AXES
 from traces.conversion.destination import origin_of, refuse_recording, write_recording
-from traces.conversion.recording import counted
+from traces.conversion.iterations import differences, divided, summed, without_empty
+from traces.conversion.layers import numbered
+from traces.conversion.recording import Recording, counted
+from traces.conversion.suspicions import suspicions
 from traces.trace_file import SMALLEST_TRACE
 
-from .argument_types import integer_from, plain_name
-from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, flag
+from .argument_types import integer_from, layer_numbers, plain_name
+from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, Format, flag
 from .named_paths import check_output
+
+CHANGES = ("differences", "drop_empty", "divide", "sum", "layers")
 
 
 def add_convert(commands: Any) -> None:
@@ -45,8 +48,32 @@ def add_convert(commands: Any) -> None:
         "--source", type=_text, metavar="TEXT", help="what was recorded, for the manifest (default: the input's name)"
     )
     parser.add_argument("--replace", action="store_true", help="replace a trace that was converted before")
+    _add_changes(parser)
     _add_options_of_forms(parser)
     parser.set_defaults(run=run_convert)
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Options of every form, in the order in which they are applied."""
+    parser.add_argument(
+        "--differences", action="store_true", help="the counts run on: take what was added from one row to the next"
+    )
+    parser.add_argument("--drop-empty", action="store_true", help="leave out iterations without a token")
+    parser.add_argument(
+        "--divide", type=integer_from(2), metavar="N", help="every token was counted N times: divide all counts"
+    )
+    parser.add_argument(
+        "--sum",
+        type=integer_from(2),
+        metavar="K",
+        help="add up each K iterations in a row, where single ones are sparse",
+    )
+    parser.add_argument(
+        "--layers",
+        type=layer_numbers,
+        metavar="NUMBERS",
+        help="the model's number of each layer, as 3-60 or 0,4,5, where the dump does not tell (kept in the manifest)",
+    )
 
 
 def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
@@ -98,36 +125,44 @@ def run_convert(options: argparse.Namespace) -> int:
             raise _wrong(f"{flag(option)} is not an option of --from {options.form}", "it", "no such option")
     name = f"{options.model}/{options.dataset}"
     refuse_recording(options.output, name, options.replace)
-    recording = form.read(options)
+    recording = numbered(_changed(form.read(options), options), options.layers)
     hotness = recording.hotness
     if len(hotness) < SMALLEST_TRACE:
         got = counted(len(hotness), "iteration")
         raise _wrong("the recording is too short", got, f"at least {SMALLEST_TRACE} iterations", "record more")
-    idle = int((~hotness.any(axis=(1, 2))).sum())
-    if idle == len(hotness):
+    if not hotness.any():
         raise _wrong("no token is in the recording", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name
-    path = write_recording(options.output, name, hotness, origin_of(source, recording.form), options.licence)
+    notes = [*recording.notes, *suspicions(recording)]
+    more = {} if recording.layers is None else {"layers": [int(number) for number in recording.layers]}
+    more |= {"notes": notes, "options": _used(options, form)}
+    path = write_recording(options.output, name, hotness, origin_of(source, recording.form), options.licence, more)
     print(f"{path}: {sizes_in_words(hotness.shape)}, {path.stat().st_size / 1e6:.1f} MB")
-    notes = list(recording.notes)
-    if idle:
-        notes.append(f"{counted(idle, 'iteration')} without a token kept: a run takes every expert there as one token")
-    notes += _about_zeros(hotness)
     for note in notes:
         print(f"note: {note}")
     return 0
 
 
-def _about_zeros(hotness: np.ndarray) -> list[str]:
-    """A note where the ones that a run puts in the place of zeros are a tenth of the tokens, or more."""
-    zeros, tokens = hotness.size - int(np.count_nonzero(hotness)), int(hotness.sum(dtype=np.int64))
-    if 10 * zeros < tokens:
-        return []
-    return [
-        f"{zeros / hotness.size:.0%} of the counts are zero; a run takes each as one token, which adds"
-        f" {zeros / tokens:.0%} to the load: the PAR (peak-to-average ratio) of such a trace is not the recording's,"
-        " record more tokens at a time"
-    ]
+def _changed(recording: Recording, options: argparse.Namespace) -> Recording:
+    """The recording with the changes that were asked for. Raises OrganizerError where one does not fit."""
+    if options.differences:
+        recording = differences(recording)
+    if options.drop_empty:
+        recording = without_empty(recording)
+    if options.divide:
+        recording = divided(recording, options.divide)
+    return summed(recording, options.sum) if options.sum else recording
+
+
+def _used(options: argparse.Namespace, form: Format) -> dict[str, Any]:
+    """The options that decided what the trace holds, for the manifest."""
+    given = {name: getattr(options, name) for name in (*form.options, *CHANGES)}
+    used = {"from": options.form}
+    for name, value in given.items():
+        if value is not None and value is not False:
+            plain = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            used[flag(name).removeprefix("--")] = str(plain) if isinstance(plain, Path) else plain
+    return used
 
 
 def _wrong(what: str, got: str, expected: str, next_step: str = "leave it out") -> OrganizerError:

@@ -16,7 +16,7 @@ from placement.traces.files import SUFFIXES, open_trace
 from placement.traces.keys import read_key
 from placement.traces.whole_file import write_whole
 from traces.folder import FORM, NAME, no_trace, traces_in
-from traces.manifest import MANIFEST, read_manifest
+from traces.manifest import MANIFEST, notes_of, read_manifest
 from traces.statistics.drift_figures import FAST_BLOCK
 from traces.statistics.glossary import help_text
 from traces.statistics.page import NO_PLOTS, page
@@ -93,7 +93,7 @@ def run_statistics(options: argparse.Namespace) -> int:
             continue
         _check_lengths(trace, name, window)
         entry = manifest["traces"][name] if manifest else {}
-        summary = summarise(trace, cases, str(entry.get("origin", "not stated")))
+        summary = summarise(trace, cases, str(entry.get("origin", "not stated")), notes_of(entry))
         # A trace fills hundreds of megabytes: it must be gone before the next one is opened.
         del trace
         print(terminal(summary), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from placement.traces.whole_file import write_whole
 from placement.traces.yaml_file import read_yaml
 
 MANIFEST = "manifest.yaml"
+# What an entry says of how a trace came about; optional, and no part of the trace's identity.
+PROVENANCE = ("origin", "licence", "layers", "notes", "options")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -40,3 +43,15 @@ def entry_of(file: str, values: np.ndarray, origin: str, licence: str) -> dict[s
     """What a manifest says of a plain trace; file: from the folder; values: int32 [iteration, layer, expert]."""
     head = {"file": file, "shape": list(values.shape), "sha256": trace_sha256(values)}
     return head | {"origin": origin, "licence": licence}
+
+
+def notes_of(entry: Mapping[str, Any]) -> list[str]:
+    """The sentences that an entry keeps of what was suspicious, assumed or left out; none where it has no such key.
+
+    Raises OrganizerError where they are no list of texts.
+    """
+    notes = entry.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        got, expected = f"notes: {notes!r}"[:80], "a list of sentences"
+        raise OrganizerError("the manifest has another form", got, expected, "correct it, or convert again", MANIFEST)
+    return notes

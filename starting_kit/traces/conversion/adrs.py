@@ -12,7 +12,7 @@ from placement.errors import OrganizerError
 from .counts import as_array, as_counts
 from .dump_files import key_of, read_dump
 from .inputs import one_file
-from .layers import without_dense
+from .layers import kept_layers, without_dense
 from .recording import Recording, counted
 
 
@@ -36,8 +36,9 @@ def read_adrs(paths: Sequence[Path]) -> Recording:
             raise _wrong("the step has another shape", f"[layer, expert] {list(load.shape)}", expected, place)
         hotness[index] = as_counts(load, place, ("layer", "expert"))
         history[index] = None  # frees the step: one copy is enough
+    layers = kept_layers(hotness)
     hotness, notes = without_dense(hotness)
-    return Recording(hotness, f"ADRS load_history, {counted(1, 'file')}", notes)
+    return Recording(hotness, f"ADRS load_history, {counted(1, 'file')}", notes, layers if notes else None)
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:

@@ -37,8 +37,17 @@ def refuse_other(folder: Path, name: str, made: str, is_made: Callable[[Mapping[
         raise OrganizerError("the trace would have a second file", got, expected, "move it away", f"trace {name}")
 
 
-def write_recording(folder: Path, name: str, hotness: np.ndarray, origin: str, licence: str) -> Path:
+def write_recording(
+    folder: Path,
+    name: str,
+    hotness: np.ndarray,
+    origin: str,
+    licence: str,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
     """Write hotness, int32 [iteration, layer, expert], as .npy in C order, and its manifest entry. Raises OSError.
+
+    more: further keys of the entry: layers, notes, options.
 
     Raises OrganizerError when the manifest is malformed.
     """
@@ -46,7 +55,7 @@ def write_recording(folder: Path, name: str, hotness: np.ndarray, origin: str, l
     path = folder / f"{name}.npy"
     values = np.ascontiguousarray(hotness, "<i4")
     write_trace(path, values)
-    manifest["traces"][name] = entry_of(f"{name}.npy", values, origin, licence)
+    manifest["traces"][name] = entry_of(f"{name}.npy", values, origin, licence) | dict(more or {})
     write_manifest(folder, manifest)
     return path
 

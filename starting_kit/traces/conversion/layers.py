@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .recording import ranges
+from placement.errors import OrganizerError
+
+from .recording import Recording, counted, ranges
 
 
 def without_dense(hotness: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -20,13 +22,42 @@ def without_dense(hotness: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return hotness[:, ~dense], [dropped(dense)]
 
 
+def kept_layers(hotness: np.ndarray) -> tuple[int, ...]:
+    """The numbers in the file of the layers that without_dense keeps."""
+    dense = dense_layers(hotness)
+    return tuple(np.flatnonzero(~dense | dense.all()).tolist())
+
+
 def dense_layers(hotness: np.ndarray) -> np.ndarray:
     """bool [layer]: no token in any iteration."""
     return ~hotness.any(axis=(0, 2))
+
+
+def numbered(recording: Recording, stated: Sequence[int] | None) -> Recording:
+    """The recording with the layer numbers as stated: of its layers, or of the file's before some were left out.
+
+    Raises OrganizerError where there are other numbers of them.
+    """
+    if stated is None:
+        return recording
+    layers, known = recording.hotness.shape[1], recording.layers
+    if len(stated) == layers:
+        return recording._replace(layers=tuple(stated))
+    if known is not None and len(stated) > max(known):
+        return recording._replace(layers=tuple(stated[number] for number in known))
+    got, expected = counted(len(stated), "number"), f"one for each of {counted(layers, 'layer')}"
+    next_step = "state the model's number of every layer, as --layers 3-60"
+    raise OrganizerError("--layers does not fit the recording", got, expected, next_step, "convert")
 
 
 def dropped(dense: np.ndarray, numbers: Sequence[int] | None = None) -> str:
     """The note for layers, bool [layer], that were left out; numbers: of the layers, by default 0, 1, ..."""
     names = np.arange(len(dense)) if numbers is None else np.array(numbers)
     left_out, every = ranges(names[dense].tolist()), f"{names[0]} .. {names[-1]}"
-    return f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"
+    note = f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"
+    # Dense layers are a few of a model's first, or every second one; those of a pipeline stage are many in a row.
+    routed = np.flatnonzero(~dense)
+    if routed.size and (dense[-1] or 5 * routed[0] > 2 * len(dense)):
+        end = "last" if dense[-1] else "first"
+        note += f"; the model's {end} ones among them, as where the file of a pipeline stage is missing"
+    return note

@@ -13,7 +13,7 @@ from .axis_order import Size, check_order
 from .counts import AXES, as_array, ordered_counts
 from .file_errors import pickled, unreadable
 from .inputs import one_file
-from .layers import dense_layers, without_dense
+from .layers import dense_layers, kept_layers, without_dense
 from .recording import Recording, counted, ranges
 
 KEY, SUFFIXES = "hotness", (".npy", ".npz")
@@ -30,13 +30,17 @@ def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, siz
     notes = check_order(hotness, axes, size, path.name)
     if dtype.kind == "f":
         notes.append(f"{dtype} values, all whole, written as integers")
+    # A file that has the dense layers, too, has every layer of the model.
+    dense = dense_layers(hotness)
+    layers = tuple(range(len(dense))) if dense.any() else None
     if drop_dense:
+        layers = kept_layers(hotness) if dense.any() else None
         hotness, dropped = without_dense(hotness)
         notes += dropped or ["--drop-dense: every layer has tokens, none left out"]
-    elif (dense := dense_layers(hotness)).any():
-        layers = ranges(np.flatnonzero(dense).tolist())
-        notes.append(f"layers {layers} never have a token and are kept; --drop-dense leaves them out")
-    return Recording(hotness, f"array [{', '.join(axes)}], {counted(1, 'file')}", notes)
+    elif dense.any():
+        idle = ranges(np.flatnonzero(dense).tolist())
+        notes.append(f"layers {idle} never have a token and are kept; --drop-dense leaves them out")
+    return Recording(hotness, f"array [{', '.join(axes)}], {counted(1, 'file')}", notes, layers)
 
 
 def read_counts(path: Path, axes: Sequence[str] = AXES) -> tuple[np.ndarray, np.dtype]:

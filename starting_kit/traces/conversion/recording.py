@@ -11,12 +11,14 @@ import numpy as np
 class Recording(NamedTuple):
     """hotness: int32 [iteration, layer, expert]; form: the dump's format in words, for the manifest;
 
-    notes: a sentence for each thing that was assumed or left out, for the person who converts.
+    notes: a sentence for each thing that was assumed or left out, for the person who converts; layers: each layer's
+    number in the model, None where the dump does not tell.
     """
 
     hotness: np.ndarray
     form: str
     notes: list[str]
+    layers: tuple[int, ...] | None = None
 
 
 def ranges(numbers: Sequence[int]) -> str:

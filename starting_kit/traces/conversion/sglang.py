@@ -13,7 +13,7 @@ from placement.errors import OrganizerError
 from .counts import as_array, ordered_counts
 from .dump_files import read_dump
 from .inputs import input_files
-from .layers import without_dense
+from .layers import kept_layers, without_dense
 from .recording import Recording, counted
 from .ring import unroll
 from .sglang_passes import RECORDS, read_passes
@@ -46,8 +46,9 @@ def read_sglang(
             next_step="choose another --from, or dump again",
             where=files[0].name,
         )
+    layers = kept_layers(recording.hotness)
     hotness, notes = without_dense(recording.hotness)
-    return Recording(hotness, recording.form, [*recording.notes, *notes])
+    return Recording(hotness, recording.form, [*recording.notes, *notes], layers)
 
 
 def _read_stat(

@@ -35,4 +35,4 @@ def read_vllm(paths: Sequence[Path], experts: int, in_flight: int, stated: State
     if plan.full < plan.iterations:
         few = plan.iterations - plan.full
         notes.append(f"the last {few} of {plan.iterations} iterations have fewer than {in_flight} in flight")
-    return Recording(hotness, form, [*notes, *found.notes])
+    return Recording(hotness, form, [*notes, *found.notes], found.layers)

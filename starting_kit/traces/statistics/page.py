@@ -39,6 +39,7 @@ def page(summary: Mapping[str, Any], plots: Sequence[Plot] | None) -> str:
         headline=escape(headline(summary)),
         origin=escape(f"Origin: {summary['origin']}. Values' sha256: {summary['sha256']}."),
         family=escape(family(summary)),
+        notes="\n".join(f'<p class="note">Note: {escape(note)}.</p>' for note in summary["notes"]),
         drift=_table(*drift_table(summary), kind="drift"),
         balance=_table(*balance_table(summary)),
         layers=_table(*layer_table(summary)),

@@ -28,12 +28,16 @@ SHUFFLE_SEED = 0
 LEAST_ITERATIONS = 2 * SLOW_BLOCK
 
 
-def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -> dict[str, Any]:
+def summarise(
+    trace: Trace, cases: Sequence[Case], origin: str = "not stated", notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Measure a trace. cases: one or more of its cases, which differ in ep and redundant experts alone.
 
-    The trace has at least LEAST_ITERATIONS and window + 2 iterations; the window is at least FAST_BLOCK. Counts
-    are those that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists
-    and mappings; what has no value is None. Sums of blocks are held beside the trace.
+    origin, notes: what the manifest says of the trace.
+
+    The trace has at least LEAST_ITERATIONS and window + 2 iterations; the window is at least FAST_BLOCK. Counts are
+    those that the simulator and policies see, zeros replaced by one. Returns a mapping of numbers, texts, lists and
+    mappings; what has no value is None. Sums of blocks are held beside the trace.
     """
     window = cases[0].window
     # A view: the blocks and layers that the functions take are contiguous in it.
@@ -66,6 +70,7 @@ def summarise(trace: Trace, cases: Sequence[Case], origin: str = "not stated") -
             "shape": [trace.iterations, trace.layers, trace.experts],
             "sha256": trace.sha256,
             "origin": origin,
+            "notes": list(notes),
             "window": window,
             "versions": versions(),
             "counts": {

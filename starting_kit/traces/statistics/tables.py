@@ -104,7 +104,7 @@ def terminal(summary: Mapping[str, Any]) -> str:
         *(layer_table, balance_table, drift_table),
         *(spectrum_table, neighbour_table, variation_table, autocorrelation_table),
     )
-    head = f"{headline(summary)}\n{family(summary)}"
+    head = "\n".join([headline(summary), family(summary), *(f"note: {note}" for note in summary["notes"])])
     return "\n\n".join([head, *(aligned(*table(summary)) for table in tables)]) + "\n"
 
 
