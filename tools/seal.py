@@ -117,6 +117,9 @@ def seal(options: argparse.Namespace) -> int:
             "sha256": sha256,
             "sealed_sha256": file_sha256(path),
         } | (told if name == old else {})
+        if labels:
+            # They name experts by the numbers that are hidden.
+            manifest["traces"][name].pop("notes", None)
         if labels or name != old:
             hidden = {"name": old, **told, "relabelled": drawn.get(name)}
             manifest["traces"][name][FIELD] = seal_part(hidden, key, name, sha256)
