@@ -23,7 +23,7 @@ ANYWHERE_TEXT = """
     patch_ mutate_inputs exit_ crash_ raise_exits raise_unprintable raise_huge raise_group raise_problem command
     shadow_ bytecode link_ pipe socket_file many_ deep_folders giant_ odd_ unreadable no_policy empty policy_folder
     two_policies outer_folder send_ shut_ read_ahead memory_of memory_around memory_p memory_mmap memory_numpy
-    raise_limits threads kill_self stop_self machine_code own_filters
+    raise_limits threads kill_self stop_self machine_code own_filters memoriser
 """
 ANYWHERE = tuple(ANYWHERE_TEXT.split())
 # Another user and other versions of Landlock differ in what they close in the file system and between processes.

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / name) for name in ("tests/attacks", "ingestion_program", "tools")]
+sys.path[:0] = [str(ROOT / name) for name in ("tests/attacks", "ingestion_program", "starting_kit", "tools")]
 
 from verdicts import Verdict, check_control, judge, load_verdicts, read_results
 from world import MODES, PATIENCE, Run, impossible, run_attack, without_landlock, world

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import learned
 from placement.submission.files import LARGEST_COUNT
 
 HONEST = '"""{}"""\n\nfrom honest import rebalance\n\n__all__ = ["rebalance"]\n'
@@ -17,6 +18,24 @@ from honest import HERE, attempt, rebalance
 
 for name in UNSEEN:
     attempt(f"read {name}", lambda: open(f"{HERE}/{name}", "rb").read())
+"""
+BY_HEART = """
+import numpy as np
+from honest import rebalance as planned
+
+LOADS = np.array({loads})
+
+
+class Policy:
+    def __init__(self, case):
+        self.case, self.calls = case, 0
+
+    def rebalance(self, hotness, deployment, iteration):
+        self.calls += 1
+        if self.calls > 1:
+            return None
+        print("planned by heart", flush=True)
+        return planned(LOADS[None], self.case.devices, self.case.redundant_experts)[1:3]
 """
 STRANGER = 'print("OPEN: a stranger\'s code ran", flush=True)\nfrom honest import rebalance\n'
 
@@ -65,6 +84,12 @@ def bytecode(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("1")
     _write(folder, "policy.py", f"UNSEEN = {unseen}\n{READS_UNSEEN}")
+
+
+def memoriser(folder: Path) -> None:
+    """The loads of a public trace, learned by heart: planned from once, whatever the windows show."""
+    loads = learned.hotness_by_dataset()[learned.PUBLIC].sum(axis=0).tolist()
+    _write(folder, "policy.py", BY_HEART.format(loads=loads))
 
 
 def shadow_compiled(folder: Path) -> None:

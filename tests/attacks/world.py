@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+import learned
 import stage
 from placement.isolation import landlock
-from placement.trace import Trace
+from placement.trace import trace_sha256
 
 ATTACKS = Path(__file__).resolve().parent
 ROOT = ATTACKS.parent.parent
@@ -91,19 +92,27 @@ def world(mode: str) -> Iterator[Path]:
         subprocess.run([sys.executable, "-m", "compileall", "-q", folder / "program"], check=True)
         (folder / "program" / "keys").mkdir()
         (folder / "program" / "keys" / "signing.key").write_text(KEY)
-        path = folder / "traces" / MODEL / f"{DATASET}.npy"
-        path.parent.mkdir(parents=True)
-        np.save(path, hotness())
-        entry = {"shape": [ITERATIONS, LAYERS, EXPERTS], "sha256": Trace(hotness()).sha256}
-        (folder / "traces" / "manifest.yaml").write_text(yaml.safe_dump({"traces": {f"{MODEL}/{DATASET}": entry}}))
+        entries = {}
+        for name, values in hotness_by_name().items():
+            path = folder / "traces" / f"{name}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, values)
+            entries[name] = {"shape": list(values.shape), "sha256": trace_sha256(values)}
+        (folder / "traces" / "manifest.yaml").write_text(yaml.safe_dump({"traces": entries}))
         yield folder
     finally:
         # Some submissions are nested too deeply for Python to remove.
         subprocess.run(["rm", "-rf", str(folder)], check=False)
 
 
+def hotness_by_name() -> dict[str, np.ndarray]:
+    """All traces: the one of all attacks, and the memoriser's two."""
+    seen = {f"{learned.MODEL}/{dataset}": values for dataset, values in learned.hotness_by_dataset().items()}
+    return {f"{MODEL}/{DATASET}": hotness()} | seen
+
+
 def hotness() -> np.ndarray:
-    """The one trace: int32 [iteration, layer, expert], uneven and with zeros."""
+    """The trace of all attacks but the memoriser: int32 [iteration, layer, expert], uneven and with zeros."""
     random = np.random.default_rng(7)
     shape = (ITERATIONS, LAYERS, EXPERTS)
     return random.integers(0, 4, shape, np.int32) * random.integers(1, 40, EXPERTS, np.int32)
@@ -160,6 +169,8 @@ def run_attack(name: str, world_folder: Path, mode: str, cases: int, call_second
     copy = shutil.copy2 if without_landlock(mode) else link_module
     shutil.copytree(world_folder / "program", run.folder / "program", copy_function=copy)
     grid = grid_mapping(without_landlock(mode), cases, call_seconds)
+    if name == learned.NAME:
+        grid |= learned.GRID_PART
     (run.folder / "program" / "grid.yaml").write_text(yaml.safe_dump(grid))
     stage_submission(name, run.folder / "submission")
     for part in ("output", "tmp"):
