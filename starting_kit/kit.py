@@ -33,6 +33,7 @@ from commands.calibrate import add_calibrate
 from commands.check import add_check
 from commands.compare import add_compare, compare
 from commands.convert import add_convert
+from commands.export import add_export
 from commands.frame import RunFailed
 from commands.generate import add_generate
 from commands.inspect import add_inspect
@@ -56,10 +57,10 @@ from scores.problems import FileError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
 
-POLICY_COMMANDS = (add_check, add_run, add_runs, add_compare, add_pack, add_replay, add_profile)
+POLICY_COMMANDS = (add_check, add_run, add_runs, add_compare, add_pack, add_replay, add_profile, add_export)
 TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.
-ENDED_AT_ONCE = ("check", "pack", "profile", "replay")
+ENDED_AT_ONCE = ("check", "export", "pack", "profile", "replay")
 EXAMPLES = """examples, in the order of a day's work:
   python starting_kit/kit.py check                                      is starting_kit/policy.py accepted?
   python starting_kit/kit.py run                                        score it on the sample grid

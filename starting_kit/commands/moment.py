@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from placement.answer import Redeployment
+from placement.answer import Redeployment, check_answer
 from placement.errors import PolicyError
 from placement.grid import Case, Grid
 from placement.isolation.interface import PolicyCase, policy_case
@@ -47,6 +47,15 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
 
     Raises UsageError when there are fewer calls, PolicyError when an earlier call fails, and OrganizerError.
     """
+    return _seen(folder, case, grid, traces, call, answered=False)
+
+
+def answered(folder: Path, case: Case, grid: Grid, traces: Path, call: int | None) -> list[Moment]:
+    """The calls 1 .. call of a case, all of its calls for None, with the policy's answers; raises as moments does."""
+    return _seen(folder, case, grid, traces, call, answered=True)
+
+
+def _seen(folder: Path, case: Case, grid: Grid, traces: Path, call: int | None, answered: bool) -> list[Moment]:
     trace = TraceFolder(traces, manifest_beside(traces, [])).trace_of(case)
     seen: list[Moment] = []
     view = policy_case(case, grid.cost, trace.iterations)
@@ -54,21 +63,28 @@ def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> li
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         hotness, before = trace.window(start, stop), deployment.copy()
-        if len(seen) + 1 == call:
+        if len(seen) + 1 == call and not answered:
             seen.append(Moment(hotness, before, iteration, view))
             raise Reached
         answer = process.rebalance(start, stop, deployment, iteration)
+        if answer is not None:
+            check_answer(*answer, case)
         seen.append(Moment(hotness, before, iteration, view, answer))
+        if len(seen) == call:
+            raise Reached
         return answer
 
     try:
         with process:
             # What it sees first is the same for every policy, also for one that cannot start.
-            if call > 1:
+            if call != 1 or answered:
                 process.start()
             replay(trace, case, rebalance)
     except Reached:
         return seen
     except PolicyError as error:
         raise error.at(case.name) from None
-    raise UsageError("the case has fewer calls", f"--call {call}", f"1 .. {len(seen)}", "name one of them", case.name)
+    if call is None:
+        return seen
+    got = f"{'--after' if answered else '--call'} {call}"
+    raise UsageError("the case has fewer calls", got, f"1 .. {len(seen)}", "name one of them", case.name)

@@ -20,6 +20,11 @@ class UsageError(Problem):
     """The command was given something that it cannot work with."""
 
 
+def usage_of(problem: Problem) -> UsageError:
+    """A problem with what an option names, as one of the command's use."""
+    return UsageError(problem.what, problem.got, problem.expected, problem.next_step, ", ".join(problem.where))
+
+
 def add_command(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     """Declare a command; examples: lines of what follows kit.py, two blanks, and what that does."""
     rows = [line.split("  ", 1) for line in examples.strip().splitlines()]

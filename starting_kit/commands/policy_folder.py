@@ -19,7 +19,17 @@ from .options import UsageError, show
 from .places import KIT
 
 # What lies beside the template and is the kit's, not the policy's.
-KIT_FILES = ("tutorial.ipynb", "README.md", "commands", "kit.py", "lab", "planning", "policies", "traces")
+KIT_FILES = (
+    "tutorial.ipynb",
+    "README.md",
+    "commands",
+    "deployments",
+    "kit.py",
+    "lab",
+    "planning",
+    "policies",
+    "traces",
+)
 
 
 def policy_folder(policy: str | Path) -> Path:

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,16 @@ from scores.table import aligned, cells
 from . import options as shared
 from .frame import RunFailed, frame_of, pairs_of, read_frame
 from .machine import check_isolation
+from .model_layers import add_layers
 from .named_paths import check_output
 from .options import show
-from .places import GRIDS, INGESTION, OUTPUT, SCORING, short
+from .placed import placed
+from .places import GRIDS, INGESTION, KIT, OUTPUT, SCORING, short
 from .policy_folder import named_policy, staged
 from .program import run_quiet, run_shown
 from .repeat import repeat_line
 from .runs import keep, previous
+from .seeds import World
 from .selection import grid_of, read_grid, select, write_grid
 from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
 
@@ -40,6 +44,7 @@ run submission.zip  score the very file to upload
 run my_policy --case DS-R1/generated:64  one case of the grid: no page, what to change is printed
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
 run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
+run --placement map.json --case DS-R1/generated:64  a placement file of a serving engine, kept from the first call on
 run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
 """
 SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
@@ -57,16 +62,22 @@ def add_run(commands: Any) -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="results and page go here (default: output)")
     shared.add_cases(parser)
     shared.add_jobs(parser)
+    parser.add_argument(
+        "--placement",
+        type=Path,
+        metavar="FILE",
+        help="instead of a policy: what kit.py export writes, in any form; applied at the first call, then kept",
+    )
+    add_layers(parser, "with --placement: ")
     parser.set_defaults(run=run_command, grid=None)
 
 
 def run_command(options: argparse.Namespace) -> int:
     """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
-    named_policy(options.policy)
+    named = _named(options)
     shared.check_least("--jobs", options.jobs, 1)
-    prediction, scoring = options.output / "prediction", options.output / "scoring"
-    for folder in (prediction, scoring):
-        check_output("--output", folder)
+    for name in ("prediction", "scoring"):
+        check_output("--output", options.output / name)
     file = grid_for(options.grid, options.traces)
     whole = read_grid(file)
     check_isolation(whole, file)
@@ -74,12 +85,45 @@ def run_command(options: argparse.Namespace) -> int:
     world = world_of(options.grid, options.traces, options.reference, options.seed, options.jobs, show)
     check_traces(world, some or whole.cases)
     check_reference(world, whole, some or whole.cases, options.reference is not None and options.traces is None)
+    with ExitStack() as stack:
+        policy = options.policy
+        if options.placement:
+            cases = (some or whole.cases, whole.cases)
+            policy = stack.enter_context(placed(options.placement, *cases, world.traces, options.layers))
+        return _run(options, named, policy, file, whole, some, world)
+
+
+def _named(options: argparse.Namespace) -> Path:
+    """What is scored, as runs and page call it. Raises UsageError."""
+    if not options.placement:
+        if options.layers:
+            expected, next_step = "it with --placement alone", "leave it out"
+            raise shared.UsageError("--layers is for a placement file", "no --placement", expected, next_step)
+        named_policy(options.policy)
+        return options.policy
+    if options.policy != KIT:
+        expected, next_step = "one of them", "leave one out"
+        raise shared.UsageError("a policy and --placement are named", str(options.policy), expected, next_step)
+    return options.placement
+
+
+def _run(
+    options: argparse.Namespace,
+    named: Path,
+    policy: Path,
+    file: Path,
+    whole: Grid,
+    some: list[Case] | None,
+    world: World,
+) -> int:
+    """Run and score what was checked; named: what the policy is called."""
+    prediction, scoring = options.output / "prediction", options.output / "scoring"
     # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away,
     # and some cases, which have no page, leave that of the last whole grid.
     page = scoring / "detailed_results.html"
     for path in (prediction / "results.json", *(() if some else (scoring / "scores.json", page))):
         path.unlink(missing_ok=True)
-    with staged(options.policy) as submission, fresh_folder() as temporary:
+    with staged(policy) as submission, fresh_folder() as temporary:
         grid = file
         if some:
             grid = temporary / "grid.yaml"
@@ -102,8 +146,8 @@ def run_command(options: argparse.Namespace) -> int:
     print(f"page: {short(page)}", flush=True)
     folders = ["--results", prediction, "--reference", world.reference, "--output", scoring]
     # With an equals sign: a name may begin with a hyphen.
-    folders.append(f"--policy={short(options.policy)}")
-    if before := previous(options.output, world.reference, options.policy):
+    folders.append(f"--policy={short(named)}")
+    if before := previous(options.output, world.reference, named):
         folders += ["--previous", before[0], f"--previous-policy={before[1]}"]
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
@@ -114,7 +158,7 @@ def run_command(options: argparse.Namespace) -> int:
     if code == 0 and file == GRIDS["practice"]:
         estimate = official_estimate(read_frame(prediction, world.reference, None))
     try:
-        keep(options.output, world.reference, options.policy, estimate)
+        keep(options.output, world.reference, named, estimate)
     except OSError as error:
         # The score stands.
         print(f"kit.py run: this run is not kept: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`export-policy`: a plan as a policy of the competition."""
+"""`export-policy` and `export-placement`: a plan as a policy of the competition, and as a serving engine's file."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
+from deployments.apart import apart
+from deployments.forms import FORMS, check_suffix, usage_line, write_placement
+
 from ..experiments.export import filled, initial_tables, write_policy
 from ..planning.plan_file import load_plan
 from ..serving.measures import even_par
 
 
 def add_export(commands: argparse._SubParsersAction) -> None:
-    """Declare the command."""
+    """Declare the two commands."""
     parser = commands.add_parser("export-policy", help="write a policy.py that starts from a plan")
     parser.add_argument("plan", type=Path, metavar="PLAN")
     parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=export)
+    parser = commands.add_parser("export-placement", help="write the file from which a serving engine starts")
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--to", required=True, choices=FORMS, help="whose file")
+    parser.add_argument("--output", type=Path, required=True, help="the file")
+    parser.set_defaults(run=export_placement)
 
 
 def export(options: argparse.Namespace) -> int:
@@ -37,6 +45,24 @@ def export(options: argparse.Namespace) -> int:
     print(f"  this policy {policy}; the initial deployment {initial}.")
     if count := int((tables != made.table).sum()):
         print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+    return 0
+
+
+def export_placement(options: argparse.Namespace) -> int:
+    """Write the file, with the plan's own layer numbers."""
+    check_suffix(options.output, options.to)
+    made = load_plan(options.plan)
+    tables, moved = filled(made.table, made.load), 0
+    if FORMS[options.to].apart:
+        tables, moved = apart(tables, made.load, made.layers)
+    write_placement(options.output, options.to, tables, made.experts, made.layers)
+    layers, devices, slots = tables.shape
+    print(f"export-placement: {options.output}: {layers} layers x {devices} devices x {slots} slots")
+    print(f"use: {usage_line(options.output, options.to, devices * slots - made.experts)}")
+    if count := int((tables != made.table).sum()) - 2 * moved:
+        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+    if moved:
+        print(f"Slots exchanged with other devices, so that none holds an expert twice: {moved}.")
     return 0
 
 

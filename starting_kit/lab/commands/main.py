@@ -27,6 +27,7 @@ EXAMPLES = """examples:
   python -m lab search ../output/lab/trace ../output/lab/plan.npz --output ../output/lab/better.npz
   python -m lab simulate ../output/lab/trace ../output/lab/better.npz
   python -m lab export-policy ../output/lab/better.npz --output ../output/lab/policy
+  python -m lab export-placement ../output/lab/better.npz --to vllm --output ../output/lab/map.json
   python -m lab matrix ../output/lab/trace --output ../output/lab/matrix
   python -m lab gating ../output/lab/trace_with_scores --method drop reroute --capacity 1,1.25,inf
   python -m lab online ../output/lab/trace --every 1,5,inf

@@ -1,0 +1,104 @@
+"""`export`: write the deployment that a policy stands at as the file that a serving engine starts from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployments.apart import apart
+from deployments.forms import FORMS, check_numbers, check_suffix, usage_line, write_placement
+from placement.balance import par
+from placement.deployment import changed_slots
+from placement.errors import Problem
+from placement.evaluation.temporary import temporary_folder
+from placement.submission.folder import find_policy
+from traces.conversion.recording import counted
+
+from . import options as shared
+from .argument_types import integer_from
+from .model_layers import add_layers, numbers_of
+from .moment import Moment, answered
+from .named_paths import check_output_file
+from .places import short
+from .policy_folder import staged
+from .replay_calls import named_case
+from .selection import read_grid
+from .worlds import check_traces, world_of
+
+EXAMPLES = """
+export my_policy --case DS-R1/generated:64 --to vllm --output map.json  what it stands at when the trace ends
+export my_policy --case DS-R1/generated:64 --after 2 --to sglang --layers 3-60 --output map.json  after its second call
+"""
+
+
+def add_export(commands: Any) -> None:
+    """Declare the command."""
+    purpose = "write the deployment that a policy stands at as a serving engine's file"
+    parser = shared.add_command(commands, "export", purpose, EXAMPLES)
+    shared.add_policy(parser)
+    shared.add_grid(parser)
+    shared.add_traces(parser)
+    shared.add_seed(parser)
+    parser.add_argument(
+        "--case",
+        metavar="CASE",
+        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
+    )
+    when = parser.add_mutually_exclusive_group()
+    when.add_argument("--after", type=integer_from(1), metavar="CALL", help="once this call's answer is applied")
+    when.add_argument("--last", action="store_true", help="once the last call's answer is applied (the default)")
+    parser.add_argument("--to", required=True, choices=FORMS, help="whose file")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the file to write")
+    add_layers(parser)
+    parser.set_defaults(run=export_command, grid=None)
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Run the case up to the call, write the deployment after it, and return exit code 0."""
+    check_output_file("--output", options.output)
+    case = named_case(options)
+    world = world_of(options.grid, options.traces, None, options.seed)
+    check_traces(world, [case])
+    numbers = numbers_of(case, world.traces, options.layers)
+    try:
+        check_suffix(options.output, options.to)
+        check_numbers(options.to, numbers, case.layers)
+    except Problem as problem:
+        raise shared.usage_of(problem) from None
+    with temporary_folder(), staged(options.policy) as submission:
+        folder = find_policy(submission)[0]
+        seen = answered(folder, case, read_grid(world.grid), world.traces, options.after)
+    table, moment = stood(seen[-1]), seen[-1]
+    print(f"{case.name}, after call {len(seen)} (iteration {moment.iteration}): deployment {list(table.shape)}")
+    if not any(changed_slots(one.deployment, stood(one)) for one in seen):
+        print("note: nothing has moved up to there: this is the initial deployment")
+    if FORMS[options.to].apart:
+        table, count = apart(table, moment.hotness.sum(axis=0, dtype=np.int64), numbers)
+        if count:
+            print(f"exchanged with other devices, so that none holds an expert twice: {counted(count, 'slot')}")
+    print(f"PAR (peak-to-average ratio) on the window that the call saw, mean: {mean_par(table, moment.hotness):.4f}")
+    write_placement(options.output, options.to, table, case.experts, numbers)
+    print(f"written: {short(options.output)}")
+    print(f"use: {usage_line(options.output, options.to, case.redundant_experts)}")
+    return 0
+
+
+def stood(moment: Moment) -> np.ndarray:
+    """The table once a call's answer is applied, to its last layer: int64 [layer, device, slot]."""
+    table = moment.deployment.copy()
+    if moment.answer is not None:
+        layers, rows = moment.answer
+        table[layers] = rows[layers]
+    return table
+
+
+def mean_par(table: np.ndarray, hotness: np.ndarray) -> float:
+    """The mean PAR over layers and iterations; hotness: int [iteration, layer, expert]."""
+    pars = [
+        par(np.ascontiguousarray(layer.T), layer.sum(axis=1, dtype=np.int64), rows).mean()
+        for layer, rows in zip(hotness.swapaxes(0, 1), table, strict=True)
+    ]
+    return float(np.mean(pars))

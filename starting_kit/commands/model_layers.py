@@ -1,0 +1,40 @@
+"""Which of the model's layers a trace's are: by --layers, or as the manifest of the traces says."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from placement.grid import Case
+from traces.manifest import MANIFEST, read_manifest
+
+from .argument_types import layer_numbers
+from .options import UsageError
+
+
+def add_layers(parser: argparse.ArgumentParser, where: str = "") -> None:
+    """Declare --layers; where: what it goes with."""
+    parser.add_argument(
+        "--layers",
+        type=layer_numbers,
+        metavar="N-N",
+        help=f"{where}the model's numbers of the trace's layers, such as 3-60 where three dense layers come first "
+        f"(default: as the traces' {MANIFEST} says)",
+    )
+
+
+def numbers_of(case: Case, traces: Path, named: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """The model's layer number of each of the case's layers, None where nobody says them. Raises UsageError."""
+    entry = read_manifest(traces)["traces"].get(f"{case.model}/{case.dataset}", {})
+    numbers, option = named or entry.get("layers"), "--layers"
+    if numbers is None:
+        return None
+    if not named:
+        option = f"`layers` of {traces / MANIFEST}"
+    whole = isinstance(numbers, (list, tuple)) and all(type(number) is int and number >= 0 for number in numbers)
+    if not whole or len(numbers) != case.layers or list(numbers) != sorted(set(numbers)):
+        got = f"{len(numbers)} numbers" if whole else f"{numbers!r:.60}"
+        expected = f"{case.layers} layer numbers, ascending, one for each of the trace's layers"
+        next_step = "correct --layers" if named else "correct it, or give --layers"
+        raise UsageError(f"{option} does not fit", got, expected, next_step, case.name)
+    return tuple(numbers)

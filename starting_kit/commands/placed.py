@@ -1,0 +1,98 @@
+"""A placement file as a policy: applied at the first call, then kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from deployments.fitting import sizes_in_words, table_for
+from deployments.forms import read_placement
+from placement.errors import Problem
+from placement.evaluation.temporary import fresh_folder
+from placement.grid import Case
+
+from .model_layers import numbers_of
+from .options import UsageError, usage_of
+from .selection import short_name
+
+TEMPLATE = '''"""Gives every layer the placement of a file at the first call, and keeps it."""
+
+from pathlib import Path
+
+import numpy as np
+
+SLOTS = np.load(Path(__file__).with_name("placement.npy"), allow_pickle=False)
+
+
+class Policy:
+    """See pages/policy.md for the interface."""
+
+    def __init__(self, case):
+        self.table, self.placed = SLOTS.reshape(case.layers, case.devices, case.slots), False
+
+    def rebalance(self, hotness, deployment, iteration):
+        if self.placed:
+            return None
+        self.placed = True
+        # A layer that stands already takes an iteration, too.
+        return np.flatnonzero((self.table != deployment).any(axis=(1, 2))), self.table
+'''
+
+
+@contextmanager
+def placed(
+    path: Path, cases: Sequence[Case], all_cases: Sequence[Case], traces: Path, layers: tuple[int, ...] | None
+) -> Iterator[Path]:
+    """A folder with a policy that gives each case the placement of a file.
+
+    cases: those to run; all_cases: the grid's; layers: what --layers says. Raises UsageError for a file
+    in no form, and for one that does not fit each of the cases.
+    """
+    table = _fitting(path, cases, all_cases, traces, layers)
+    with fresh_folder() as folder:
+        (folder / "policy.py").write_text(TEMPLATE, encoding="utf-8")
+        np.save(folder / "placement.npy", table)
+        yield folder
+
+
+def _fitting(
+    path: Path, cases: Sequence[Case], all_cases: Sequence[Case], traces: Path, layers: tuple[int, ...] | None
+) -> np.ndarray:
+    """int64 [layer, slot], the same for all cases. Raises as placed does."""
+    if not path.is_file():
+        raise UsageError(
+            "there is no placement", str(path), "a file that kit.py export wrote, or an engine's", "name one"
+        )
+    try:
+        rows = read_placement(path)
+    except Problem as problem:
+        raise usage_of(problem) from None
+    tables: dict[Case, np.ndarray] = {}
+    why: dict[Case, Problem] = {}
+    for case in all_cases:
+        try:
+            tables[case] = table_for(rows, case, numbers_of(case, traces, layers))
+        except Problem as problem:
+            why[case] = problem
+    if not tables and len(cases) == 1:
+        raise usage_of(why[cases[0]])
+    if not tables:
+        next_step = "name such a grid by --grid, or a case by --case: then what does not fit is said"
+        got = f"{path.name}: {sizes_in_words(rows)}"
+        raise UsageError("the placement fits no case of the grid", got, "a case of these sizes", next_step)
+    # A map that all layers share fits models of several depths, and a table is one policy's.
+    alike = {case: tables[case].reshape(case.layers, -1) for case in tables}
+    first = next((case for case in cases if case in alike), next(iter(alike)))
+    fits = [case for case in alike if np.array_equal(alike[case], alike[first])]
+    if any(case not in fits for case in cases):
+        other = next(case for case in cases if case not in fits)
+        got = f"{other.name} takes other rows of it than {first.name}"
+        if other in why:
+            got = f"{why[other].got}; {other.name} takes {why[other].expected}"
+        choice = " ".join(f"--case {short_name(case)}" for case in fits)
+        what = f"the placement fits {len(fits)} of the grid's {len(all_cases)} cases, and not {other.name}"
+        raise UsageError(what, got, f"a case of {sizes_in_words(rows)}", f"give {choice}")
+    return alike[first]
