@@ -19,6 +19,7 @@ DOCS = [
     "README.md",
     "SECURITY.md",
     "starting_kit/README.md",
+    "starting_kit/deployments/engines.md",
     "tools/bundling/kit_readme.md",
     "sample_traces/README.md",
     *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),
@@ -41,9 +42,18 @@ OFFICIAL = (
     "python starting_kit/kit.py generate --output output/official/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
     "DS-R1/LmSys DS-R1/Mix Qwen3/ShareGPT Qwen3/WildChat Qwen3/LmSys --seed 7"
 )
+EXPORT = (
+    "python starting_kit/kit.py export starting_kit/policies/once --case DS-R1/generated:64 --after 1 --to sglang "
+    "--layers 3-60 --output output/map.json"
+)
+PLACED = (
+    "python starting_kit/kit.py run --placement output/map.json --case DS-R1/generated:64 --layers 3-60 "
+    "--output output/placed"
+)
 # These need what another one made.
 AFTER = {
     "python starting_kit/kit.py run --traces traces": CONVERT,
+    PLACED: EXPORT,
     "python starting_kit/kit.py run --traces output/official/traces": OFFICIAL,
 }
 # Five seeds take longer. One seed gives no verdict; the rest is the same. Short traces have as many cases as long ones.

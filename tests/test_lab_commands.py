@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployments.forms import read_placement
 from lab.commands.main import main
+from lab.experiments.export import filled
 from lab.planning.plan_file import load_plan, save_plan
 from lab.traces.trace_file import load_trace
 from lab_cases import ANCHORS
@@ -57,6 +59,17 @@ def test_a_plan_is_made_improved_measured_and_exported(
     )
     assert run("export-policy", better, "--output", tmp_path / "policy") == 0
     assert sorted(path.name for path in (tmp_path / "policy").iterdir()) == ["plan.npy", "policy.py"]
+    capsys.readouterr()
+    assert run("export-placement", better, "--to", "trtllm", "--output", tmp_path / "map.yaml") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        f"export-placement: {tmp_path / 'map.yaml'}: 2 layers x 16 devices x 3 slots\nuse: moe_config"
+    )
+    rows = read_placement(tmp_path / "map.yaml")
+    assert rows.layers == load_plan(better).layers
+    assert (rows.slots.reshape(2, 16, 3) == filled(load_plan(better).table, load_plan(better).load)).all()
+    assert run("export-placement", better, "--to", "npy", "--output", tmp_path / "map.yaml") == 1
+    assert capsys.readouterr().out.startswith("export-placement: the file's name has another ending. Got: map.yaml.")
 
 
 def test_commands_take_the_plans_own_router(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
