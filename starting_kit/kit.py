@@ -70,6 +70,7 @@ EXAMPLES = """examples, in the order of a day's work:
   python starting_kit/kit.py profile my_policy --call 2                 see where the seconds of that call went
   python starting_kit/kit.py compare my_policy starting_kit             is it better than the template, or a tie?
   python starting_kit/kit.py pack my_policy                             make submission.zip to upload
+  python starting_kit/kit.py export my_policy --to vllm --output a.json write its deployment for a serving engine
 """
 
 

@@ -121,6 +121,13 @@ def test_numbers_that_a_form_needs_are_asked_for(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_layer_numbers_out_of_order_are_refused(tmp_path: Path) -> None:
+    assert said(lambda: written(tmp_path, "sglang", numbers=(3, 1))) == (
+        "the layer numbers are out of order. Got: 3, 1. Expected: ascending ones, as the layers stand in the model. "
+        "Next: correct --layers."
+    )
+
+
 def test_a_file_whose_name_the_engine_would_take_otherwise_is_refused(tmp_path: Path) -> None:
     assert said(lambda: write_placement(tmp_path / "map.txt", "sglang", TABLE, 4, NUMBERS)) == (
         "the file's name has another ending. Got: map.txt. Expected: .json for sglang. Next: name the file map.json."
@@ -168,6 +175,10 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
         (
             {"moe_layer_count": 2, "layer_list": [{}]},
             "layer_list is not as long as moe_layer_count says. Got: 1 layers",
+        ),
+        (
+            {"moe_layer_count": 2, "layer_list": [{"layer_id": 1}, {"layer_id": 0}]},
+            "layer_list is not in order. Got: layer_id [1, 0]. Expected: ascending ones: the place in the list counts.",
         ),
         ({"moe_layer_count": 1, "layer_list": [{}]}, "layer_list[0] has another form. Got: KeyError: 'device_list'."),
         (

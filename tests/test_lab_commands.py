@@ -62,12 +62,15 @@ def test_a_plan_is_made_improved_measured_and_exported(
     capsys.readouterr()
     assert run("export-placement", better, "--to", "trtllm", "--output", tmp_path / "map.yaml") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(
-        f"export-placement: {tmp_path / 'map.yaml'}: 2 layers x 16 devices x 3 slots\nuse: moe_config"
-    )
+    assert printed.startswith(f"export-placement: {tmp_path / 'map.yaml'}: 2 layers x 16 devices x 3 slots\n")
+    assert printed.splitlines()[1] == "layers: the model's 0 to 1, 2 in all"
     rows = read_placement(tmp_path / "map.yaml")
     assert rows.layers == load_plan(better).layers
     assert (rows.slots.reshape(2, 16, 3) == filled(load_plan(better).table, load_plan(better).load)).all()
+    numbers = ("--layers", "3,5")
+    assert run("export-placement", better, "--to", "sglang", *numbers, "--output", tmp_path / "map.json") == 0
+    assert (read_placement(tmp_path / "map.json").slots[[3, 5]] == rows.slots).all()
+    capsys.readouterr()
     assert run("export-placement", better, "--to", "npy", "--output", tmp_path / "map.yaml") == 1
     assert capsys.readouterr().out.startswith("export-placement: the file's name has another ending. Got: map.yaml.")
 

@@ -44,16 +44,3 @@ def integer_from(smallest: int) -> Callable[[str], int]:
         return value
 
     return integer
-
-
-def layer_numbers(text: str) -> tuple[int, ...]:
-    """A model's layers in ascending order, such as 3-60 or 1,3,5."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or max(len(first), len(last)) > 6:
-            raise argparse.ArgumentTypeError(f"{text!r} is no list of layers such as 3-60 or 1,3,5")
-        numbers += range(int(first), int(last if dash else first) + 1)
-    if not numbers or numbers != sorted(set(numbers)):
-        raise argparse.ArgumentTypeError(f"{text!r} does not ascend")
-    return tuple(numbers)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deployments.apart import apart
-from deployments.forms import FORMS, check_numbers, check_suffix, usage_line, write_placement
+from deployments.forms import FORMS, check_numbers, check_suffix, layers_line, usage_line, write_placement
 from placement.balance import par
 from placement.deployment import changed_slots
 from placement.errors import Problem
@@ -78,10 +78,11 @@ def export_command(options: argparse.Namespace) -> int:
     if FORMS[options.to].apart:
         table, count = apart(table, moment.hotness.sum(axis=0, dtype=np.int64), numbers)
         if count:
-            print(f"exchanged with other devices, so that none holds an expert twice: {counted(count, 'slot')}")
-    print(f"PAR (peak-to-average ratio) on the window that the call saw, mean: {mean_par(table, moment.hotness):.4f}")
+            apart_line = f"exchanged with other devices, so that none holds an expert twice: {counted(count, 'slot')}"
+            print(f"{apart_line}; mean PAR before: {mean_par(stood(moment), moment.hotness):.4f}")
+    print(f"mean PAR (peak-to-average ratio) on the window that the call saw: {mean_par(table, moment.hotness):.4f}")
     write_placement(options.output, options.to, table, case.experts, numbers)
-    print(f"written: {short(options.output)}")
+    print(f"written: {short(options.output)}; {layers_line(options.to, numbers)}")
     print(f"use: {usage_line(options.output, options.to, case.redundant_experts)}")
     return 0
 

@@ -77,6 +77,13 @@ def write_placement(path: Path, form: str, table: np.ndarray, experts: int, numb
     write_whole(path, FORMS[form].data(table, numbers or (), experts))
 
 
+def layers_line(form: str, numbers: tuple[int, ...] | None) -> str:
+    """Which of the model's layers a file of a form is for; numbers: the model's, of each layer."""
+    if numbers is None or not FORMS[form].numbered:
+        return "layers: those with experts, in order"
+    return f"layers: the model's {numbers[0]} to {numbers[-1]}, {len(numbers)} in all"
+
+
 def usage_line(path: Path, form: str, redundant: int) -> str:
     """What the engine is given, so that it starts from a file; redundant: slots of a layer beyond one per expert."""
     return FORMS[form].use.format(path=path.absolute(), redundant=redundant)
@@ -99,6 +106,9 @@ def check_numbers(form: str, numbers: tuple[int, ...] | None, layers: int) -> No
     if numbers is not None and len(numbers) != layers:
         got, expected = f"{len(numbers)} numbers", f"{layers}, one for each layer with experts"
         raise Problem("the layer numbers do not fit", got, expected, "correct --layers")
+    if numbers is not None and list(numbers) != sorted(set(numbers)):
+        got, expected = ", ".join(map(str, numbers[:6])), "ascending ones, as the layers stand in the model"
+        raise Problem("the layer numbers are out of order", got, expected, "correct --layers")
 
 
 def read_placement(path: Path) -> Rows:

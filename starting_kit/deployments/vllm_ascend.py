@@ -35,6 +35,10 @@ def read_vllm_ascend(content: Mapping[str, Any]) -> Rows:
     if not isinstance(layers, list) or content.get(COUNT) != len(layers) or not layers:
         got = f"{len(layers)} layers" if isinstance(layers, list) else type(layers).__name__
         raise wrong(f"{LAYERS} is not as long as {COUNT} says", got, f"a list of {content.get(COUNT)!r:.20} layers")
+    ids = [layer.get("layer_id", at) if isinstance(layer, dict) else at for at, layer in enumerate(layers)]
+    # vllm-ascend goes by the place in the list, not by the number.
+    if not all(type(number) is int for number in ids) or ids != sorted(set(ids)):
+        raise wrong(f"{LAYERS} is not in order", f"layer_id {ids[:6]}", "ascending ones: the place in the list counts")
     rows = [_devices(layer, at) for at, layer in enumerate(layers)]
     sizes = {(len(row), *sorted({len(device) for device in row})) for row in rows}
     if len(sizes) > 1 or len(next(iter(sizes))) != 2:
@@ -53,7 +57,6 @@ def _devices(layer: Any, at: int) -> list[list[int]]:
     except (KeyError, TypeError) as error:
         expected = "device_list of device_id and device_expert"
         raise wrong(f"{what} has another form", f"{type(error).__name__}: {error}", expected) from None
-    # vllm-ascend goes by the place in the list, not by the number.
     if ids != list(range(len(ids))) or layer.get("device_count", len(ids)) != len(ids) or not ids:
         expected = "0, 1, 2, ... up to device_count, in this order"
         raise wrong(f"{what} has other devices", f"device_id {ids[:4]} of {layer.get('device_count')}", expected)

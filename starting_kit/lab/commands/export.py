@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from deployments.apart import apart
-from deployments.forms import FORMS, check_suffix, usage_line, write_placement
+from deployments.forms import FORMS, check_numbers, check_suffix, layers_line, usage_line, write_placement
 
 from ..experiments.export import filled, initial_tables, write_policy
 from ..planning.plan_file import load_plan
 from ..serving.measures import even_par
+from .scale import layer_numbers
 
 
 def add_export(commands: argparse._SubParsersAction) -> None:
@@ -24,6 +25,9 @@ def add_export(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("export-placement", help="write the file from which a serving engine starts")
     parser.add_argument("plan", type=Path, metavar="PLAN")
     parser.add_argument("--to", required=True, choices=FORMS, help="whose file")
+    parser.add_argument(
+        "--layers", type=layer_numbers, help="the model's numbers of the plan's layers, as 3-60 (default: the plan's)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the file")
     parser.set_defaults(run=export_placement)
 
@@ -49,15 +53,18 @@ def export(options: argparse.Namespace) -> int:
 
 
 def export_placement(options: argparse.Namespace) -> int:
-    """Write the file, with the plan's own layer numbers."""
+    """Write the file; the layer numbers are the plan's, or those that are named."""
     check_suffix(options.output, options.to)
     made = load_plan(options.plan)
+    numbers = options.layers or made.layers
+    check_numbers(options.to, numbers, len(made.layers))
     tables, moved = filled(made.table, made.load), 0
     if FORMS[options.to].apart:
-        tables, moved = apart(tables, made.load, made.layers)
-    write_placement(options.output, options.to, tables, made.experts, made.layers)
+        tables, moved = apart(tables, made.load, numbers)
+    write_placement(options.output, options.to, tables, made.experts, numbers)
     layers, devices, slots = tables.shape
     print(f"export-placement: {options.output}: {layers} layers x {devices} devices x {slots} slots")
+    print(layers_line(options.to, numbers))
     print(f"use: {usage_line(options.output, options.to, devices * slots - made.experts)}")
     if count := int((tables != made.table).sum()) - 2 * moved:
         print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
