@@ -77,7 +77,7 @@ def divided(recording: Recording, divisor: int) -> Recording:
         got = f"{recording.hotness[place]} at iteration {place[0]}, layer {place[1]}, expert {place[2]} (from 0)"
         next_step = "correct --divide, or leave it out"
         raise OrganizerError("a count cannot be divided", got, f"multiples of {divisor}", next_step, "convert")
-    note = f"--divide {divisor}: every count is a {divisor}th of the recorded one"
+    note = f"--divide {divisor}: every recorded count divided by {divisor}"
     return recording._replace(hotness=recording.hotness // np.int32(divisor), notes=[*recording.notes, note])
 
 
