@@ -122,7 +122,7 @@ def test_equal_counts_of_all_ranks_are_noted(tmp_path: Path, capsys: pytest.Capt
     assert convert(tmp_path, dumps(tmp_path, records)) == 0
     assert (
         "note: every rank counted the same in every pass, as without DP attention, where each sees every token: the"
-        " counts are 2 times the tokens\n"
+        " counts are 2 times the tokens; --divide 2 makes them tokens\n"
     ) in capsys.readouterr().out
 
 

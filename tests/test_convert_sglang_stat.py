@@ -166,8 +166,8 @@ WRONG_VALUES = {
     ),
     "floats": (
         rows(WITH_DENSE, EMPTY) / 2,
-        "dump.npz, logical_count: the counts are not integers. Got: dtype float64. Expected: an integer dtype."
-        " Next: export the counts of tokens, not what was derived from them.",
+        "dump.npz, logical_count: a count is not whole. Got: 2.5 at row 0, layer 1, expert 1 (from 0). Expected: a"
+        f" whole number in 0 .. 2147483647. {AS_COUNTED}",
     ),
     "a sum": (
         WITH_DENSE.sum(axis=0),
@@ -202,7 +202,7 @@ def test_lists_of_different_lengths_are_refused(tmp_path: Path, capsys: pytest.C
 
 
 def test_several_buffers_have_no_common_oldest_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = [stat(tmp_path, WITH_DENSE, name) for name in ("a.npz", "b.npz")]
+    files = [stat(tmp_path, WITH_DENSE + more, name) for more, name in enumerate(("a.npz", "b.npz"))]
     assert refusal(tmp_path, capsys, *files, "--oldest", 0) == (
         "input: --oldest is of one buffer. Got: --oldest 0 for 2 files. Expected: one file."
         " Next: convert the files one by one."

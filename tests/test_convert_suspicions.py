@@ -12,7 +12,7 @@ import kit
 
 DRAW = np.random.default_rng(5)
 HOTNESS = DRAW.integers(1, 50, (40, 2, 8)).astype(np.int32)
-SPARSE = DRAW.poisson(0.4, (64, 2, 8)).astype(np.int32)
+SPARSE = DRAW.multinomial(3, np.ones(8) / 8, (64, 2)).astype(np.int32)
 
 
 def convert(folder: Path, values: np.ndarray, *arguments: object) -> int:

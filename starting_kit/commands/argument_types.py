@@ -19,14 +19,14 @@ def plain_name(text: str) -> str:
 
 
 def layer_numbers(text: str) -> tuple[int, ...]:
-    """A model's layer numbers, ascending, from `3-60` or `0,4,5`."""
+    """A model's layers in ascending order, such as 3-60 or 1,3,5."""
     numbers: list[int] = []
     for part in text.split(","):
         if not (match := LAYERS.fullmatch(part.strip())):
-            raise argparse.ArgumentTypeError(f"{part!r} is no layer; expected numbers as 3-60 or 0,4,5")
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of layers such as 3-60 or 1,3,5")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or (numbers and first <= numbers[-1]):
-            raise argparse.ArgumentTypeError(f"{text!r} is not in ascending order")
+            raise argparse.ArgumentTypeError(f"{text!r} does not ascend")
         numbers += range(first, last + 1)
     return tuple(numbers)
 

@@ -78,6 +78,14 @@ def as_counts(
     return values.astype(np.int64) if values.dtype.kind == "f" else values
 
 
+def float_note(dtype: np.dtype, largest: int) -> list[str]:
+    """The note on counts that were stored as floats, none for integers; largest: of the counts."""
+    if dtype.kind != "f":
+        return []
+    note, exact = f"{dtype} values, all whole, written as integers", 2 ** (np.finfo(dtype).nmant + 1)
+    return [note + f"; above {exact} a {dtype} is rounded, and the largest is {largest}" * (largest > exact)]
+
+
 def ordered_counts(
     values: np.ndarray, order: np.ndarray, where: str, axes: Sequence[str] = AXES, floats: bool = False
 ) -> np.ndarray:

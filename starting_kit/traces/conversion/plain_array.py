@@ -10,7 +10,7 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from .axis_order import Size, check_order
-from .counts import AXES, as_array, ordered_counts
+from .counts import AXES, as_array, float_note, ordered_counts
 from .file_errors import pickled, unreadable
 from .inputs import one_file
 from .layers import dense_layers, kept_layers, without_dense
@@ -28,8 +28,7 @@ def read_array(paths: Sequence[Path], axes: Sequence[str], drop_dense: bool, siz
     path = one_file(paths, SUFFIXES)
     hotness, dtype = read_counts(path, axes)
     notes = check_order(hotness, axes, size, path.name)
-    if dtype.kind == "f":
-        notes.append(f"{dtype} values, all whole, written as integers")
+    notes += float_note(dtype, int(hotness.max()))
     # A file that has the dense layers, too, has every layer of the model.
     dense = dense_layers(hotness)
     layers = tuple(range(len(dense))) if dense.any() else None

@@ -1,22 +1,18 @@
-"""Dumps of SGLang's expert distribution recorder: which mode, and the modes stat and stat_approx."""
+"""Dumps of SGLang's expert distribution recorder: which mode it was, and what all modes have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_array, ordered_counts
 from .dump_files import read_dump
 from .inputs import input_files
 from .layers import kept_layers, without_dense
-from .recording import Recording, counted
-from .ring import unroll
+from .recording import Recording
 from .sglang_passes import RECORDS, read_passes
+from .sglang_stat import read_stat
 
 SUFFIXES = (".pt", ".npz", ".json")
 
@@ -33,7 +29,7 @@ def read_sglang(
     if "logical_count" in first:
         if skip_incomplete:
             raise _not_of("stat", "--skip-incomplete")
-        recording = _read_stat(files, first, oldest, as_is, allow_pickle)
+        recording = read_stat(files, first, oldest, as_is, allow_pickle)
     elif RECORDS & set(first):
         if as_is or oldest is not None:
             raise _not_of("per_pass and per_token", "--as-is" if as_is else "--oldest")
@@ -49,50 +45,6 @@ def read_sglang(
     layers = kept_layers(recording.hotness)
     hotness, notes = without_dense(recording.hotness)
     return Recording(hotness, recording.form, [*recording.notes, *notes], layers)
-
-
-def _read_stat(
-    files: list[Path], first: dict[str, Any], oldest: int | None, as_is: bool, allow_pickle: bool
-) -> Recording:
-    """The rows of each file's ring [row, layer, expert] in order of time, one file after the other."""
-    if oldest is not None and len(files) > 1:
-        got, expected = f"--oldest {oldest} for {len(files)} files", "one file"
-        raise OrganizerError("--oldest is of one buffer", got, expected, "convert the files one by one", "input")
-    parts: list[np.ndarray] = []
-    notes: list[str] = []
-    for index, file in enumerate(files):
-        dump = first if index == 0 else read_dump(file, allow_pickle)
-        part, note = _rows(dump, file.name, oldest, as_is)
-        dump.clear()  # frees the file's array, which the caller holds too
-        if parts and part.shape[1:] != parts[0].shape[1:]:
-            got = f"[layer, expert] {list(part.shape[1:])}"
-            expected = f"{list(parts[0].shape[1:])} as in the file before"
-            next_step = "convert one recording at a time"
-            raise OrganizerError("the dump has another shape", got, expected, next_step, file.name)
-        parts.append(part)
-        notes.append(note)
-    if len(files) > 1:
-        notes.append(f"{counted(len(files), 'file')} in order, {files[0].name} .. {files[-1].name}")
-    hotness = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Recording(hotness, f"SGLang expert distribution, mode stat, {counted(len(files), 'file')}", notes)
-
-
-def _rows(dump: dict[str, Any], where: str, oldest: int | None, as_is: bool) -> tuple[np.ndarray, str]:
-    if "logical_count" not in dump:
-        got, expected = f"keys {', '.join(sorted(map(str, dump)))}", "logical_count, as in the file before"
-        raise OrganizerError("the dump is of another mode", got, expected, "convert one mode at a time", where)
-    value = dump["logical_count"]
-    if isinstance(value, np.ndarray) and value.ndim == 2:
-        raise OrganizerError(
-            "the dump has no iterations",
-            got=f"logical_count with shape {list(value.shape)}, a sum over time",
-            expected="[row, layer, expert]",
-            next_step="record again in mode stat with a buffer; a trace cannot be made from sums",
-            where=where,
-        )
-    ring = as_array(value, "logical_count", where, ("row", "layer", "expert"))
-    order, note = unroll(ring.any(axis=(1, 2)), oldest, as_is, where)
-    return ordered_counts(ring, order, f"{where}, logical_count", ("row", "layer", "expert")), note
 
 
 def _not_of(mode: str, option: str) -> OrganizerError:

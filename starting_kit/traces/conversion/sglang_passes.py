@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_array, as_counts, rectangular
+from .counts import as_array, as_counts, float_note, rectangular
 from .dump_files import key_of, read_dump
 from .passes import Passes
 from .physical import Fold, fold_of, slot_counts, to_logical
@@ -19,6 +20,8 @@ from .recording import Recording, counted
 # The keys by which such a dump is known: a list of records, or its columns in an .npz without objects.
 RECORDS = {"records", "global_physical_count", "topk_ids_of_layer"}
 COLUMNS = ("forward_pass_id", "rank", "gatherer_key", "global_physical_count", "topk_ids_of_layer")
+# The end of a file's name.
+RANK = re.compile(r"_(\d{1,6})$")
 MAP = "last_physical_to_logical_map"
 
 
@@ -27,8 +30,13 @@ def read_passes(files: list[Path], first: dict[str, Any], skip_incomplete: bool,
     passes = Passes()
     known: np.ndarray | None = None
     tokens = False
+    notes: list[str] = []
+    silent: set[int] = set()
     for index, file in enumerate(files):
         dump = first if index == 0 else read_dump(file, allow_pickle)
+        if len(files) > 1 and _is_empty(dump):
+            notes.append(_about_silent(file, silent, skip_incomplete))
+            continue
         mapping = as_array(key_of(dump, MAP, file.name), MAP, file.name, ("layer", "slot"))
         if known is not None and not np.array_equal(mapping, known):
             raise _other_map(mapping.shape, known.shape, file.name, files[0].name)
@@ -37,15 +45,49 @@ def read_passes(files: list[Path], first: dict[str, Any], skip_incomplete: bool,
         for place, record in _records(dump, file.name):
             number, rank = (_integer(record, key, place) for key in ("forward_pass_id", "rank"))
             counts = to_logical(_physical(record, fold, place), fold)
+            notes += [note for note in _about_floats(record) if note not in notes]
             passes.add(number, rank, str(record.get("gatherer_key", "primary")), counts, place)
             tokens = tokens or "topk_ids_of_layer" in record
         dump.clear()  # frees the file's records, which the caller holds too
     ranks = len(passes.ranks())
-    hotness, notes = passes.take(skip_incomplete)
+    if not ranks:
+        raise _wrong(
+            "records has the wrong form", f"no record in {counted(len(files), 'file')}", "records", files[0].name
+        )
+    hotness, told = passes.take(skip_incomplete, silent)
     mode = "per_token" if tokens else "per_pass"
     form = f"SGLang expert distribution, mode {mode}, {counted(len(files), 'file')} of {counted(ranks, 'rank')}"
     notes.append(f"slots folded to experts with {MAP}: right only if no expert was moved while recording")
-    return Recording(hotness, form, notes)
+    return Recording(hotness, form, [*told, *notes])
+
+
+def _is_empty(dump: dict[str, Any]) -> bool:
+    """Whether a dump has the form of records, and none."""
+    records = dump.get("records", dump.get("forward_pass_id"))
+    return isinstance(records, (list, np.ndarray)) and np.ndim(records) > 0 and len(records) == 0
+
+
+def _about_silent(file: Path, silent: set[int], skip_incomplete: bool) -> str:
+    """The note on a file without a record, whose rank joins `silent`. Raises OrganizerError unless that is wanted."""
+    named = RANK.search(file.stem)
+    rank = f"rank {named[1]} by its name" if named else "of a rank that its name does not tell"
+    if not skip_incomplete:
+        raise OrganizerError(
+            "a rank recorded nothing",
+            got=f"no record: {rank}",
+            expected="records of every rank",
+            next_step="dump all ranks again, or give --skip-incomplete to go on without it: what it served is then not"
+            " counted",
+            where=file.name,
+        )
+    if named:
+        silent.add(int(named[1]))
+    return f"{file.name} holds no record ({rank}): left out, what that rank served is not counted"
+
+
+def _about_floats(record: dict[str, Any]) -> list[str]:
+    counts = np.asarray(record.get("global_physical_count", 0))
+    return float_note(counts.dtype, int(counts.max())) if counts.size else []
 
 
 def _records(dump: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,7 +121,7 @@ def _physical(record: dict[str, Any], fold: Fold, place: str) -> np.ndarray:
     shape = [fold.layers, fold.slots]
     if "global_physical_count" in record:
         what, axes = "global_physical_count", ("layer", "slot")
-        recorded = as_counts(as_array(record[what], what, place, axes), f"{place}, {what}", axes)
+        recorded = as_counts(as_array(record[what], what, place, axes), f"{place}, {what}", axes, floats=True)
         if list(recorded.shape) != shape:
             raise _wrong(f"{what} does not fit the map", f"shape {list(recorded.shape)}", f"{shape}", place)
     if "topk_ids_of_layer" in record:

@@ -37,7 +37,7 @@ def suspicions(recording: Recording) -> list[str]:
             " on and began again: --differences takes what was counted between one and the next"
         )
     loads = hotness.sum(axis=0, dtype=np.int64)
-    notes += [*_idle_experts(loads, numbers), *_idle_iterations(hotness)]
+    notes += [*_idle_experts(loads, numbers), *_idle_iterations(hotness), *_partial_iterations(hotness, loads)]
     if not any("--divide" in note for note in recording.notes):
         notes += _multiples(hotness)
     return [*notes, *_shared(hotness, loads, numbers), *_zeros(hotness, loads)]
@@ -71,6 +71,17 @@ def _idle_iterations(hotness: np.ndarray) -> Iterator[str]:
         yield (
             f"{counted(idle, 'iteration')} without a token kept: a run takes every expert there as one token;"
             " --drop-empty leaves them out"
+        )
+
+
+def _partial_iterations(hotness: np.ndarray, loads: np.ndarray) -> Iterator[str]:
+    """A token goes through every layer, so that no layer is left out of a pass."""
+    routed = hotness[:, loads.any(axis=1)].any(axis=2)
+    partial = np.flatnonzero(routed.any(axis=1) & ~routed.all(axis=1)).tolist()
+    if partial:
+        yield (
+            f"{counted(len(partial), 'iteration')} with tokens in some layers alone, the first {partial[0]} (from 0),"
+            " as where a pipeline stage's file of the same passes is missing: convert the files of all stages"
         )
 
 
