@@ -139,6 +139,7 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     assert sizes_in_words(rows) == "2 layers, 4 experts and 2 redundant ones on 2 devices"
     flat = read_placement(written(tmp_path, "vllm"))
     assert sizes_in_words(flat) == "2 layers, 4 experts and 2 redundant ones on a number of devices that divides 6"
+    assert sizes_in_words(read_placement(written(tmp_path, "sglang"))).startswith("at most 4 layers, 4 experts")
     three = case_of(TABLE, 4, ep=3)
     assert said(lambda: table_for(rows, three, None)) == (
         "file.npy: the placement does not fit M/d ep 3 +2. Got: 6 slots a layer on 2 devices. "

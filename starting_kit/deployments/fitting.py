@@ -13,7 +13,10 @@ from .rows import Rows
 def sizes_in_words(rows: Rows) -> str:
     """What a case must have for the file to fit."""
     experts, slots = int(rows.slots.max()) + 1, rows.slots.shape[1]
-    layers = "any number of layers" if rows.shared else f"{len(rows.slots)} layer{'s' * (len(rows.slots) != 1)}"
+    count = f"{len(rows.slots)} layer{'s' * (len(rows.slots) != 1)}"
+    # Where rows have the model's numbers, some may be of dense layers.
+    count = count if rows.layers is None else f"at most {count}"
+    layers = "any number of layers" if rows.shared else count
     devices = f"on {rows.devices} devices" if rows.devices else f"on a number of devices that divides {slots}"
     return f"{layers}, {experts} experts and {slots - experts} redundant ones {devices}"
 
