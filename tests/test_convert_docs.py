@@ -1,4 +1,4 @@
-"""Every command of starting_kit/traces/conversion/README.md is executed, in its order, on small dumps of each form."""
+"""Every command of starting_kit/traces/conversion/ is executed, in its order, on small dumps of each form."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 import yaml
 
+import dumps
 import kit
+from commands.dump_forms import FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "starting_kit" / "traces" / "conversion" / "README.md"
+README, ENGINES = (ROOT / "starting_kit" / "traces" / "conversion" / name for name in ("README.md", "engines.md"))
 COUNTS = np.random.default_rng(10).integers(1, 50, (6, 2, 8)).astype(np.int32)
 # What each command makes, in the README's order.
 MADE = ["DS-R1/chat", "DS-R1/full", "DS-R1/unlimited", "DS-R1/passes", "DS-R1/cut"]
 MADE += ["Qwen3/chat", "Qwen3/ids", "DS-R1/adrs", "Qwen3/array"]
+FURTHER = ["trtllm", "ascend", "mindie/decode", "omni", "megatron", "atom", "steps"]
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def commands(page: Path = README) -> list[str]:
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
@@ -65,7 +68,25 @@ def test_every_command_of_the_readme_runs(world: Path, monkeypatch: pytest.Monke
     assert kit.main(["verify", "--traces", "traces"]) == 0
 
 
-@pytest.mark.parametrize("form", ["sglang", "vllm", "adrs", "npy"])
-def test_the_readme_has_a_section_for_each_form(form: str) -> None:
-    assert f"\n## {form}: " in README.read_text(encoding="utf-8")
-    assert any(f"--from {form} " in line for line in commands())
+def test_every_command_of_the_further_engines_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = commands(ENGINES)
+    assert len(lines) == len(FURTHER) + 1
+    for name in FURTHER:
+        dumps.write({"ascend": "vllm-ascend"}.get(name, name.split("/")[0]), tmp_path / "dumps" / name)
+    dumps.write("csv", tmp_path / "table")
+    (tmp_path / "table" / "counts.csv").rename(tmp_path / "counts.csv")
+    for line in lines:
+        program, *words = shlex.split(line)[1:]
+        assert (program, words[0]) == ("starting_kit/kit.py", "convert")
+        assert kit.main(words) == 0, line
+        name = f"{words[words.index('--model') + 1]}/{words[words.index('--dataset') + 1]}"
+        assert np.array_equal(np.load(tmp_path / "traces" / f"{name}.npy"), dumps.COUNTS), line
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_form_has_a_row_a_section_and_a_command(form: str) -> None:
+    page = README if f"\n## {form}: " in README.read_text(encoding="utf-8") else ENGINES
+    assert f"\n## {form}: " in page.read_text(encoding="utf-8")
+    assert any(f"--from {form} " in line for line in commands(page))
+    assert f"`{form}`" in README.read_text(encoding="utf-8").split("\n## Which form")[1].split("\n## ")[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,8 @@ import yaml
 import kit
 from commands.export import mean_par
 from commands.replay_calls import replay
-from deployments.apart import twice
-from deployments.fitting import table_for
-from deployments.forms import read_placement, write_placement
 from kit_world import refused, write_kit_world
 from placement.ds_eplb import ds_eplb
-from placement.grid import Case
 from submissions import ROOT, stored_hotness, write_policy
 from traces.manifest import entry_of, read_manifest, write_manifest
 
@@ -167,17 +162,13 @@ def test_the_par_of_a_window_is_the_mean_over_layers_and_iterations() -> None:
 
 def test_a_map_of_72_devices_with_32_redundant_experts_comes_back(tmp_path: Path) -> None:
     # As DS-R1 is served, with two of its layers: 256 experts, 4 slots on each of 72 devices.
+    from deployments.fitting import table_for
+    from deployments.forms import read_placement, write_placement
+    from placement.grid import Case
+
     hotness = np.random.default_rng(1).integers(1, 99, (3, 2, 256), np.int32)
     table = ds_eplb(hotness.sum(axis=0), 72, 32)
     write_placement(tmp_path / "map.json", "sglang", table, 256, (3, 4))
     case = Case("DS-R1", "d", 72, 32, 2, 256, window=3, latency=0)
     back = table_for(read_placement(tmp_path / "map.json"), case, (3, 4))
     assert table.shape == (2, 72, 4) and mean_par(back, hotness) == mean_par(table, hotness)
-
-
-def test_what_vllm_ascend_forbids_is_exchanged(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # The initial deployment holds an expert twice on every device.
-    assert export(world, STATIC, tmp_path / "a.json", "--case", "Large/two:8", "--to", "vllm-ascend") == 0
-    assert re.search(r"so that none holds an expert twice: \d+ slots; mean PAR before: \d", capsys.readouterr().out)
-    table = read_placement(tmp_path / "a.json").slots.reshape(3, 8, 2)
-    assert twice(table) == [] and (np.sort(table.reshape(3, -1)) == np.repeat(np.arange(8), 2)).all()

@@ -83,10 +83,22 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
     )
     order.add_argument("--as-is", action="store_true", help="sglang, mode stat: the file's rows are in order of time")
     parser.add_argument(
-        "--skip-incomplete", action="store_true", help="sglang: leave out passes that a rank did not record"
+        "--skip-incomplete",
+        action="store_true",
+        help="sglang, trtllm, mindie, omni, megatron, steps: leave out passes that a rank did not record",
     )
     parser.add_argument(
-        "--experts", type=integer_from(1), metavar="N", help="vllm, required: logical experts of the model"
+        "--experts",
+        type=integer_from(1),
+        metavar="N",
+        help="logical experts of the model: vllm, megatron and steps need them; csv, vllm-ascend, mindie and omni take"
+        " them",
+    )
+    parser.add_argument(
+        "--map",
+        type=Path,
+        metavar="FILE",
+        help="vllm-ascend, mindie, omni: the deployment while recording, a file of any form of export",
     )
     parser.add_argument(
         "--in-flight", type=integer_from(1), metavar="N", help=f"vllm: requests at once (default: {IN_FLIGHT})"

@@ -6,14 +6,25 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from placement.errors import OrganizerError
+import numpy as np
+
+from deployments.forms import read_placement
+from placement.errors import OrganizerError, Problem
 from traces.conversion.adrs import read_adrs
+from traces.conversion.ascend import read_ascend
+from traces.conversion.atom import read_atom
 from traces.conversion.axis_order import Size
+from traces.conversion.count_table import read_table
 from traces.conversion.counts import AXES
+from traces.conversion.megatron import read_megatron
+from traces.conversion.mindie import read_mindie
+from traces.conversion.omni import read_omni
 from traces.conversion.plain_array import read_array
 from traces.conversion.recording import Recording
 from traces.conversion.routed_tokens import Stated
 from traces.conversion.sglang import read_sglang
+from traces.conversion.steps import read_steps
+from traces.conversion.trtllm import read_trtllm
 from traces.conversion.vllm import read_vllm
 
 from .places import GRIDS
@@ -39,6 +50,23 @@ FORMATS = {
         ("experts", "in_flight", "prompt", "top_k", "allow_pickle"),
     ),
     "adrs": Format(lambda o: read_adrs(o.inputs), ()),
+    "trtllm": Format(lambda o: read_trtllm(o.inputs, o.skip_incomplete), ("skip_incomplete",)),
+    "vllm-ascend": Format(lambda o: read_ascend(o.inputs, _table(o), o.experts), ("map", "experts")),
+    "mindie": Format(
+        lambda o: read_mindie(o.inputs, _table(o), o.experts, _layers(o), o.skip_incomplete),
+        ("map", "experts", "skip_incomplete"),
+    ),
+    "omni": Format(
+        lambda o: read_omni(o.inputs, _table(o), o.experts, o.skip_incomplete), ("map", "experts", "skip_incomplete")
+    ),
+    "megatron": Format(
+        lambda o: read_megatron(o.inputs, _needed(o, "experts"), o.skip_incomplete), ("experts", "skip_incomplete")
+    ),
+    "atom": Format(lambda o: read_atom(o.inputs), ()),
+    "steps": Format(
+        lambda o: read_steps(o.inputs, _needed(o, "experts"), o.skip_incomplete), ("experts", "skip_incomplete")
+    ),
+    "csv": Format(lambda o: read_table(o.inputs, o.experts), ("experts",)),
     "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
 }
 OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in form.options))
@@ -55,6 +83,22 @@ def _needed(options: argparse.Namespace, option: str) -> Any:
         what, next_step = f"--from {options.form} needs {flag(option)}", f"give {flag(option)} N"
         raise OrganizerError(what, "none", "a number", next_step, "convert")
     return value
+
+
+def _table(options: argparse.Namespace) -> np.ndarray | None:
+    """The deployment that stood while recording, int64 [layer, slot], from a placement file of any engine."""
+    if options.map is None:
+        return None
+    try:
+        return read_placement(options.map).slots
+    except Problem as problem:
+        raise OrganizerError(problem.what, problem.got, problem.expected, problem.next_step, options.map.name) from None
+
+
+def _layers(options: argparse.Namespace) -> int | None:
+    """How many layers the person numbers with --layers."""
+    numbers = getattr(options, "layers", None)
+    return len(numbers) if numbers else None
 
 
 def _stated(options: argparse.Namespace) -> Stated:

@@ -5,7 +5,6 @@ Loggers that people patch into vLLM write this form, at times a file for each la
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+from .json_lines import object_of, whole_number
 from .routed_tokens import RoutedTokens, Stated, request_of
 
-IDS = "topk_ids"
+IDS = ("topk_ids", "topk")
 NAMES, PLACES = ("req_id", "request_id"), ("token_idx", "token_id", "token")
-NEEDED = f"layer and {IDS}, at best {PLACES[0]} and {NAMES[0]} too"
+NEEDED = f"layer and {IDS[0]}, at best {PLACES[0]} and {NAMES[0]} too"
 
 
 def routed_in_lines(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTokens]:
@@ -39,13 +39,13 @@ def routed_in_lines(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
                 name = next((fields[key] for key in NAMES if key in fields), None)
                 if not isinstance(name, (str, int, type(None))):
                     raise _wrong("the request's name has the wrong form", repr(name)[:60], "a text or a number", place)
-                tokens = requests.setdefault(name, {}).setdefault(_number(fields, "layer", place), {})
+                tokens = requests.setdefault(name, {}).setdefault(whole_number(fields, "layer", place), {})
                 key = next((key for key in PLACES if key in fields), None)
-                token = len(tokens) if key is None else _number(fields, key, place)
+                token = len(tokens) if key is None else whole_number(fields, key, place)
                 if token in tokens:
                     got = f"token {token} of request {name} in layer {fields['layer']} again"
                     raise _wrong("a token is there twice", got, "each once", place)
-                tokens[token] = _choices(fields[IDS], place)
+                tokens[token] = _choices(fields, place)
     if not requests:
         raise _wrong("the file holds no routing", "no line with it", NEEDED, place or files[0].name)
     for name, layers in requests.items():
@@ -72,30 +72,20 @@ def _fields(line: bytes, where: str) -> dict[str, Any] | None:
     """A line's fields; None for an empty line and for one of another type."""
     if not line.strip():
         return None
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _wrong("the line is not JSON", str(error), "an object", where) from None
-    if not isinstance(fields, dict):
-        raise _wrong("the line has the wrong form", f"a {type(fields).__name__}", "an object", where)
-    if IDS not in fields and "type" in fields:
+    fields = object_of(line, where)
+    ids = any(key in fields for key in IDS)
+    if not ids and "type" in fields:
         return None
-    if IDS not in fields or "layer" not in fields:
+    if not ids or "layer" not in fields:
         raise _wrong("the line has other keys", ", ".join(fields) or "none", NEEDED, where)
     return fields
 
 
-def _number(fields: dict[str, Any], key: str, where: str) -> int:
+def _choices(fields: dict[str, Any], where: str) -> Sequence[int]:
+    key = next(key for key in IDS if key in fields)
     value = fields[key]
-    # A boolean is an int to Python, but no number here.
-    if type(value) is not int or value < 0:
-        raise _wrong(f"{key} is no number", repr(value)[:60], "an integer from 0", where)
-    return value
-
-
-def _choices(value: Any, where: str) -> Sequence[int]:
     if not isinstance(value, list) or not value or any(type(expert) is not int for expert in value):
-        raise _wrong(f"{IDS} has the wrong form", repr(value)[:60], "a list of integers", where)
+        raise _wrong(f"{key} has the wrong form", repr(value)[:60], "a list of integers", where)
     return value
 
 

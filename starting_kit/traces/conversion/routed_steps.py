@@ -19,7 +19,7 @@ from .routed_tokens import RoutedTokens, request_of
 
 def routed_in_steps(passes: Sequence[Any], where: str, name: str) -> RoutedTokens:
     """The request of a file's passes; layers that are null in all of them choose -1. Raises OrganizerError."""
-    read = [_pass(step, f"{where}, pass {index}") for index, step in enumerate(passes) if step != {}]
+    read = [pass_of(step, f"{where}, pass {index}") for index, step in enumerate(passes) if step != {}]
     if not read:
         raise _wrong("the file holds no pass", "an empty list", "a pass for the prompt, then one for each token", where)
     routed = {layer: ids for layer, ids in read[0].items() if ids is not None}
@@ -39,8 +39,8 @@ def routed_in_steps(passes: Sequence[Any], where: str, name: str) -> RoutedToken
     return request_of(np.concatenate(parts), len(parts[0]), where, name, numbers)
 
 
-def _pass(step: Any, where: str) -> dict[int, np.ndarray | None]:
-    """The ids [token, choice] of a pass's layers, None for null, in order of the layers' numbers."""
+def pass_of(step: Any, where: str) -> dict[int, np.ndarray | None]:
+    """The ids [token, choice] of a pass's layers, None for null, in order of their numbers. Raises OrganizerError."""
     if not isinstance(step, Mapping):
         raise _wrong("a pass has the wrong form", f"a {type(step).__name__}", "a mapping of layers", where)
     numbers = {key: key.rpartition("_")[2].rpartition(".")[2] for key in map(str, step)}

@@ -1,0 +1,59 @@
+"""Counts of slots, device by device, folded to the experts that the slots held."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from placement.errors import OrganizerError
+
+from .counts import as_counts
+
+
+def to_experts(
+    counts: np.ndarray, table: np.ndarray | None, experts: int | None, where: str
+) -> tuple[np.ndarray, list[str]]:
+    """int32 [iteration, layer, expert] of counts [iteration, layer, slot], slots in order of devices, and notes.
+
+    table: integers [layer, slot], the expert in each slot; None where the person states with `experts` that every
+    expert has one slot, in order. Replicas of an expert add up. Raises OrganizerError where neither is stated, and for
+    a table that does not fit.
+    """
+    counts = as_counts(counts, where, ("iteration", "layer", "slot"))
+    layers, slots = counts.shape[1:]
+    if table is None:
+        if experts != slots:
+            got = f"{slots} slots in a layer, " + ("no --map" if experts is None else f"--experts {experts}, no --map")
+            expected = "the experts that the slots held, or as many experts as slots"
+            next_step = (
+                "give --map FILE, the deployment while recording; or --experts N where no expert had two slots or was"
+                " moved"
+            )
+            raise OrganizerError("the counts are of slots", got, expected, next_step, where)
+        return counts.astype(np.int32), ["slots taken as experts in order: right only where no expert was moved"]
+    table = _fitting(table, layers, slots, experts, where)
+    number = int(table.max()) + 1 if experts is None else experts
+    hotness = np.zeros((len(counts), layers, number), np.int64)
+    np.add.at(hotness, (slice(None), np.arange(layers)[:, None], table), counts)
+    checked = as_counts(hotness, f"{where}, replicas added up", ("iteration", "layer", "expert"))
+    return checked.astype(np.int32), ["slots folded to experts with --map: right only while that deployment stood"]
+
+
+def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, where: str) -> np.ndarray:
+    expected = f"[layer, slot] {[layers, slots]} as the counts have"
+    if table.shape != (layers, slots):
+        raise _wrong("--map does not fit the counts", f"[layer, slot] {list(table.shape)}", expected, where)
+    number = int(table.max()) + 1 if experts is None else experts
+    if table.min() < 0 or table.max() >= number:
+        got = f"experts {table.min()} .. {table.max()}"
+        raise _wrong("--map names what is no expert", got, f"0 .. {number - 1}", where)
+    held = np.zeros((layers, number), bool)
+    held[np.arange(layers)[:, None], table] = True
+    if not held.all():
+        layer, expert = np.argwhere(~held)[0]
+        got, expected = f"no slot for expert {expert} in layer {layer} (from 0)", f"each of {number} experts"
+        raise _wrong("--map leaves an expert out", got, expected, where)
+    return table
+
+
+def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:
+    return OrganizerError(what, got, expected, "give the deployment that stood while recording", where)
