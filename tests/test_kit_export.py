@@ -107,8 +107,8 @@ def test_what_never_moved_is_said(world: Path, tmp_path: Path, capsys: pytest.Ca
         (["--to", "sglang", "--output", "a.txt"], "Next: name the file a.json."),
         (["--to", "sglang", "--output", "a.json"], "sglang needs the model's layer numbers. Got: none in"),
         (["--to", "vllm", "--output", "a.json", "--layers", "3"], "--layers does not fit. Got: 1 numbers."),
-        (["--to", "vllm", "--output", "a.json", "--layers", "4-3"], "'4-3' is not in ascending order"),
-        (["--to", "vllm", "--output", "a.json", "--layers", "x"], "'x' is no layer; expected numbers as 3-60 or 0,4,5"),
+        (["--to", "vllm", "--output", "a.json", "--layers", "4-3"], "'4-3' does not ascend"),
+        (["--to", "vllm", "--output", "a.json", "--layers", "x"], "'x' is no list of layers such as 3-60 or 1,3,5"),
         (["--to", "npy", "--output", "a.npy", "--after", 9], "Got: --after 9. Expected: 1 .. 3."),
     ],
 )
