@@ -107,8 +107,8 @@ def test_what_names_no_layers_is_refused(
 @pytest.mark.parametrize(
     ("layers", "told"),
     [
-        ((0, 1), "; the model's last ones among them, as where the file of a pipeline stage is missing"),
-        ((2, 3), "; the model's first ones among them, as where the file of a pipeline stage is missing"),
+        ((0, 1), "; the model's last ones among them, as where a pipeline stage's file is missing"),
+        ((2, 3), "; the model's first ones among them, as where a pipeline stage's file is missing"),
         ((1, 3), ""),
     ],
     ids=["the first stage alone", "the last stage alone", "every second layer"],

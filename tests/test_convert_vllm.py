@@ -76,8 +76,8 @@ def test_requests_are_batched_as_stated(tmp_path: Path, capsys: pytest.CaptureFi
         " (peak-to-average ratio) of such a trace is not the recording's, record more tokens at a time",
     ]
     assert (
-        "origin: 'recorded: in; vLLM routed experts, 4 files; batching model: 2 requests in flight, a prompt in one"
-        " iteration, then one token per iteration, the next request in order of the files; kit.py"
+        "origin: 'recorded: in; routed experts of requests, 4 files; batching model: 2 requests in flight, a prompt in"
+        " one iteration, then one token per iteration, the next request in order of the files; kit.py"
         " convert'"
     ) in (tmp_path / "out" / "manifest.yaml").read_text(encoding="utf-8")
 

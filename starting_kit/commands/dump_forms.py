@@ -102,7 +102,8 @@ def _layers(options: argparse.Namespace) -> int | None:
 
 
 def _stated(options: argparse.Namespace) -> Stated:
-    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle)
+    layers = len(options.layers) if options.layers else None
+    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle, layers=layers)
 
 
 def _size(model: str) -> Size | None:

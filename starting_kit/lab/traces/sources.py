@@ -12,6 +12,7 @@ import numpy as np
 
 from placement.errors import Problem
 from traces.conversion.dump_files import names_of
+from traces.conversion.narrow_ids import widened
 from traces.conversion.plain_array import load_array
 from traces.conversion.routed_files import request_files, routed_requests
 from traces.conversion.routed_tokens import RoutedTokens, Stated, layers_of, part_of, unknown_prompt
@@ -81,7 +82,8 @@ def _import_requests(files: Sequence[Path], experts: int, wanted: Wanted, output
     """Requests twice, to hold one at a time: once to see what they have in common, once to write them."""
 
     def taken() -> Iterator[RoutedTokens]:
-        for request in islice(routed_requests(files, wanted.stated), wanted.max_requests):
+        requests = widened(routed_requests(files, wanted.stated), experts, [])
+        for request in islice(requests, wanted.max_requests):
             yield part_of(request if wanted.layers is None else layers_of(request, wanted.layers), wanted.part)
 
     found = survey(taken())

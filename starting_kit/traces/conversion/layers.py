@@ -19,7 +19,7 @@ def without_dense(hotness: np.ndarray) -> tuple[np.ndarray, list[str]]:
     dense = dense_layers(hotness)
     if not dense.any() or dense.all():
         return hotness, []
-    return hotness[:, ~dense], [dropped(dense)]
+    return hotness[:, ~dense], [dropped(dense) + _of_stages(dense)]
 
 
 def kept_layers(hotness: np.ndarray) -> tuple[int, ...]:
@@ -54,10 +54,13 @@ def dropped(dense: np.ndarray, numbers: Sequence[int] | None = None) -> str:
     """The note for layers, bool [layer], that were left out; numbers: of the layers, by default 0, 1, ..."""
     names = np.arange(len(dense)) if numbers is None else np.array(numbers)
     left_out, every = ranges(names[dense].tolist()), f"{names[0]} .. {names[-1]}"
-    note = f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"
-    # Dense layers are a few of a model's first, or every second one; those of a pipeline stage are many in a row.
-    routed = np.flatnonzero(~dense)
-    if routed.size and (dense[-1] or 5 * routed[0] > 2 * len(dense)):
-        end = "last" if dense[-1] else "first"
-        note += f"; the model's {end} ones among them, as where the file of a pipeline stage is missing"
-    return note
+    return f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"
+
+
+def _of_stages(dense: np.ndarray) -> str:
+    """What makes the layers, bool [layer], no dense ones: a model has a few of them at its beginning, or in between."""
+    if not dense[-1] and 5 * int(np.argmin(dense)) <= 2 * len(dense):
+        return ""
+    return (
+        f"; the model's {'last' if dense[-1] else 'first'} ones among them, as where a pipeline stage's file is missing"
+    )

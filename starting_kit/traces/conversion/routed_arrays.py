@@ -18,6 +18,8 @@ from .routed_tokens import RoutedTokens, Stated, request_of
 KEY, OF_PROMPT = "routed_experts", "prompt_routed_experts"
 LENGTHS = {"prompt": ("prompt_len", "prompt_tokens"), "output": ("output_len", "completion_tokens")}
 IDS = {"prompt": "prompt_token_ids", "output": "output_token_ids"}
+# What an answer keeps beside its text: SGLang's generate, and chat completions of both engines.
+PARTS = ("meta_info", "usage", "sglext")
 NAMES = ("request_id", "id")
 KEYS = (KEY, OF_PROMPT, *LENGTHS["prompt"], *LENGTHS["output"], *IDS.values(), *NAMES)
 AXES = ("token", "layer", "choice")
@@ -67,10 +69,12 @@ def _flat(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an object or an answer holds in its parts, with the names of a request file."""
     if isinstance(arrays.get(KEY), Mapping) and KEY in arrays[KEY]:
         arrays = arrays[KEY]
-    inner = [arrays.get("meta_info"), arrays.get("usage")]
+    inner = [arrays.get(part) for part in PARTS]
     for several in ("choices", "outputs"):
         if isinstance(arrays.get(several), list) and arrays[several]:
             inner.append(arrays[several][0])
+            if isinstance(inner[-1], Mapping):
+                inner += [inner[-1].get(part) for part in PARTS]
     return dict(arrays) | {key: value for part in inner if isinstance(part, Mapping) for key, value in part.items()}
 
 
@@ -88,16 +92,24 @@ def _ids(value: Any, key: str, tokens: int | None, stated: Stated, where: str) -
     except (ValueError, binascii.Error) as error:
         raise OrganizerError(f"{key} is not base64", str(error), "base64 of integers", "record again", where) from None
     if shape is None:
-        if not stated.top_k or not tokens:
+        if not (stated.top_k or stated.layers) or not tokens:
             got = f"{flat.size} ids in a row" + (
                 "" if tokens else ", and no numbers of prompt_tokens and completion_tokens"
             )
             expected = "tokens, and experts per token"
-            raise OrganizerError(f"{key} tells no shape", got, expected, "give --top-k N", where)
-        shape = (tokens, flat.size // (tokens * stated.top_k), stated.top_k)
-    if flat.size != np.prod(shape, dtype=np.int64):
+            next_step = "give --top-k N, or --layers with the number of every layer, as 0-60"
+            raise OrganizerError(f"{key} tells no shape", got, expected, next_step, where)
+        if stated.top_k:
+            shape = (tokens, flat.size // (tokens * stated.top_k), stated.top_k)
+        else:
+            shape = (tokens, stated.layers, flat.size // (tokens * stated.layers))
+    if flat.size != np.prod(shape, dtype=np.int64) or not flat.size:
         got, expected = f"{flat.size} ids", f"a multiple of {shape[0]} tokens x {shape[-1]} experts"
-        raise OrganizerError(f"{key} does not fit", got, expected, "correct --top-k, or record again", where)
+        next_step = "correct --top-k, or record again"
+        if not stated.top_k:
+            expected = f"a multiple of {shape[0]} tokens x {shape[1]} layers"
+            next_step = "name every layer of the model with --layers, dense ones too, as 0-60, or give --top-k"
+        raise OrganizerError(f"{key} does not fit", got, expected, next_step, where)
     return flat.reshape(shape)
 
 

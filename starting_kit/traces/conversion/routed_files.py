@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def routed_requests(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
         if len(lines) < len(files):
             got, expected = ", ".join(sorted({file.suffix for file in files})), "files of one form"
             raise OrganizerError("JSON lines lie among other files", got, expected, "read them one by one", "input")
-        yield from routed_in_lines(lines, stated)
+        yield from _answers_in(lines, stated) if _is_answer(_first_object(lines[0])) else routed_in_lines(lines, stated)
         return
     for file in files:
         if file.suffix == ".json":
@@ -56,6 +57,36 @@ def routed_requests(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
             elif stated.label:
                 raise _no_labels(stated, file)
             yield routed_of(arrays, stated, file.name)
+
+
+def _first_object(file: Path) -> dict[str, Any]:
+    """The object of a file's first line that is not empty; an empty one where that line is no object."""
+    with open(file, "rb") as lines:
+        first = next((line for line in lines if line.strip()), b"{}")
+    try:
+        content = json.loads(first)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _answers_in(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTokens]:
+    """An answer of an engine on each line."""
+    for file in files:
+        with open(file, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                where = f"{file.name}, line {number}"
+                try:
+                    answer = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    next_step = "correct the line, or record again"
+                    raise OrganizerError("the line is not JSON", str(error), "an answer", next_step, where) from None
+                if not isinstance(answer, dict):
+                    got, expected = f"a {type(answer).__name__}", "an answer, as in the first line"
+                    raise OrganizerError("the line holds no request", got, expected, "correct the line", where)
+                yield routed_of(answer, stated, where)
 
 
 def _no_labels(stated: Stated, file: Path) -> OrganizerError:

@@ -12,6 +12,7 @@ from placement.errors import OrganizerError
 from .layers import dropped
 from .recording import counted
 from .routed_tokens import RoutedTokens, without_padding
+from .zero_rows import ZeroRows
 
 
 class Survey(NamedTuple):
@@ -40,7 +41,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
     dense = np.ones(0, bool)
     rows, prompts, names, labels = [], [], [], []
     empty = padded = 0
-    unfilled = None
+    unfilled, zeros = None, ZeroRows()
     for request in requests:
         whole = len(request.ids)
         request = without_padding(request)
@@ -54,6 +55,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
             raise _other_model(request, first)
         dense &= (request.ids <= 0).all(axis=(0, 2))
         unfilled = unfilled or _unfilled(request)
+        zeros.add(request.ids)
         rows.append(len(request.ids))
         prompts.append(request.prompt)
         names.append(request.name)
@@ -71,6 +73,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
         notes.append(f"{counted(empty, 'request')} without a token left out")
     if padded:
         notes.append(f"{counted(padded, 'row')} of padding left out: no expert, or at the end expert 0, in every layer")
+    notes += zeros.notes(dense)
     layers = tuple(number for number, left_out in zip(first.layers, dense, strict=True) if not left_out)
     return Survey(layers, dense, first.ids.shape[2], rows, prompts, names, labels, notes)
 
