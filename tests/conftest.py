@@ -32,7 +32,7 @@ ELSEWHERE = (
     *("test_trace_statistics_*.py", "test_trace_commands.py", "test_reference.py"),
     *("test_lab_*.py", "test_bundle*.py", "test_benchmark.py", "test_container.py", "test_mutants.py"),
     *("test_architecture.py", "test_docs*.py", "test_pages.py", "test_tutorial.py", "test_page_browser.py"),
-    *("test_attacks.py", "test_rehearse.py", "test_ranking.py", "test_by_heart.py"),
+    *("test_attacks.py", "test_rehearse.py", "test_phase.py", "test_ranking.py", "test_by_heart.py"),
     *("test_store.py", "test_units.py", "test_leaderboard.py", "test_ablation.py", "test_streams.py"),
     *("test_studies.py", "test_hindsight.py", "test_environment.py"),
 )

@@ -40,6 +40,7 @@ from placement.grid import Grid, grid_from_mapping
 from rehearsal.board import read_scores, row
 from rehearsal.container import Mount
 from rehearsal.engines import Engine, choose
+from rehearsal.phase import DETAILS
 from rehearsal.stage import choose_phases, lay_out_traces, read_bundle, title, unpack_into, zip_submission
 from rehearsal.worker import FailedSubmission, Job, Worker
 
@@ -158,6 +159,8 @@ def rehearse_phase(options: argparse.Namespace, work: Work, phase: Phase) -> int
         scores, reason, code = None, str(error), WRONG
     keep(jobs, kept, hidden=phase.entry.get("hide_output") is True)
     if scores is None:
+        if code == FAILED and (kept / "detailed_results.html").is_file():
+            print(f"note: the platform links no page of a Failed submission; it lies there at {DETAILS}")
         print(f"status: Failed\nNo score: {reason}", flush=True)
         return code
     print("\n--- leaderboard ---")
