@@ -12,7 +12,7 @@ import numpy as np
 import torch_files
 
 # As many passes as `statistics` needs, each of four tokens; two layers, two of eight experts for a token.
-PASSES, LAYERS, EXPERTS, TOKENS = 24, (3, 4), 8, 4
+PASSES, LAYERS, EXPERTS, TOKENS = 128, (3, 4), 8, 4
 _draw = np.random.default_rng(23)
 IDS = _draw.permuted(np.tile(np.arange(EXPERTS), (PASSES, len(LAYERS), TOKENS, 1)), axis=3)[..., :2]
 # [pass, layer, expert]

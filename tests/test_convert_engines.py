@@ -66,7 +66,7 @@ def test_tensorrt_llm_is_told_with_what_was_summed_and_left_out(
     write("trtllm", tmp_path / "in")
     assert convert(tmp_path, "--from", "trtllm", tmp_path / "in") == 0
     assert notes(capsys)[:2] == [
-        "iteration 50 .. 73 in order, summed over 2 ranks",
+        "iteration 50 .. 177 in order, summed over 2 ranks",
         "2 files left out: no counts (rankN.safetensors has them)",
     ]
 
@@ -82,7 +82,7 @@ def without_key(folder: Path) -> None:
 TRTLLM: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pass that a rank lacks": (
         without_key,
-        "input: an iteration is not complete. Got: no record of layer 4 by rank 1 in iteration 51; 1 of 24 iterations"
+        "input: an iteration is not complete. Got: no record of layer 4 by rank 1 in iteration 51; 1 of 128 iterations"
         " are incomplete. Expected: every layer by every rank that has it. Next: give every rank's file, or"
         " --skip-incomplete to leave such iterations out.",
     ),
@@ -222,7 +222,7 @@ MINDIE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a rank that stopped early": (
         lambda folder: (folder / "decode_1.csv").write_text("1,2,3,4\n" * 8),
-        "input: a block was not recorded by every rank. Got: no block 4 by rank 1; 20 of 24 blocks are incomplete."
+        "input: a block was not recorded by every rank. Got: no block 4 by rank 1; 124 of 128 blocks are incomplete."
         " Expected: each by ranks 0 .. 1. Next: give every rank's file, or --skip-incomplete to leave such blocks out.",
     ),
     "no description": (
@@ -300,7 +300,7 @@ def test_loads_of_megatron_are_told_with_what_was_assumed(tmp_path: Path, capsys
     options = write("megatron", tmp_path / "in")
     assert convert(tmp_path, "--from", "megatron", tmp_path / "in", *options) == 0
     assert notes(capsys)[:3] == [
-        "microbatch 0.0 .. 110.1 in order, summed over 2 ranks",
+        "microbatch 0.0 .. 630.1 in order, summed over 2 ranks",
         "rank R taken to hold part R modulo 2 of the experts, as without tensor parallelism inside experts",
         "2 lines of multi-token prediction left out",
     ]
@@ -379,8 +379,8 @@ def test_routes_that_tell_their_iteration_are_read_without_a_model_of_batching(t
 STEP_LINES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "another number of tokens in a layer": (
         [*traced()[:-1], traced()[-1] | {"top_indices": [[1, 2]]}],
-        "input: a step's layers have other tokens. Got: 1 and 4 tokens in layers of step 23. Expected: as many in every"
-        " layer. Next: give every rank's file, or --skip-incomplete to leave such steps out.",
+        "input: a step's layers have other tokens. Got: 1 and 4 tokens in layers of step 127. Expected: as many in"
+        " every layer. Next: give every rank's file, or --skip-incomplete to leave such steps out.",
     ),
     "no step": (
         [{"layer": 3, "topk_ids": [1, 2]}],
@@ -415,7 +415,7 @@ def test_passes_of_several_files_follow_one_another_and_null_layers_are_told(
     assert convert(tmp_path, "--from", "steps", tmp_path / "in", "--experts", EXPERTS) == 0
     assert np.array_equal(result(tmp_path), np.concatenate([COUNTS, COUNTS]))
     assert notes(capsys)[:2] == [
-        "48 passes in order, each an iteration",
+        "256 passes in order, each an iteration",
         "layers 0 are null in every pass and left out",
     ]
 
@@ -443,9 +443,9 @@ ATOM: dict[str, tuple[Callable[[Path], Any], str]] = {
         " tokens.",
     ),
     "counts that are cut off": (
-        lambda folder: spoiled(folder, offset_bytes=768),
-        "moe_routes.jsonl, line 1: a pass lies outside the counts. Got: 16 counts from byte 768. Expected: within the"
-        " 768 bytes of moe_counts.uint16.bin. Next: give the folder of one run, as it was written.",
+        lambda folder: spoiled(folder, offset_bytes=4096),
+        "moe_routes.jsonl, line 1: a pass lies outside the counts. Got: 16 counts from byte 4096. Expected: within the"
+        " 4096 bytes of moe_counts.uint16.bin. Next: give the folder of one run, as it was written.",
     ),
     "another dtype": (
         lambda folder: spoiled(folder, dtype="int32"),

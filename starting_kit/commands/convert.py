@@ -17,7 +17,7 @@ from traces.conversion.suspicions import suspicions
 from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, layer_numbers, plain_name
-from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, Format, flag
+from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, Format, flag, guessed_form
 from .named_paths import check_output
 
 CHANGES = ("differences", "drop_empty", "divide", "sum", "layers")
@@ -39,7 +39,9 @@ def add_convert(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="dump files, or folders of them")
-    parser.add_argument("--from", dest="form", required=True, choices=FORMATS, help="form of the dump")
+    parser.add_argument(
+        "--from", dest="form", choices=FORMATS, help="form of the dump (default: the one that its files speak for)"
+    )
     parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
     parser.add_argument("--model", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
     parser.add_argument("--dataset", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
@@ -130,6 +132,9 @@ def run_convert(options: argparse.Namespace) -> int:
     Raises OrganizerError and OSError; nothing is written then.
     """
     check_output("--output", options.output)
+    if options.form is None:
+        options.form, because = guessed_form(options)
+        print(f"Read as {options.form}: because {because}")
     form = FORMATS[options.form]
     for option in OPTIONS:
         value = getattr(options, option)

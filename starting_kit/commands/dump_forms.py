@@ -16,6 +16,7 @@ from traces.conversion.atom import read_atom
 from traces.conversion.axis_order import Size
 from traces.conversion.count_table import read_table
 from traces.conversion.counts import AXES
+from traces.conversion.guess import guesses
 from traces.conversion.megatron import read_megatron
 from traces.conversion.mindie import read_mindie
 from traces.conversion.omni import read_omni
@@ -70,6 +71,26 @@ FORMATS = {
     "npy": Format(lambda o: read_array(o.inputs, o.axes or AXES, o.drop_dense, _size(o.model)), ("axes", "drop_dense")),
 }
 OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in form.options))
+
+
+def guessed_form(options: argparse.Namespace) -> tuple[str, str]:
+    """The one form that the inputs may have and that takes all options given, and what speaks for it.
+
+    Raises OrganizerError where there is none, or several.
+    """
+    given = [option for option in OPTIONS if getattr(options, option) not in (None, False)]
+    found = [guess for guess in guesses(options.inputs) if guess.form in FORMATS]
+    fitting = [guess for guess in found if set(given) <= set(FORMATS[guess.form].options)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not found:
+        got, next_step = "no file of a known form", f"give --from, one of {', '.join(FORMATS)}"
+        expected = "a form of starting_kit/traces/conversion/README.md"
+        raise OrganizerError("the form of the dump is not known", got, expected, next_step, "input")
+    got = "; ".join(f"{guess.form}, since {guess.because}" for guess in fitting or found)
+    next_step = "give --from " + " or --from ".join(guess.form for guess in fitting or found)
+    expected = "one form" if fitting else f"one that takes {', '.join(map(flag, given))}"
+    raise OrganizerError("the form of the dump is not certain", got, expected, next_step, "input")
 
 
 def flag(option: str) -> str:
