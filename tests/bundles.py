@@ -167,7 +167,7 @@ def grid_key(part: str, *path: str | int, value: Any) -> Change:
 
 def page(content: str | bytes) -> Change:
     """Replace a page."""
-    return outer("pages/data.md", content.encode() if isinstance(content, str) else content)
+    return outer("pages/overview.md", content.encode() if isinstance(content, str) else content)
 
 
 def changed(*changes: Change) -> bytes:

@@ -25,7 +25,7 @@ import argparse
 import hashlib
 from datetime import datetime, timezone
 
-from bundling.check import check, warnings
+from bundling.check import check, tried, warnings
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.secrets import make_keys, read_keys
@@ -121,6 +121,8 @@ def check_file(path: Path) -> int:
     faults = check(data, path.name)
     if not faults:
         warn(data)
+        print("trying the kit: check, and one case of its grid", flush=True)
+        faults = tried(data)
     return report(faults, path)
 
 

@@ -6,11 +6,21 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from bundling import rules_competition, rules_leaderboard, rules_phases, rules_programs, rules_secrets
+from bundling import (
+    rules_competition,
+    rules_figures,
+    rules_kit,
+    rules_leaderboard,
+    rules_phases,
+    rules_programs,
+    rules_secrets,
+    rules_tables,
+)
 from bundling.parts import Files
 from bundling.reader import Bundle, Fault
 from bundling.rules_archive import archive_faults
 from bundling.rules_form import form_faults, read_competition
+from bundling.trial import trial
 from commands.archive import unpack
 
 Rule = Callable[[Bundle], Iterator[Fault]]
@@ -23,6 +33,8 @@ WHOLE: tuple[Rule, ...] = (
     *rules_programs.RULES,
     *rules_secrets.RULES,
 )
+# What participants read and run; looked at once grids, references and pages are sound.
+SEEN: tuple[Rule, ...] = (*rules_kit.RULES, *rules_figures.RULES, *rules_tables.RULES)
 
 
 def check(data: bytes, name: str) -> list[Fault]:
@@ -38,8 +50,17 @@ def check(data: bytes, name: str) -> list[Fault]:
 
 def warnings(data: bytes, now: datetime) -> list[Fault]:
     """What a bundle without faults is probably not meant to be; now: in UTC without a zone."""
+    return list(rules_phases.past(_bundle(data), now))
+
+
+def tried(data: bytes) -> list[Fault]:
+    """What goes wrong when the kit of a bundle without faults is used, which takes seconds. Raises OSError."""
+    return list(trial(_bundle(data)))
+
+
+def _bundle(data: bytes) -> Bundle:
     files = unpack(data)
-    return list(rules_phases.past(Bundle(files, read_competition(files)), now))
+    return Bundle(files, read_competition(files))
 
 
 def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:
@@ -48,7 +69,8 @@ def faults_of(files: Files, competition: dict[str, Any]) -> list[Fault]:
         return faults
     bundle = Bundle(files, competition)
     structure = faults_by(STRUCTURE, bundle)
-    return faults_by(INDEPENDENT, bundle) + (structure or faults_by(WHOLE, bundle))
+    faults = faults_by(INDEPENDENT, bundle) + (structure or faults_by(WHOLE, bundle))
+    return faults or faults_by(SEEN, bundle)
 
 
 def faults_by(rules: Iterable[Rule], bundle: Bundle) -> list[Fault]:

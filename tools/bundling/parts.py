@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bundling.tree import Tree
 from commands.archive import archive
 from placement.errors import OrganizerError
+from placement.traces.files import SUFFIXES
 from placement.traces.yaml_file import parse_yaml
 
 ROOT_FILES = ("competition.yaml", "logo.png", "pages")
@@ -31,6 +32,9 @@ KIT = (
 # The kit's README.md: the repository's own is for organizers, too.
 KIT_README = Path(__file__).with_name("kit_readme.md")
 PUBLIC_GRIDS = tuple(f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official"))
+PLAIN = SUFFIXES[:2]
+# What participants run, unless they name another grid: the Development phase's, as the bundle ships.
+KIT_GRID, KIT_TRACES = "ingestion_program/grid.yaml", "sample_traces"
 REFERENCE_FILES = ("ds_eplb.json", "series.npz")
 Files = dict[str, bytes]
 
@@ -78,13 +82,41 @@ def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str],
 def kit_files(tree: Tree) -> Files:
     """What participants download: the repository's own paths, without organizers' files.
 
-    kit.mk is its Makefile, and it has a README of its own.
+    kit.mk is its Makefile, and it has a README of its own. Raises OrganizerError, also where a trace of the kit's grid
+    is not among them.
     """
-    return {
+    files = {
         "Makefile" if name == "kit.mk" else name: content
         for name, content in tree.files(*KIT).items()
         if name in PUBLIC_GRIDS or not fnmatch(name, "ingestion_program/grid*.yaml")
     } | {"README.md": KIT_README.read_bytes()}
+    grid = _yaml(tree.root / KIT_GRID, f"correct {KIT_GRID}")
+    for trace in grid_traces(grid):
+        if not trace_names(trace) & set(files):
+            raise _no_trace(tree, trace)
+    return files
+
+
+def grid_traces(grid: Any) -> list[str]:
+    """<model>/<dataset> of the cases in a grid file's content, each once; rows of another form are left out."""
+    cases = grid.get("cases") if isinstance(grid, dict) else None
+    rows = [row for row in cases if isinstance(row, dict)] if isinstance(cases, list) else []
+    return list(dict.fromkeys(f"{row.get('model')}/{row.get('dataset')}" for row in rows))
+
+
+def trace_names(trace: str) -> set[str]:
+    """Where the kit may have a trace."""
+    return {f"{KIT_TRACES}/{trace}{suffix}" for suffix in PLAIN}
+
+
+def _no_trace(tree: Tree, trace: str) -> OrganizerError:
+    present = sorted(name for name in trace_names(trace) if (tree.root / name).exists())
+    expected = f"every trace of {KIT_GRID}, which is the kit's grid, in the kit"
+    if present:
+        next_step = f"git add {present[0]}, and build again"
+        return OrganizerError(f"{present[0]} is not tracked by git", "a file that stays here", expected, next_step)
+    next_step = f"put the trace there, with its entry in {KIT_TRACES}/manifest.yaml, or correct the grid"
+    return OrganizerError(f"{KIT_TRACES}/{trace}.npz is missing", "no such file, nor .npy", expected, next_step)
 
 
 def ingestion_files(tree: Tree, phase: PhaseSource, keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
