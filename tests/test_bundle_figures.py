@@ -231,8 +231,8 @@ def test_a_kit_that_fails_is_a_fault_with_what_it_said(monkeypatch: pytest.Monke
     kit = b"import sys\nif sys.argv[1] == 'check': sys.exit('not accepted: no policy')\n"
     assert trial({"starting_kit/kit.py": kit}) == [
         "starting kit: kit.py check fails. Got: exit code 1: not accepted: no policy. Expected: the template is "
-        "accepted, and a case of the grid runs. Next: unzip starting_kit.zip of the bundle into an empty folder, and run "
-        "python starting_kit/kit.py check there."
+        "accepted, and a case of the grid runs. Next: unzip starting_kit.zip of the bundle into an empty folder, and "
+        "run python starting_kit/kit.py check there."
     ]
     monkeypatch.setattr(trial_module, "PATIENCE", 0)
     assert "Got: no end within 0 seconds. " in trial({"starting_kit/kit.py": b""})[0]
