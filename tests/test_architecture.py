@@ -36,6 +36,8 @@ ARROWS = {
     "scoring_program": (SCORES, f"{SCORES}/page"),
     f"{KIT}/planning": (RULES,),
     f"{KIT}/policies": (RULES, f"{KIT}/planning"),
+    # A policy is called in an engine as its process calls it.
+    f"{KIT}/adapters": (RULES, PARTS[0], f"{KIT}/planning"),
     f"{KIT}/traces": PLACEMENT,
     f"{KIT}/traces/generation": PLACEMENT,
     f"{KIT}/traces/calibration": (*PLACEMENT, SCORES, f"{KIT}/traces", f"{KIT}/traces/generation"),

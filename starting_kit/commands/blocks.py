@@ -1,8 +1,8 @@
-"""The blocks: the kit's modules in planning/ that a submission imports and that are taken along in its zip."""
+"""The blocks: the kit's modules in planning/ and adapters/ that a submission imports and that its zip takes along."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from placement.submission.folder import MODULE_FILE
@@ -10,17 +10,16 @@ from placement.submission.folder import MODULE_FILE
 from .imports import imported_names
 from .places import KIT
 
-BLOCKS = KIT / "planning"
+ROOMS = ("planning", "adapters")
 
 
 def blocks_of(files: Mapping[str, Path]) -> dict[str, Path]:
     """The blocks that a submission's files import, and the blocks that those import: paths by their names in the zip.
 
-    files: the submission's own, likewise. Empty when the submission brings a `planning` of its own.
+    files: the submission's own, likewise. None of a room of which the submission brings one of that name.
     """
-    if brings_planning(files):
-        return {}
-    there = {path.relative_to(KIT).as_posix(): path for path in BLOCKS.rglob("*.py")}
+    rooms = set(ROOMS) - set(own_rooms(files))
+    there = {path.relative_to(KIT).as_posix(): path for room in rooms for path in (KIT / room).rglob("*.py")}
     blocks: dict[str, Path] = {}
     pending = list(files.items())
     while pending:
@@ -34,12 +33,15 @@ def blocks_of(files: Mapping[str, Path]) -> dict[str, Path]:
     return blocks
 
 
-def brings_planning(files: Mapping[str, Path]) -> bool:
-    """Whether a submission has a module or a folder `planning` that is its own; files: paths by name in the zip."""
-    own = (name for name, path in files.items() if not path.is_relative_to(BLOCKS))
-    return any(_takes_the_name(*name.partition("/")[:2]) for name in own)
+def own_rooms(files: Mapping[str, Path]) -> list[str]:
+    """The rooms of which a submission has a module or a folder that is its own; files: paths by name in the zip."""
+    return [room for room in ROOMS if _brings(room, (name for name in files if files[name] != KIT / name))]
 
 
-def _takes_the_name(top: str, slash: str) -> bool:
-    module = not slash and top.partition(".")[0] == BLOCKS.name and MODULE_FILE.fullmatch(top)
-    return top == BLOCKS.name or bool(module)
+def _brings(room: str, names: Iterable[str]) -> bool:
+    return any(_takes_the_name(room, *name.partition("/")[:2]) for name in names)
+
+
+def _takes_the_name(room: str, top: str, slash: str) -> bool:
+    module = not slash and top.partition(".")[0] == room and MODULE_FILE.fullmatch(top)
+    return top == room or bool(module)

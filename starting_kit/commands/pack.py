@@ -15,7 +15,7 @@ from placement.traces.whole_file import write_whole
 
 from . import options as shared
 from .archive import archive, unpack
-from .blocks import brings_planning
+from .blocks import own_rooms
 from .check import check
 from .named_paths import check_output_file
 from .places import short
@@ -64,8 +64,8 @@ def pack_command(options: argparse.Namespace) -> int:
     width = max(map(len, files))
     for name, path in files.items():
         print(f"  {name:{width}}  {path.stat().st_size:>9} bytes")
-    if brings_planning(files):
-        print("planning is the policy's own: the kit's is not taken along")
+    for room in own_rooms(files):
+        print(f"{room} is the policy's own: the kit's is not taken along")
     if left_out:
         print(f"left out: {', '.join(left_out)}")
     hashed = hashlib.sha256(data).hexdigest()[:12]

@@ -22,6 +22,7 @@ from .places import KIT
 KIT_FILES = (
     "tutorial.ipynb",
     "README.md",
+    "adapters",
     "commands",
     "deployments",
     "kit.py",
