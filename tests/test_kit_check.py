@@ -261,6 +261,7 @@ def test_a_block_that_a_zip_lacks_is_missed(check, tmp_path: Path) -> None:
     assert check(write_policy(tmp_path / "folder", source))[0] == 0
     code, (*_, last) = check(path)
     assert code == 1 and "Got: ModuleNotFoundError: No module named 'planning' " in last
+    assert last.endswith("Next: make the zip with kit.py pack, which takes along what a policy imports of planning.")
 
 
 def test_a_zip_that_cannot_be_read_is_refused(tmp_path: Path, capsys) -> None:

@@ -57,7 +57,9 @@ FORBIDDEN = (
     "TMPDIR names, starts no processes and opens no sockets; the page Policy, section State, modules and files, has "
     "the list."
 )
-NO_KIT = f"{ANSWER} Next: import from placement or planning: no other part of the kit is there when a policy runs."
+NO_KIT = (
+    f"{ANSWER} Next: import from placement, planning or adapters: no other part of the kit is there when a policy runs."
+)
 TYPED = (
     f"{ANSWER} Next: nobody types here: stop at this call with kit.py replay --call N --again, and remove "
     "the line to upload."
@@ -175,6 +177,13 @@ MISTAKES = {
     "a method of another name": Mistake(
         method("return None", head="    def place(self, hotness, deployment, iteration):"),
         f"{NO_FORM}Got: class Policy with place. {FORMS} Next: define rebalance in class Policy.",
+    ),
+    "a balancer of DeepSeek's form": Mistake(
+        {"policy.py": "def rebalance_experts(weight, num_replicas, num_groups, num_nodes, num_gpus):\n    pass\n"},
+        f"{NO_FORM}Got: rebalance_experts, a balancer in the form of DeepSeek's EPLB. {FORMS} Next: name this file "
+        'balancer.py, and write these three lines into a policy.py beside it: "from adapters.deepseek import '
+        'policy_of", "from balancer import rebalance_experts", "Policy = policy_of(rebalance_experts)"; kit.py pack '
+        "and kit.py run take the adapter along.",
     ),
     "an argument too few": Mistake(
         {"policy.py": DECLINES.replace(", n_red_expert", "")},

@@ -15,6 +15,7 @@ from placement.errors import PolicyError, Problem
 from placement.evaluation.interruption import results_of
 from placement.evaluation.temporary import temporary_folder
 from placement.grid import Case, Grid
+from placement.isolation.foreign_forms import three_lines
 from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.isolation.sandbox import LAYERS
@@ -129,6 +130,7 @@ def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None)
         print(newer_line(newer))
     for trial in trials:
         if trial.problem:
+            print("".join(f"  {line}\n" for line in three_lines(trial.problem.next_step)), end="")
             raise trial.problem
     for trial in trials:
         print("".join(f"{warning}\n" for warning in trial.warnings), end="")

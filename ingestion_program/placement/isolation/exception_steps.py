@@ -23,7 +23,8 @@ FORBIDDEN = (
 )
 # Another version may have the name.
 NUMPY_LACKS = re.compile(r"module 'numpy[\w.]*' has no attribute |cannot import name '\w+' from 'numpy")
-# Modules of the kit that only its commands may import, and the folder that holds them.
+# Rooms of the kit that a submission holds copies of, and what only its commands may import.
+COPIED = ("planning", "adapters")
 KIT = ("kit", "commands", "lab", "policies", "starting_kit")
 DEBUGGER = ("bdb.py", "pdb.py")
 
@@ -44,7 +45,9 @@ def next_step(error: BaseException) -> str:
         if package in sys.stdlib_module_names | {"placement"}:
             return "correct the module's name"
         if package in KIT:
-            return "import from placement or planning: no other part of the kit is there when a policy runs"
+            return "import from placement, planning or adapters: no other part of the kit is there when a policy runs"
+        if error.name in COPIED:
+            return f"make the zip with kit.py pack, which takes along what a policy imports of {error.name}"
         # The package is there, or the error would name the package alone.
         if module:
             return "correct the module's name, or bring the module; kit.py check says what the platform has"

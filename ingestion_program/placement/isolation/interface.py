@@ -20,6 +20,7 @@ from ..answer import Redeployment
 from ..deployment import initial_deployment
 from ..errors import PolicyError
 from ..grid import Case, Cost
+from .foreign_forms import foreign_form
 from .reading import read_class_answer, read_function_answer
 
 FUNCTION_FORM = "rebalance(hotness, n_device, n_red_expert)"
@@ -168,6 +169,8 @@ def _no_form(module: ModuleType) -> PolicyError:
     pairs += [(name, "Policy") for name in classes[:1]]
     other = "define rebalance in class Policy" if place is kind else "define one of the two"
     hint = f"rename {pairs[0][0]} to {pairs[0][1]}" if pairs else other
+    if foreign := foreign_form(module):
+        got, hint = foreign
     return PolicyError(
         "crashed",
         "policy.py defines no policy",
