@@ -20,7 +20,7 @@ CONFIGURATION = ["Makefile", "kit.mk", "pyproject.toml", "competition.yaml", ".c
 NEAR = [ROOT / place for place in ("", "ingestion_program", "ingestion_program/placement", "scoring_program")]
 NEAR += [ROOT / "starting_kit"]
 # Files of a participant's, and Python's own.
-OTHERS = {"my_module.py", "my_policy/policy.py", "types.py", "copy.py"}
+OTHERS = {"balancer.py", "my_module.py", "my_policy/policy.py", "types.py", "copy.py"}
 ROOMS = (
     *("ingestion_program", "scoring_program", "scoring_program/scores", "scoring_program/scores/page"),
     *(f"ingestion_program/placement/{room}" for room in ("", "isolation", "traces", "submission", "evaluation")),
