@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
+from bundling import rules_competition
+from bundling.reader import Bundle
 from docs import ROOT
 from guide import board, follow_the_correction, section
 from rehearsal.phase import DETAILS, LimitReached, LivePhase, Scores
@@ -78,7 +81,7 @@ def test_the_guides_correction_ends_with_each_owners_best_corrected_score(final:
 def test_deleting_before_running_again_loses_the_zips(final: LivePhase) -> None:
     final.delete({each.number for each in final.submissions})
     assert final.rerun_all(3) == []
-    assert "Never before step 3" in section("## Correcting a live competition")
+    assert "Never before step 3" in " ".join(section("## Correcting a live competition").split())
 
 
 def test_a_correction_gives_all_attempts_back_the_next_day(final: LivePhase) -> None:
@@ -121,6 +124,21 @@ def test_failed_submissions_cost_no_attempt() -> None:
 @pytest.mark.parametrize("document", ["ORGANIZERS.md", "pages/overview.md"])
 def test_the_way_to_a_failed_submissions_page_stands_in_guide_and_pages(document: str) -> None:
     assert DETAILS in (ROOT / document).read_text(encoding="utf-8")
+
+
+def test_guide_and_rules_promise_the_same_of_a_correction() -> None:
+    daily, total = FINAL["max_submissions_per_day"], FINAL["max_submissions"]
+    guide = " ".join(section("## Correcting a live competition").split())
+    rules = (ROOT / "pages" / "rules.md").read_text(encoding="utf-8").split("## Changes and corrections\n")[1]
+    assert f"({daily} a day, {total} in all)" in guide
+    for promise in ("last three days", "attempt", "the next day"):
+        assert promise in guide and promise in rules.replace("The next", "the next"), promise
+
+
+def test_the_guides_queue_has_the_form_that_check_takes() -> None:
+    (queue,) = re.findall(r"`queue: (\S+)`", section("## 5. The worker"))
+    assert list(rules_competition.queue(Bundle({}, {"queue": queue}))) == []
+    assert len(list(rules_competition.queue(Bundle({}, {"queue": f"pyamqp://name:secret@host:5672/{queue}"})))) == 1
 
 
 def test_accounts_wait_for_approval_as_guide_and_rules_say() -> None:

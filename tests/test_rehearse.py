@@ -29,7 +29,7 @@ from bundling.parts import Files, bundle_files, read_phases
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, vendored
 from commands.archive import archive, unpack
-from guide import follow_the_correction
+from guide import follow_the_correction, section
 from page_parser import Page
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import FILES
@@ -378,6 +378,12 @@ def test_a_command_of_its_own_gains_no_score(
         reason = "metadata: a program of the submission's own ran beside the ingestion program"
     assert "exit code 1" in done.last and reason in done.text, done.text
     assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
+    # What the organizers' guide says to look for.
+    guide = section("### A submission with a command")
+    assert reason.startswith("results.sig") or f"`{reason.rpartition(': ')[2]}`" in " ".join(guide.split())
+    assert (done.output / phase / "prediction_stdout.txt").read_text() and "*prediction_stdout*" in guide
+    record = yaml.safe_load(done.zipped(phase)["metadata"])
+    assert record["exitCode"] is not None and record["elapsedTime"] != record["ingestionElapsedTime"]
 
 
 def test_an_old_result_whose_time_is_not_this_runs_gives_no_score(
