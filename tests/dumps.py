@@ -139,6 +139,22 @@ def _npy(folder: Path) -> list[str]:
     return []
 
 
+def _vllm_load(folder: Path) -> list[str]:
+    # Two redundant slots hold experts 0 and 1 of every layer again, and half of their load.
+    mapping = [[*range(EXPERTS), 0, 1]] * len(LAYERS)
+    redundant = COUNTS[:, :, :2] // 2
+    slots = np.concatenate([COUNTS, redundant], axis=2)
+    slots[:, :, :2] -= redundant
+    snapshots = [
+        {"step": 100 * step, "window_expert_load": load.tolist(), "latest_expert_load": load.tolist()}
+        | {"physical_to_logical_map": mapping}
+        for step, load in enumerate(slots)
+    ]
+    head = {"num_moe_layers": len(LAYERS), "num_logical_experts": EXPERTS, "window_size": 100}
+    (folder / "M_expert_load.json").write_text(json.dumps(head | {"snapshots": snapshots}))
+    return []
+
+
 WRITERS: dict[str, Callable[[Path], list[str]]] = {
     "sglang": _sglang,
     "vllm": _vllm,
@@ -152,4 +168,5 @@ WRITERS: dict[str, Callable[[Path], list[str]]] = {
     "csv": _csv,
     "adrs": _adrs,
     "npy": _npy,
+    "vllm-load": _vllm_load,
 }

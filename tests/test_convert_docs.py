@@ -20,7 +20,7 @@ README, ENGINES = (ROOT / "starting_kit" / "traces" / "conversion" / name for na
 COUNTS = np.random.default_rng(10).integers(1, 50, (6, 2, 8)).astype(np.int32)
 # What each command makes, in the README's order.
 MADE = ["DS-R1/chat", "DS-R1/full", "DS-R1/unlimited", "DS-R1/passes", "DS-R1/cut"]
-MADE += ["Qwen3/chat", "Qwen3/ids", "DS-R1/adrs", "Qwen3/array"]
+MADE += ["Qwen3/chat", "Qwen3/ids", "DS-R1/load", "DS-R1/last", "DS-R1/adrs", "Qwen3/array", "Qwen3/counters"]
 FURTHER = ["trtllm", "ascend", "mindie/decode", "omni", "megatron", "atom", "steps"]
 
 
@@ -53,13 +53,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     history = {"load_history": [{"logical_expert_load": step.tolist()} for step in COUNTS]}
     (folder / "expert-load.json").write_text(json.dumps(history), encoding="utf-8")
     np.save(folder / "counts.npy", COUNTS.transpose(1, 0, 2))
+    np.save(folder / "counters.npy", 2 * np.tile(COUNTS, (2, 1, 1)).cumsum(axis=0))
+    dumps.write("vllm-load", folder / "expert-load")
     return folder
 
 
 def test_every_command_of_the_readme_runs(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world)
     lines = commands()
-    assert len(lines) == len(MADE) + 1  # the last replaces the one before
+    assert len(lines) == len(MADE) + 1  # one replaces the one before
     for line in lines:
         program, *words = shlex.split(line)[1:]
         assert (program, words[0]) == ("starting_kit/kit.py", "convert")

@@ -31,6 +31,7 @@ NAMED = {
     "steps": "passes.json is a list of passes, of several tokens each",
     "csv": "counts.csv names iteration, layer, expert and count",
     "adrs": "expert-load.json has load_history",
+    "vllm-load": "M_expert_load.json has snapshots",
 }
 
 
@@ -93,6 +94,7 @@ CONTENTS: dict[str, tuple[str, Any, list[str]]] = {
     "records of SGLang": ("d.npz", {"global_physical_count": ROWS, "forward_pass_id": np.arange(4)}, ["sglang"]),
     "many requests": ("d.npz", {"topk": ROWS, "length": np.array([4])}, ["vllm"]),
     "an answer": ("d.json", {"meta_info": {"routed_experts": ""}}, ["vllm"]),
+    "snapshots": ("d.jsonl", [{"num_moe_layers": 2}, {"window_expert_load": [[1]]}], ["vllm-load"]),
     "answers": ("d.json", [{"meta_info": {}}, {"meta_info": {}}], ["vllm"]),
     "passes of one request": ("d.json", [{"0": None, "1": [[1, 2], [2, 3]]}, {"0": None, "1": [[1, 2]]}], ["vllm"]),
     "a logger's lines": ("d.jsonl", [{"type": "meta"}, {"layer": 0, "token": 0, "topk": [1, 2]}], ["vllm"]),

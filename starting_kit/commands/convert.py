@@ -112,6 +112,12 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
         "--top-k", type=integer_from(1), metavar="N", help="vllm: experts of a token, for SGLang's answers in base64"
     )
     parser.add_argument(
+        "--latest", action="store_true", help="vllm-load: the load of each snapshot's last step, not of its window"
+    )
+    parser.add_argument(
+        "--map-before", action="store_true", help="vllm-load: fold each snapshot with the map of the one before"
+    )
+    parser.add_argument(
         "--axes",
         type=_axes,
         metavar="A,B,C",

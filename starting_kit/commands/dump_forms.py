@@ -27,6 +27,7 @@ from traces.conversion.sglang import read_sglang
 from traces.conversion.steps import read_steps
 from traces.conversion.trtllm import read_trtllm
 from traces.conversion.vllm import read_vllm
+from traces.conversion.vllm_load import read_vllm_load
 
 from .places import GRIDS
 from .selection import read_grid
@@ -50,6 +51,7 @@ FORMATS = {
         lambda o: read_vllm(o.inputs, _needed(o, "experts"), o.in_flight or IN_FLIGHT, _stated(o)),
         ("experts", "in_flight", "prompt", "top_k", "allow_pickle"),
     ),
+    "vllm-load": Format(lambda o: read_vllm_load(o.inputs, o.latest, o.map_before), ("latest", "map_before")),
     "adrs": Format(lambda o: read_adrs(o.inputs), ()),
     "trtllm": Format(lambda o: read_trtllm(o.inputs, o.skip_incomplete), ("skip_incomplete",)),
     "vllm-ascend": Format(lambda o: read_ascend(o.inputs, _table(o), o.experts), ("map", "experts")),

@@ -11,7 +11,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from . import atom, megatron, mindie, omni, trtllm
+from . import atom, megatron, mindie, omni, trtllm, vllm_load
 from .ascend import KEYS as LOADS
 from .count_table import is_table
 from .dump_files import names_of, read_json
@@ -32,6 +32,7 @@ from .torch_files import read_torch
 FIRST = 50
 STAT = "logical_count"
 ANSWER = {ROUTED, OF_PROMPT, "meta_info", "choices", "outputs"}
+SNAPSHOT = {vllm_load.SNAPSHOTS, vllm_load.WINDOW, vllm_load.LATEST}
 # More are no choices of a token, and no slots of a device.
 FEW = 32
 
@@ -107,7 +108,7 @@ def _of_keys(content: dict[str, Any]) -> list[tuple[str, str]]:
     for form, known in (
         ("sglang", {STAT, *RECORDS}),
         ("adrs", {"load_history"}),
-        ("vllm-load", {"snapshots"}),
+        ("vllm-load", SNAPSHOT),
         ("vllm", ANSWER),
         ("vllm-ascend", set(LOADS)),
     ):
@@ -142,7 +143,7 @@ def _of_json(content: Any) -> list[tuple[str, str]]:
     first = content[0] if isinstance(content, list) and content else None
     if not isinstance(first, dict):
         return []
-    if ANSWER & set(first):
+    if (ANSWER | SNAPSHOT) & set(first):
         return _of_keys(first)
     if not all(key.rpartition("_")[2].rpartition(".")[2].isdecimal() for key in first):
         return []

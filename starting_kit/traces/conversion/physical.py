@@ -8,6 +8,8 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+RECORD = "record again, with the fusion of shared experts off"
+
 
 class Fold(NamedTuple):
     """Where each slot's count goes. flat: int64 [layer * slot] -> layer * experts + logical expert."""
@@ -18,29 +20,33 @@ class Fold(NamedTuple):
     experts: int
 
 
-def fold_of(physical_to_logical: np.ndarray, where: str) -> Fold:
+def fold_of(
+    physical_to_logical: np.ndarray, where: str, key: str = "last_physical_to_logical_map", next_step: str = RECORD
+) -> Fold:
     """The fold of a map [layer, slot] -> logical expert.
 
-    The number of experts is the largest id + 1. Raises OrganizerError for a map that is not of ids below the number of
-    slots, or in which an expert has no slot in a layer.
+    key: the map's in the file; next_step: of an error. The number of experts is the largest id + 1. Raises
+    OrganizerError for a map that is not of ids below the number of slots, or in which an expert has no slot in a layer.
     """
-    place = f"{where}, last_physical_to_logical_map"
+    place = f"{where}, {key}"
     layers, slots = physical_to_logical.shape
     # More experts than slots would leave one out, and a damaged id must not be a size.
     expected = f"integers in 0 .. {slots - 1}"
     if physical_to_logical.dtype.kind not in "iu":
-        raise _wrong("the map's values are no expert ids", f"dtype {physical_to_logical.dtype}", expected, place)
+        got = f"dtype {physical_to_logical.dtype}"
+        raise OrganizerError("the map's values are no expert ids", got, expected, next_step, place)
     wrong = (physical_to_logical < 0) | (physical_to_logical >= slots)
     if wrong.any():
         layer, slot = np.argwhere(wrong)[0]
         got = f"{physical_to_logical[layer, slot]} at layer {layer}, slot {slot} (from 0)"
-        raise _wrong("the map's values are no expert ids", got, expected, place)
+        raise OrganizerError("the map's values are no expert ids", got, expected, next_step, place)
     experts = int(physical_to_logical.max()) + 1
     for layer, row in enumerate(physical_to_logical):
         missing = np.setdiff1d(np.arange(experts), row)
         if len(missing):
             got = f"no slot for expert {missing[0]} in layer {layer} (from 0)"
-            raise _wrong("the map leaves an expert out", got, f"each of {experts} experts in every layer", place)
+            expected = f"each of {experts} experts in every layer"
+            raise OrganizerError("the map leaves an expert out", got, expected, next_step, place)
     flat = np.arange(layers)[:, None] * experts + physical_to_logical.astype(np.int64)
     return Fold(flat.ravel(), layers, slots, experts)
 
@@ -71,4 +77,4 @@ def slot_counts(ids: np.ndarray, slots: int, where: str) -> np.ndarray:
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:
-    return OrganizerError(what, got, expected, "record again, with the fusion of shared experts off", where)
+    return OrganizerError(what, got, expected, RECORD, where)
