@@ -72,6 +72,16 @@ def test_a_policy_at_vllm_sees_the_map_that_it_serves_with(seen) -> None:
     assert VllmBalancer(Recorder).rebalance_experts(WEIGHT, 6, 1, 1, 2).tolist()[0] == [0, 1, 2, 3, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("groups", "nodes", "shown"),
+    [(2, 2, (2, 2)), (4, 1, (4, 1)), (1, 2, (1, 1)), (0, 2, (1, 1)), (3, 1, (1, 1)), (8, 4, (1, 1))],
+    ids=["both", "one node", "more nodes", "no groups", "uneven groups", "more nodes than devices"],
+)
+def test_groups_that_nodes_do_not_divide_are_shown_as_one_as_deepseeks_code_takes_them(seen, groups, nodes, shown):
+    VllmBalancer(Recorder).rebalance_experts(WEIGHT, 6, groups, nodes, 2, MAPS)
+    assert (seen[0][4].groups, seen[0][4].nodes) == shown
+
+
 def test_no_tokens_at_all_teach_a_policy_nothing(seen) -> None:
     assert VllmBalancer(Recorder).rebalance_experts(0 * WEIGHT, 6, 1, 1, 2, MAPS).tolist() == MAPS.tolist()
     assert seen == []

@@ -61,15 +61,16 @@ class Host:
 
         hotness: whole numbers [step, layer, expert], of which a zero is shown as a one, as in the simulator; devices,
         slots: of a layer, on a device; live: the map that the engine serves with, [layer, slot], where it tells. Of no
-        token at all, as vLLM hands over while it measures memory, the policy is not told. Raises ValueError for loads
-        or sizes that no trace can have, and PolicyError for an answer that breaks a rule.
+        token at all, as vLLM hands over while it measures memory, the policy is not told. Where nodes do not divide
+        groups, as at a model without groups, the policy is told of one of each. Raises ValueError for loads or sizes
+        that no trace can have, and PolicyError for an answer that breaks a rule.
         """
         hotness = _whole(hotness)
         _, layers, experts = hotness.shape
         if devices * slots < experts:
             raise ValueError(f"{devices} devices of {slots} slots hold fewer than {experts} experts")
         table = None if live is None else live.astype(np.int64).reshape(layers, devices, slots)
-        sizes = (layers, experts, devices, slots, groups, nodes)
+        sizes = (layers, experts, devices, slots, *_groups_and_nodes(experts, devices, groups, nodes))
         if sizes not in self._served:
             self._served[sizes] = self._begin(len(hotness), *sizes, table)
         served = self._served[sizes]
@@ -169,7 +170,7 @@ class SglangBalancer(Host):
         """The three maps for tokens_per_expert [step, layer, expert]; algorithm: not looked at."""
         devices = num_physical_experts // num_local_physical_experts
         hotness = array_of(tokens_per_expert)
-        _, table = self.plan(hotness, devices, num_local_physical_experts, num_groups or 1, num_nodes)
+        _, table = self.plan(hotness, devices, num_local_physical_experts, num_groups or 0, num_nodes)
         return _three_maps(table, tokens_per_expert)
 
 
@@ -206,6 +207,12 @@ def _three_maps(table: np.ndarray, model: Any) -> tuple[Any, Any, Any]:
     experts = int(maps.max()) + 1
     counts = replica_counts(maps, experts)
     return like(maps, model), like(logical_to_physical(maps, experts), model), like(counts, model)
+
+
+def _groups_and_nodes(experts: int, devices: int, groups: int, nodes: int) -> tuple[int, int]:
+    """Groups and nodes as a case may have them; else one of each, as DeepSeek's code then plans globally."""
+    whole = groups > 0 and nodes > 0 and not (groups % nodes or experts % groups or devices % nodes)
+    return (groups, nodes) if whole else (1, 1)
 
 
 def _of_experts(workload: np.ndarray, maps: np.ndarray) -> np.ndarray:
