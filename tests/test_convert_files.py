@@ -212,6 +212,17 @@ def test_a_damaged_dump_of_torch_is_refused(tmp_path: Path) -> None:
     assert str(refused.value).endswith(" Expected: a complete .pt file. Next: copy it again.")
 
 
+def test_a_file_without_checksums_is_refused_with_the_option_that_writes_them(tmp_path: Path) -> None:
+    path = save(tmp_path / "dump.pt", [np.array([258])])
+    path.write_bytes(path.read_bytes().replace(np.array([258]).tobytes(), np.array([259]).tobytes()))
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(path)
+    assert str(refused.value) == (
+        "dump.pt: the file cannot be read. Got: BadZipFile: Bad CRC-32 for file 'archive/data/0'. Expected: a complete"
+        " .pt file. Next: copy it again, or save it again after torch.serialization.set_crc32_options(True)."
+    )
+
+
 # pickles in .npz
 
 

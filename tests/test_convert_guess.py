@@ -106,7 +106,7 @@ CONTENTS: dict[str, tuple[str, Any, list[str]]] = {
     "a wide array": ("d.npy", np.zeros((4, 2, 64), np.int64), ["npy"]),
     "a log": ("d.log", "[dump activation] decode step 1 in rank 0 for layer 0 get 2 experts data: 1\t2\n", ["omni"]),
     "settings": ("d.json", {"seed": 1}, []),
-    "a damaged file": ("d.json", "{", []),
+    "counts of ATOM": ("d.jsonl", [{"moe_counts": None}], ["atom"]),
 }
 
 
@@ -114,6 +114,19 @@ CONTENTS: dict[str, tuple[str, Any, list[str]]] = {
 def test_a_form_is_known_by_what_its_file_holds(case: str, tmp_path: Path) -> None:
     name, content, forms = CONTENTS[case]
     assert [guess.form for guess in guesses([saved(tmp_path, name, content)])] == forms
+
+
+def test_routes_under_a_name_that_atom_has_too_are_requests(tmp_path: Path) -> None:
+    path = saved(tmp_path, "moe_routes.jsonl", [{"type": "meta"}, {"layer": 0, "token_idx": 0, "topk_ids": [1, 2]}])
+    assert [guess.form for guess in guesses([path])] == ["vllm"]
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bfloat = torch_files.View(np.zeros(4, np.int16), 0, (4,), (1,), "BFloat16")
+    text = refusal(tmp_path, capsys, saved(tmp_path, "d.pt", {"logical_count": bfloat}))
+    assert text.startswith("d.pt: the file holds what is not read. Got: a tensor of bfloat16: ")
 
 
 def test_settings_beside_a_dump_say_nothing(tmp_path: Path) -> None:

@@ -82,6 +82,12 @@ FORMS = {
     ),
     "several answers": ([{"routed_experts": IDS.tolist(), "prompt_len": 3}], 5, 3, (0, 1)),
     "a list of passes": (steps(IDS[:3], IDS[3:4], IDS[4:]), 5, 3, (3, 5)),
+    "a token on each line, in shorter words": (
+        ["lines", *({"token": row["token_idx"], "layer": row["layer"], "topk": row["topk_ids"]} for row in lines(IDS))],
+        5,
+        None,
+        (0, 1),
+    ),
     "a token on each line": (["lines", {"type": "meta", "top_k": 2}, *lines(IDS, type="route")], 5, None, (0, 1)),
 }
 

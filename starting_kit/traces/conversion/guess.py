@@ -47,7 +47,8 @@ class Guess(NamedTuple):
 def guesses(paths: Sequence[Path]) -> list[Guess]:
     """The forms that the inputs may have, each once; none where nothing is known.
 
-    What a name tells goes before what a file holds. Raises OrganizerError for a path that is not there.
+    What a name tells goes before what a file holds. Raises OrganizerError for a path that is not there, and where
+    nothing but a file that cannot be read is there.
     """
     files: list[Path] = []
     for path in paths:
@@ -59,9 +60,15 @@ def guesses(paths: Sequence[Path]) -> list[Guess]:
     named = [guess for file in files if (guess := _of_name(file.name))]
     if not named:
         firsts = {file.suffix: file for file in reversed(files)}
+        unread: OrganizerError | None = None
         for suffix, file in sorted(firsts.items()):
             alone = sum(other.suffix == suffix for other in files) == 1
-            named += [Guess(form, f"{file.name} {because}") for form, because in _of_content(file, alone)]
+            try:
+                named += [Guess(form, f"{file.name} {because}") for form, because in _of_content(file, alone)]
+            except OrganizerError as error:
+                unread = unread or error
+        if unread and not named:
+            raise unread
     first: dict[str, Guess] = {}
     for guess in named:
         first.setdefault(guess.form, guess)
@@ -73,33 +80,30 @@ def _of_name(name: str) -> Guess | None:
     for form, pattern in patterns.items():
         if pattern.fullmatch(name):
             return Guess(form, f"{name} is there")
-    if name == atom.COUNTS or name in atom.LINES:
+    # The names of the lines beside them are others', too.
+    if name == atom.COUNTS:
         return Guess("atom", f"{name} is there")
     return Guess("vllm-ascend", f"{name} is there") if name.startswith("moe_load") else None
 
 
 def _of_content(file: Path, alone: bool) -> list[tuple[str, str]]:
-    """Forms, each with what the file has; alone: no other file of its kind is there."""
-    try:
-        if file.suffix == ".pt":
-            content = read_torch(file)
-            return _of_keys(content) if isinstance(content, dict) else [("vllm-ascend", "holds a tensor")]
-        if file.suffix == ".npz":
-            return _of_arrays(file, alone)
-        if file.suffix == ".npy":
-            return _of_shape(load_array(file).shape, alone)
-        if file.suffix == ".json":
-            return _of_json(read_json(file))
-        if file.suffix == ".jsonl":
-            return _of_lines(file)
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            if file.suffix == ".csv" and is_table(lines.readline()):
-                return [("csv", "names iteration, layer, expert and count")]
-            if file.suffix == ".log" and any(omni.LINE.search(line) for line in lines):
-                return [("omni", "has lines of [dump activation]")]
-    except OrganizerError:
-        # What cannot be read here is refused, with its reason, by the reader that the person names.
-        pass
+    """Forms, each with what the file has; alone: no other file of its kind is there. Raises OrganizerError."""
+    if file.suffix == ".pt":
+        content = read_torch(file)
+        return _of_keys(content) if isinstance(content, dict) else [("vllm-ascend", "holds a tensor")]
+    if file.suffix == ".npz":
+        return _of_arrays(file, alone)
+    if file.suffix == ".npy":
+        return _of_shape(load_array(file).shape, alone)
+    if file.suffix == ".json":
+        return _of_json(read_json(file))
+    if file.suffix == ".jsonl":
+        return _of_lines(file)
+    with open(file, encoding="utf-8", errors="replace") as lines:
+        if file.suffix == ".csv" and is_table(lines.readline()):
+            return [("csv", "names iteration, layer, expert and count")]
+        if file.suffix == ".log" and any(omni.LINE.search(line) for line in lines):
+            return [("omni", "has lines of [dump activation]")]
     return []
 
 
@@ -160,6 +164,8 @@ def _of_lines(file: Path) -> list[tuple[str, str]]:
         keys = set(fields)
         if megatron.LOADS in keys or {"top_indices", "stage"} <= keys:
             return [("megatron", f"has lines with {megatron.LOADS if megatron.LOADS in keys else 'top_indices'}")]
+        if "moe_counts" in keys:
+            return [("atom", "has lines with moe_counts")]
         if "layer" in keys and keys & set(STEP_IDS) and keys & set(STEPS):
             return [("steps", f"has lines with layer and {next(key for key in STEPS if key in keys)}")]
         if "layer" in keys and keys & set(LINE_IDS):

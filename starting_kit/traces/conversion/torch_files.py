@@ -140,6 +140,11 @@ def read_torch(path: Path) -> Any:
         got, next_step = refused.args
         expected = "tensors of integers or floats, numbers, texts, lists and mappings"
         raise OrganizerError("the file holds what is not read", got, expected, next_step, path.name) from None
+    except zipfile.BadZipFile as error:
+        damaged = unreadable(path, error)
+        if "CRC" in str(error):
+            damaged.next_step += ", or save it again after torch.serialization.set_crc32_options(True)"
+        raise damaged from error
     except Exception as error:
         # zipfile and pickle raise nearly anything on a damaged file.
         raise unreadable(path, error) from error
