@@ -20,6 +20,7 @@ DOCS = [
     "SECURITY.md",
     "starting_kit/README.md",
     "starting_kit/deployments/engines.md",
+    "docs/keys.md",
     "tools/bundling/kit_readme.md",
     "sample_traces/README.md",
     *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),

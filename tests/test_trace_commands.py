@@ -98,6 +98,10 @@ def test_every_trace_of_the_manifest_is_sealed(world: Path, capsys: pytest.Captu
     said = "".join(capsys.readouterr())
     assert str(world / "sealed" / "Small" / "one.sealed") + ": sealed, [9, 2, 4], chunks: 1, " in said
     assert KEY.hex() not in said
+    assert said.endswith(
+        "note: Small/one: of hidden traces, bundle.py check takes the names trace-01, trace-02, ... alone, since\n"
+        "logs show them: seal with --rename OLD=Small/trace-NN, each with a number of its own\n"
+    )
 
 
 def test_a_renamed_trace_tells_nothing_of_its_origin(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

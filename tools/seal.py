@@ -29,6 +29,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 
+from bundling.rules_secrets import NEUTRAL
 from placement.errors import OrganizerError
 from placement.evaluation.printing import run_program
 from placement.submission.receipt import file_sha256
@@ -126,6 +127,9 @@ def seal(options: argparse.Namespace) -> int:
         write_manifest(options.output, manifest)
         size = f"{list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB"
         print(f"{path}: sealed, {size}" + ", relabelled" * bool(labels))
+    if odd := [name for name in new_names.values() if not NEUTRAL.fullmatch(parts_of(name)[1])]:
+        print(f"note: {odd[0]}: of hidden traces, bundle.py check takes the names trace-01, trace-02, ... alone, since")
+        print(f"logs show them: seal with --rename OLD={parts_of(odd[0])[0]}/trace-NN, each with a number of its own")
     if options.relabel:
         print("The traces' hashes are others now: make the reference from this folder (kit.py reference).")
     return 0
