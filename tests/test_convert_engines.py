@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import dumps
 import kit
 import torch_files
 from commands.dump_forms import FORMATS
@@ -258,6 +259,22 @@ def test_devices_of_shared_experts_are_left_out(tmp_path: Path, capsys: pytest.C
     assert convert(tmp_path, "--from", "mindie", tmp_path / "in") == 0
     assert np.array_equal(result(tmp_path), COUNTS)
     assert "the first 1 ranks left out: devices of shared experts alone" in notes(capsys)
+
+
+@pytest.mark.parametrize("form", ["mindie", "omni", "vllm-ascend"])
+def test_counts_that_run_on_are_said_and_become_differences(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = COUNTS.cumsum(axis=0)
+    monkeypatch.setattr(dumps, "COUNTS", running)
+    monkeypatch.setattr(dumps, "HALVES", np.split(running, 2, axis=2))
+    arguments = ["--from", form, tmp_path / "in", *write(form, tmp_path / "in")]
+    assert convert(tmp_path, *arguments) == 0
+    assert (
+        "no count falls in any of 128 iterations, as of counters that run on: --differences" in capsys.readouterr().out
+    )
+    assert convert(tmp_path, *arguments, "--differences", "--replace") == 0
+    assert np.array_equal(result(tmp_path), COUNTS[1:])
 
 
 def log(folder: Path, phases: tuple[str, ...] = ("decode",), cut: str = "") -> Path:

@@ -32,10 +32,14 @@ def to_experts(
         return counts.astype(np.int32), ["slots taken as experts in order: right only where no expert was moved"]
     table = _fitting(table, layers, slots, experts, where)
     number = int(table.max()) + 1 if experts is None else experts
-    hotness = np.zeros((len(counts), layers, number), np.int64)
-    np.add.at(hotness, (slice(None), np.arange(layers)[:, None], table), counts)
-    checked = as_counts(hotness, f"{where}, replicas added up", ("iteration", "layer", "expert"))
-    return checked.astype(np.int32), ["slots folded to experts with --map: right only while that deployment stood"]
+    hotness = np.empty((len(counts), layers, number), np.int32)
+    for layer, row in enumerate(table):
+        # Every expert has a slot, so the slots in order of their experts begin anew at each.
+        order = np.argsort(row, kind="stable")
+        firsts = np.searchsorted(row[order], np.arange(number))
+        sums = np.add.reduceat(counts[:, layer, order], firsts, axis=1, dtype=np.int64)
+        hotness[:, layer] = as_counts(sums, f"{where}, layer {layer} (from 0)", ("iteration", "expert"))
+    return hotness, ["slots folded to experts with --map: right only while that deployment stood"]
 
 
 def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, where: str) -> np.ndarray:
