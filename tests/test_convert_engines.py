@@ -343,6 +343,19 @@ def test_a_part_of_the_experts_that_no_rank_holds_is_refused(
     )
 
 
+def test_a_microbatch_that_a_rank_lacks_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = write("megatron", tmp_path / "in")
+    path = tmp_path / "in" / "rank1.jsonl"
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    records[0]["tpe"].pop()
+    lines(path, records)
+    assert refusal(tmp_path, capsys, "--from", "megatron", tmp_path / "in", *options) == (
+        "input: a microbatch is not complete. Got: no record of layer 3 by rank 1 in microbatch 0.1; 1 of 128"
+        " microbatches are incomplete. Expected: every layer by every rank that has it. Next: give every rank's file,"
+        " or --skip-incomplete to leave such microbatches out."
+    )
+
+
 def test_experts_that_do_not_divide_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("megatron", tmp_path / "in")
     assert refusal(tmp_path, capsys, "--from", "megatron", tmp_path / "in", "--experts", 10) == (
@@ -522,6 +535,11 @@ TABLES = {
         HEAD + "0,0,0,1\n0,0,1,1\n0,0,0,2\n",
         "a count is there twice. Got: data rows 0 and 2 (from 0) for iteration 0, layer 0, expert 0. Expected: each"
         " count once",
+    ),
+    "a word": (
+        HEAD + "0,0,0,1\n0,0,1,many\n",
+        "the table has another form. Got: could not convert string 'many' to int64 at row 1, column 4. Expected: whole"
+        " numbers",
     ),
     "a negative count": (
         HEAD + "0,0,0,1\n1,0,0,-1\n",

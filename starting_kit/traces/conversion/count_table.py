@@ -78,7 +78,9 @@ def _values(path: Path) -> np.ndarray:
             columns = [found[column] for column in COLUMNS]
             values = np.loadtxt(file, np.int64, delimiter=",", usecols=columns, ndmin=2)
     except ValueError as error:
-        raise _wrong("the table has another form", str(error).splitlines()[0], "whole numbers", path) from error
+        raise _wrong(
+            "the table has another form", str(error).splitlines()[0].rstrip("."), "whole numbers", path
+        ) from error
     if not len(values):
         raise _wrong("the table is empty", "no row", "a row for each count", path)
     return values

@@ -66,7 +66,9 @@ def _blocks(path: Path, rows: int) -> np.ndarray:
     try:
         values = np.loadtxt(path, np.int64, delimiter=",", ndmin=2)
     except ValueError as error:
-        raise _wrong("the file has another form", str(error).splitlines()[0], "whole numbers", path.name) from error
+        raise _wrong(
+            "the file has another form", str(error).splitlines()[0].rstrip("."), "whole numbers", path.name
+        ) from error
     if not len(values) or len(values) % rows:
         got, expected = counted(len(values), "row"), f"blocks of {rows}, one row for each layer"
         raise _wrong("the rows are no whole blocks", got, expected, path.name, "copy it again, or correct --layers")

@@ -49,7 +49,7 @@ def _dumped(files: dict[Path, re.Match[str]]) -> Blocks:
             # A tab ends every line, so columns cannot be cut at tabs alone.
             values = np.loadtxt(file, np.int64, ndmin=2)
         except ValueError as error:
-            got = str(error).splitlines()[0]
+            got = str(error).splitlines()[0].rstrip(".")
             raise _wrong("the file has another form", got, "whole numbers with tabs", file.name) from error
         steps = blocks.setdefault(int(match[2]), {})
         if int(match[1]) in steps:

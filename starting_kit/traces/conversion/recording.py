@@ -34,5 +34,5 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 file`, `2 files`, `2 passes`."""
-    plural = noun + ("es" if noun.endswith("s") else "s")
+    plural = noun + ("es" if noun.endswith(("s", "ch")) else "s")
     return f"{number} {noun if number == 1 else plural}"
