@@ -89,8 +89,13 @@ def test_the_shape_of_base64_follows_from_either_number(shape: list[object], tmp
             "routed_experts does not fit. Got: 42 ids. Expected: a multiple of 7 tokens x 4 layers. Next: name every"
             " layer of the model with --layers, dense ones too, as 0-60, or give --top-k.",
         ),
+        (
+            ["--layers", "3"],
+            "--layers names one layer. Got: 1 number. Expected: the number of every layer. Next: give --layers 0-60 for"
+            " a model of 61 layers, or --top-k N.",
+        ),
     ],
-    ids=["no number", "other choices", "other layers"],
+    ids=["no number", "other choices", "other layers", "a number of layers"],
 )
 def test_a_shape_that_cannot_be_is_refused(
     shape: list[object], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

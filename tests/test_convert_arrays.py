@@ -204,13 +204,13 @@ HISTORIES = {
     "far too large": (step(2**70), f"{SECOND} logical_expert_load has the wrong form. {NO_NUMBERS} {FORM}"),
     "floats": (
         step(1.5),
-        f"{SECOND} the counts are not integers. Got: dtype float64. Expected: an integer dtype."
-        " Next: export the counts of tokens, not what was derived from them.",
+        f"{SECOND} a count is not whole. Got: 1.5 at layer 1, expert 0 (from 0). Expected: a whole number in 0 .."
+        f" 2147483647. {AS_COUNTED}",
     ),
     "text": (
         step("4"),
-        f"{SECOND} the counts are not integers. Got: dtype <U21. Expected: an integer dtype."
-        " Next: export the counts of tokens, not what was derived from them.",
+        f"{SECOND} the counts are not integers. Got: dtype <U21. Expected: an integer dtype, or floats that are all"
+        " whole. Next: export the counts of tokens, not what was derived from them.",
     ),
     "null": (step(None), f"{SECOND} logical_expert_load has the wrong form. {NO_NUMBERS} {FORM}"),
     "ragged": (

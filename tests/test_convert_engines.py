@@ -49,6 +49,26 @@ def test_every_form_is_read_to_the_same_counts(form: str, tmp_path: Path) -> Non
     assert np.array_equal(result(tmp_path), FIRST if form == "vllm" else COUNTS)
 
 
+def test_whole_floats_are_taken_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = {"load_history": [{"logical_expert_load": (step / 1).tolist()} for step in COUNTS]}
+    (tmp_path / "expert-load.json").write_text(json.dumps(history), encoding="utf-8")
+    assert convert(tmp_path, "--from", "adrs", tmp_path / "expert-load.json") == 0
+    told = [notes(capsys)[0]]
+    made = [result(tmp_path)]
+    views = [tmp_path / f"moe_load_{step:03}.npy" for step in range(len(COUNTS))]
+    for path, counts in zip(views, COUNTS, strict=True):
+        np.save(path, counts.reshape(len(LAYERS), 2, -1) / 1)
+    assert convert(tmp_path, "--from", "vllm-ascend", *views, "--experts", EXPERTS, "--replace") == 0
+    told += [note for note in notes(capsys) if "whole" in note]
+    made.append(result(tmp_path))
+    record = {"iter": 0, "block": "decoder", "layer": 3, "tpe": (COUNTS[:4, 0] / 1).tolist()}
+    lines(tmp_path / "rank0.jsonl", [record])
+    assert convert(tmp_path, "--from", "megatron", tmp_path / "rank0.jsonl", "--experts", EXPERTS, "--replace") == 0
+    told += [note for note in notes(capsys) if "whole" in note]
+    assert np.array_equal(made, [COUNTS, COUNTS]) and np.array_equal(result(tmp_path), COUNTS[:4, :1])
+    assert told == ["float64 values, all whole, written as integers"] * 3
+
+
 def test_layers_keep_their_numbers(tmp_path: Path) -> None:
     for form in ("trtllm", "megatron", "atom", "steps", "csv"):
         write(form, tmp_path / form)

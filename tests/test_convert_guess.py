@@ -99,6 +99,8 @@ CONTENTS: dict[str, tuple[str, Any, list[str]]] = {
     "passes of one request": ("d.json", [{"0": None, "1": [[1, 2], [2, 3]]}, {"0": None, "1": [[1, 2]]}], ["vllm"]),
     "a logger's lines": ("d.jsonl", [{"type": "meta"}, {"layer": 0, "token": 0, "topk": [1, 2]}], ["vllm"]),
     "a logger's lines with a step": ("d.jsonl", [{"step": 0, "layer": 0, "topk": [1, 2]}], ["steps"]),
+    "a logger's lines under ATOM's name": ("moe_routes.jsonl", [{"layer": 0, "topk_ids": [1, 2]}], ["vllm"]),
+    "lines of ATOM": ("moe_routes.jsonl", [{"moe_counts": None}], ["atom"]),
     "a router trace": ("d.jsonl", [{"step": 0, "stage": "pre_dispatch", "layer": 0, "top_indices": []}], ["megatron"]),
     "a tensor": ("d.pt", ROWS, ["vllm-ascend"]),
     "a load by name": ("d.pt", {"expert_load_view": ROWS}, ["vllm-ascend"]),

@@ -296,7 +296,8 @@ def test_a_placement_that_changed_between_files_is_refused(tmp_path: Path, capsy
     assert refusal(tmp_path, capsys, folder) == (
         "expert_distribution_recorder_5.1_1.json: experts were moved while recording. Got: another"
         f" last_physical_to_logical_map than in {FILE}. Expected: one map in all files: the maps of earlier passes are"
-        " not in the dump. Next: record again without --enable-eplb, or convert the dumps of each map by themselves."
+        " not in the dump. Next: record again without --enable-eplb, or convert the dumps of each map by themselves,"
+        " all ranks together."
     )
 
 

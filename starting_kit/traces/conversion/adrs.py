@@ -9,7 +9,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_array, as_counts
+from .counts import as_array, as_counts, float_note
 from .dump_files import key_of, read_dump
 from .inputs import one_file
 from .layers import kept_layers, without_dense
@@ -24,6 +24,7 @@ def read_adrs(paths: Sequence[Path]) -> Recording:
         got = "no element" if isinstance(history, list) else f"a {type(history).__name__}"
         raise _wrong("load_history has the wrong form", got, "a list of steps", path.name)
     hotness: np.ndarray | None = None
+    floats: list[str] = []
     for index, step in enumerate(history):
         place = f"{path.name}, load_history[{index}]"
         if not isinstance(step, dict):
@@ -34,11 +35,13 @@ def read_adrs(paths: Sequence[Path]) -> Recording:
         if load.shape != hotness.shape[1:]:
             expected = f"{list(hotness.shape[1:])} as in the steps before"
             raise _wrong("the step has another shape", f"[layer, expert] {list(load.shape)}", expected, place)
-        hotness[index] = as_counts(load, place, ("layer", "expert"))
+        hotness[index] = as_counts(load, place, ("layer", "expert"), floats=True)
+        floats += [note for note in float_note(load.dtype, int(load.max())) if note not in floats]
         history[index] = None  # frees the step: one copy is enough
     layers = kept_layers(hotness)
     hotness, notes = without_dense(hotness)
-    return Recording(hotness, f"ADRS load_history, {counted(1, 'file')}", notes, layers if notes else None)
+    form = f"ADRS load_history, {counted(1, 'file')}"
+    return Recording(hotness, form, [*floats, *notes], layers if notes else None)
 
 
 def _wrong(what: str, got: str, expected: str, where: str) -> OrganizerError:

@@ -38,7 +38,8 @@ def read_ascend(paths: Sequence[Path], table: np.ndarray | None, experts: int | 
     if whole.ndim == 3:
         table, experts = None, whole.shape[2]
     hotness, more = to_experts(whole.reshape(*whole.shape[:2], -1), table, experts, files[0].name)
-    notes += more if whole.ndim == 4 else []
+    # Of experts there is nothing to fold.
+    notes += [note for note in more if whole.ndim == 4 or "slots" not in note]
     return Recording(hotness, f"vllm-ascend expert load, {counted(len(files), 'file')}", notes)
 
 
@@ -52,7 +53,7 @@ def _view(path: Path) -> np.ndarray:
             raise OrganizerError("the file does not tell which array is the load", got, expected, "save it", path.name)
         content = content[named[0]]
     array = np.asarray(content) if isinstance(content, (np.ndarray, list)) else np.zeros(0)
-    if array.ndim not in (2, 3, 4) or 0 in array.shape or array.dtype.kind not in "iu":
+    if array.ndim not in (2, 3, 4) or 0 in array.shape or array.dtype.kind not in "iuf":
         got = f"shape {list(array.shape)}, dtype {array.dtype}"
         next_step = "save the load as it was gathered; counts with an iteration axis are read by --from npy"
         raise OrganizerError("the load has another form", got, f"integers {FORMS}", next_step, path.name)

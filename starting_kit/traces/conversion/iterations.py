@@ -9,7 +9,7 @@ from placement.errors import OrganizerError
 from .recording import Recording, counted, ranges
 
 # Of the steps of running counters, so many per hundred may be restarts.
-RESTARTS = 5
+RESTARTS = 25
 
 
 def restarts(hotness: np.ndarray) -> np.ndarray | None:

@@ -52,7 +52,7 @@ def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) ->
             part = rank % parts
             groups.setdefault(layer, set()).add(part)
             for index, counts in enumerate(loads):
-                whole = np.zeros(experts, np.int64)
+                whole = np.zeros(experts, loads.dtype)
                 whole[part * local : (part + 1) * local] = counts
                 tally.add((iteration, index), layer, rank, whole, where)
     if not groups:
@@ -76,7 +76,7 @@ def _record(fields: dict[str, Any], where: str) -> tuple[int, int, np.ndarray]:
     if missing:
         raise _wrong("the line has other keys", ", ".join(fields) or "none", f"iter, layer and {LOADS}", where)
     loads = rectangular(fields[LOADS], LOADS, where, ("microbatch", "expert"))
-    if loads.ndim != 2 or not loads.size or loads.dtype.kind not in "iu":
+    if loads.ndim != 2 or not loads.size or loads.dtype.kind not in "iuf":
         got = f"shape {list(loads.shape)}, dtype {loads.dtype}"
         raise _wrong(f"{LOADS} has another form", got, "integers [microbatch, expert of the rank]", where)
     return whole_number(fields, "iter", where), whole_number(fields, "layer", where), loads

@@ -92,6 +92,12 @@ def _ids(value: Any, key: str, tokens: int | None, stated: Stated, where: str) -
     except (ValueError, binascii.Error) as error:
         raise OrganizerError(f"{key} is not base64", str(error), "base64 of integers", "record again", where) from None
     if shape is None:
+        if stated.layers == 1 and not stated.top_k:
+            expected, next_step = (
+                "the number of every layer",
+                "give --layers 0-60 for a model of 61 layers, or --top-k N",
+            )
+            raise OrganizerError("--layers names one layer", "1 number", expected, next_step, where)
         if not (stated.top_k or stated.layers) or not tokens:
             got = f"{flat.size} ids in a row" + (
                 "" if tokens else ", and no numbers of prompt_tokens and completion_tokens"

@@ -163,7 +163,8 @@ def _other_map(shape: tuple[int, ...], known: tuple[int, ...], file: str, first:
         "experts were moved while recording",
         got=f"another {MAP} than in {first}",
         expected="one map in all files: the maps of earlier passes are not in the dump",
-        next_step="record again without --enable-eplb, or convert the dumps of each map by themselves",
+        next_step="record again without --enable-eplb, or convert the dumps of each map by themselves, all ranks"
+        " together",
         where=file,
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_counts
+from .counts import as_counts, float_note
 
 
 def to_experts(
@@ -18,7 +18,9 @@ def to_experts(
     expert has one slot, in order. Replicas of an expert add up. Raises OrganizerError where neither is stated, and for
     a table that does not fit.
     """
-    counts = as_counts(counts, where, ("iteration", "layer", "slot"))
+    stored = counts.dtype
+    counts = as_counts(counts, where, ("iteration", "layer", "slot"), floats=True)
+    notes = float_note(stored, int(counts.max(initial=0)))
     layers, slots = counts.shape[1:]
     if table is None:
         if experts != slots:
@@ -29,7 +31,10 @@ def to_experts(
                 " moved"
             )
             raise OrganizerError("the counts are of slots", got, expected, next_step, where)
-        return counts.astype(np.int32), ["slots taken as experts in order: right only where no expert was moved"]
+        return counts.astype(np.int32), [
+            *notes,
+            "slots taken as experts in order: right only where no expert was moved",
+        ]
     table = _fitting(table, layers, slots, experts, where)
     number = int(table.max()) + 1 if experts is None else experts
     hotness = np.empty((len(counts), layers, number), np.int32)
@@ -39,7 +44,7 @@ def to_experts(
         firsts = np.searchsorted(row[order], np.arange(number))
         sums = np.add.reduceat(counts[:, layer, order], firsts, axis=1, dtype=np.int64)
         hotness[:, layer] = as_counts(sums, f"{where}, layer {layer} (from 0)", ("iteration", "expert"))
-    return hotness, ["slots folded to experts with --map: right only while that deployment stood"]
+    return hotness, [*notes, "slots folded to experts with --map: right only while that deployment stood"]
 
 
 def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, where: str) -> np.ndarray:

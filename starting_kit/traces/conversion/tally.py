@@ -9,7 +9,7 @@ import numpy as np
 from placement.errors import OrganizerError
 from placement.trace import LARGEST_HOTNESS
 
-from .counts import as_counts
+from .counts import as_counts, float_note
 from .recording import counted, ranges
 
 
@@ -21,6 +21,7 @@ class Tally:
         self._noun = noun
         self._sums: dict[Hashable, dict[int, np.ndarray]] = {}
         self._pieces: dict[Hashable, dict[int, dict[int, int]]] = {}
+        self._floats: dict[str, None] = {}
         self._first: tuple[int, str] | None = None
 
     def add(
@@ -31,7 +32,9 @@ class Tally:
         again: one rank may have several pieces of a layer in an iteration. Raises OrganizerError for a piece that is
         there twice otherwise, another number of experts than in the pieces before, and sums above 2^31 - 1.
         """
-        counts = as_counts(counts, where, ("expert",)).astype(np.int64)
+        stored = counts.dtype
+        counts = as_counts(counts, where, ("expert",), floats=True).astype(np.int64)
+        self._floats |= dict.fromkeys(float_note(stored, int(counts.max(initial=0))))
         self._first = self._first or (len(counts), where)
         if len(counts) != self._first[0]:
             expected = f"{self._first[0]}, as in {self._first[1]}"
@@ -113,7 +116,7 @@ class Tally:
         if lacking:
             shown = ", ".join(_shown(iteration) for iteration in lacking[:8]) + (", ..." if len(lacking) > 8 else "")
             notes.append(f"incomplete and left out: {noun} {shown}")
-        return notes
+        return [*notes, *self._floats]
 
 
 def _refuse_absent(ranks: list[int]) -> None:

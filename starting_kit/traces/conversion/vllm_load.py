@@ -106,8 +106,9 @@ def _content(path: Path) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
 
 def _snapshot(entry: dict[str, Any], key: str, where: str, notes: list[str]) -> Snapshot:
     load = as_array(key_of(entry, key, where), key, where, AXES)
-    notes += [note for note in float_note(load.dtype, int(load.max())) if note not in notes]
+    stored = load.dtype
     load = as_counts(load, f"{where}, {key}", AXES, floats=True)
+    notes += [note for note in float_note(stored, int(load.max())) if note not in notes]
     experts = as_array(key_of(entry, MAP, where), MAP, where, AXES)
     if load.shape != experts.shape:
         got, expected = (f"[layer, slot] {list(part.shape)}" for part in (load, experts))
