@@ -179,7 +179,7 @@ def test_figures_are_written_as_the_pages_have_them() -> None:
     )
     assert (digits(slot_seconds(grid.cost), 3), spaced(1234567.4)) == ("0.0000979", "1 234 567")
     # 100 layers, 3 devices of 3 slots: 900 slots, 0.0881 s.
-    assert all_slots(grid) == "900 slots of M at ep 3 costs 0.088 s, as much as 0.0015 of"
+    assert all_slots(grid) == "900 slots of M at ep 3 costs 0.088 s, as much as 0.0015"
     assert grid_rows(grid) == [
         f"| {grid.name}, window {grid.window} | `M` | a, b | 2, 3 | 4 |",
         "| | `N` | a | 2 +0, 2 | 2 |",

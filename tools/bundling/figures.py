@@ -44,10 +44,8 @@ def all_slots(grid: Grid) -> str:
     slots = case.layers * case.ep * case.slots
     seconds = slots * slot_seconds(cost)
     share = seconds / cost.balanced_compute_seconds
-    return (
-        f"{spaced(slots)} slots of {case.model} at ep {case.ep} costs {digits(seconds, 2)} s, as much as "
-        f"{digits(share, 2)} of"
-    )
+    costs = f"{digits(seconds, 2)} s, as much as {digits(share, 2)}"
+    return f"{spaced(slots)} slots of {case.model} at ep {case.ep} costs {costs}"
 
 
 def grid_rows(grid: Grid) -> list[str]:

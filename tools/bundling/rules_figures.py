@@ -51,7 +51,7 @@ STATED: dict[str, tuple[Statement, ...]] = {
             lambda grid: digits(slot_seconds(grid.cost), 3),
             required=False,
         ),
-        Statement("the cost of all slots", r"Changing all (\d.* of) `mean_par`", all_slots, required=False),
+        Statement("the cost of all slots", r"Changing all (\d.*) of `mean_par`", all_slots, required=False),
         Statement(
             "the cost of a perfect balance",
             rf"A perfect `mean_par` of 1 would cost {NUMBER} s",

@@ -74,4 +74,7 @@ def _read(path: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         got = f"{type(error).__name__}: {error.strerror}"
-        raise OrganizerError(f"{name} cannot be read", got, "a file of the repository", "restore it") from None
+        # Who has replaced the sample traces took theirs away on purpose.
+        gone = isinstance(error, FileNotFoundError)
+        next_step = f"restore it, or git rm {name} where it is to go" if gone else "restore it"
+        raise OrganizerError(f"{name} cannot be read", got, "a file of the repository", next_step) from None
