@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -151,6 +152,8 @@ def test_ds_eplb_scores_100_in_both_phases(
         *("--submission", str(tree / "starting_kit" / "policies" / "ds_eplb"), "--traces", str(tree / traces)),
         *("--output", str(tmp_path / "results")),
     )
+    if phase == "final" and sys.platform != "linux":
+        pytest.skip("the Final's grid requires a sandbox that this system has not")
     assert done.returncode == 0, done.stdout + done.stderr
     done = run_program(
         tmp_path / "scoring_program" / "scoring.py",
