@@ -179,8 +179,12 @@ def test_base_without_scipy_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         return real(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(Problem, match=r"BASE needs scipy. Got: No module named 'scipy'. Expected: scipy, which"):
+    with pytest.raises(Problem, match="BASE needs scipy") as refused:
         base(scores_of(0), 2)
+    assert str(refused.value) == (
+        "BASE needs scipy. Got: No module named 'scipy'. Expected: scipy, which solves the assignment. Next: in the "
+        "top folder, .venv/bin/python -m pip install -r requirements.txt."
+    )
 
 
 def test_every_expert_chooses_its_best_tokens_and_as_many_as_the_others() -> None:

@@ -126,7 +126,9 @@ def test_a_factor_that_is_no_number_is_refused(capsys):
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path, capsys):
     for name in ("matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(Problem, match=r"it is not installed\. .* Next: .*pip install matplotlib"):
+    with pytest.raises(
+        Problem, match=r"it is not installed\. .* Next: in the top folder, .*pip install matplotlib -r req"
+    ):
         run("--ep", 2, "--plot", tmp_path / "plot.png")
     assert "1.1216" in capsys.readouterr().out and not (tmp_path / "plot.png").exists()
 

@@ -284,8 +284,9 @@ def test_cp_sat_says_what_is_missing_and_what_is_too_large(monkeypatch: pytest.M
     with pytest.raises(Problem) as refused:
         least_load_cp(loads(0, 4), 2, 2)
     assert str(refused.value) == (
-        "CP-SAT needs ortools. Got: it is not installed. Expected: the extra `lab`. Next: .venv/bin/python -m pip "
-        "install ortools, or take the solver `branch`, which needs no package."
+        "CP-SAT needs ortools. Got: it is not installed. Expected: the extra `lab`. Next: in the top folder, "
+        ".venv/bin/python -m pip install ortools -r requirements.txt; or take the solver `branch`, which needs no "
+        "package."
     )
     with pytest.raises(Problem) as refused:
         least_load_cp(loads(0, 12), 16, 2)

@@ -27,7 +27,7 @@ def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        next_step = ".venv/bin/python -m pip install matplotlib"
+        next_step = "in the top folder, .venv/bin/python -m pip install matplotlib -r requirements.txt"
         raise Problem("plots need matplotlib", "it is not installed", "the extra `lab`", next_step) from None
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, panels)

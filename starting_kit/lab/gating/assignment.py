@@ -19,7 +19,8 @@ def base(scores: np.ndarray, k: int) -> np.ndarray:
         from scipy.optimize import linprog
         from scipy.sparse import csr_matrix, vstack
     except ImportError as error:
-        expected, next_step = "scipy, which solves the assignment", "python -m pip install scipy"
+        expected = "scipy, which solves the assignment"
+        next_step = "in the top folder, .venv/bin/python -m pip install -r requirements.txt"
         raise Problem("BASE needs scipy", str(error), expected, next_step) from None
     tokens, experts = scores.shape
     token, expert = np.divmod(np.arange(scores.size), experts)

@@ -25,7 +25,9 @@ def solver() -> ModuleType:
     try:
         from ortools.sat.python import cp_model
     except ImportError:
-        next_step = ".venv/bin/python -m pip install ortools, or take the solver `branch`, which needs no package"
+        # ortools alone would bring a numpy that the environment's scipy does not know.
+        install = "in the top folder, .venv/bin/python -m pip install ortools -r requirements.txt"
+        next_step = f"{install}; or take the solver `branch`, which needs no package"
         raise Problem("CP-SAT needs ortools", "it is not installed", "the extra `lab`", next_step) from None
     return cp_model
 
