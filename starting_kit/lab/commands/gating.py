@@ -26,14 +26,16 @@ def add_gating(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("gating", help="compare gates on a router's scores: capacity, bias, groups, BASE")
     parser.add_argument("trace", type=Path, metavar="TRACE", help="with scores: generate --scores, import")
+    # An option that is given again adds to what it has.
+    several = {"nargs": "+", "action": "extend"}
     parser.add_argument(
-        "--method", nargs="+", choices=KINDS, metavar="GATE", help=f"of {', '.join(KINDS)}; default: all"
+        "--method", **several, choices=KINDS, metavar="GATE", help=f"of {', '.join(KINDS)}; default: all"
     )
-    told = "with commas, of drop and reroute (default: 1,1.25,1.5,2,inf)"
-    parser.add_argument("--capacity", type=_factors, default=CAPACITIES, metavar="FACTORS", help=told)
+    told = "with spaces or commas, of drop and reroute (default: 1,1.25,1.5,2,inf)"
+    parser.add_argument("--capacity", **several, type=_factors, metavar="FACTORS", help=told)
     parser.add_argument("--groups", type=int, help="of neighbouring experts, for limited (default: 8 or fewer)")
     parser.add_argument(
-        "--kept", type=int, nargs="+", metavar="M", help="groups of a token (default: a half, a quarter)"
+        "--kept", **several, type=int, metavar="M", help="groups of a token (default: a half, a quarter)"
     )
     parser.add_argument("--best", type=int, default=2, help="of a group's experts, whose scores rank it (default: 2)")
     parser.add_argument("--step", type=float, default=STEP, help=f"of the bias in a batch (default: {STEP})")
@@ -62,12 +64,11 @@ def run(options: argparse.Namespace) -> int:
     torus = grid_of(options.grid, trace.experts)
     groups, kept = default_groups(trace.experts, k, options.groups)
     limits, missing = options.kept or kept, []
+    factors = sorted({factor for several in options.capacity or [CAPACITIES] for factor in several})
     if "limited" in (options.method or ()) and not limits:
         got, expected = f"{groups} groups of {trace.experts} experts", f"groups of 2 or more, a half with {k} experts"
         raise Problem("limited routing has no groups to keep", got, expected, "give --groups, or --kept")
-    found = methods(
-        trace.experts, options.method or KINDS, options.capacity, groups, limits, options.best, options.step
-    )
+    found = methods(trace.experts, options.method or KINDS, factors, groups, limits, options.best, options.step)
     if not options.method:
         found, missing = possible(found)
     if trace.scores is None:

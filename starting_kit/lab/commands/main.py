@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from placement.errors import Problem
 
@@ -38,13 +39,15 @@ EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(
+    # A part of an option's name is refused, as in kit.py: `--layer 2` would be taken for `--layers 2`.
+    whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
+    parser = whole_names(
         prog="python -m lab",
         description="Placement, replication, routing and search on a grid of devices, token by token.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=whole_names)
     plans = (add_traces, add_plans, add_export, add_recommend, add_matrix)
     for add in (*plans, add_gating, add_online, add_oracle, add_distil, add_imbalance):
         add(commands)

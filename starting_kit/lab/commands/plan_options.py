@@ -31,9 +31,8 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hedge", default="mean", metavar="HOW", help="load to plan for: mean, p95 or mean+ALPHAstd (default: mean)"
     )
-    parser.add_argument(
-        "--robust", type=Path, nargs="+", default=[], metavar="TRACE", help="other data sets to be good on, too"
-    )
+    told = "other data sets to be good on, too"
+    parser.add_argument("--robust", type=Path, nargs="+", action="extend", default=[], metavar="TRACE", help=told)
 
 
 def choice_of(options: argparse.Namespace) -> Choice:
