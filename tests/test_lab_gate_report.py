@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from lab.commands.main import main
 from lab.experiments import gating
-from lab.experiments.gate_report import matrix_gates, report
+from lab.experiments.gate_report import NOTES, matrix_gates, report
 from lab.experiments.gating import Gated, gated_of, gates, planned_for
 from lab.experiments.methods import Setting
 from lab.gating.catalogue import Method, methods
@@ -97,6 +98,15 @@ def test_a_gate_that_misses_its_class_is_shown_in_the_one_that_it_meets(monkeypa
     frame, told = report("t", gated, planned, SETTING, methods(32, ["top-k"]), 8)
     assert frame["meets"].tolist() == ["nearline"]
     assert "top-k, dropless misses its class, online (10 ms a batch): 12.0 ms a batch, so it is nearline." in told
+    frame, told = report("t", gated, planned, SETTING, methods(32, ["base"]), 8)
+    assert frame["meets"].tolist() == ["nearline"]
+    assert "BASE, meant for offline, is nearline here (2 s a layer): 2 batches of 12.0 ms." in told
+
+
+def test_every_column_of_the_gates_is_explained(frame: pd.DataFrame) -> None:
+    words = [word.strip() for note in NOTES for word in re.split(r"[;:,(]", note)]
+    # The words on max/mean name their batches.
+    assert {*frame.columns} - {*words} <= {"gate", "first", "last"} and "in the first and the last" in words
 
 
 def test_the_shared_expert_is_served_to_every_token_and_counted_in_no_share() -> None:

@@ -26,13 +26,17 @@ Part = tuple[str, "pd.DataFrame | None", list[str]]
 # Tokens that BASE takes some seconds for.
 MOST_TOKENS = 4096
 CLASSES = {"online": f"{1000 * ONLINE:g} ms a batch", "nearline": f"{NEARLINE:g} s a layer", "offline": ""}
-NOTE = (
+NOTES = [
+    f"run: the class that a gate is meant for: online (below {CLASSES['online']}) or offline (any time), not causal "
+    "where it compares all tokens of a batch; gate_ms: of a processor, per batch; meets: the class that these are in, "
+    f"nearline where all batches together take less than {CLASSES['nearline']}.",
     "max/mean: largest load of an expert by the mean one, over batches, in the first and the last; dropped, rerouted "
     "(to an expert outside a token's k best): shares of all choices; kept: of the k best scores; without: tokens "
-    "without an expert; groups, rows: per token; rows by id: if experts lay in the order of their ids; padding: share "
-    "of multiplied rows that are empty; mean, p99, compute: us by blocks (dropless); padded: compute with buffers of "
-    "the capacity, for top-k and capacity inf with the smallest that drop nothing; gate_ms: of a processor, per batch."
-)
+    "without an expert; groups, rows: per token; rows by id: if experts lay in the order of their ids; aux loss: the "
+    "auxiliary loss of training, 1 where loads are even, more where the experts with the scores have the choices too.",
+    "padding: share of multiplied rows that are empty; mean, p99, compute: us by blocks (dropless); padded: compute "
+    "with buffers of the capacity, for top-k and capacity inf with the smallest that drop nothing.",
+]
 
 
 def default_groups(experts: int, k: int, groups: int | None = None) -> tuple[int, list[int]]:
@@ -121,10 +125,14 @@ def report(
             told.append(f"{method.name}: expert max/mean {ends}.")
         if method.kind == "expert-choice":
             told.append(f"{method.name}, experts of a token: {_histogram(method, gated)}.")
-        if [*CLASSES].index(measured) > [*CLASSES].index(method.run):
+        meant, found_in = ([*CLASSES].index(name) for name in (method.run, measured))
+        if found_in > meant:
             missed = f"{method.name} misses its class, {method.run} ({CLASSES[method.run]})"
             told.append(f"{missed}: {line['gate_ms']:.1f} ms a batch, so it is {measured}.")
-    return frame, [*told, NOTE]
+        if found_in < meant:
+            quick = f"{method.name}, meant for {method.run}, is {measured} here ({CLASSES[measured]})"
+            told.append(f"{quick}: {count} batches of {line['gate_ms']:.1f} ms.")
+    return frame, [*told, *NOTES]
 
 
 def without_scores(name: str, trace: RoutingTrace) -> Problem:
