@@ -113,6 +113,20 @@ def test_a_threshold_and_an_age_reach_the_routers(
     assert capsys.readouterr().out == (
         "simulate: --threshold is too small. Got: -1. Expected: 0 or more, or inf. Next: correct --threshold.\n"
     )
+    # The plan's own router goes by neither; of all routers, some do.
+    assert run("simulate", trace, plan, "--age", 1) == 1
+    assert capsys.readouterr().out == (
+        "simulate: --age changes nothing. Got: router row-blocks. Expected: least-loaded. Next: leave --age out, or "
+        "give --router.\n"
+    )
+    assert run("simulate", trace, plan, "--router", "all", "--age", 1, "--threshold", 2) == 0
+
+
+def test_a_part_of_an_options_name_is_refused(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("oracle", trace, "--layers", 1), ("matrix", trace, "--layer", 1)):
+        with pytest.raises(SystemExit):
+            run(*words)
+        assert f"unrecognized arguments: {words[2]} 1" in capsys.readouterr().err
 
 
 def test_a_plan_without_known_routers_is_refused(trace: Path, tmp_path: Path) -> None:

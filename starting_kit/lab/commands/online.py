@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from placement.errors import Problem
@@ -14,7 +15,7 @@ from ..online.controls import NAMES
 from ..online.transfer import BANDWIDTH
 from ..serving.cost import PRESETS
 from .plans import grid_of
-from .router_options import add_hints, check_hints
+from .router_options import add_hints, hints_of
 from .scale import SAMPLE, add_tokens, open_trace
 from .settings import check_sizes
 
@@ -35,13 +36,14 @@ def add_online(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--layers", type=int, default=1, help="the first ones, all replanned at once (default: 1)")
     parser.add_argument("--share", type=float, default=0.25, help="of the batches, for the first plan (default: 0.25)")
-    told = f"batches between replans, with commas; inf: the static plan, always shown (default: {EVERY})"
-    parser.add_argument("--every", type=numbers, default=numbers(EVERY), metavar="N,...", help=told)
+    told = f"batches between replans, with spaces or commas; inf: the static plan, always shown (default: {EVERY})"
+    # Given again, it adds to what it has.
+    parser.add_argument("--every", nargs="+", action="extend", type=numbers, metavar="N", help=told)
     parser.add_argument(
         "--window", type=int, default=10, help="batches whose mean load is planned for (default: 10, the last ones)"
     )
     parser.add_argument("--router", choices=NAMES, default="row-aware", help="default: row-aware")
-    add_hints(parser, "row-aware and same-row-first", "row-aware and least-loaded")
+    add_hints(parser, ["row-aware", "same-row-first"], ["row-aware", "least-loaded"])
     told = "that a replan of a layer may change, or inf (default: as many as devices)"
     parser.add_argument("--budget", type=limit, metavar="SLOTS", help=told)
     parser.add_argument("--bandwidth", type=float, default=BANDWIDTH, help="bytes per second of a link (default: 9e11)")
@@ -53,11 +55,17 @@ def add_online(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def numbers(text: str) -> tuple[int | None, ...]:
-    """Batches between replans from `1,5,inf`, as an argument's type; None stands for inf, and is always there."""
-    every = {limit(part.strip()) for part in text.split(",")} | {math.inf}
+def numbers(text: str) -> set[float]:
+    """Batches between replans from `1,5,inf`, as an argument's type."""
+    every = {limit(part.strip()) for part in text.split(",")}
     if 0 in every:
         raise argparse.ArgumentTypeError(f"{text!r} has a 0; expected numbers from 1 as 1,5,inf")
+    return every
+
+
+def ordered(several: Sequence[set[float]]) -> tuple[int | None, ...]:
+    """All numbers of batches in order, each once; None stands for inf, and is always there, last."""
+    every = {math.inf}.union(*several)
     return tuple(None if number == math.inf else int(number) for number in sorted(every))
 
 
@@ -75,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     check_sizes(options, slots=1, batch=1, layers=1, window=1)
     if not 0 < options.share < 1:
         raise Problem("--share leaves no part", str(options.share), "between 0 and 1", "correct --share")
-    check_hints(options)
+    threshold, age = hints_of(options, [options.router])
     if not options.bandwidth > 0:
         raise Problem("--bandwidth is too small", f"{options.bandwidth:g}", "above 0", "correct --bandwidth")
     trace = open_trace(options)
@@ -89,11 +97,11 @@ def run(options: argparse.Namespace) -> int:
     layers = [trace.batches(at, *cut) for at in range(min(options.layers, len(trace.layers)))]
     budget = torus.devices if options.budget is None else options.budget
     online = Online(
-        *(torus, options.slots, options.router, options.threshold, options.window),
-        *(options.age, None if budget == math.inf else budget, options.bandwidth, options.serial),
+        *(torus, options.slots, options.router, threshold, options.window),
+        *(age, None if budget == math.inf else budget, options.bandwidth, options.serial),
         *(options.charge_planning, PRESETS[options.preset]),
     )
-    frame = replanning(layers, known, options.every, online)
+    frame = replanning(layers, known, ordered(options.every or [numbers(EVERY)]), online)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
@@ -102,9 +110,11 @@ def run(options: argparse.Namespace) -> int:
     over = f"{len(layers)} of {len(trace.layers)} layers"
     print(f"## Latency in us of {measured} batches of {options.batch} tokens, {over}, replanned every N batches\n")
     print(markdown(*cells(frame[list(LATENCY)]), ".1f"))
-    charged = "transfers and planning are" if options.charge_planning else "transfers are"
-    print(f"\n## What replanning takes ({charged} charged to the batch after the replan; slots go {links})\n")
+    waits = "slots that move" + (" and for planning" if options.charge_planning else "")
+    print(f"\n(charged_...: with what the batch after a replan waits for {waits}; slots go {links})")
+    print("\n## What replanning takes\n")
     print(markdown(*cells(frame[list(TAKEN)])))
+    print("\n(largest_charge: the longest wait of a batch, us; plan_ms, route_ms: of a processor, per layer)")
     for sentence in findings(frame, measured):
         print(f"\n{sentence}")
     return 0

@@ -32,7 +32,7 @@ from ..traces.side_by_side import side_by_side
 from ..traces.sources import TOP_K
 from ..traces.trace_file import is_trace_file
 from .plan_options import add_choice, add_search, choice_of, search_words, speed
-from .router_options import add_hints, check_hints
+from .router_options import add_hints, hints_of
 from .scale import SAMPLE, add_jobs, add_order, add_tokens, batch_seed, open_trace
 
 COLUMNS = (
@@ -76,7 +76,7 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
     _add_both(parser, (*NAMES, ALL))
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
-    add_hints(parser, "same-row-first", "least-loaded")
+    add_hints(parser, ["same-row-first"], ["least-loaded"])
     parser.add_argument("--output", type=Path, help="a file .csv with all columns")
     parser.set_defaults(run=simulate)
 
@@ -217,9 +217,9 @@ def simulate(options: argparse.Namespace) -> int:
     import pandas as pd
 
     made, torus, batches_of = _read_both(options)
-    check_hints(options)
-    preset, named = PRESETS[options.preset], routers(torus, options.threshold, options.age)
     every = options.router == ALL
+    hints = hints_of(options, NAMES if every else made.routers)
+    preset, named = PRESETS[options.preset], routers(torus, *hints)
 
     def measured(at: int) -> list[dict[str, object]]:
         batches, router = batches_of(at), made.routers[at]

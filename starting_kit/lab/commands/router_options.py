@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 
 from placement.errors import Problem
 
 from .settings import check_sizes
 
 
-def add_hints(parser: argparse.ArgumentParser, of_threshold: str, of_age: str) -> None:
+def add_hints(parser: argparse.ArgumentParser, of_threshold: Sequence[str], of_age: Sequence[str]) -> None:
     """Declare --threshold and --age, each with the routers that go by it."""
     told = "of its share, what a replica takes of its own row; 0: rows do not matter, inf: never spill (default: 1)"
-    parser.add_argument("--threshold", type=float, default=1.0, metavar="F", help=f"of {of_threshold}: {told}")
+    parser.add_argument("--threshold", type=float, metavar="F", help=f"of {' and '.join(of_threshold)}: {told}")
     told = "how many batches old the known loads are (default: 0, this batch's)"
-    parser.add_argument("--age", type=int, default=0, metavar="N", help=f"of {of_age}: {told}")
+    parser.add_argument("--age", type=int, metavar="N", help=f"of {' and '.join(of_age)}: {told}")
+    parser.set_defaults(hinted={"threshold": of_threshold, "age": of_age})
 
 
-def check_hints(options: argparse.Namespace) -> None:
-    """Raises Problem for numbers below 0."""
-    check_sizes(options, age=0)
-    if not options.threshold >= 0:
-        raise Problem("--threshold is too small", f"{options.threshold:g}", "0 or more, or inf", "correct --threshold")
+def hints_of(options: argparse.Namespace, used: Iterable[str]) -> tuple[float, int]:
+    """Threshold and age, from the options; used: names of the routers.
+
+    Raises Problem for numbers below 0, and for an option that no used router goes by.
+    """
+    given = {name: value for name in options.hinted if (value := getattr(options, name)) is not None}
+    if "age" in given:
+        check_sizes(options, age=0)
+    threshold = given.get("threshold", 1.0)
+    if not threshold >= 0:
+        raise Problem("--threshold is too small", f"{threshold:g}", "0 or more, or inf", "correct --threshold")
+    routers = list(dict.fromkeys(used))
+    for name in given:
+        known = options.hinted[name]
+        if not set(known) & set(routers):
+            next_step = f"leave --{name} out, or give --router"
+            raise Problem(f"--{name} changes nothing", f"router {', '.join(routers)}", " or ".join(known), next_step)
+    return threshold, given.get("age", 0)

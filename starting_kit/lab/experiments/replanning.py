@@ -101,7 +101,11 @@ def replanning(layers: Sequence[Batches], known: int, every: Sequence[int | None
 
 
 def findings(frame: pd.DataFrame, measured: int) -> list[str]:
-    """What the rows of `replanning` say, one of which is never replanned; measured: batches."""
+    """What the rows of `replanning` say, one of which is never replanned; measured: batches.
+
+    Replanning pays where p99 with what is charged lies below the static plan's, which is where p99 falls by more than
+    what is charged adds to it again.
+    """
     static = frame[frame["every"] == NEVER].iloc[0]
     others = frame[frame["replans_per_1000"] > 0]
     told = [
@@ -109,15 +113,13 @@ def findings(frame: pd.DataFrame, measured: int) -> list[str]:
         "batches served before it. The static plan (inf) stays."
     ]
     if len(others):
+        pays = others.loc[others["charged_p99"] < static["p99"], "every"]
+        where = f"at N = {', '.join(pays)}" if len(pays) else "at no N"
         best = others.loc[others["charged_p99"].idxmin()]
-        gain, charged = static["p99"] - best["p99"], best["largest_charge"]
-        against = f"{abs(gain):.1f} {'below' if gain >= 0 else 'above'} the static plan's {static['p99']:.1f}"
-        if gain >= 0:
-            more = "more" if gain > charged else "not more"
-            against += f": {more} than the {charged:.1f} us that a batch waits at most"
         told.append(
-            f"Of these, replanning every {best['every']} has the lowest p99 with what is charged, "
-            f"{best['charged_p99']:.1f} us. Without, p99 is {best['p99']:.1f} us, {against}."
+            f"Replanning pays where charged_p99 is below the static plan's p99, {static['p99']:.1f} us: {where}. The "
+            f"lowest is {best['charged_p99']:.1f} us, at N = {best['every']}: p99 is {best['p99']:.1f} us without what "
+            f"is charged, and a batch waits {best['largest_charge']:.1f} us at most."
         )
     elif len(frame) > 1:
         told.append(f"Nothing was replanned: no N is below the {measured} measured batches. Next: a smaller --every.")
