@@ -45,6 +45,7 @@ from commands.replay_calls import add_replay, replay
 from commands.run import add_run, run
 from commands.runs import add_runs
 from commands.statistics import add_statistics
+from commands.sweep import add_sweep, sweep
 from commands.verify import add_verify
 from placement import SIMULATOR_VERSION
 from placement.errors import OrganizerError, Problem
@@ -55,9 +56,9 @@ from placement.isolation.sandbox import hide_process
 from placement.submission.receipt import simulator_sha256
 from scores.problems import FileError
 
-__all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run"]
+__all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run", "sweep"]
 
-POLICY_COMMANDS = (add_check, add_run, add_runs, add_compare, add_pack, add_replay, add_profile, add_export)
+POLICY_COMMANDS = (add_check, add_run, add_runs, add_compare, add_sweep, add_pack, add_replay, add_profile, add_export)
 TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.
 ENDED_AT_ONCE = ("check", "export", "pack", "profile", "replay")

@@ -45,7 +45,8 @@ ARROWS = {
     f"{KIT}/traces/conversion": (*PLACEMENT, f"{KIT}/traces"),
     f"{KIT}/traces/statistics": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     f"{KIT}/deployments": (RULES, f"{RULES}/traces"),
-    COMMANDS: (*PLACEMENT, SCORES, f"{KIT}/deployments", *TRACES),
+    COMMANDS: (*PLACEMENT, SCORES, f"{KIT}/deployments", f"{KIT}/sweeps", *TRACES),
+    f"{KIT}/sweeps": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     KIT: (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     LAB: (*PLACEMENT, f"{LAB}/commands"),
     **{room: (*PLACEMENT, *TRACES, f"{KIT}/planning", *LAB_ROOMS[n + 1 :]) for n, room in enumerate(LAB_ROOMS)},
@@ -73,7 +74,7 @@ ARRAYS_ONLY = {"__future__", "collections.abc", "dataclasses", "hashlib", "itert
 FILE_ACCESS = {"open", "load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt"}
 # A policy's process finds its modules by an edit of its own, and a text that a container runs has one more.
 INSIDE = {f"{RULES}/isolation/interface.py"}
-TEXTS = {f"{RULES}/isolation/process.py", "tools/rehearse.py"}
+TEXTS = {f"{RULES}/isolation/process.py", f"{KIT}/sweeps/job.py", "tools/rehearse.py"}
 # Imports nothing but the standard library, as the first process of a container.
 PROCESS_1 = "tools/rehearsal/container.py"
 EDITING = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"}

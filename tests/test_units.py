@@ -19,6 +19,7 @@ from kit_world import write_kit_world
 from placement.evaluation import versions as stated
 from scores.comparison import read_reference
 from submissions import DECLINES, write_policy
+from sweeps import libraries
 
 SHIFTS = """
     import numpy as np
@@ -109,7 +110,7 @@ def _other_numpy(policy: Path, world: World, patch: pytest.MonkeyPatch) -> None:
 
 
 def _other_scipy(policy: Path, world: World, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(units, "version", lambda name: "0.0")
+    patch.setattr(libraries, "version", lambda name: "0.0")
 
 
 CHANGES = [_other_policy, _other_data, _other_cost, _other_simulator, _other_numpy, _other_scipy]

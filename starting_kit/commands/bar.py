@@ -15,20 +15,26 @@ ERASE_LINE = "\r\x1b[K"
 class Bar:
     """The last line of a terminal."""
 
-    def __init__(self, terminal: TextIO) -> None:
-        self._terminal, self._began = terminal, time.monotonic()
+    def __init__(self, terminal: TextIO, estimates: bool = False) -> None:
+        """estimates: whether the time that is left is told, too."""
+        self._terminal, self._began, self._estimates = terminal, time.monotonic(), estimates
         self._done = self._all = 0
+        # What had been done before the first line: it took no time.
+        self._first: int | None = None
 
     def line(self, text: str) -> None:
         """Print a line above the bar; one that begins with [2/7] moves it."""
         if counted := COUNTED.match(text):
             self._done, self._all = map(int, counted.groups())
+            self._first = self._done if self._first is None else self._first
         self._terminal.write(f"{ERASE_LINE}{text}\n")
         self.draw()
 
     def draw(self) -> None:
         """Draw the bar again."""
-        text = bar_text(self._done, self._all, time.monotonic() - self._began)
+        seconds, first = time.monotonic() - self._began, self._first or 0
+        left = seconds_left(self._done - first, self._all - first, seconds) if self._estimates else None
+        text = bar_text(self._done, self._all, seconds) + ("" if left is None else f", about {left:.0f} s left")
         self._terminal.write(ERASE_LINE + text[: shutil.get_terminal_size().columns - 1])
         self._terminal.flush()
 
@@ -43,3 +49,8 @@ def bar_text(done: int, cases: int, seconds: float) -> str:
     filled = CELLS * done // cases if cases else 0
     progress = f"{done} of {cases} cases" if cases else "running"
     return f"[{'#' * filled}{'-' * (CELLS - filled)}] {progress}, {seconds:.0f} s"
+
+
+def seconds_left(done: int, cases: int, seconds: float) -> float | None:
+    """What the rest takes if it goes on as it went; None as long as nothing is known."""
+    return seconds * (cases - done) / done if done > 0 else None

@@ -29,6 +29,7 @@ KIT_FILES = (
     "lab",
     "planning",
     "policies",
+    "sweeps",
     "traces",
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.submission.receipt import policy_sha256, simulator_sha256
 from scores.comparison import case_name, read_reference, read_results
+from sweeps.libraries import libraries
 from traces.store import find, keep
 
 from .frame import RunFailed, frame_of
@@ -24,9 +24,6 @@ from .worlds import check_reference
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# What a policy may compute with, beside what versions() states.
-LIBRARIES = ("scipy", "pandas", "numba")
 
 
 def run_kept(policy: Path, world: World, units: Path, jobs: int) -> pd.DataFrame:
@@ -97,14 +94,3 @@ def _measured(submission: Path, world: World, missing: Sequence[Sequence[Case]],
         if not (output / "results.json").is_file():
             raise RunFailed(log or NO_RESULTS, pd.DataFrame(), "data_unavailable")
         return read_results((output / "results.json").read_bytes())
-
-
-def libraries() -> dict[str, str]:
-    """The versions of LIBRARIES; none: not installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found

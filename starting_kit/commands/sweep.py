@@ -1,0 +1,260 @@
+"""`sweep`: policies at many settings on traces or dumps, as one table; trusted policies, without the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from placement.submission.folder import find_policy
+from placement.traces.whole_file import write_whole
+from scores.problems import EXIT_CODES
+from scores.table import aligned, cells
+from sweeps.cases import Axes, cases_of
+from sweeps.constants import constants
+from sweeps.plan import Plan, Unit
+from sweeps.pool import processes, run_all
+from sweeps.table import as_csv, as_markdown, shown, table_of
+from sweeps.trace_file import TraceFile
+from sweeps.variants import Variant, variants
+
+from . import options as shared
+from .argument_types import integer_from
+from .bar import Bar
+from .fitting import fitting_eps, fitting_window
+from .named_paths import check_output
+from .options import UsageError, show
+from .places import GRID, KIT, OUTPUT, short
+from .policy_folder import named_policy, staged
+from .seeds import FIRST_SEED
+from .selection import read_grid
+from .sweep_traces import drawn_traces, named_traces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLES = """
+sweep dump.jsonl --policy starting_kit/policies/champion starting_kit/policies/once --ep 32 --redundant 0 32 64  \
+a dump, which is converted first
+sweep traces --policy my_policy --window 256 1024 --parameter threshold=0.5,0.8  my_policy/policy.py with THRESHOLD = \
+0.5, then 0.8
+sweep sample_traces --policy my_policy --seeds 5  traces drawn from five seeds instead
+"""
+BASELINE = KIT / "policies" / "ds_eplb"
+TRUSTED = "policies ran without the sandbox, and no limit of time or memory held"
+Show = Callable[[str], None]
+
+
+def add_sweep(commands: Any) -> None:
+    """Declare the command."""
+    purpose = "measure trusted policies at many settings on traces or dumps"
+    parser = shared.add_command(commands, "sweep", purpose, EXAMPLES)
+    told = "folders of traces, traces, or dumps; each dump, a file or a folder, is converted once"
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="TRACES_OR_DUMP", help=told)
+    told = "folders with policy.py. They are run without the sandbox: name only policies that you trust"
+    parser.add_argument("--policy", nargs="+", required=True, type=Path, metavar="POLICY", dest="policies", help=told)
+    _add_axes(parser)
+    parser.add_argument(
+        "--seeds", type=int, default=0, metavar="N", help="instead of each trace, N of its size, drawn as compare does"
+    )
+    parser.add_argument(
+        "--convert",
+        default="",
+        metavar="OPTIONS",
+        help="options of convert for the dumps, as '--from vllm --experts 8'",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT / "sweep", help="tables, and what is kept (default: output/sweep)"
+    )
+    parser.add_argument("--jobs", type=int, default=shared.JOBS, help="processes at once (default: %(default)s)")
+    parser.set_defaults(run=sweep_command)
+
+
+def _add_axes(parser: argparse.ArgumentParser) -> None:
+    """Options for what is varied."""
+    parser.add_argument(
+        "--ep", nargs="+", type=integer_from(1), metavar="N", help="numbers of devices (default: those that fit)"
+    )
+    parser.add_argument(
+        "--redundant", nargs="+", type=integer_from(0), metavar="N", help="redundant experts (default: as devices)"
+    )
+    parser.add_argument(
+        "--window", nargs="+", type=integer_from(1), metavar="N", help="collection windows (default: one that fits)"
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        type=parameter,
+        metavar="NAME=VALUE,VALUE",
+        help="sets the constant NAME, in upper case, of policy.py to each value; repeatable: all combinations",
+    )
+
+
+def sweep_command(options: argparse.Namespace) -> int:
+    """Print the table and write it; return the exit code, of failure where a case of a policy failed."""
+    bar = Bar(sys.stdout, estimates=True) if sys.stdout.isatty() else None
+    frame = sweep(
+        options.inputs,
+        options.policies,
+        ep=options.ep,
+        redundant=options.redundant,
+        window=options.window,
+        parameters=dict(options.parameter),
+        seeds=options.seeds,
+        convert=options.convert,
+        jobs=options.jobs,
+        output=options.output,
+        show=bar.line if bar else show,
+        tick=bar.draw if bar else lambda: None,
+    )
+    if bar:
+        bar.erase()
+    print(aligned(*cells(shown(frame))))
+    for name, text in (("sweep.csv", as_csv(frame)), ("sweep.md", as_markdown(frame))):
+        write_whole(options.output / name, text.encode("utf-8"))
+        print(f"written: {short(options.output / name)}")
+    print(TRUSTED)
+    for line in frame.attrs["failed"]:
+        print(line)
+    if frame.attrs["failed"]:
+        policies = dict.fromkeys(frame["policy"][frame["status"] != "ok"])
+        print(f"failed: {', '.join(policies)}. Next: mend what is named above; the rest is kept")
+    return EXIT_CODES["failed"] if frame.attrs["failed"] else 0
+
+
+def sweep(
+    traces: Sequence[str | Path] | str | Path,
+    policies: Sequence[str | Path] | str | Path,
+    *,
+    ep: Sequence[int] | None = None,
+    redundant: Sequence[int] | None = None,
+    window: Sequence[int] | None = None,
+    parameters: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int = 0,
+    convert: str = "",
+    executor: Executor | None = None,
+    jobs: int = shared.JOBS,
+    output: str | Path = OUTPUT / "sweep",
+    show: Show = lambda line: None,
+    tick: Callable[[], None] = lambda: None,
+) -> pd.DataFrame:
+    """A row for each policy, its parameters, and case: the columns of sweeps.table.COLUMNS.
+
+    executor: any of concurrent.futures whose workers can import this kit; without one, `jobs` processes of this
+    machine. parameters: values by name; other arguments as the command's options. A policy that fails has rows with its
+    status, and `.attrs["failed"]` says how. What is finished is kept in the output folder, and found by the next sweep.
+    Raises UsageError and OrganizerError.
+    """
+    shared.check_least("--jobs", jobs, 1)
+    shared.check_least("--seeds", seeds, 0)
+    output = Path(output)
+    check_output("--output", output)
+    cost = read_grid(GRID).cost
+    made = _variants(_listed(policies), parameters or {}, output / "policies", show)
+    found = named_traces([Path(path) for path in _listed(traces)], convert, output / "converted", show)
+    if seeds:
+        windows = window or [fitting_window(trace.shape[0]) for trace in found]
+        found = drawn_traces(found, windows, range(FIRST_SEED, FIRST_SEED + seeds), output / "drawn", show)
+    ((baseline, _),) = _staged_variants([BASELINE], {}, output / "policies")
+    bases, units = {}, []
+    for trace in found:
+        cases = _cases(trace, ep, redundant, window, show)
+        bases[trace.name] = Unit(baseline, trace, cases)
+        units += [Unit(variant, trace, cases) for variant in made]
+    plan = Plan([*bases.values(), *units], cost, output / "units")
+    _measure(plan, executor, jobs, output, show, tick)
+    return table_of(plan, units, bases, cost)
+
+
+def parameter(text: str) -> tuple[str, list[Any]]:
+    """A parameter's name and values: Python's numbers, texts, tuples, True, False, None; other words are texts."""
+    name, equals, values = text.partition("=")
+    if not name.isidentifier() or not equals or not values.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
+    try:
+        return name, list(ast.literal_eval(f"[{values}]"))
+    except (ValueError, SyntaxError):
+        return name, [value.strip() for value in values.split(",")]
+
+
+def _measure(
+    plan: Plan, executor: Executor | None, jobs: int, output: Path, show: Show, tick: Callable[[], None]
+) -> None:
+    missing = plan.missing()
+    units = {id(job): unit for unit, job in missing}
+    kept, cases = plan.count()
+    if kept:
+        show(f"[{kept}/{cases}] kept from an earlier sweep in {short(output / 'units')}")
+
+    def finished(job: Any, rows: list[dict[str, Any]]) -> None:
+        plan.landed(units[id(job)], job.cases, rows)
+        bad = sum(row["status"] != "ok" for row in rows)
+        spent = sum(row["policy_seconds"] or 0 for row in rows)
+        said = f"{len(rows)} cases, {spent:.1f} s of policy" + f", {bad} failed" * bool(bad)
+        show("[{}/{}] {} on {}: {}".format(*plan.count(), job.title, job.trace.name, said))
+
+    try:
+        if executor is not None:
+            run_all([job for _, job in missing], executor, finished, tick)
+        elif missing:
+            with processes(jobs) as threads:
+                run_all([job for _, job in missing], threads, finished, tick)
+    except KeyboardInterrupt:
+        done, cases = plan.count()
+        show(f"{done} of {cases} cases are kept in {short(output / 'units')}; the same command goes on from there")
+        raise
+
+
+def _cases(
+    trace: TraceFile,
+    ep: Sequence[int] | None,
+    redundant: Sequence[int] | None,
+    window: Sequence[int] | None,
+    show: Show,
+) -> tuple[Any, ...]:
+    iterations, _, experts = trace.shape
+    axes = Axes(ep or fitting_eps(experts), redundant, window or [fitting_window(iterations)])
+    cases, left_out = cases_of(trace, axes)
+    for line in left_out:
+        show(line)
+    return tuple(cases)
+
+
+def _variants(
+    policies: Sequence[str | Path], parameters: Mapping[str, Sequence[Any]], written: Path, show: Show
+) -> list[Variant]:
+    """All variants of the policies. Raises UsageError for a parameter that no policy has a constant for."""
+    made = list(_staged_variants([named_policy(policy) for policy in policies], parameters, written))
+    for name in parameters:
+        lacking = {variant.policy: known for variant, known in made if name.upper() not in known}
+        if len(lacking) == len({variant.policy for variant, _ in made}):
+            known = "; ".join(f"{policy}: {', '.join(names) or 'none'}" for policy, names in lacking.items())
+            what, got = "no policy has a constant of this name", f"--parameter {name}, so {name.upper()}"
+            expected = f"a constant at the top of policy.py, set once to a plain value: {known}"
+            raise UsageError(what, got, expected, "correct --parameter, or add the constant to policy.py")
+        for policy in lacking:
+            show(f"{policy} has no {name.upper()}: {name} does not vary there")
+    return [variant for variant, _ in made]
+
+
+def _staged_variants(
+    policies: Sequence[Path], parameters: Mapping[str, Sequence[Any]], written: Path
+) -> Iterable[tuple[Variant, list[str]]]:
+    """Variants, each with the names of its policy's constants."""
+    stems = [policy.resolve().stem for policy in policies]
+    for policy, stem in zip(policies, stems, strict=True):
+        title = stem if stems.count(stem) == 1 else str(short(policy))
+        with staged(policy) as submission:
+            folder = find_policy(submission)[0]
+            known = list(constants((folder / "policy.py").read_text(encoding="utf-8")))
+            for variant in variants(title, folder, parameters, written):
+                yield variant, known
+
+
+def _listed(values: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
+    return [values] if isinstance(values, str | Path) else values

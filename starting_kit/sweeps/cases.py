@@ -1,0 +1,50 @@
+"""The cases of a sweep: each trace at every number of devices, of redundant experts, and window that fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from placement.errors import Problem
+from placement.grid import MOST_DEVICES, MOST_REDUNDANT, Case
+
+from .trace_file import TraceFile
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a sweep varies; redundant None: as many as devices."""
+
+    ep: Sequence[int]
+    redundant: Sequence[int] | None
+    window: Sequence[int]
+
+
+def cases_of(trace: TraceFile, axes: Axes) -> tuple[list[Case], list[str]]:
+    """The cases that fit a trace, and a sentence for each combination that does not. Raises Problem where none does."""
+    iterations, layers, experts = trace.shape
+    fitting, left_out = [], []
+    for ep, window in product(axes.ep, axes.window):
+        for redundant in [ep] if axes.redundant is None else axes.redundant:
+            case = Case(trace.model, trace.dataset, ep, redundant, layers, experts, window, latency=0)
+            if reason := _misfit(case, iterations):
+                left_out.append(f"{case.name}, window {window}, is left out: {reason}")
+            else:
+                fitting.append(case)
+    if not fitting:
+        expected = "ep that divides the experts and the redundant ones together, window + 2 iterations"
+        next_step = "correct --ep, --redundant or --window"
+        raise Problem("no case fits the trace", "; ".join(left_out), expected, next_step, f"trace {trace.name}")
+    return list(dict.fromkeys(fitting)), left_out
+
+
+def _misfit(case: Case, iterations: int) -> str:
+    """Why a case cannot be measured; nothing where it can."""
+    if case.ep > MOST_DEVICES or case.redundant_experts > MOST_REDUNDANT:
+        return f"more than {MOST_DEVICES} devices or {MOST_REDUNDANT} redundant experts"
+    if (case.experts + case.redundant_experts) % case.ep:
+        return f"{case.ep} does not divide {case.experts} + {case.redundant_experts}"
+    if case.ep > case.experts + case.redundant_experts:
+        return f"{case.ep} devices for {case.experts + case.redundant_experts} slots"
+    return f"{iterations} iterations are less than window + 2" if iterations < case.window + 2 else ""

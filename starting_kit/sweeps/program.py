@@ -1,0 +1,80 @@
+"""A job's own process: it opens the trace once, forks a process for each case, and leaves their rows in a file."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from placement.errors import OrganizerError
+from placement.evaluation.interruption import die_with_program
+from placement.evaluation.machine import lack
+from placement.grid import Case, Cost
+from placement.isolation.sandbox import die_with_parent
+from placement.trace import Trace
+from placement.traces.files import open_trace
+
+from .measurement import MEASURES, measured
+
+JOB, ANSWER, POLICY = "job.json", "answer.json", "policy"
+ANOTHER = "the trace is another one than when the sweep began"
+
+
+def main(folder: Path) -> None:
+    """Run the job in a folder: job.json and policy/ are read, answer.json is written."""
+    die_with_parent()
+    job = json.loads((folder / JOB).read_bytes())
+    try:
+        answer = {"rows": _rows(folder / POLICY, job)}
+    except Exception as error:
+        problem = error if isinstance(error, OrganizerError) else lack(error)
+        if problem is None:
+            raise
+        answer = {"error": problem.fields()}
+    (folder / ANSWER).write_text(json.dumps(answer, allow_nan=False), encoding="utf-8")
+
+
+def _rows(policy: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
+    path, where = Path(job["trace"]), f"trace {job['name']}"
+    trace = open_trace(path.parent.parent, path.parent.name, path.stem, None)
+    if trace.sha256 != job["sha256"]:
+        raise OrganizerError(ANOTHER, trace.sha256, job["sha256"], "start the sweep again", where)
+    cost = Cost(**job["cost"])
+    return [_in_a_fork(policy, Case(**case), trace, cost) for case in job["cases"]]
+
+
+def _in_a_fork(policy: Path, case: Case, trace: Trace, cost: Cost) -> dict[str, Any]:
+    """A case's row; its process begins with what is loaded here, and has the trace without a copy."""
+    context = multiprocessing.get_context("fork")
+    connection, other = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(policy, case, trace, cost, other))
+    process.start()
+    other.close()
+    try:
+        return connection.recv()
+    except EOFError:
+        process.join()
+        return _lost(process.exitcode)
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(policy: Path, case: Case, trace: Trace, cost: Cost, connection: Connection) -> None:
+    die_with_program()
+    os.chdir(policy)
+    connection.send(measured(policy, case, trace, cost))
+    # Without the policy's exit hooks, as in the sandbox.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _lost(exit_code: int | None) -> dict[str, Any]:
+    what = "the policy's process ended without an answer"
+    step = "look for used-up memory on the machine, or for what ends the process"
+    failure = {"where": "", "what": what, "got": f"exit code {exit_code}", "expected": "an answer", "next": step}
+    return {"status": "crashed"} | dict.fromkeys(MEASURES) | {"policy_seconds": None, "failure": failure}

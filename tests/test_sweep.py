@@ -1,0 +1,230 @@
+"""`sweep`: the same digits as with the sandbox, failures beside what is finished, and going on where it ended."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kit
+from commands import sweep as module
+from commands import sweep_traces
+from commands.bar import Bar, seconds_left
+from kit_world import refused
+from submissions import DECLINES, run_policy, stored_hotness, write_policy, write_world
+from sweeps import pool
+from sweeps.job import run_job
+from sweeps.table import COLUMNS
+
+# Remembers calls in a global, which every case has for itself, and reads a constant.
+SHIFTS = """
+    import numpy as np
+    STEP = 1
+    CALLS = []
+
+    class Policy:
+        def __init__(self, case):
+            self.layers = case.layers
+
+        def rebalance(self, hotness, deployment, iteration):
+            CALLS.append(iteration)
+            return range(self.layers), np.roll(deployment, STEP * len(CALLS), axis=2)
+"""
+# The worked example of the replay loop: pages/evaluation.md.
+EXAMPLE = """
+    import numpy as np
+
+    class Policy:
+        def __init__(self, case):
+            self.calls = 0
+
+        def rebalance(self, hotness, deployment, iteration):
+            self.calls += 1
+            if self.calls == 1:
+                return [1, 0], [[[0, 1, 2], [0, 1, 3]], [[1, 0, 1], [2, 3, 3]]]
+            return [0], [[[0, 1, 2], [0, 3, 3]], [[0, 0, 0], [0, 0, 0]]]
+"""
+HALF = (
+    "def rebalance(hotness, n, r):\n    assert hotness.shape[2] == 4, 'too many'\n    return False, None, None, None\n"
+)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_world(tmp_path_factory.mktemp("world")) / "traces"
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The titles of the jobs that were run, with their traces."""
+    ran: list[str] = []
+
+    def noted(job: Any) -> Any:
+        ran.append(f"{job.title} on {job.trace.name}")
+        return run_job(job)
+
+    monkeypatch.setattr(module, "run_all", lambda *arguments: pool.run_all(*arguments, run=noted))
+    return ran
+
+
+def without_seconds(frame: Any) -> list[list[Any]]:
+    return frame.drop(columns="policy_seconds").astype(object).where(frame.notna(), None).values.tolist()
+
+
+def test_the_digits_are_those_of_a_run_with_the_sandbox(traces: Path, tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "shifts", SHIFTS)
+    isolated = run_policy(policy).row
+    frame = kit.sweep(traces, policy, ep=[2, 4], window=[3], output=tmp_path)
+    assert list(frame.columns) == list(COLUMNS) and frame["status"].tolist() == ["ok"] * 4
+    assert frame[["model", "ep", "redundant_experts"]].values.tolist() == [
+        ["Large", 2, 2],
+        ["Large", 4, 4],
+        ["Small", 2, 2],
+        ["Small", 4, 4],
+    ]
+    row = frame.iloc[2]
+    for name in ("mean_par", "transmit_amount", "par_p50", "par_p95", "par_p99"):
+        assert row[name] == isolated[name], name
+    assert row["balancedness"] == round(1 / isolated["mean_par"], 12)
+
+
+def test_a_hand_computed_case(tmp_path: Path) -> None:
+    (tmp_path / "traces" / "Small").mkdir(parents=True)
+    np.save(tmp_path / "traces" / "Small" / "example.npy", np.tile(np.array([4, 2, 1, 0], np.int32), (12, 2, 1)))
+    policy = write_policy(tmp_path / "example", EXAMPLE)
+    (row,) = kit.sweep(tmp_path / "traces", policy, ep=[2], window=[3], output=tmp_path).to_dict("records")
+    assert (row["mean_par"], row["transmit_amount"], row["largest_transmit"]) == (1.385416666667, 6, 5)
+    assert row["modeled_seconds"] == pytest.approx(60 * 1.385416666667 + 6 * 88_080_384 / 9e11)
+    # Two layers, of each device one of two redundant experts.
+    assert row["replica_bytes_per_device"] == 2 * 88_080_384
+
+
+def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Path, tmp_path: Path, capsys) -> None:
+    policies = [str(write_policy(tmp_path / name, source)) for name, source in (("half", HALF), ("ok", DECLINES))]
+    arguments = ["sweep", str(traces), "--policy", *policies, "--ep", "4", "--window", "3"]
+    assert kit.main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    *_, trusted, failure, last = capsys.readouterr().out.splitlines()
+    assert trusted == "policies ran without the sandbox, and no limit of time or memory held"
+    assert failure == (
+        "half: Large/two ep 4, window 3, call 1 (iteration 4): the policy raised an exception. "
+        "Got: AssertionError: too many (policy.py, line 2, in rebalance)."
+    )
+    assert last == "failed: half. Next: mend what is named above; the rest is kept"
+    header, *rows = (tmp_path / "out" / "sweep.csv").read_text().splitlines()
+    status = header.split(",").index("status")
+    assert [row.split(",")[status] for row in rows] == ["crashed", "ok", "ok", "ok"]
+    assert "| half |  | Large | two | 4 | 4 | 3 | crashed | - |" in (tmp_path / "out" / "sweep.md").read_text()
+
+
+def test_what_is_kept_is_not_run_again_and_the_table_is_the_same(traces: Path, tmp_path: Path, jobs: list[str]) -> None:
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    first = kit.sweep(traces, policy, ep=[4], window=[3], output=tmp_path)
+    assert len(jobs) == 4
+    assert first.equals(kit.sweep(traces, policy, ep=[4], window=[3], output=tmp_path)) and len(jobs) == 4
+    # Of a wider sweep what is new alone is run.
+    kit.sweep(traces, policy, ep=[4], window=[3, 4], output=tmp_path)
+    assert len(jobs) == 8
+
+
+def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
+    traces: Path, tmp_path: Path, jobs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, said = write_policy(tmp_path / "ok", DECLINES), []
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        if line.startswith("[2/4]"):
+            raise KeyboardInterrupt
+
+    arguments = {"ep": [4], "window": [3], "output": tmp_path, "jobs": 1}
+    with pytest.raises(KeyboardInterrupt):
+        kit.sweep(traces, policy, show=interrupt, **arguments)
+    assert said[-1] == f"2 of 4 cases are kept in {tmp_path / 'units'}; the same command goes on from there"
+    jobs.clear()
+    said.clear()
+    again = kit.sweep(traces, policy, show=said.append, **arguments)
+    assert said[0] == f"[2/4] kept from an earlier sweep in {tmp_path / 'units'}" and len(jobs) == 2
+    whole = kit.sweep(traces, policy, **arguments | {"output": tmp_path / "whole"})
+    assert without_seconds(again) == without_seconds(whole)
+
+
+def test_a_parameter_sets_a_constant_of_the_policies_that_have_it(traces: Path, tmp_path: Path) -> None:
+    policies, said = [write_policy(tmp_path / "shifts", SHIFTS), write_policy(tmp_path / "ok", DECLINES)], []
+    frame = kit.sweep(
+        traces, policies, ep=[2], window=[3], parameters={"step": [1, 0]}, output=tmp_path, show=said.append
+    )
+    assert said[0] == "ok has no STEP: step does not vary there"
+    small = frame[frame["model"] == "Small"]
+    assert small["parameters"].tolist() == ["step=1", "step=0", ""]
+    assert small["transmit_amount"].tolist()[1:] == [0, 0] and small["transmit_amount"].iloc[0] > 0
+    assert frame.attrs["values"] == {"step=1": {"step": 1}, "step=0": {"step": 0}, "": {}}
+
+
+def test_a_parameter_that_no_policy_has_is_refused_with_those_there_are(traces: Path, tmp_path: Path, capsys) -> None:
+    policy = write_policy(tmp_path / "shifts", SHIFTS)
+    said = refused(capsys, "sweep", traces, "--policy", policy, "--parameter", "speed=1", "--output", tmp_path)
+    assert said == (
+        "kit.py: error: no policy has a constant of this name. Got: --parameter speed, so SPEED. Expected: a constant "
+        "at the top of policy.py, set once to a plain value: shifts: STEP, CALLS. Next: correct --parameter, or add "
+        "the constant to policy.py."
+    )
+
+
+def test_cases_that_do_not_fit_are_left_out_and_said(traces: Path, tmp_path: Path) -> None:
+    policy, said = write_policy(tmp_path / "ok", DECLINES), []
+    frame = kit.sweep(
+        traces, policy, ep=[4], redundant=[4, 3], window=[3, 13], output=tmp_path, show=said.append, jobs=1
+    )
+    assert len(frame) == 2
+    assert said[:2] == [
+        "Large/two ep 4 +3, window 3, is left out: 4 does not divide 8 + 3",
+        "Large/two ep 4, window 13, is left out: 14 iterations are less than window + 2",
+    ]
+
+
+def test_a_dump_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump, said = tmp_path / "counts.npy", []
+    np.save(dump, stored_hotness("Small") + 1)
+    policy, options = write_policy(tmp_path / "ok", DECLINES), {"ep": [2], "window": [3], "output": tmp_path / "out"}
+    convert = "--from npy --model Small"
+    frame = kit.sweep(dump, policy, convert=convert, show=said.append, **options)
+    assert frame[["model", "dataset"]].values.tolist() == [["Small", "counts"]]
+    assert said[0] == f"converts {dump}" and any("counts.npy: " in line for line in said)
+    monkeypatch.setattr(sweep_traces, "_convert", None)
+    assert frame.equals(kit.sweep(dump, policy, convert=convert, **options))
+
+
+def test_a_dump_that_needs_an_option_says_where_it_stands(tmp_path: Path, capsys) -> None:
+    (tmp_path / "dump.txt").write_text("nothing\n")
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    assert kit.main(["sweep", str(tmp_path / "dump.txt"), "--policy", str(policy), "--output", str(tmp_path)]) == 2
+    assert "options of" in (said := capsys.readouterr().err) and "stand in --convert 'OPTIONS'" in said
+
+
+def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:
+    (tmp_path / "traces" / "Small").mkdir(parents=True)
+    np.save(tmp_path / "traces" / "Small" / "one.npy", stored_hotness("Small"))
+    policy, said = write_policy(tmp_path / "ok", DECLINES), []
+    frame = kit.sweep(tmp_path / "traces", policy, ep=[2], window=[3], seeds=2, output=tmp_path, show=said.append)
+    assert frame["dataset"].tolist() == ["one-seed1001", "one-seed1002"]
+    assert said[0] == "Small/one-seed1001: drawn from seed 1001000, [14, 2, 4]"
+    assert frame["mean_par"].nunique() == 2
+
+
+def test_two_traces_of_one_name_are_refused(traces: Path, tmp_path: Path, capsys) -> None:
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    said = refused(capsys, "sweep", traces, traces, "--policy", policy, "--output", tmp_path)
+    assert said.startswith("kit.py: error: two traces have one name. Got: Large/two. Expected: a name for each. Next: ")
+
+
+def test_the_time_left_counts_what_was_done_since_the_bar_began() -> None:
+    terminal = io.StringIO()
+    bar = Bar(terminal, estimates=True)
+    bar.line("[5/10] kept from an earlier sweep")
+    bar._began -= 60
+    bar.line("[7/10] two cases")
+    assert "7 of 10 cases, 60 s, about 90 s left" in terminal.getvalue().rpartition("\r")[2]
+    assert seconds_left(0, 5, 60.0) is None
