@@ -102,6 +102,10 @@ PLACE = "at iteration 150, layer 1, expert 3 (from 0). Expected: a whole number 
 ARRAYS = {
     "negative": (with_value("i4", -1), f"a count is out of range. Got: -1 {PLACE} {AS_COUNTED}"),
     "too large": (with_value("u4", 2**31), f"a count is out of range. Got: 2147483648 {PLACE} {AS_COUNTED}"),
+    "too large by one": (
+        with_value("f4", 2.0**31),
+        f"a count is out of range. Got: 2147483648.0 {PLACE} {AS_COUNTED}",
+    ),
     "not a number": (with_value("f8", np.nan), f"a count is out of range. Got: nan {PLACE} {AS_COUNTED}"),
     "infinite": (with_value("f8", np.inf), f"a count is out of range. Got: inf {PLACE} {AS_COUNTED}"),
     "a fraction": (with_value("f8", 2.5), f"a count is not whole. Got: 2.5 {PLACE} {AS_COUNTED}"),

@@ -143,6 +143,11 @@ def test_zeros_are_told_with_the_load_of_their_ones_and_summed_away(
     assert note.endswith(f"add {(summed == 0).sum() / tokens:.0%} in 8 iterations")
 
 
+def test_a_sum_that_is_too_small_names_the_one_in_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, note = notes(tmp_path, capsys, SPARSE, "--sum", 2)
+    assert advised(note[note.index("; a run") :]) == ["--sum", "8"]
+
+
 def test_the_rest_of_a_sum_is_left_out_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert notes(tmp_path, capsys, HOTNESS, "--sum", 12) == [
         "--sum 12: each iteration is the sum of 12 recorded ones; the last 4 left out"

@@ -156,7 +156,7 @@ def run_convert(options: argparse.Namespace) -> int:
     if not hotness.any():
         raise _wrong("no token is in the recording", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name
-    notes = [*recording.notes, *suspicions(recording)]
+    notes = [*recording.notes, *suspicions(recording, options.sum or 1)]
     more = {} if recording.layers is None else {"layers": [int(number) for number in recording.layers]}
     more |= {"notes": notes, "options": _used(options, form)}
     path = write_recording(options.output, name, hotness, origin_of(source, recording.form), options.licence, more)

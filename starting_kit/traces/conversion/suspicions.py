@@ -16,10 +16,10 @@ TENTH, EXPECTED = 10, 10
 BLOCK = 64
 
 
-def suspicions(recording: Recording) -> list[str]:
+def suspicions(recording: Recording, summed: int = 1) -> list[str]:
     """The notes on a recording's counts; what its reader noted already is not said again.
 
-    Each advice leads to a right trace when it is followed.
+    summed: recorded iterations in one of them. Each advice leads to a right trace when it is followed.
     """
     hotness = recording.hotness
     numbers = np.arange(hotness.shape[1]) if recording.layers is None else np.array(recording.layers)
@@ -40,7 +40,7 @@ def suspicions(recording: Recording) -> list[str]:
     notes += [*_idle_experts(loads, numbers), *_idle_iterations(hotness), *_partial_iterations(hotness, loads)]
     if not any("--divide" in note for note in recording.notes):
         notes += _multiples(hotness)
-    return [*notes, *_shared(hotness, loads, numbers), *_zeros(hotness, loads)]
+    return [*notes, *_shared(hotness, loads, numbers), *_zeros(hotness, loads, summed)]
 
 
 def _idle_experts(loads: np.ndarray, numbers: np.ndarray) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _shared(hotness: np.ndarray, loads: np.ndarray, numbers: np.ndarray) -> Iter
         )
 
 
-def _zeros(hotness: np.ndarray, loads: np.ndarray) -> Iterator[str]:
+def _zeros(hotness: np.ndarray, loads: np.ndarray, summed: int) -> Iterator[str]:
     """The ones that a run puts in the place of zeros, where they are a tenth of the tokens or more."""
     zeros, tokens = hotness.size - int(np.count_nonzero(hotness)), int(loads.sum())
     if TENTH * zeros < tokens:
@@ -132,11 +132,11 @@ def _zeros(hotness: np.ndarray, loads: np.ndarray) -> Iterator[str]:
     yield (
         f"{zeros / hotness.size:.0%} of the counts are zero; a run takes each as one token, which adds"
         f" {zeros / tokens:.0%} to the load: the PAR (peak-to-average ratio) of such a trace is not the recording's,"
-        f" {_sum_advice(hotness, int(loads.max()))}"
+        f" {_sum_advice(hotness, int(loads.max()), summed)}"
     )
 
 
-def _sum_advice(hotness: np.ndarray, largest: int) -> str:
+def _sum_advice(hotness: np.ndarray, largest: int, summed: int) -> str:
     """largest: sum of an expert's counts over all iterations."""
     several, sums = 1, hotness if largest <= np.iinfo(np.int32).max else hotness.astype(np.int64)
     while len(sums) >= 2 * SMALLEST_TRACE:
@@ -144,8 +144,9 @@ def _sum_advice(hotness: np.ndarray, largest: int) -> str:
         sums, several = sums[0:even:2] + sums[1:even:2], several * 2
         zeros, left = sums.size - int(np.count_nonzero(sums)), int(sums.sum())
         if TENTH * zeros < left:
+            option = f"--sum {several * summed}"
             return (
-                f"record more tokens at a time, or add up iterations: with --sum {several} they add {zeros / left:.0%}"
-                f" in {len(sums)} iterations"
+                f"record more tokens at a time, or add up iterations: with {option} they add {zeros / left:.0%} in"
+                f" {len(sums)} iterations"
             )
     return "record more tokens at a time"
