@@ -101,7 +101,8 @@ def write_run(
 ) -> Path:
     """Write signed results that equal a reference, apart from changed fields of each case, and both's companions."""
     explain = explained if isinstance(explained, bytes) else json.dumps(FORMAT | {"cases": explained}).encode()
-    files = {"series.npz": own if isinstance(own, bytes) else series_bytes(own), "explain.json": explain}
+    own = own if isinstance(own, bytes) else series_bytes(own)
+    files = {"series.npz": own, "explain.json": explain, "decisions.npz": b"made-up decisions"}
     content = results_of(known)
     for row in content["cases"]:
         row |= changes

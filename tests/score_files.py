@@ -13,8 +13,12 @@ from scores.comparison import REQUIRED_LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 88_080_384, "bandwidth_bytes_per_second": 900_000_000_000.0}
-FORMAT = {"format": 3}
-COMPANIONS = {"series.npz": b"made-up curves", "explain.json": b'{"format": 3, "cases": {}}\n'}
+FORMAT, RESULTS_FORMAT = {"format": 3}, {"format": 4}
+COMPANIONS = {
+    "series.npz": b"made-up curves",
+    "explain.json": b'{"format": 3, "cases": {}}\n',
+    "decisions.npz": b"made-up decisions",
+}
 SECONDS = {"started_seconds": 1_790_000_000.125, "duration_seconds": 12.5}
 NAMES = ("DS-R1/made-up ep 32", "DS-R1/made-up ep 64", "Qwen3/made-up ep 32")
 
@@ -57,7 +61,7 @@ def failure(what: str, where: str = "", got: str = "", expected: str = "", next_
 
 def stopped(status: str, what: str) -> dict[str, Any]:
     """Results of a run that measured nothing."""
-    return FORMAT | {"status": status, "failure": failure(what), "cases": []}
+    return RESULTS_FORMAT | {"status": status, "failure": failure(what), "cases": []}
 
 
 def results_of(content: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def results_of(content: dict[str, Any]) -> dict[str, Any]:
     rows = [deepcopy(row) | ok for row in content["cases"]]
     versions = {"simulator": "1.0.0", "python": "3.12.0"}
     companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
-    content = FORMAT | {"status": "scored", "failure": None, "grid": {"hidden": False}, "cases": rows}
+    content = RESULTS_FORMAT | {"status": "scored", "failure": None, "grid": {"hidden": False}, "cases": rows}
     content["sandbox"] = {"mode": "required", "layers": list(REQUIRED_LAYERS)}
     return content | {"versions": versions, "companions": companions} | SECONDS
 

@@ -208,7 +208,7 @@ def test_a_swapped_companion_is_refused_by_name(folder, run, name):
 
 
 def test_companions_exchanged_for_each_other_are_refused(folder, run):
-    first, second = (folder / "res" / name for name in COMPANIONS)
+    first, second, _ = (folder / "res" / name for name in COMPANIONS)
     data = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
@@ -438,7 +438,7 @@ def test_results_without_a_start_are_broken_where_the_worker_recorded_one(folder
 
 # Regular files alone, up to a size
 
-LEFT = ("results.json", "results.sig", "series.npz", "explain.json", "metadata")
+LEFT = ("results.json", "results.sig", "series.npz", "explain.json", "decisions.npz", "metadata")
 
 
 @pytest.mark.parametrize("name", [*LEFT, "../ref/signing.key", "../ref/ds_eplb.json"])

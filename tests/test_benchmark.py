@@ -41,8 +41,8 @@ def test_the_hash_of_a_run_leaves_out_clocks_and_takes_in_what_was_measured(tmp_
         (tmp_path / "results.json").write_text(json.dumps({"cases": [case], "duration_seconds": len(changes)}))
         return whole_grid.measured_sha256(tmp_path)
 
-    (tmp_path / "series.npz").write_bytes(b"series")
-    (tmp_path / "explain.json").write_bytes(b"{}")
+    for name in ("series.npz", "explain.json", "decisions.npz"):
+        (tmp_path / name).write_bytes(name.encode())
     before = hashed()
     assert hashed(policy_seconds=9, slowest_call_seconds=9) == before
     assert hashed(mean_par=1.6) != before

@@ -7,7 +7,7 @@ import pytest
 
 from placement import grid
 from placement.isolation import sandbox
-from score_files import COST, FORMAT, NAMES, failed_results, failure, reference, results, score, stopped
+from score_files import COST, FORMAT, NAMES, RESULTS_FORMAT, failed_results, failure, reference, results, score, stopped
 from scores.comparison import REQUIRED_LAYERS, SANDBOXES
 from scores.problems import FileError
 
@@ -110,7 +110,7 @@ def test_a_bad_reference_file(tmp_path, capsys, content, text):
         *[(results() | {"cases": cases}, text) for cases, text in BAD_CASES],
         (results() | {"status": "fine"}, f'unknown status. Got: "fine". {STATUSES}'),
         (results() | {"status": ["scored"]}, f'unknown status. Got: ["scored"]. {STATUSES}'),
-        (FORMAT, f"unknown status. Got: null. {STATUSES}"),
+        (RESULTS_FORMAT, f"unknown status. Got: null. {STATUSES}"),
     ],
 )
 def test_a_bad_results_file(tmp_path, capsys, content, text):
@@ -165,7 +165,7 @@ OLDER, NEWER = "was written by an older kit", "was written by a newer kit"
 OTHER_FORMATS = [
     ({}, OLDER, "no format number"),
     ({"format": 2}, OLDER, "format 2"),
-    ({"format": 4}, NEWER, "format 4"),
+    ({"format": 5}, NEWER, "format 5"),
     ({"format": 10**30}, NEWER, f"format {10**30}"),
     *(
         ({"format": value}, "has no valid format number", f"format {json.dumps(value)}")
@@ -176,13 +176,12 @@ OTHER_FORMATS = [
 
 @pytest.mark.parametrize(("number", "what", "got"), OTHER_FORMATS)
 def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsys, number, what, got):
-    told = f"{what}. Got: {got}. Expected: format 3."
-    newer = " Next: use the newer kit."
+    told, newer = f"{what}. Got: {got}. Expected: format", " Next: use the newer kit."
     content, known = results(), reference()
     del content["format"], known["format"]
-    text = f"results.json: {told}{newer if what == NEWER else AGAIN}"
+    text = f"results.json: {told} 4.{newer if what == NEWER else AGAIN}"
     assert refused(score(tmp_path, capsys, content | number), 1, text)
-    text = f"ds_eplb.json: {told}{newer if what == NEWER else REBUILD}"
+    text = f"ds_eplb.json: {told} 3.{newer if what == NEWER else REBUILD}"
     assert refused(score(tmp_path, capsys, results(), known | number), 2, text)
 
 

@@ -38,7 +38,7 @@ def rebalance(hotness, n_device, n_red_expert):
     return True, range(len(table)), table, None
 """
 PLANNER = {"planner.py": "from placement.ds_eplb import ds_eplb\n"}
-FILES = ["explain.json", "results.json", "results.sig", "series.npz"]
+FILES = ["decisions.npz", "explain.json", "results.json", "results.sig", "series.npz"]
 SECONDS = rb'("(?:policy|slowest_call|call|started|duration)_seconds": )(?:[0-9.]+|\[[^]]*\])'
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -112,7 +112,7 @@ def test_the_results_say_what_was_run_and_with_what(world: Path, scored: Complet
     content = results(world)
     head = ["format", "status", "failure", "notes", "grid", "sandbox", "cases", "versions", "receipt"]
     assert list(content) == [*head, "companions", "started_seconds", "duration_seconds"]
-    assert (content["format"], content["status"], content["failure"]) == (3, "scored", None)
+    assert (content["format"], content["status"], content["failure"]) == (4, "scored", None)
     measured = {"name": "tiny", "window": 3, "latency": 0}
     assert content["grid"] == measured | {"case_seconds": 60.0, "hidden": False, "container_seconds": 60.0}
     assert list(content["versions"]) == ["simulator", "python", "numpy", "machine"]
@@ -253,8 +253,9 @@ def test_cases_that_fail_do_not_keep_the_others_from_running(failing: tuple[Path
         row["status"] != "ok" for row in rows for _ in MEASURES
     ]
     assert json.loads((world / "output" / "explain.json").read_bytes())["cases"].keys() == {"Large/two/4"}
-    with np.load(world / "output" / "series.npz") as series:
-        assert {key.rpartition("/")[0] for key in series} == {"Large/two/4"}
+    for name, others in (("series.npz", set()), ("decisions.npz", {""})):
+        with np.load(world / "output" / name) as arrays:
+            assert {key.rpartition("/")[0] for key in arrays} == {"Large/two/4"} | others
 
 
 def test_each_failure_is_told_in_the_results_and_at_the_end_of_the_log(

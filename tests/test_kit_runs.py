@@ -24,7 +24,7 @@ from submissions import DECLINES, ROOT, write_policy
 
 DS_EPLB = ROOT / "starting_kit" / "policies" / "ds_eplb"
 RECEIPT = {"kit": "1.0.0", "simulator_sha256": "0a", "policy_sha256": "1b", "grid": "tiny", "grid_sha256": "2c"}
-FILES = {"results.json", "series.npz", "explain.json", "ds_eplb.json", "run.json"}
+FILES = {"results.json", "series.npz", "explain.json", "decisions.npz", "ds_eplb.json", "run.json"}
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def told(world: Path, printed: str) -> tuple[str, str]:
     assert printed.splitlines()[-1] == f"ingestion: {content['status']}: {text}"
     assert (world / "output" / "explain.json").read_text() == '{\n "format": 3,\n "cases": {}\n}\n'
     assert np.load(world / "output" / "series.npz").files == []
+    assert np.load(world / "output" / "decisions.npz").files == ["format"]
     return content["status"], text
 
 

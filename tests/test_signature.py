@@ -126,7 +126,7 @@ def run(world: Path) -> tuple[int, dict[str, Any]]:
     assert {path.name for path in output.iterdir()} == set(FILES)
     results = json.loads((output / "results.json").read_bytes())
     assert results["companions"] == {
-        name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in ("series.npz", "explain.json")
+        name: hashlib.sha256((output / name).read_bytes()).hexdigest() for name in authenticity.COMPANIONS
     }
     return code, results
 
@@ -219,4 +219,4 @@ def test_files_are_written_in_this_order_and_whole(world: Path, monkeypatch: pyt
     moved, replace = [], os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (moved.append(new.name), replace(old, new)))
     run(world)
-    assert moved == ["series.npz", "explain.json", "results.json", "results.sig"]
+    assert moved == ["series.npz", "explain.json", "decisions.npz", "results.json", "results.sig"]

@@ -33,15 +33,20 @@ class Application:
 class Replay:
     """What a case measured.
 
-    par: float64 [iteration, layer]; calls: iteration of each call; listed: how many layers each call listed, 0 where it
-    declined; applications: in the order of time.
+    par: float64 [iteration, layer]; calls: iteration of each call; priorities: the layers that each call listed, none
+    where it declined; applications: in the order of time.
     """
 
     case: Case
     par: np.ndarray
     calls: list[int]
-    listed: list[int]
+    priorities: list[tuple[int, ...]]
     applications: list[Application]
+
+    @property
+    def listed(self) -> list[int]:
+        """How many layers each call listed."""
+        return [len(priority) for priority in self.priorities]
 
     @property
     def transmit_amount(self) -> int:
@@ -83,7 +88,7 @@ def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None
     initial = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
     live = initial.copy()
     calls: list[int] = []
-    listed: list[int] = []
+    priorities: list[tuple[int, ...]] = []
     applications: list[Application] = []
     finish = 0
     while (iteration := finish + case.window + 1) <= trace.iterations:
@@ -98,12 +103,12 @@ def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None
         except PolicyError as error:
             raise error.at(f"call {len(calls)} (iteration {iteration})") from None
         finish = iteration
-        listed.append(0 if answer is None else len(answer[0]))
+        priorities.append(() if answer is None else tuple(answer[0].tolist()))
         if answer is None:
             continue
-        priority, table = answer
+        _, table = answer
         finish += case.latency
-        for layer in priority.tolist():
+        for layer in priorities[-1]:
             finish += 1
             if finish > trace.iterations:
                 break
@@ -111,7 +116,7 @@ def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None
             changed = deployment.changed_slots(live[layer], rows)
             applications.append(Application(len(calls), finish, layer, changed, rows))
             live[layer] = rows
-    return Replay(case, _measure(trace, initial, applications), calls, listed, applications)
+    return Replay(case, _measure(trace, initial, applications), calls, priorities, applications)
 
 
 def _measure(trace: Trace, initial: np.ndarray, applications: list[Application]) -> np.ndarray:

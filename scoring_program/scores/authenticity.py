@@ -17,6 +17,7 @@ from .regular_file import BLOCK, TooLarge, open_regular, read_regular
 # The same as the ingestion program's: a run outside the platform has no secret, and is to be scored all the same.
 PUBLISHED_KEY = b"published key: it signs runs outside the platform, and proves nothing"
 KEY_FORM = re.compile(rb"[0-9a-fA-F]{64}")
+COMPANIONS = ("series.npz", "explain.json", "decisions.npz")
 LARGEST_RESULTS, LARGEST_COMPANION, LARGEST_RECORD = 64 * 1024**2, 256 * 1024**2, 64 * 1024
 # A signature has 64 characters, a key as well.
 LARGEST_SIGNATURE = 1024
@@ -51,9 +52,9 @@ def check_signature(results: Path, reference: Path) -> bytes:
 
 
 def check_companions(folder: Path, results: dict[str, Any]) -> None:
-    """Raises FileError unless series.npz and explain.json are the files that the results name by their hashes."""
+    """Raises FileError unless the COMPANIONS are the files that the results name by their hashes."""
     companions = results.get("companions")
-    for name in ("series.npz", "explain.json"):
+    for name in COMPANIONS:
         signed = companions.get(name) if isinstance(companions, dict) else None
         try:
             digest = _sha256(folder / name)

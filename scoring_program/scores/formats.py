@@ -7,7 +7,7 @@ from typing import Any
 from .problems import Wrong, shown
 
 # One more whenever this program must read a file otherwise; 1 had no number.
-RESULTS_FORMAT, EXPLAIN_FORMAT, REFERENCE_FORMAT = 3, 3, 3
+RESULTS_FORMAT, EXPLAIN_FORMAT, REFERENCE_FORMAT = 4, 3, 3
 RUN_AGAIN = "run the policy again with kit.py run; on Codabench, upload it again"
 
 

@@ -31,7 +31,8 @@ BEGINNING = re.compile(r"\d{8}(T[-.0-9a-f]*)?$")
 # When it began, as UTC, and a hash of its receipt. Small grids take less than a second.
 NAME = re.compile(rf"\d{{8}}T\d{{6}}\.\d{{3}}-[0-9a-f]{{{DIGITS}}}")
 # With the reference a run has its case scores without the grid that it was of.
-RESULTS, REFERENCE = ("results.json", "series.npz", "explain.json"), "ds_eplb.json"
+RESULTS = ("results.json", "series.npz", "explain.json", "decisions.npz")
+REFERENCE = "ds_eplb.json"
 SUMMARY = "run.json"
 
 

@@ -23,7 +23,7 @@ from placement.results import measures
 from placement.trace import Trace
 from world import ATTACKS, KEY, PATIENCE, Run, grid_mapping, hotness
 
-FILES = ("results.json", "series.npz", "explain.json", "results.sig")
+FILES = ("results.json", "series.npz", "explain.json", "decisions.npz", "results.sig")
 LONGEST_LOG = 300_000
 STATUSES = {"SAME": "scored", "NO GAIN": "scored", "FAIL": "failed", "REFUSED": "refused"}
 
@@ -76,13 +76,12 @@ def read_results(run: Run) -> None:
     try:
         data = (output / "results.json").read_bytes()
         run.results = json.loads(data, parse_constant=_refuse_constant)
-        run.series, run.explanation = ((output / name).read_bytes() for name in ("series.npz", "explain.json"))
+        run.companions = {name: (output / name).read_bytes() for name in FILES[1:-1]}
         if (
             output / "results.sig"
         ).read_text() != f"{hmac.new(bytes.fromhex(KEY), data, hashlib.sha256).hexdigest()}\n":
             run.problems.append("the signature is not the key's")
-        hashes = {"series.npz": run.series, "explain.json": run.explanation}
-        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in hashes.items()}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in run.companions.items()}
         if run.results["companions"] != hashes:
             run.problems.append("the companions' hashes are not those of the files")
     except (OSError, ValueError, KeyError) as error:
@@ -120,8 +119,8 @@ def judge(run: Run, verdict: Verdict, control: Run) -> None:
     if verdict.verdict == "SAME":
         if without_times(results, verdict.note) != without_times(control.results, verdict.note):
             problems.append("the results are not the honest ones")
-        if (run.series, run.explanation) != (control.series, control.explanation):
-            problems.append("the curves are not the honest ones")
+        if run.companions != control.companions:
+            problems.append("the curves or decisions are not the honest ones")
         if verdict.note and verdict.note not in " ".join(results.get("notes", [])):
             problems.append(f"no note: {verdict.note}")
     if status == "failed":

@@ -48,8 +48,7 @@ class Run:
     seconds: float = 0.0
     left_behind: int = 0
     results: dict[str, Any] = field(default_factory=dict)
-    series: bytes = b""
-    explanation: bytes = b""
+    companions: dict[str, bytes] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property

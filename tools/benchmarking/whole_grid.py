@@ -38,10 +38,10 @@ def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, A
 
 
 def measured_sha256(output: Path) -> str:
-    """Hash of a run's cases without what clocks say (keys that end in _seconds), of its series and its explanation."""
+    """Hash of a run's cases without what clocks say (keys that end in _seconds), of its companions."""
     cases = json.loads((output / "results.json").read_text(encoding="utf-8"))["cases"]
     steady = [{key: value for key, value in case.items() if not key.endswith("_seconds")} for case in cases]
     digest = hashlib.sha256(json.dumps(steady).encode())
-    for name in ("series.npz", "explain.json"):
+    for name in ("series.npz", "explain.json", "decisions.npz"):
         digest.update((output / name).read_bytes())
     return digest.hexdigest()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..decisions import pack
 from ..errors import PolicyError, sentence
 from ..explain import CALLS, explain
 from ..grid import Case, Grid
@@ -21,7 +22,7 @@ from ..results import MEASURES, identity, measures, series
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one case leaves: its row of results.json, curves and explanation when it is ok, its log,
+    """What one case leaves: its row of results.json, curves, explanation and decisions when it is ok, its log,
     and the layers that isolated it."""
 
     case: Case
@@ -30,6 +31,7 @@ class Outcome:
     explanation: dict[str, Any] | None
     log: str
     layers: tuple[str, ...] = ()
+    decisions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def case_steps(
@@ -55,7 +57,8 @@ def case_steps(
     row = _row(case, grid, trace.sha256, failure, numbers, process.seconds)
     curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)
     log = "\n".join(text for text in (process.log, hidden_words) if text)
-    return Outcome(case, row, curves, explanation, log, tuple(process.layers))
+    decisions = pack(measured) if measured else {}
+    return Outcome(case, row, curves, explanation, log, tuple(process.layers), decisions)
 
 
 def active_layers(outcomes: list[Outcome]) -> list[str]:

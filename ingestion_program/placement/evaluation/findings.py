@@ -35,6 +35,7 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
     outcomes, grid = findings.outcomes, findings.grid
     named = [(outcome.case.key, outcome) for outcome in outcomes]
     curves = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.series.items()}
+    decisions = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.decisions.items()}
     explanations = {case: outcome.explanation for case, outcome in named if outcome.explanation}
     content = {
         "status": findings.status,
@@ -47,7 +48,7 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
     }
     if findings.receipt:
         content["receipt"] = findings.receipt
-    write_results(output, content, curves, explanations, clock.times, key)
+    write_results(output, content, curves, explanations, decisions, clock.times, key)
 
 
 def described(grid: Grid) -> dict[str, Any]:

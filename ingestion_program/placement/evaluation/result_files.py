@@ -15,9 +15,9 @@ import numpy as np
 from ..traces.whole_file import write_whole
 from .signature import sign
 
-FILES = ("results.json", "results.sig", "series.npz", "explain.json")
+FILES = ("results.json", "results.sig", "series.npz", "explain.json", "decisions.npz")
 # One more whenever readers of a file must change; 1 had no number.
-RESULTS_FORMAT, EXPLAIN_FORMAT = 3, 3
+RESULTS_FORMAT, EXPLAIN_FORMAT, DECISIONS_FORMAT = 4, 3, 1
 
 
 def write_results(
@@ -25,6 +25,7 @@ def write_results(
     content: Mapping[str, Any],
     series: Mapping[str, np.ndarray],
     explanations: Mapping[str, Any],
+    decisions: Mapping[str, np.ndarray],
     times: Callable[[], Mapping[str, float]],
     key: bytes,
 ) -> None:
@@ -35,6 +36,9 @@ def write_results(
     companions = {
         "series.npz": write_series(output / "series.npz", series),
         "explain.json": write_json(output / "explain.json", {"format": EXPLAIN_FORMAT, "cases": explanations}),
+        "decisions.npz": write_series(
+            output / "decisions.npz", {"format": np.array(DECISIONS_FORMAT, "<i8"), **decisions}
+        ),
     }
     # Of the bytes in memory: another program may write into the output on the platform.
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in companions.items()}
