@@ -15,8 +15,11 @@ from placement.traces.whole_file import write_whole
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 from sweeps.cases import Axes, cases_of
+from sweeps.choice import HEADINGS, choices
 from sweeps.constants import constants
-from sweeps.plan import Plan, Unit
+from sweeps.job import made_with
+from sweeps.page import page
+from sweeps.plan import OK, Plan, Unit
 from sweeps.pool import processes, run_all
 from sweeps.table import as_csv, as_markdown, shown, table_of
 from sweeps.trace_file import TraceFile
@@ -115,14 +118,17 @@ def sweep_command(options: argparse.Namespace) -> int:
     if bar:
         bar.erase()
     print(aligned(*cells(shown(frame))))
-    for name, text in (("sweep.csv", as_csv(frame)), ("sweep.md", as_markdown(frame))):
+    print(aligned(HEADINGS, choices(frame)) if (frame["status"] == OK).any() else "no case has a result")
+    texts = {"csv": as_csv(frame), "md": as_markdown(frame), "html": page(frame, TRUSTED, made_with())}
+    for suffix, text in texts.items():
+        name = f"sweep.{suffix}"
         write_whole(options.output / name, text.encode("utf-8"))
         print(f"written: {short(options.output / name)}")
     print(TRUSTED)
     for line in frame.attrs["failed"]:
         print(line)
     if frame.attrs["failed"]:
-        policies = dict.fromkeys(frame["policy"][frame["status"] != "ok"])
+        policies = dict.fromkeys(frame["policy"][frame["status"] != OK])
         print(f"failed: {', '.join(policies)}. Next: mend what is named above; the rest is kept")
     return EXIT_CODES["failed"] if frame.attrs["failed"] else 0
 
@@ -193,7 +199,7 @@ def _measure(
 
     def finished(job: Any, rows: list[dict[str, Any]]) -> None:
         plan.landed(units[id(job)], job.cases, rows)
-        bad = sum(row["status"] != "ok" for row in rows)
+        bad = sum(row["status"] != OK for row in rows)
         spent = sum(row["policy_seconds"] or 0 for row in rows)
         said = f"{len(rows)} cases, {spent:.1f} s of policy" + f", {bad} failed" * bool(bad)
         show("[{}/{}] {} on {}: {}".format(*plan.count(), job.title, job.trace.name, said))
