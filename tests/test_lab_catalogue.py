@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.commands.main import main
+from lab.commands.main import command_line, main
 from lab.experiments import oracle_row
 from submissions import ROOT
 
-PAGE = (ROOT / "starting_kit/lab/catalogue.md").read_text(encoding="utf-8")
+LAB = ROOT / "starting_kit" / "lab"
+PAGE = (LAB / "catalogue.md").read_text(encoding="utf-8")
 ITEMS = [
     *(f"B{number}" for number in range(1, 11)),
     *(f"I{number}" for number in range(1, 4)),
@@ -90,3 +91,16 @@ def test_every_command_of_the_table_runs(
         printed = capsys.readouterr().out
         missing = EXTRA in words and "python -m pip install ortools" in printed
         assert code == bool(REFUSED.search(command) or missing), f"{shlex.join(words)}\n{printed}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "measured.md"])
+def test_every_command_that_a_page_names_in_its_text_is_understood(page: str) -> None:
+    parser, known = command_line()
+    text = re.sub(r"^```.*?^```", "", (LAB / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    # A command with what it works on, its options after it; a lone word, and an option of several forms, are none.
+    named = [shlex.split(words.replace("\n", " ")) for words in re.findall(r"`([^`]+)`", text) if "|" not in words]
+    named = [words for words in named if words[0] in known.choices and len(words) > 1 and words[1][0] != "-"]
+    assert len(named) >= {"README.md": 2, "measured.md": 15}[page]
+    for words in named:
+        output = ["--output", "x"] if words[0] in ("generate", "plan", "search", "import") else []
+        assert parser.parse_args([*words, *output]).command == words[0]

@@ -37,8 +37,8 @@ EXAMPLES = """examples:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+def command_line() -> tuple[argparse.ArgumentParser, argparse._SubParsersAction]:
+    """The parser, and the commands that it knows."""
     # A part of an option's name is refused, as in kit.py: `--layer 2` would be taken for `--layers 2`.
     whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
     parser = whole_names(
@@ -51,6 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plans = (add_traces, add_plans, add_export, add_recommend, add_matrix)
     for add in (*plans, add_gating, add_online, add_oracle, add_distil, add_imbalance):
         add(commands)
+    return parser, commands
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser, commands = command_line()
     options = argparse.Namespace(command=parser.prog)
     try:
         options = parsed(parser, commands, arguments)
