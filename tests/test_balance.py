@@ -6,7 +6,7 @@ import pytest
 from benchmarking.plain_replay import initial_deployment as plain_initial_deployment
 from benchmarking.plain_replay import plain_par
 from cases import random_rows, random_sizes
-from placement.balance import BLOCK, device_loads, par
+from placement.balance import BLOCK, Work, device_loads, par
 from placement.deployment import changed_slots, initial_deployment, replica_counts
 
 
@@ -133,3 +133,21 @@ def test_replicas_and_changed_slots_are_counted_slot_by_slot():
     assert changed_slots(rows, rows) == 0
     assert changed_slots(rows, np.array([[1, 0, 1], [2, 2, 1]])) == 2
     assert changed_slots(rows, rows[::-1]) == 4
+
+
+def test_kept_memory_changes_no_digit_whatever_it_was_used_for_before():
+    work = Work()
+    for experts, devices, iterations in ((12, 4, 1100), (40, 20, 3), (12, 4, 600)):
+        hotness, totals, rows = random_layer(7, experts, devices, iterations)
+        assert par(hotness, totals, rows, work).tolist() == par(hotness, totals, rows).tolist()
+
+
+def test_few_and_many_experts_with_several_replicas_are_divided_alike():
+    hotness = np.array([[9], [5], [7], [3]])
+    assert device_loads(hotness, np.array([[0, 1, 0], [2, 3, 0]])).tolist() == [[11.0], [13.0]]
+    assert device_loads(hotness, np.array([[0, 1, 2, 3], [0, 1, 2, 3]])).tolist() == [[12.0], [12.0]]
+
+
+def test_an_expert_that_the_hotness_lacks_is_named():
+    with pytest.raises(IndexError, match="^expert 3 among 3 experts$"):
+        device_loads(np.ones((3, 1), np.int32), np.array([[0, 1], [2, 3]]))

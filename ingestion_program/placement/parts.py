@@ -47,12 +47,13 @@ def roll_out_par(replay: Replay, trace: Trace) -> tuple[float, float]:
     order of what each gains in an iteration.
     """
     first, waits, gains = fixed_iterations(replay.case, trace.iterations), [], []
+    work = balance.Work()
     for application in replay.applications:
         start, stop, layer = max(replay.calls[application.call - 1], first), application.iteration, application.layer
         # A layer that is applied at once, in the last fixed iteration, gains what it would have there.
         seen = slice(min(start, stop - 1), stop)
         hotness, totals = trace.expert_major[layer, :, seen], trace.totals[layer, seen]
-        gains.append(float((replay.par[seen, layer] - balance.par(hotness, totals, application.rows)).mean()))
+        gains.append(float((replay.par[seen, layer] - balance.par(hotness, totals, application.rows, work)).mean()))
         waits.append(max(stop - start, 0))
     wait, gain = np.array(waits), np.array(gains)
     call = np.array([application.call for application in replay.applications])

@@ -124,10 +124,10 @@ def _measure(trace: Trace, initial: np.ndarray, applications: list[Application])
     segments = [[(0, rows)] for rows in initial]
     for application in applications:
         segments[application.layer].append((application.iteration, application.rows))
-    par = np.empty((trace.iterations, len(initial)))
+    par, work = np.empty((trace.iterations, len(initial))), balance.Work()
     for layer, pieces in enumerate(segments):
         stops = [start for start, _ in pieces[1:]] + [trace.iterations]
         for (start, rows), stop in zip(pieces, stops, strict=True):
             hotness, totals = trace.expert_major[layer, :, start:stop], trace.totals[layer, start:stop]
-            par[start:stop, layer] = balance.par(hotness, totals, rows)
+            par[start:stop, layer] = balance.par(hotness, totals, rows, work)
     return par
