@@ -187,6 +187,22 @@ def test_the_command_writes_the_same_files_each_time(tmp_path, traces, capsys):
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
+def test_a_reference_of_another_grid_is_replaced_with_a_note(tmp_path, traces, capsys):
+    note = (
+        f"note: {tmp_path / 'out'} holds the reference of grid {{}} with {{}} cases, which this one replaces. Next: "
+        "another --output, where both are wanted."
+    )
+    assert run(tmp_path, traces) == run(tmp_path, traces) == 0
+    assert "which this one replaces" not in capsys.readouterr().out
+    assert run(tmp_path, traces, cases=UNEVEN) == 0
+    assert note.format("tiny", 2) in capsys.readouterr().out.splitlines()
+    assert run(tmp_path, traces, cases=UNEVEN, name="other") == 0
+    assert note.format("tiny", 2) in capsys.readouterr().out.splitlines()
+    # What no reader knows is no reference.
+    (tmp_path / "out" / "ds_eplb.json").write_text("[]")
+    assert run(tmp_path, traces) == 0 and "which this one replaces" not in capsys.readouterr().out
+
+
 def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, traces, capsys):
     assert run(tmp_path, traces, window=0) == 2
     assert capsys.readouterr().out.startswith("grid: window is not valid. Got: 0. ")

@@ -7,15 +7,17 @@ same command goes on where an earlier one was interrupted, or failed.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
+from placement.grid import Grid
 from placement.traces.files import TraceFolder, manifest_beside
 from placement.traces.keys import read_key
-from traces.reference import build, write
+from traces.reference import NAMED, build, write
 
 from . import options as shared
 from .named_paths import check_output
@@ -54,6 +56,9 @@ def run_reference(options: argparse.Namespace) -> int:
         grid = read_grid(options.grid)
         world = world_of(options.grid, options.traces)
         check_traces(world, grid.cases)
+        # Before the minutes that measuring takes, and before anything is replaced.
+        if replaced := other_grid(options.output / "ds_eplb.json", grid):
+            show(f"note: {replaced}")
         folder = world.traces
         manifest = manifest_beside(folder, notes)
         traces = TraceFolder(folder, manifest, read_key(options.key) if options.key else None)
@@ -69,6 +74,19 @@ def run_reference(options: argparse.Namespace) -> int:
     shutil.rmtree(parts, ignore_errors=True)
     show(f"wrote {len(reference['cases'])} cases to {options.output}")
     return 0
+
+
+def other_grid(path: Path, grid: Grid) -> str:
+    """What will be replaced, where the file is the reference of another grid, or of other cases; else nothing."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        known, name = [tuple(row[key] for key in NAMED) for row in stored["cases"]], stored["grid"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    if name == grid.name and sorted(known) == sorted(tuple(getattr(case, key) for key in NAMED) for case in grid.cases):
+        return ""
+    kept = f"{path.parent} holds the reference of grid {name} with {len(known)} cases, which this one replaces"
+    return f"{kept}. Next: another --output, where both are wanted."
 
 
 def interrupted(options: argparse.Namespace) -> str:

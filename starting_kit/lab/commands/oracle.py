@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
         f"## Oracle of layer {layer}: {some} experts, {torus.rows} x {torus.cols} devices of {slots} slots, in sample"
     )
     print(f"\n{markdown(*cells(frame), '.4f')}\n")
-    print(f"Objective: {OBJECTIVES[options.objective]}. It is optimal in this alone. Gaps are to the bound.")
+    print(f"Objective: {OBJECTIVES[options.objective]}. Another objective has another optimum. Gaps are to the bound.")
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(options.output, index=False)
