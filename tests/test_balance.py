@@ -149,5 +149,5 @@ def test_few_and_many_experts_with_several_replicas_are_divided_alike():
 
 
 def test_an_expert_that_the_hotness_lacks_is_named():
-    with pytest.raises(IndexError, match="^expert 3 among 3 experts$"):
+    with pytest.raises(IndexError, match=r"^expert 3 among 3 experts$"):
         device_loads(np.ones((3, 1), np.int32), np.array([[0, 1], [2, 3]]))
