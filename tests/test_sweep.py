@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import kit
+from commands import executor, sweep_traces
 from commands import sweep as module
-from commands import sweep_traces
 from commands.bar import Bar, seconds_left
 from kit_world import refused
 from submissions import DECLINES, run_policy, stored_hotness, write_policy, write_world
@@ -228,3 +228,26 @@ def test_the_time_left_counts_what_was_done_since_the_bar_began() -> None:
     bar.line("[7/10] two cases")
     assert "7 of 10 cases, 60 s, about 90 s left" in terminal.getvalue().rpartition("\r")[2]
     assert seconds_left(0, 5, 60.0) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--executor", "dask"),
+            "--executor dask needs distributed. Got: it is not installed. Expected: the extra `dask`. "
+            "Next: .venv/bin/python -m pip install '.[dask]', or leave --executor out.",
+        ),
+        (
+            ("--dask-address", "tcp://here:1"),
+            "--dask-address is for Dask. Got: --executor processes. Expected: --executor dask with it. "
+            "Next: add --executor dask, or leave it out.",
+        ),
+    ],
+)
+def test_options_of_dask_are_refused_where_there_is_none(
+    traces: Path, tmp_path: Path, capsys, monkeypatch, options, said
+) -> None:
+    monkeypatch.setattr(executor.importlib.util, "find_spec", lambda name: None)
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    assert refused(capsys, "sweep", traces, "--policy", policy, *options) == f"kit.py: error: {said}"

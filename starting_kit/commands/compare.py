@@ -6,6 +6,7 @@ import argparse
 import math
 import string
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +22,7 @@ from .argument_types import integer_from
 from .compare_plot import check_plot, draw
 from .compare_runs import PARTS_HEADINGS, compare_runs
 from .compare_table import as_csv, shown, side_by_side
+from .executor import add_executor, chosen
 from .frame import RunFailed
 from .machine import check_isolation
 from .named_paths import check_folder, check_output
@@ -31,6 +33,7 @@ from .run import run
 from .runs import find_run
 from .seeds import FIRST_SEED, Draws, announce, folder_of, make_world, recipes
 from .selection import read_grid, select
+from .unit_jobs import keep_all
 from .units import run_kept
 from .verdict import NOT_KNOWN
 from .worlds import grid_for, world_of
@@ -85,6 +88,7 @@ def add_compare(commands: Any) -> None:
     )
     shared.add_cases(parser)
     shared.add_jobs(parser)
+    add_executor(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="takes the whole table")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="takes a picture, .svg or .png (needs matplotlib)")
     parser.set_defaults(run=partial(compare_command, default=parser.get_default), grid=None)
@@ -104,7 +108,8 @@ def compare_command(options: argparse.Namespace, default: Callable[[str], Any]) 
         if any(runs):
             frame = compare_runs(_only_runs(options.policies, runs, given, default))
         else:
-            frame = compare(*options.policies, **given, show=show)
+            with chosen(options.executor, options.dask_address, options.jobs) as executor:
+                frame = compare(*options.policies, **given, executor=executor, show=show)
     except RunFailed as error:
         mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
@@ -133,6 +138,7 @@ def compare(
     cases: Sequence[str] | None = None,
     jobs: int | None = None,
     output: str | Path = OUTPUT / "compare",
+    executor: Executor | None = None,
     show: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Case scores of policies A, B, ... and their differences, one row per case and the mean of the cases last.
@@ -141,8 +147,8 @@ def compare(
     its 95 % interval (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer
     than two seeds. Only the last row has a verdict: of many cases one easily differs by chance. What was scored on a
     seed is kept, and not run again until policy, traces, settings or programs change.
-    `.attrs["verdicts"]` says it in a line for each pair. Arguments as the command's options. Raises UsageError, and
-    what `run` raises.
+    `.attrs["verdicts"]` says it in a line for each pair. executor: of concurrent.futures, for what is run on drawn
+    traces; other arguments as the command's options. Raises UsageError, and what `run` raises.
     """
     if not 2 <= len(policies) <= len(string.ascii_uppercase):
         expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
@@ -170,6 +176,9 @@ def compare(
         drawn = recipes(whole, chosen, Path(traces or TRACES), iterations)
         draws = Draws(folder_of(Path(output), file, chosen, drawn), file, chosen, drawn)
         announce(draws, numbers, show)
+    if executor and seeds:
+        drawn_worlds = [make_world(draws, seed, jobs or shared.JOBS, show) for seed in numbers]
+        keep_all(folders.values(), drawn_worlds, Path(output) / "units", executor, show)
     for seed in numbers or [None]:
         if seed is None:
             world = world_of(grid, traces, reference, jobs=jobs or shared.JOBS, show=show)

@@ -28,6 +28,7 @@ from sweeps.variants import Variant, variants
 from . import options as shared
 from .argument_types import integer_from
 from .bar import Bar
+from .executor import add_executor, chosen
 from .fitting import fitting_eps, fitting_window
 from .named_paths import check_output
 from .options import UsageError, show
@@ -74,6 +75,7 @@ def add_sweep(commands: Any) -> None:
         "--output", type=Path, default=OUTPUT / "sweep", help="tables, and what is kept (default: output/sweep)"
     )
     parser.add_argument("--jobs", type=int, default=shared.JOBS, help="processes at once (default: %(default)s)")
+    add_executor(parser)
     parser.set_defaults(run=sweep_command)
 
 
@@ -101,20 +103,14 @@ def _add_axes(parser: argparse.ArgumentParser) -> None:
 def sweep_command(options: argparse.Namespace) -> int:
     """Print the table and write it; return the exit code, of failure where a case of a policy failed."""
     bar = Bar(sys.stdout, estimates=True) if sys.stdout.isatty() else None
-    frame = sweep(
-        options.inputs,
-        options.policies,
-        ep=options.ep,
-        redundant=options.redundant,
-        window=options.window,
-        parameters=dict(options.parameter),
-        seeds=options.seeds,
-        convert=options.convert,
-        jobs=options.jobs,
-        output=options.output,
-        show=bar.line if bar else show,
-        tick=bar.draw if bar else lambda: None,
-    )
+    shared.check_least("--jobs", options.jobs, 1)
+    given = {
+        name: getattr(options, name) for name in ("ep", "redundant", "window", "seeds", "convert", "jobs", "output")
+    }
+    given |= {"show": bar.line, "tick": bar.draw} if bar else {"show": show}
+    with chosen(options.executor, options.dask_address, options.jobs) as executor:
+        parameters = dict(options.parameter)
+        frame = sweep(options.inputs, options.policies, parameters=parameters, executor=executor, **given)
     if bar:
         bar.erase()
     print(aligned(*cells(shown(frame))))

@@ -67,7 +67,7 @@ def run_job(job: Job) -> list[dict[str, Any]] | None:
 
     Raises OrganizerError, also for a worker with other versions, and JobLost.
     """
-    _check_versions(job.made_with)
+    check_versions(job.made_with)
     path = here(job.trace, job.content)
     if path is None:
         return None
@@ -117,7 +117,8 @@ def _answer(folder: Path, title: str) -> list[dict[str, Any]]:
     return answer["rows"]
 
 
-def _check_versions(wanted: Mapping[str, str]) -> None:
+def check_versions(wanted: Mapping[str, str]) -> None:
+    """Raise OrganizerError unless this process has the versions that made_with() gave elsewhere."""
     found = made_with()
     if others := [name for name in wanted if found.get(name) != wanted[name]]:
         got = ", ".join(f"{name} {found.get(name)}" for name in others)

@@ -1,0 +1,77 @@
+"""Where jobs run: in processes of this machine, or on the workers of a Dask cluster, which is the extra `dask`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any
+
+from .options import UsageError
+from .places import INGESTION, KIT, SCORING, short
+
+EXECUTORS = ("processes", "dask")
+WAIT = "30s"
+
+
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Declare --executor and --dask-address."""
+    parser.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default="processes",
+        help="processes of this machine, or workers of Dask (needs the extra `dask`; default: %(default)s)",
+    )
+    path = ":".join(str(short(folder)) for folder in (KIT, INGESTION, SCORING))
+    parser.add_argument(
+        "--dask-address",
+        metavar="ADDRESS",
+        help="with --executor dask: the scheduler, as tcp://host:8786 (default: a cluster of --jobs workers on this "
+        f"machine). Workers need this kit and these packages, with PYTHONPATH={path}",
+    )
+
+
+@contextmanager
+def chosen(name: str, address: str | None, jobs: int) -> Iterator[Executor | None]:
+    """The executor of Dask, or None for processes of this machine, which each command starts in its own way.
+
+    Raises UsageError, for packages that are not installed, too, and where no scheduler answers.
+    """
+    if name != "dask":
+        if address:
+            expected, next_step = "--executor dask with it", "add --executor dask, or leave it out"
+            raise UsageError("--dask-address is for Dask", f"--executor {name}", expected, next_step)
+        yield None
+        return
+    if importlib.util.find_spec("distributed") is None:
+        next_step = ".venv/bin/python -m pip install '.[dask]', or leave --executor out"
+        raise UsageError("--executor dask needs distributed", "it is not installed", "the extra `dask`", next_step)
+    from distributed import Client, LocalCluster
+
+    if address is None:
+        with _own_cluster(LocalCluster, jobs) as cluster, Client(cluster) as client:
+            yield client.get_executor(pure=False)
+        return
+    try:
+        client = Client(address, timeout=WAIT)
+    except (OSError, ValueError) as error:
+        expected, next_step = (
+            "the address of a Dask scheduler",
+            "start one with `dask scheduler`, or correct the address",
+        )
+        raise UsageError("no scheduler of Dask answers", f"{address}: {error}", expected, next_step) from None
+    with client:
+        yield client.get_executor(pure=False)
+
+
+def _own_cluster(kind: Callable[..., Any], jobs: int) -> Any:
+    """A cluster of this machine, whose workers a terminal's interrupt does not reach: they end with this program."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return kind(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
+    finally:
+        signal.signal(signal.SIGINT, before)
