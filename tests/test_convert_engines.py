@@ -561,6 +561,11 @@ TABLES = {
         "the table has another form. Got: could not convert string 'many' to int64 at row 1, column 4. Expected: whole"
         " numbers",
     ),
+    "a fraction": (
+        HEAD + "0,0,0,1\n0,0,1,1.7\n",
+        "the table has another form. Got: 1.7 in data row 1, column 3 (from 0). Expected: whole numbers",
+    ),
+    "no row": (HEAD, "the table is empty. Got: no row. Expected: a row for each count"),
     "a negative count": (
         HEAD + "0,0,0,1\n1,0,0,-1\n",
         "count is out of range. Got: -1 in data row 1 (from 0). Expected: 0 .. 2147483647",

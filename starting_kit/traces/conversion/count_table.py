@@ -12,6 +12,7 @@ from placement.trace import LARGEST_HOTNESS
 
 from .inputs import one_file
 from .recording import Recording, counted
+from .text_table import whole_table
 
 COLUMNS = {
     "iteration": ("iteration", "iter", "step", "forward_pass_id"),
@@ -29,7 +30,7 @@ def read_table(paths: Sequence[Path], experts: int | None) -> Recording:
     experts: of the model, by default the largest number + 1. Raises OrganizerError.
     """
     path = one_file(paths, (".csv",))
-    values = _values(path)
+    values, notes = _values(path)
     numbers = dict(zip(COLUMNS, values.T, strict=True))
     for column, most in [*MOST.items(), ("iteration", np.iinfo(np.int64).max), ("count", LARGEST_HOTNESS + 1)]:
         wrong = (numbers[column] < 0) | (numbers[column] >= most)
@@ -37,7 +38,6 @@ def read_table(paths: Sequence[Path], experts: int | None) -> Recording:
             row = int(np.argmax(wrong))
             got, expected = f"{numbers[column][row]} in data row {row} (from 0)", f"0 .. {most - 1}"
             raise _wrong(f"{column} is out of range", got, expected, path)
-    notes = []
     if experts is None:
         experts = int(numbers["expert"].max()) + 1
         notes.append(f"{experts} experts, as the largest number says; --experts N states another number")
@@ -65,25 +65,23 @@ def is_table(first_line: str) -> bool:
     return len(_found(first_line)) == len(COLUMNS)
 
 
-def _values(path: Path) -> np.ndarray:
-    """int64 [row, 4], in order of COLUMNS."""
+def _values(path: Path) -> tuple[np.ndarray, list[str]]:
+    """int64 [row, 4], in order of COLUMNS, and notes."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             header = file.readline()
-            found = _found(header)
-            if len(found) < len(COLUMNS):
-                missing = next(column for column in COLUMNS if column not in found)
-                got, expected = header.strip()[:80] or "an empty line", f"a first line with {', '.join(COLUMNS)}"
-                raise _wrong(f"the table has no column {missing}", got, expected, path)
-            columns = [found[column] for column in COLUMNS]
-            values = np.loadtxt(file, np.int64, delimiter=",", usecols=columns, ndmin=2)
+        found = _found(header)
+        if len(found) < len(COLUMNS):
+            missing = next(column for column in COLUMNS if column not in found)
+            got, expected = header.strip()[:80] or "an empty line", f"a first line with {', '.join(COLUMNS)}"
+            raise _wrong(f"the table has no column {missing}", got, expected, path)
+        columns = [found[column] for column in COLUMNS]
+        values, notes = whole_table(path, delimiter=",", skiprows=1, usecols=columns, encoding="utf-8-sig")
     except ValueError as error:
-        raise _wrong(
-            "the table has another form", str(error).splitlines()[0].rstrip("."), "whole numbers", path
-        ) from error
+        raise _wrong("the table has another form", str(error), "whole numbers", path) from error
     if not len(values):
         raise _wrong("the table is empty", "no row", "a row for each count", path)
-    return values
+    return values, notes
 
 
 def _found(header: str) -> dict[str, int]:

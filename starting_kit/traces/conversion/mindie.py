@@ -16,6 +16,7 @@ from .inputs import input_files
 from .rank_blocks import side_by_side
 from .recording import Recording, counted
 from .slots import to_experts
+from .text_table import whole_table
 
 CONFIG = "model_gen_config.json"
 NAME = re.compile(r"(prefill|decode)_(\d+)\.csv")
@@ -43,10 +44,13 @@ def read_mindie(
         raise _wrong("the number of layers is not known", f"no {CONFIG}", "rows of a block", first.name, next_step)
     shared = config.get("num_dangling_shared_experts", 0)
     blocks: dict[int, dict[int, np.ndarray]] = {}
+    floats: dict[str, None] = {}
     for file, match in files.items():
         if int(match[2]) in blocks:
             raise _wrong("a rank is there twice", f"{file.name} again", "a file for each rank", file.name)
-        blocks[int(match[2])] = dict(enumerate(_blocks(file, rows)))
+        found, told = _blocks(file, rows)
+        blocks[int(match[2])] = dict(enumerate(found))
+        floats |= dict.fromkeys(told)
     whole, notes = side_by_side(blocks, skip_incomplete, "block")
     if shared:
         # Devices of shared experts come first, with a slot each.
@@ -58,21 +62,19 @@ def read_mindie(
     known = config.get("num_of_experts", experts)
     hotness, more = to_experts(whole, table, known, f"{phases[0]} files")
     form = f"MindIE expert hotspots of {phases[0]}, {counted(len(files), 'file')}"
-    return Recording(hotness, form, [*notes, *more])
+    return Recording(hotness, form, [*notes, *floats, *more])
 
 
-def _blocks(path: Path, rows: int) -> np.ndarray:
-    """int64 [block, layer, slot] of a rank's file."""
+def _blocks(path: Path, rows: int) -> tuple[np.ndarray, list[str]]:
+    """int64 [block, layer, slot] of a rank's file, and notes."""
     try:
-        values = np.loadtxt(path, np.int64, delimiter=",", ndmin=2)
+        values, notes = whole_table(path, delimiter=",")
     except ValueError as error:
-        raise _wrong(
-            "the file has another form", str(error).splitlines()[0].rstrip("."), "whole numbers", path.name
-        ) from error
+        raise _wrong("the file has another form", str(error), "whole numbers", path.name) from error
     if not len(values) or len(values) % rows:
         got, expected = counted(len(values), "row"), f"blocks of {rows}, one row for each layer"
         raise _wrong("the rows are no whole blocks", got, expected, path.name, "copy it again, or correct --layers")
-    return values.reshape(-1, rows, values.shape[1])
+    return values.reshape(-1, rows, values.shape[1]), notes
 
 
 def _config(path: Path) -> dict[str, Any]:

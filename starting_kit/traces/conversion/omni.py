@@ -14,6 +14,7 @@ from .inputs import input_files
 from .rank_blocks import side_by_side
 from .recording import Recording, counted
 from .slots import to_experts
+from .text_table import whole_table
 
 SUFFIXES = (".txt", ".log")
 NAME = re.compile(r"activation_counts_recordstep_(\d+)_rank_(\d+)\.txt")
@@ -32,31 +33,34 @@ def read_omni(paths: Sequence[Path], table: np.ndarray | None, experts: int | No
         got = "logs and dumps" if logs else f"{files[0].name} the first"
         raise _wrong("the files are of no one form", got, "activation_counts_recordstep_N_rank_R.txt, or .log", "input")
     if dumps:
-        blocks, layers = _dumped(dumps), None
+        (blocks, floats), layers = _dumped(dumps), None
     else:
-        blocks, layers = _logged(logs)
+        (blocks, layers), floats = _logged(logs), []
     whole, notes = side_by_side(blocks, skip_incomplete, "step")
     hotness, more = to_experts(whole, table, experts, files[0].name)
     form = f"omni-infer activation counts, {counted(len(logs or dumps), 'file')}"
-    return Recording(hotness, form, [*notes, *more], layers)
+    return Recording(hotness, form, [*notes, *floats, *more], layers)
 
 
-def _dumped(files: dict[Path, re.Match[str]]) -> Blocks:
-    """Of each rank and step, int64 [layer, slot]."""
+def _dumped(files: dict[Path, re.Match[str]]) -> tuple[Blocks, list[str]]:
+    """Of each rank and step, int64 [layer, slot], and notes."""
     blocks: Blocks = {}
+    floats: dict[str, None] = {}
     for file, match in files.items():
         try:
             # A tab ends every line, so columns cannot be cut at tabs alone.
-            values = np.loadtxt(file, np.int64, ndmin=2)
+            values, told = whole_table(file)
         except ValueError as error:
-            got = str(error).splitlines()[0].rstrip(".")
-            raise _wrong("the file has another form", got, "whole numbers with tabs", file.name) from error
+            raise _wrong("the file has another form", str(error), "whole numbers with tabs", file.name) from error
+        if not values.size:
+            raise _wrong("the file is empty", "no row", "a row for each layer", file.name)
+        floats |= dict.fromkeys(told)
         steps = blocks.setdefault(int(match[2]), {})
         if int(match[1]) in steps:
             got = f"step {match[1]} of rank {match[2]} again"
             raise _wrong("a step is there twice", got, "each once", file.name)
         steps[int(match[1])] = values
-    return blocks
+    return blocks, list(floats)
 
 
 def _logged(files: Sequence[Path]) -> tuple[Blocks, tuple[int, ...]]:
