@@ -124,7 +124,10 @@ def test_a_chat_completion_is_an_answer(tmp_path: Path) -> None:
     ("line", "text"),
     [
         ("{", "the line is not JSON. Got: "),
-        ("[1]", "the line holds no request. Got: a list. Expected: an answer, as in the first line. Next: correct the"),
+        (
+            "[1]",
+            "the line has the wrong form. Got: a list. Expected: an object. Next: correct the line, or record again.",
+        ),
         ('{"text": "", "meta_info": {}}', "a key is missing. Got: meta_info, text. Expected: the key routed_experts."),
     ],
     ids=["no JSON", "no object", "no experts"],

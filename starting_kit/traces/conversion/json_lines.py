@@ -16,11 +16,10 @@ def objects_in(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 where = f"{path.name}, line {number}"
-                yield object_of(line, where), where
+                yield _object_of(line, where), where
 
 
-def object_of(line: bytes, where: str) -> dict[str, Any]:
-    """The object of a line. Raises OrganizerError."""
+def _object_of(line: bytes, where: str) -> dict[str, Any]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from placement.errors import OrganizerError
 
 from .dump_files import names_of, read_json, read_numpy
 from .inputs import input_files
+from .json_lines import objects_in
 from .routed_arrays import KEY, KEYS, OF_PROMPT, routed_of
 from .routed_lines import routed_in_lines
 from .routed_steps import routed_in_steps
@@ -61,32 +61,17 @@ def routed_requests(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
 
 def _first_object(file: Path) -> dict[str, Any]:
     """The object of a file's first line that is not empty; an empty one where that line is no object."""
-    with open(file, "rb") as lines:
-        first = next((line for line in lines if line.strip()), b"{}")
     try:
-        content = json.loads(first)
-    except (ValueError, RecursionError):
+        return next((fields for fields, _ in objects_in(file)), {})
+    except OrganizerError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _answers_in(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTokens]:
     """An answer of an engine on each line."""
     for file in files:
-        with open(file, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                where = f"{file.name}, line {number}"
-                try:
-                    answer = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    next_step = "correct the line, or record again"
-                    raise OrganizerError("the line is not JSON", str(error), "an answer", next_step, where) from None
-                if not isinstance(answer, dict):
-                    got, expected = f"a {type(answer).__name__}", "an answer, as in the first line"
-                    raise OrganizerError("the line holds no request", got, expected, "correct the line", where)
-                yield routed_of(answer, stated, where)
+        for fields, where in objects_in(file):
+            yield routed_of(fields, stated, where)
 
 
 def _no_labels(stated: Stated, file: Path) -> OrganizerError:

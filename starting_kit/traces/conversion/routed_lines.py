@@ -13,7 +13,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .json_lines import object_of, whole_number
+from .json_lines import objects_in, whole_number
 from .routed_tokens import RoutedTokens, Stated, request_of
 
 IDS = ("topk_ids", "topk")
@@ -30,22 +30,19 @@ def routed_in_lines(files: Sequence[Path], stated: Stated) -> Iterator[RoutedTok
     requests: dict[Any, dict[int, dict[int, Sequence[int]]]] = {}
     place = ""
     for file in files:
-        with open(file, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                place = f"{file.name}, line {number}"
-                fields = _fields(line, place)
-                if fields is None:
-                    continue
-                name = next((fields[key] for key in NAMES if key in fields), None)
-                if not isinstance(name, (str, int, type(None))):
-                    raise _wrong("the request's name has the wrong form", repr(name)[:60], "a text or a number", place)
-                tokens = requests.setdefault(name, {}).setdefault(whole_number(fields, "layer", place), {})
-                key = next((key for key in PLACES if key in fields), None)
-                token = len(tokens) if key is None else whole_number(fields, key, place)
-                if token in tokens:
-                    got = f"token {token} of request {name} in layer {fields['layer']} again"
-                    raise _wrong("a token is there twice", got, "each once", place)
-                tokens[token] = _choices(fields, place)
+        for fields, place in objects_in(file):
+            if not _is_route(fields, place):
+                continue
+            name = next((fields[key] for key in NAMES if key in fields), None)
+            if not isinstance(name, (str, int, type(None))):
+                raise _wrong("the request's name has the wrong form", repr(name)[:60], "a text or a number", place)
+            tokens = requests.setdefault(name, {}).setdefault(whole_number(fields, "layer", place), {})
+            key = next((key for key in PLACES if key in fields), None)
+            token = len(tokens) if key is None else whole_number(fields, key, place)
+            if token in tokens:
+                got = f"token {token} of request {name} in layer {fields['layer']} again"
+                raise _wrong("a token is there twice", got, "each once", place)
+            tokens[token] = _choices(fields, place)
     if not requests:
         raise _wrong("the file holds no routing", "no line with it", NEEDED, place or files[0].name)
     for name, layers in requests.items():
@@ -68,17 +65,14 @@ def _request(name: Any, layers: dict[int, dict[int, Sequence[int]]], stated: Sta
     return request_of(ids, stated.prompt, where, name, numbers)
 
 
-def _fields(line: bytes, where: str) -> dict[str, Any] | None:
-    """A line's fields; None for an empty line and for one of another type."""
-    if not line.strip():
-        return None
-    fields = object_of(line, where)
+def _is_route(fields: dict[str, Any], where: str) -> bool:
+    """Whether a line is a token's experts, and none of another type. Raises OrganizerError for other keys."""
     ids = any(key in fields for key in IDS)
     if not ids and "type" in fields:
-        return None
+        return False
     if not ids or "layer" not in fields:
         raise _wrong("the line has other keys", ", ".join(fields) or "none", NEEDED, where)
-    return fields
+    return True
 
 
 def _choices(fields: dict[str, Any], where: str) -> Sequence[int]:

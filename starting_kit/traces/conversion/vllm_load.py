@@ -6,7 +6,6 @@ vLLM writes no such file of its own. This is the form of its published load bala
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from placement.errors import OrganizerError
 from .counts import as_array, as_counts, float_note
 from .dump_files import key_of, read_json
 from .inputs import one_file
+from .json_lines import objects_in
 from .layers import kept_layers, without_dense
 from .physical import fold_of, to_logical
 from .recording import Recording, counted
@@ -82,15 +82,8 @@ def _content(path: Path) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
     head: dict[str, Any] = {}
     if path.suffix == ".jsonl":
         entries = []
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                place, next_step = f"{path.name}, line {number}", "correct the line, or dump again"
-                raise OrganizerError("the line is not JSON", str(error), "an object", next_step, place) from None
-            is_head = isinstance(entry, dict) and not {WINDOW, LATEST} & set(entry)
+        for entry, _ in objects_in(path):
+            is_head = not {WINDOW, LATEST} & set(entry)
             head |= entry if is_head else {}
             entries += [] if is_head else [entry]
     else:
