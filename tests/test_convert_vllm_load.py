@@ -152,6 +152,12 @@ MALFORMED = {
         "M_expert_load.json, snapshots[0], physical_to_logical_map: the map leaves an expert out. Got: no slot for"
         " expert 3 in layer 0 (from 0). Expected: each of 6 experts in every layer.",
     ),
+    "replicas above the largest count": (
+        {"snapshots": [snapshot(0, window_expert_load=np.full_like(MAP, 2**30 + 1).tolist())]},
+        "M_expert_load.json, snapshots[0]: a count is out of range. Got: 2147483650 at layer 0, expert 0 (from 0)."
+        " Expected: a whole number in 0 .. 2147483647. Next: record again, or export the counts of tokens as they were"
+        " counted.",
+    ),
     "snapshots of two models": (
         {
             "snapshots": [
@@ -169,9 +175,20 @@ MALFORMED = {
 def test_a_malformed_dump_is_refused(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys, text = MALFORMED[case]
     assert convert(tmp_path, dump(tmp_path, **keys)) == 2
-    compare = "Next: compare the file with the form in starting_kit/traces/conversion/README.md."
-    assert capsys.readouterr().err == f"kit.py convert: error: {text} {compare}\n"
+    compare = " Next: compare the file with the form in starting_kit/traces/conversion/README.md."
+    compare = "" if "Next: " in text else compare
+    assert capsys.readouterr().err == f"kit.py convert: error: {text}{compare}\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_line_that_is_no_object_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "load.jsonl"
+    path.write_text(json.dumps(snapshot(0)) + "\n[1]\n", encoding="utf-8")
+    assert convert(tmp_path, path) == 2
+    assert capsys.readouterr().err == (
+        "kit.py convert: error: load.jsonl, line 2: the line has the wrong form. Got: a list. Expected: an object."
+        " Next: correct the line, or record again.\n"
+    )
 
 
 def test_steps_that_do_not_ascend_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

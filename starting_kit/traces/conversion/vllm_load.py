@@ -65,7 +65,8 @@ def read_vllm_load(paths: Sequence[Path], latest: bool, map_before: bool) -> Rec
         if fold.experts != stated:
             got, expected = f"{fold.experts} experts", f"{stated}, as num_logical_experts says"
             raise OrganizerError("the map does not fit the model", got, expected, COMPARE, snapshot.where)
-        hotness.append(to_logical(snapshot.load, fold))
+        # Loads of replicas may add up to more than one of them may be.
+        hotness.append(as_counts(to_logical(snapshot.load, fold), snapshot.where, ("layer", "expert")))
     if not hotness:
         raise OrganizerError("there is no snapshot to fold", "one, left out", "two or more", "record more", path.name)
     kept = np.array(hotness, np.int32)
