@@ -120,6 +120,22 @@ def test_a_chat_completion_is_an_answer(tmp_path: Path) -> None:
     assert np.array_equal(result(tmp_path), np.concatenate([hotness_of(IDS)] * 2))
 
 
+@pytest.mark.parametrize("several", ["choices", "outputs"])
+def test_several_outputs_of_a_prompt_are_refused(
+    several: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = {"routed_experts": IDS.tolist()}
+    path = written(tmp_path, "a.json", {"prompt_token_ids": [0] * PROMPT, several: [output, output]})
+    assert convert(tmp_path, path, "--experts", EXPERTS) == 2
+    assert error(capsys) == (
+        f"a.json: an answer has several outputs. Got: 2 in {several}. Expected: one: an answer is a request. Next: save"
+        " an answer for each output, with the prompt's ids and length in each."
+    )
+    path = written(tmp_path, "a.json", [{"prompt_token_ids": [0] * PROMPT, several: [output]}] * 2)
+    assert convert(tmp_path, path, "--experts", EXPERTS) == 0
+    assert np.array_equal(result(tmp_path), np.concatenate([hotness_of(IDS)] * 2))
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [

@@ -31,7 +31,7 @@ def routed_of(arrays: Mapping[str, Any], stated: Stated, where: str) -> RoutedTo
     routed_experts holds prompt and output, or the output alone beside prompt_routed_experts; each [token, layer,
     choice], or base64 of it. The output's last token may be missing, as it is in both engines. Raises OrganizerError.
     """
-    arrays = _flat(arrays)
+    arrays = _flat(arrays, where)
     prompt, output = (_length(arrays, part, where) for part in ("prompt", "output"))
     if arrays.get(OF_PROMPT) is not None:
         first = _ids(arrays[OF_PROMPT], OF_PROMPT, prompt, stated, where)
@@ -65,13 +65,20 @@ def routed_of(arrays: Mapping[str, Any], stated: Stated, where: str) -> RoutedTo
     return request_of(ids, stated.prompt if prompt is None else prompt, where, name)
 
 
-def _flat(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an object or an answer holds in its parts, with the names of a request file."""
+def _flat(arrays: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """What an object or an answer holds in its parts, with the names of a request file.
+
+    Raises OrganizerError for an answer of several outputs, of which one alone would be counted.
+    """
     if isinstance(arrays.get(KEY), Mapping) and KEY in arrays[KEY]:
         arrays = arrays[KEY]
     inner = [arrays.get(part) for part in PARTS]
     for several in ("choices", "outputs"):
         if isinstance(arrays.get(several), list) and arrays[several]:
+            if len(arrays[several]) > 1:
+                got, expected = f"{len(arrays[several])} in {several}", "one: an answer is a request"
+                next_step = "save an answer for each output, with the prompt's ids and length in each"
+                raise OrganizerError("an answer has several outputs", got, expected, next_step, where)
             inner.append(arrays[several][0])
             if isinstance(inner[-1], Mapping):
                 inner += [inner[-1].get(part) for part in PARTS]
