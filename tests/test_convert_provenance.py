@@ -80,6 +80,14 @@ def test_layers_are_those_of_the_model(
     assert entry(tmp_path)["options"].get("layers") == (options[-1] if "--layers" in options else None)
 
 
+@pytest.mark.parametrize(("stated", "told"), [("2,4", False), ("0-1", True)], ids=["the same", "others"])
+def test_numbers_that_contradict_the_dump_are_taken_with_a_note(stated: str, told: bool, tmp_path: Path) -> None:
+    assert convert(tmp_path, "sglang", "--as-is", "--layers", stated, values=WITH_DENSE) == 0
+    note = "--layers 0 .. 1 in the place of the dump's own numbers, 2, 4"
+    assert entry(tmp_path)["layers"] == ([0, 1] if told else [2, 4])
+    assert (note in entry(tmp_path)["notes"]) == told
+
+
 def test_other_numbers_of_layers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(tmp_path, "npy", "--layers", "3-5") == 2
     assert error(capsys) == (

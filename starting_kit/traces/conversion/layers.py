@@ -42,7 +42,10 @@ def numbered(recording: Recording, stated: Sequence[int] | None) -> Recording:
         return recording
     layers, known = recording.hotness.shape[1], recording.layers
     if len(stated) == layers:
-        return recording._replace(layers=tuple(stated))
+        notes = recording.notes
+        if known not in (None, tuple(stated)):
+            notes = [*notes, f"--layers {ranges(stated)} in the place of the dump's own numbers, {ranges(known)}"]
+        return recording._replace(layers=tuple(stated), notes=notes)
     if known is not None and len(stated) > max(known):
         return recording._replace(layers=tuple(stated[number] for number in known))
     got, expected = counted(len(stated), "number"), f"one for each of {counted(layers, 'layer')}"
