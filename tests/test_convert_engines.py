@@ -196,6 +196,35 @@ def test_views_of_experts_need_no_map(tmp_path: Path) -> None:
     assert np.array_equal(result(tmp_path), COUNTS)
 
 
+def test_flat_views_of_slots_are_folded_where_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / f"view_{n}.npy" for n in range(3)]
+    for n, path in enumerate(paths):
+        np.save(path, np.array([[1, 2, 4, 8]]) << n)
+    np.save(tmp_path / "map.npy", np.array([[2, 0, 1, 0]]))
+    assert convert(tmp_path, "--from", "vllm-ascend", *paths, "--map", tmp_path / "map.npy") == 0
+    assert result(tmp_path).tolist() == [[[10, 4, 1]], [[20, 8, 2]], [[40, 16, 4]]]
+    assert "slots folded to experts with --map: right only while that deployment stood" in notes(capsys)
+    assert refusal(tmp_path / "other", capsys, "--from", "vllm-ascend", *paths, "--experts", 3).startswith(
+        "view_0.npy: the counts are of slots. Got: 4 slots in a layer, --experts 3, no --map. Expected: the experts"
+    )
+
+
+def test_rows_of_a_map_of_the_whole_model_are_told_by_layers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("vllm-ascend", tmp_path / "in")
+    # Row 0 is a dense layer's; layer 2 has the experts the other way round.
+    rows = [[*range(8)], [*range(8)], [*range(7, -1, -1)]]
+    (tmp_path / "map.json").write_text(json.dumps({"physical_to_logical_map": rows}))
+    arguments = ["--from", "vllm-ascend", tmp_path / "in", "--map", tmp_path / "map.json"]
+    assert refusal(tmp_path, capsys, *arguments) == (
+        "moe_load_0.npy: --map does not fit the counts. Got: 3 rows. Expected: [layer, slot] [2, 8] as the counts have."
+        " Next: say which of them are the counts' by --layers, as --layers 3-60."
+    )
+    assert convert(tmp_path, *arguments, "--layers", "1-2") == 0
+    assert np.array_equal(result(tmp_path), np.stack([COUNTS[:, 0], COUNTS[:, 1, ::-1]], axis=1))
+
+
 def test_slots_without_a_map_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("vllm-ascend", tmp_path / "in")
     assert refusal(tmp_path, capsys, "--from", "vllm-ascend", tmp_path / "in") == (
@@ -267,6 +296,16 @@ def test_a_wrong_dump_of_mindie_is_refused(case: str, tmp_path: Path, capsys: py
     write("mindie", tmp_path / "in")
     spoil(tmp_path / "in")
     assert refusal(tmp_path, capsys, "--from", "mindie", tmp_path / "in") == text
+
+
+def test_experts_that_contradict_the_description_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("mindie", tmp_path / "in")
+    assert refusal(tmp_path, capsys, "--from", "mindie", tmp_path / "in", "--experts", 16) == (
+        "convert: --experts is not the model's. Got: --experts 16. Expected: 8, the num_of_experts of"
+        " model_gen_config.json. Next: leave --experts out."
+    )
 
 
 def test_devices_of_shared_experts_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,11 +109,17 @@ def _needed(options: argparse.Namespace, option: str) -> Any:
 
 
 def _table(options: argparse.Namespace) -> np.ndarray | None:
-    """The deployment that stood while recording, int64 [layer, slot], from a placement file of any engine."""
+    """The deployment that stood while recording, int64 [layer, slot], from a placement file of any engine.
+
+    Of a file with the model's layer numbers the rows that --layers names, where it is given.
+    """
     if options.map is None:
         return None
     try:
-        return read_placement(options.map).slots
+        rows = read_placement(options.map)
+        if rows.layers is None or not options.layers or not set(options.layers) <= set(rows.layers):
+            return rows.slots
+        return rows.slots[[rows.layers.index(number) for number in options.layers]]
     except Problem as problem:
         raise OrganizerError(problem.what, problem.got, problem.expected, problem.next_step, options.map.name) from None
 

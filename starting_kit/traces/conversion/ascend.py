@@ -23,7 +23,7 @@ FORMS = "[layer, expert], [layer, device, slot] or [stage, layer, device, slot]"
 def read_ascend(paths: Sequence[Path], table: np.ndarray | None, experts: int | None) -> Recording:
     """The views of all files, one after another: [layer, expert] as it is, [(stage,) layer, device, slot] folded.
 
-    table, experts: see slots.to_experts. Raises OrganizerError.
+    table, experts: see slots.to_experts; with either of them [layer, slot] is folded, too. Raises OrganizerError.
     """
     files = input_files(paths, SUFFIXES)
     views: list[np.ndarray] = []
@@ -35,11 +35,11 @@ def read_ascend(paths: Sequence[Path], table: np.ndarray | None, experts: int | 
         views.append(view)
     whole = np.concatenate(views)
     notes = [f"{counted(len(files), 'file')} in order, {files[0].name} .. {files[-1].name}"]
-    if whole.ndim == 3:
-        table, experts = None, whole.shape[2]
+    # [layer, expert] needs neither, but whoever gives one says that these are slots.
+    folded = whole.ndim == 4 or table is not None or experts is not None
+    experts = experts if folded else whole.shape[2]
     hotness, more = to_experts(whole.reshape(*whole.shape[:2], -1), table, experts, files[0].name)
-    # Of experts there is nothing to fold.
-    notes += [note for note in more if whole.ndim == 4 or "slots" not in note]
+    notes += [note for note in more if folded or "slots" not in note]
     return Recording(hotness, f"vllm-ascend expert load, {counted(len(files), 'file')}", notes)
 
 

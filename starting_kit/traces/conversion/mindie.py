@@ -60,6 +60,9 @@ def read_mindie(
         got, expected = f"{CONFIG} names {config['eplb_expert_map_file']}", "that file, with --map"
         raise _wrong("experts were placed while recording", got, expected, first.name, "give --map FILE")
     known = config.get("num_of_experts", experts)
+    if experts not in (None, known):
+        got, expected = f"--experts {experts}", f"{known}, the num_of_experts of {CONFIG}"
+        raise _wrong("--experts is not the model's", got, expected, "convert", "leave --experts out")
     hotness, more = to_experts(whole, table, known, f"{phases[0]} files")
     form = f"MindIE expert hotspots of {phases[0]}, {counted(len(files), 'file')}"
     return Recording(hotness, form, [*notes, *floats, *more])

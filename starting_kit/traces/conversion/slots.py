@@ -49,6 +49,9 @@ def to_experts(
 
 def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, where: str) -> np.ndarray:
     expected = f"[layer, slot] {[layers, slots]} as the counts have"
+    if table.shape[1] == slots and len(table) > layers:
+        got, next_step = f"{len(table)} rows", "say which of them are the counts' by --layers, as --layers 3-60"
+        raise OrganizerError("--map does not fit the counts", got, expected, next_step, where)
     if table.shape != (layers, slots):
         raise _wrong("--map does not fit the counts", f"[layer, slot] {list(table.shape)}", expected, where)
     number = int(table.max()) + 1 if experts is None else experts
