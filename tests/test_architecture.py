@@ -24,7 +24,7 @@ LAB_ROOMS = tuple(
     for name in ("commands", "experiments", "online", "oracle", "search", "planning", "serving", "traces")
 )
 COMMANDS = f"{KIT}/commands"
-TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal"))
+TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal", "rescoring"))
 # Each room, and the rooms beside itself that it may import from.
 ARROWS = {
     RULES: (),
@@ -65,6 +65,7 @@ ARROWS = {
     "tools/bundling": (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     "tools/benchmarking": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     "tools/judging": (*PLACEMENT, SCORES, COMMANDS, f"{KIT}/planning", *TRACES),
+    "tools/rescoring": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     # Policies, made ready beside the champion whose planner they use.
     "tools/judging/studies": (f"{KIT}/planning", f"{KIT}/policies"),
     "tools/rehearsal": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools", "tools/bundling"),

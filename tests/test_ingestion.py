@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placement.results import MEASURES
+from placement.decisions import replay_decisions
+from placement.evaluation.decision_log import read_decisions
+from placement.results import MEASURES, measures
 from placement.submission.receipt import receipt, receipt_line
 from placement.traces.files import TraceFolder
+from scores.comparison import case_name
 from submissions import (
     CASES,
     ITERATIONS,
@@ -155,6 +158,15 @@ def test_the_curves_are_the_reference_s(world: Path, scored: CompletedProcess[st
             name, ep = case.split(" ep ")
             shapes = [series[f"{name}/{ep}/{kind}"].shape for kind in ("par", "transmit", "layer_par")]
             assert shapes == [(ITERATIONS,), (ITERATIONS,), SHAPES[name.split("/")[0]][:1]]
+
+
+def test_the_decisions_play_back_to_the_results(world: Path, scored: CompletedProcess[str]) -> None:
+    rows = {case_name(row): row for row in results(world)["cases"]}
+    for case in tiny_grid().cases:
+        trace = TraceFolder(world / "traces").trace_of(case)
+        _, decisions = read_decisions(world / "output", case.key)
+        numbers = measures(replay_decisions(trace, case, decisions), trace)
+        assert numbers == {name: rows[case.name][name] for name in MEASURES} and numbers["calls"] > 0
 
 
 def test_the_reference_s_heat_map_has_the_bins_and_values_of_the_explanation(

@@ -1,0 +1,1 @@
+"""Re-scores finished runs from their logs of decisions."""
