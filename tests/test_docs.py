@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from docs import COMMANDS, ROOT, blocks, copy_tree, execute
+from dumps import safetensors
 
 Ran = Callable[[str], CompletedProcess[str]]
 DOCS = [
@@ -20,6 +21,7 @@ DOCS = [
     "SECURITY.md",
     "starting_kit/README.md",
     "starting_kit/deployments/engines.md",
+    "starting_kit/sweeps/guide.md",
     "docs/keys.md",
     "tools/bundling/kit_readme.md",
     "sample_traces/README.md",
@@ -80,7 +82,13 @@ def commands() -> list[str]:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, in which commands may write, with counts that somebody recorded."""
     folder = copy_tree(tmp_path_factory.mktemp("docs") / "clone")
-    np.save(folder / "counts.npy", np.random.default_rng(0).integers(1, 9, (64, 4, 8)) * [9, 5, 3, 2, 1, 1, 1, 1])
+    counts = np.random.default_rng(0).integers(1, 9, (64, 4, 8)) * [9, 5, 3, 2, 1, 1, 1, 1]
+    np.save(folder / "counts.npy", counts)
+    # The same as an engine dumps it.
+    (folder / "dumps").mkdir()
+    (folder / "dumps" / "meta_info.json").write_text('{"num_experts": 8, "num_experts_per_token": 2}', encoding="utf-8")
+    by_pass = {f"{step}_{layer}": row for step, layers in enumerate(counts) for layer, row in enumerate(layers)}
+    safetensors(folder / "dumps" / "rank0.safetensors", by_pass)
     return folder
 
 
@@ -130,6 +138,21 @@ def test_making_traces_and_reference_again_changes_no_value(command: str, name: 
     for content in (shipped, made):
         content.pop("versions", None)
     assert made == shipped
+
+
+def test_the_guide_shows_what_a_sweep_prints(ran: Ran) -> None:
+    # But for the seconds, each line's last number, and the order in which jobs end.
+    (shown,) = [block for block in blocks("starting_kit/README.md") if "sweep.html" in block]
+    (command,) = [line for line in commands() if "kit.py sweep dumps " in line and "champion" in line]
+    table, lines = (re.sub(r" +\d+\.\d{4}$", "", text, flags=re.MULTILINE) for text in (shown, ran(command).stdout))
+    assert "champion  " in table and set(table.splitlines()) <= set(lines.splitlines())
+
+
+def test_the_sweep_s_guide_has_a_program_that_prints_a_table(clone: Path) -> None:
+    (program,) = [block for block in blocks("starting_kit/sweeps/guide.md") if "import sweep" in block]
+    (clone / "sweeps.py").write_text(program, encoding="utf-8")
+    done = execute("python sweeps.py", clone)
+    assert done.returncode == 0 and "case_score" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_readme_shows_what_make_run_prints(ran: Ran) -> None:

@@ -201,7 +201,8 @@ def test_a_dump_that_needs_an_option_says_where_it_stands(tmp_path: Path, capsys
     (tmp_path / "dump.txt").write_text("nothing\n")
     policy = write_policy(tmp_path / "ok", DECLINES)
     assert kit.main(["sweep", str(tmp_path / "dump.txt"), "--policy", str(policy), "--output", str(tmp_path)]) == 2
-    assert "options of" in (said := capsys.readouterr().err) and "stand in --convert 'OPTIONS'" in said
+    said = capsys.readouterr().err
+    assert said.endswith("; here the options of kit.py convert stand in --convert 'OPTIONS'.\n")
 
 
 def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sweeps.job import made_with
 from sweeps.page import page
 from sweeps.plan import OK, Plan, Unit
 from sweeps.pool import processes, run_all
-from sweeps.table import as_csv, as_markdown, shown, table_of
+from sweeps.table import as_csv, as_markdown, narrowed, shown, table_of
 from sweeps.trace_file import TraceFile
 from sweeps.variants import Variant, variants
 
@@ -113,7 +113,8 @@ def sweep_command(options: argparse.Namespace) -> int:
         frame = sweep(options.inputs, options.policies, parameters=parameters, executor=executor, **given)
     if bar:
         bar.erase()
-    print(aligned(*cells(shown(frame))))
+    same, table = narrowed(shown(frame))
+    print(f"{same}\n{aligned(*cells(table))}".lstrip())
     print(aligned(HEADINGS, choices(frame)) if (frame["status"] == OK).any() else "no case has a result")
     texts = {"csv": as_csv(frame), "md": as_markdown(frame), "html": page(frame, TRUSTED, made_with())}
     for suffix, text in texts.items():

@@ -30,7 +30,7 @@ from traces.trace_file import write_trace
 from .convert import add_convert
 from .generate import LICENCE, NewTrace
 from .options import UsageError
-from .places import GRID, KIT, TRACES, kit_command, short
+from .places import GRID, KIT, TRACES, short
 from .seeds import GENERATION, MOST_TRACES, recipes
 from .selection import read_grid
 
@@ -131,7 +131,7 @@ def _convert(arguments: Sequence[str], path: Path, show: Show) -> None:
         with redirect_stdout(printed):
             settings.run(settings)
     except OrganizerError as error:
-        step = f"{error.next_step}; options of {kit_command('convert', '--help')} stand in --convert 'OPTIONS'"
+        step = f"{error.next_step}; here the options of kit.py convert stand in --convert 'OPTIONS'"
         raise OrganizerError(error.what, error.got, error.expected, step, str(short(path))) from None
     for line in printed.getvalue().splitlines():
         show(line)

@@ -25,6 +25,7 @@ SHOWN = (
     *("policy", "parameters", "model", "dataset", "ep", "redundant_experts", "window", "case_score", "mean_par"),
     *("par_p99", "transmit_amount", "largest_transmit", "modeled_seconds", "replica_gb_per_device", "policy_seconds"),
 )
+NAMING = ("parameters", "model", "dataset", "ep", "redundant_experts", "window")
 GB = 1e9
 
 
@@ -60,6 +61,13 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     table = table[list(SHOWN)].astype(object)
     table.loc[failed, "case_score"] = frame.loc[failed, "status"]
     return table.where(table.notna(), "-")
+
+
+def narrowed(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The table without the columns that name a case and have one value throughout, and a line that says these."""
+    same = [name for name in NAMING if table[name].nunique() == 1]
+    line = ", ".join(f"{name} {table[name].iloc[0]}" for name in same if table[name].iloc[0] != "")
+    return line, table.drop(columns=same)
 
 
 def as_csv(frame: pd.DataFrame) -> str:
