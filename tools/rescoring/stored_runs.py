@@ -93,8 +93,11 @@ def _read(name: str, place: Path, unpacked: Path, keys: Path | None) -> StoredRu
         except FileError as error:
             # Where the log differs from the results is what is asked for.
             altered = f"{error.fields['where']} {error.fields['what']}"
-    except (FileError, OSError, TooLarge, zipfile.BadZipFile, KeyError) as error:
+    except FileError as error:
         return StoredRun(name, folder, {}, str(error))
+    # zipfile raises nearly anything on a damaged file, and one run must not keep the others from their scores.
+    except Exception as error:
+        return StoredRun(name, folder, {}, f"the run cannot be read: {type(error).__name__}: {error}")
     return StoredRun(name, folder, results, "", altered)
 
 
