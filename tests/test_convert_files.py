@@ -148,6 +148,11 @@ REFUSED = {
         "a tensor with neg",
         "save tensor.clone()",
     ),
+    "larger than the file": (
+        View(np.zeros(4, np.int64), 0, (10**6, 10**6, 4), (0, 0, 1)),
+        "a tensor of sizes [1000000, 1000000, 4] that repeats 4 elements",
+        "save tensor.contiguous()",
+    ),
 }
 
 
@@ -160,6 +165,27 @@ def test_what_is_no_plain_tensor_is_refused_by_name(case: str, tmp_path: Path) -
         f"dump.pt: the file holds what is not read. Got: {got}. Expected: tensors of integers or floats, numbers,"
         f" texts, lists and mappings. Next: {next_step}."
     )
+
+
+def test_compressed_members_which_may_be_of_any_size_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "dump.pt", [np.arange(4)])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/1", bytes(1000))
+    with pytest.raises(OrganizerError) as refused:
+        read_torch(path)
+    assert str(refused.value) == (
+        "dump.pt: the file holds what is not read. Got: compressed members. Expected: tensors of integers or floats,"
+        " numbers, texts, lists and mappings. Next: save it with torch.save, which compresses nothing."
+    )
+
+
+def test_no_pickle_puts_something_in_the_place_of_a_function(tmp_path: Path) -> None:
+    # BUILD with a pair sets the attributes of the second one.
+    build = b"N}X\x04\x00\x00\x00callccollections\nOrderedDict\ns\x86b"
+    with zipfile.ZipFile(tmp_path / "dump.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + build + b")R.")
+    with pytest.raises(OrganizerError, match=r"the file cannot be read\. Got: AttributeError: "):
+        read_torch(tmp_path / "dump.pt")
 
 
 def test_code_in_a_dump_of_torch_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

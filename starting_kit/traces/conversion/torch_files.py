@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +42,10 @@ class _Storage(NamedTuple):
     kind: _Kind
 
 
-class _Function:
-    """A function of torch that a pickle may call. Without a __dict__, so that no pickle can give it attributes."""
+class _Function(NamedTuple):
+    """A function of torch that a pickle may call. A tuple, so that no pickle can put another one in its place."""
 
-    __slots__ = ("call",)
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
+    call: Callable[..., Any]
 
     def __call__(self, *arguments: Any) -> Any:
         return self.call(*arguments)
@@ -56,6 +55,9 @@ class _Unpickler(pickle.Unpickler):
     """Reads data.pkl of an archive. Nothing is imported: what a pickle may name is in `find_class`."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
+        # What is not compressed takes no more memory than the file has bytes.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise _Refused("compressed members", "save it with torch.save, which compresses nothing")
         super().__init__(archive.open(f"{folder}/data.pkl"))
         self._archive, self._folder = archive, folder
         self._data: dict[str, bytes] = {}
@@ -108,6 +110,9 @@ class _Unpickler(pickle.Unpickler):
             return np.empty(sizes, dtype)
         if last >= len(whole):
             raise ValueError(f"a tensor reaches element {last} of {counted(len(whole), 'element')}")
+        if math.prod(sizes) > len(whole):
+            got = f"a tensor of sizes {list(sizes)} that repeats {counted(len(whole), 'element')}"
+            raise _Refused(got, "save tensor.contiguous()")
         steps = [stride * dtype.itemsize for stride in strides]
         return np.lib.stride_tricks.as_strided(whole[offset:], sizes, steps, writeable=False)
 
