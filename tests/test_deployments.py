@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from deployments import forms
 from deployments.apart import apart, twice
 from deployments.deepseek import deepseek_arrays
 from deployments.fitting import sizes_in_words, table_for
@@ -205,6 +206,20 @@ def test_arrays_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     assert "a.npz: log2phy is not of phy2log" in said(lambda: read_placement(tmp_path / "a.npz"))
     np.savez(tmp_path / "a.npz", plan=TABLE)
     assert "Next: python -m lab export-placement writes a plan's." in said(lambda: read_placement(tmp_path / "a.npz"))
+
+
+def test_a_file_that_is_larger_than_a_placement_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "LARGEST_BYTES", 2000)
+    np.savez_compressed(tmp_path / "a.npz", phy2log=np.zeros((100, 100), np.int64))
+    np.save(tmp_path / "a.npy", np.zeros((1, 100, 100), np.int64))
+    assert (tmp_path / "a.npz").stat().st_size < 2000
+    for name in ("a.npz", "a.npy"):
+        assert said(lambda name=name: read_placement(tmp_path / name)) == (
+            f"{name}: the file is no placement. Got: 80128 bytes. Expected: at most 2000. Next: name a deployment's"
+            " file."
+        )
 
 
 def test_damaged_files_are_a_sentence(tmp_path: Path) -> None:

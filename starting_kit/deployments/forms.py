@@ -117,7 +117,7 @@ def read_placement(path: Path) -> Rows:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
         if len(data) > LARGEST_BYTES:
-            raise wrong("the file is no placement", f"more than {LARGEST_BYTES} bytes", "a deployment", "correct it")
+            raise _too_large(path.stat().st_size)
         return _rows(data).at(path.name)
     except Problem as problem:
         raise problem.at(path.name) from None
@@ -157,10 +157,17 @@ def _of_arrays(data: bytes) -> Rows:
                 next_step = "python -m lab export-placement writes a plan's" if lab else "save phy2log"
                 raise wrong("the file has no array phy2log", got, "phy2log, log2phy and logcnt", next_step)
             keys = names & {"phy2log", "log2phy", "logcnt"}
+            # What is compressed may be of any size.
+            if (size := sum(archive.getinfo(f"{key}.npy").file_size for key in keys)) > LARGEST_BYTES:
+                raise _too_large(size)
             arrays = {key: _array(io.BytesIO(archive.read(f"{key}.npy"))) for key in keys}
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise wrong("the file cannot be read", f"{type(error).__name__}: {error}", "a whole .npz") from None
     return read_deepseek(arrays)
+
+
+def _too_large(size: int) -> Problem:
+    return wrong("the file is no placement", f"{size} bytes", f"at most {LARGEST_BYTES}", "name a deployment's file")
 
 
 def _array(file: io.BytesIO) -> np.ndarray:
