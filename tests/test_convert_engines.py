@@ -449,6 +449,17 @@ def test_microbatches_of_a_step_add_up(tmp_path: Path) -> None:
     assert np.array_equal(result(tmp_path), COUNTS)
 
 
+def test_a_copy_of_a_ranks_trace_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("router_trace_rank0.jsonl", "router_trace_rank0_copy.jsonl"):
+        lines(tmp_path / "in" / name, traced())
+    assert refusal(tmp_path, capsys, "--from", "megatron", tmp_path / "in", "--experts", EXPERTS) == (
+        "router_trace_rank0_copy.jsonl, line 1: a rank's choices are in two files. Got: step 0, layer 3 of rank 0 in"
+        " router_trace_rank0.jsonl, too. Expected: a file for each rank. Next: leave out the file where it is a copy;"
+        " else write both into one."
+    )
+
+
 def test_routes_that_tell_their_iteration_are_read_without_a_model_of_batching(tmp_path: Path) -> None:
     routes = [
         {

@@ -31,6 +31,8 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
     tally, other = Tally("step"), 0
     tokens: dict[int, dict[int, int]] = {}
     single: set[tuple[Any, ...]] = set()
+    # The file that a rank's lines without a token lie in: a rank may have several microbatches in a step.
+    files_of: dict[tuple[int, int, int], Path] = {}
     for file in files:
         for fields, where in objects_in(file):
             step_key = next((key for key in STEPS if key in fields), None)
@@ -52,6 +54,10 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
                     got = f"token {known[-1]} of step {step}, layer {layer} again"
                     raise _wrong("a token is there twice", got, "each once", where)
                 single.add(known)
+            elif "rank" in fields and (first := files_of.setdefault((step, layer, rank), file)) != file:
+                got = f"step {step}, layer {layer} of rank {rank} in {first.name}, too"
+                next_step = "leave out the file where it is a copy; else write both into one"
+                raise _wrong("a rank's choices are in two files", got, "a file for each rank", where, next_step)
             counts = np.bincount(ids[ids >= 0], minlength=experts)
             tally.add(step, layer, 0 if token_key else rank, counts, where, again=True)
             of_step = tokens.setdefault(step, {})
