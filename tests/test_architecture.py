@@ -44,7 +44,8 @@ ARROWS = {
     f"{KIT}/traces/composition": (*PLACEMENT, f"{KIT}/traces/conversion"),
     f"{KIT}/traces/conversion": (*PLACEMENT, f"{KIT}/traces"),
     f"{KIT}/traces/statistics": (*PLACEMENT, SCORES, f"{KIT}/traces"),
-    f"{KIT}/deployments": (RULES, f"{RULES}/traces"),
+    # DeepSeek's maps are a file there and an answer here.
+    f"{KIT}/deployments": (RULES, f"{RULES}/traces", f"{KIT}/adapters"),
     COMMANDS: (*PLACEMENT, SCORES, f"{KIT}/deployments", f"{KIT}/sweeps", *TRACES),
     f"{KIT}/sweeps": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     KIT: (*PLACEMENT, SCORES, COMMANDS, *TRACES),

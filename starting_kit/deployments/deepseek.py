@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from adapters.maps import logical_to_physical, replica_counts
+
 from .rows import Rows, wrong
 
 KEYS = ("phy2log", "log2phy", "logcnt")
@@ -17,14 +19,8 @@ def deepseek_arrays(table: np.ndarray, experts: int) -> dict[str, np.ndarray]:
 
     table: int [layer, device, slot]. log2phy has the slots of an expert in ascending order, then -1.
     """
-    phy2log = table.reshape(len(table), -1).astype(np.int64)
-    logcnt = np.stack([np.bincount(row, minlength=experts) for row in phy2log])
-    log2phy = np.full((len(phy2log), experts, logcnt.max()), -1, np.int64)
-    for layer, row in enumerate(phy2log):
-        order = np.argsort(row, kind="stable")
-        first = np.cumsum(logcnt[layer]) - logcnt[layer]
-        log2phy[layer, row[order], np.arange(len(row)) - first[row[order]]] = order
-    return {"phy2log": phy2log, "log2phy": log2phy, "logcnt": logcnt}
+    maps = table.reshape(len(table), -1).astype(np.int64)
+    return dict(zip(KEYS, (maps, logical_to_physical(maps, experts), replica_counts(maps, experts)), strict=True))
 
 
 def deepseek_bytes(table: np.ndarray, _numbers: tuple[int, ...], experts: int) -> bytes:
