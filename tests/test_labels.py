@@ -17,7 +17,7 @@ from placement.errors import OrganizerError
 from placement.replay import Replay, replay
 from placement.trace import Trace, trace_sha256
 from placement.traces.sealed import open_sealed
-from traces.labels import draw_labels, relabelled, table_with_old_ids, with_old_ids
+from traces.labels import draw_labels, relabelled
 from traces.sealed_part import open_part, seal_part
 
 KEY = bytes(range(60, 92))
@@ -52,6 +52,11 @@ def sealed(world: Path, output: str = "sealed", name: str = NAME) -> tuple[np.nd
 RENAMED = ("--relabel", "--rename", f"M/LmSys={NAME}")
 
 
+def with_old_ids(hotness: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A relabelled hotness as it was before, taken back expert by expert."""
+    return np.stack([hotness[:, layer, row] for layer, row in enumerate(labels)], axis=1)
+
+
 # Labels
 
 
@@ -76,7 +81,6 @@ def test_an_expert_s_hotness_stands_under_its_label_and_comes_back() -> None:
     hotness, labels = np.array([[[5, 7, 9], [1, 2, 3]]]), np.array([[2, 0, 1], [0, 1, 2]])
     assert relabelled(hotness, labels).tolist() == [[[7, 9, 5], [1, 2, 3]]]
     assert with_old_ids(relabelled(hotness, labels), labels).tolist() == hotness.tolist()
-    assert table_with_old_ids(np.array([[[2, 0]], [[2, 1]]]), labels).tolist() == [[[0, 1]], [[2, 1]]]
 
 
 def test_groups_stay_together_and_change_places() -> None:
@@ -199,8 +203,39 @@ def test_nothing_of_the_sealed_part_is_readable(world: Path) -> None:
     assert [list(entry) for entry in entries] == [["file", "shape", "sha256", "sealed_sha256", "sealed_part"]] * 2
     data = [bytes.fromhex(entry["sealed_part"]) for entry in entries]
     # Neither what it holds, nor by its length how long that is, nor twice the same.
-    assert len(data[0]) == len(data[1]) == 16 + 12 + 512 + 16 and data[0][:40] != data[1][:40]
+    assert len(data[0]) == len(data[1]) == 16 + 12 + 4096 + 16 and data[0][:40] != data[1][:40]
     assert all(word not in part for part in data for word in (b"LmSys", b"seed", b"recorded", KEY))
+
+
+def test_notes_of_a_recording_which_name_experts_are_sealed_when_it_is_relabelled(world: Path) -> None:
+    path = world / "plain" / "manifest.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    manifest["traces"]["M/LmSys"]["notes"] = ["expert 3 of layer 0 is never hot"]
+    path.write_text(yaml.safe_dump(manifest))
+    assert seal(world, "--relabel") == 0 and seal(world, output="open") == 0
+    relabelled_entry, entry = (sealed(world, output, "M/LmSys")[1] for output in ("sealed", "open"))
+    assert "notes" not in relabelled_entry and entry["notes"] == ["expert 3 of layer 0 is never hot"]
+    assert open_part(relabelled_entry, KEY, "M/LmSys")["notes"] == entry["notes"]
+
+
+def test_the_order_of_a_sealed_manifest_tells_nothing_of_former_names(world: Path) -> None:
+    np.save(world / "plain" / "M" / "Wild.npy", HOTNESS)
+    (world / "plain" / "manifest.yaml").unlink()
+    assert seal(world, "--rename", "M/LmSys=M/trace-02", "--rename", "M/Wild=M/trace-01") == 0
+    assert list(yaml.safe_load((world / "sealed" / "manifest.yaml").read_text())["traces"]) == [NAME, "M/trace-02"]
+
+
+def test_a_folder_that_still_tells_a_former_name_is_refused(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seal(world) == 0
+    before = sorted((world / "sealed").rglob("*"))
+    assert seal(world, *RENAMED) == 2
+    folder = world / "sealed"
+    assert capsys.readouterr().err == (
+        f"seal.py: error: trace {NAME}: the output folder tells the trace's former name. Got: M/LmSys in {folder}. "
+        "Expected: an --output folder that has the trace under its new name alone. Next: choose another --output, or "
+        f"remove {folder / 'M' / 'LmSys.sealed'} and its entry in manifest.yaml.\n"
+    )
+    assert sorted((world / "sealed").rglob("*")) == before
 
 
 def test_a_trace_that_hides_nothing_has_no_sealed_part(world: Path) -> None:

@@ -28,12 +28,14 @@ import argparse
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from bundling.parts import PLAIN
 from bundling.rules_secrets import NEUTRAL
 from placement.errors import OrganizerError
 from placement.evaluation.printing import run_program
 from placement.submission.receipt import file_sha256
-from placement.traces.files import SUFFIXES, find_trace
+from placement.traces.files import find_trace
 from placement.traces.keys import read_key
 from sealing import seal_trace
 from traces.folder import NAME, no_trace, parts_of, traces_in
@@ -41,8 +43,6 @@ from traces.labels import draw_labels
 from traces.manifest import MANIFEST, PROVENANCE, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
 from traces.sealed_part import FIELD, seal_part
-
-PLAIN = SUFFIXES[:2]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +90,7 @@ def seal(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.sealed` and its manifest entry for every trace; returns exit code 0.
 
     Raises OrganizerError and OSError; before anything is written, for options that do not fit the traces, and when an
-    output folder holds a plain file of a trace's name.
+    output folder holds a plain file of a trace's name, or tells a renamed trace's former one.
     """
     key = read_key(options.key)
     given, manifest = read_manifest(options.traces)["traces"], read_manifest(options.output)
@@ -105,10 +105,15 @@ def seal(options: argparse.Namespace) -> int:
     for old, name in new_names.items() if options.relabel else ():
         drawn[name] = {"seed": seed, "groups": groups.get(parts_of(name)[0], 1)}
         labels[name] = draw_labels(key, name, sources[old].shape, **drawn[name])
-    for name in new_names.values():
+    for old, name in new_names.items():
         _refuse_plain_beside(options.output, name)
-    for old, source in sources.items():
-        entry, name = given.get(old, {}), new_names[old]
+        if old not in new_names.values():
+            _refuse_former_name(options.output, manifest, old, name)
+    if options.rename:
+        # By new names: the manifest's order would tell that of the former ones.
+        new_names = dict(sorted(new_names.items(), key=lambda names: names[1]))
+    for old, name in new_names.items():
+        entry, source = given.get(old, {}), sources[old]
         path = options.output / f"{name}.sealed"
         header, sha256 = seal_trace(source, path, key, name, entry.get("sha256"), labels.get(name))
         told = {field: entry[field] for field in PROVENANCE if field in entry}
@@ -180,6 +185,19 @@ def _refuse_plain_beside(folder: Path, name: str) -> None:
             got=str(present),
             expected="an --output folder without plain traces",
             next_step="choose another --output, or move the plain file away",
+            where=f"trace {name}",
+        )
+
+
+def _refuse_former_name(folder: Path, manifest: dict[str, Any], old: str, name: str) -> None:
+    """Raise OrganizerError where an earlier sealing left what the new name is to hide, for every container to read."""
+    path = folder / f"{old}.sealed"
+    if old in manifest["traces"] or path.exists():
+        raise OrganizerError(
+            "the output folder tells the trace's former name",
+            got=f"{old} in {folder}",
+            expected="an --output folder that has the trace under its new name alone",
+            next_step=f"choose another --output, or remove {path} and its entry in {MANIFEST}",
             where=f"trace {name}",
         )
 

@@ -47,14 +47,3 @@ def draw_labels(key: bytes, name: str, shape: Sequence[int], seed: int, groups: 
 def relabelled(hotness: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The hotness [iteration, layer, expert] with each expert under its label; the same dtype."""
     return np.take_along_axis(hotness, np.argsort(labels, axis=1)[None], axis=2)
-
-
-def with_old_ids(hotness: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A relabelled hotness [iteration, layer, expert] as it was before."""
-    return np.take_along_axis(hotness, labels[None], axis=2)
-
-
-def table_with_old_ids(table: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A deployment table [layer, device, slot] of a relabelled trace, with the ids that the original has."""
-    old_ids = np.argsort(labels, axis=1)
-    return np.stack([old_ids[layer][rows] for layer, rows in enumerate(table)])

@@ -17,8 +17,8 @@ from placement.traces.sealed import NONCE_BYTES, TAG_BYTES, Header, ciphers
 FIELD = "sealed_part"
 FORMAT = 1
 ID_BYTES = 16
-# A part's length must not tell that of a name.
-STEP = 512
+# A part's length must not tell that of a name, nor how much was noted of a recording.
+STEP = 4096
 
 
 def seal_part(content: dict[str, Any], key: bytes, name: str, sha256: str) -> str:
