@@ -152,6 +152,21 @@ def test_two_phases_with_different_limits_are_stated_in_two_lines() -> None:
     assert check(changed(change), NAME) == []
 
 
+def test_a_figure_in_which_phases_differ_is_asked_for_beside_the_other_with_whose_it_is() -> None:
+    (fault, *_) = check(changed(grid_key(FINAL, "limits", "call_seconds", value=5)), NAME)
+    assert fault.expected == "10 (phase 'Development'), 5 (phase 'Final')"
+    assert fault.next_step == (
+        "write the line as the bundle ships it, with this figure, beside that of the other grid, and say in both whose "
+        "it is"
+    )
+
+
+@pytest.mark.parametrize(("line", "figures"), [("key = 60.0  # Final", ["60.0"]), ("key = 6x", []), ("a key = 6", [])])
+def test_a_constant_may_have_whose_it_is_behind(line: str, figures: list[str]) -> None:
+    pattern = STATED["pages/evaluation.md"][0].pattern.replace("balanced_compute_seconds", "key")
+    assert re.findall(pattern, line, re.MULTILINE) == figures
+
+
 def test_every_figure_is_stated_in_the_texts_that_ship() -> None:
     whole = Bundle(sound(), {"phases": [{"starting_kit": KIT_ZIP}]})
     for name, statements in (*STATED.items(), (GUIDE, STATED_IN_GUIDE)):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bundling.figures import all_slots, digits, listed, plain, slot_seconds, slots_of_one_par, spaced
 from bundling.parts import KIT_GRID
 from bundling.reader import Bundle, Fault, json_of
-from bundling.rules_programs import grid_of
+from bundling.rules_programs import kit_grid, phase_grids
 from bundling.rules_secrets import sample_traces
 from placement.grid import Grid
 from scores.yardsticks import yardstick_score
@@ -33,7 +33,8 @@ class Statement(NamedTuple):
 
 
 def _cost(key: str) -> Statement:
-    return Statement(key, rf"^{key} *= *{NUMBER}$", lambda grid: plain(getattr(grid.cost, key)))
+    # Behind the figure may stand whose it is.
+    return Statement(key, rf"^{key} *= *{NUMBER}(?=\s|$)", lambda grid: plain(getattr(grid.cost, key)))
 
 
 def _limit(key: str, pattern: str = "", unit: int = 1) -> Statement:
@@ -115,6 +116,8 @@ def stated(where: str, text: str, statement: Statement, grids: dict[str, Grid]) 
         found.add(value)
     for value in values.keys() - found if found or statement.required else ():
         got, next_step = f"no {value}", "write the line as the bundle ships it, with this figure"
+        if len(values) > 1:
+            next_step += ", beside that of the other grid, and say in both whose it is"
         yield Fault(where, f"does not state {statement.what}", got, expected, next_step)
 
 
@@ -181,18 +184,6 @@ def line_of(text: str, position: int) -> int:
 def text_of(bundle: Bundle, name: str) -> str:
     """A page of the bundle, or a text of the kit; empty where there is none."""
     return bundle.files.get(name, bundle.kit.get(name, b"")).decode("utf-8", "replace")
-
-
-def phase_grids(bundle: Bundle) -> dict[str, Grid]:
-    """The phases' grids by the phase's name, of those that have a sound one."""
-    grids = {phase.name: grid_of(phase.name, phase.ingestion, "grid.yaml") for phase in bundle.phases}
-    return {name: grid for name, grid in grids.items() if isinstance(grid, Grid)}
-
-
-def kit_grid(bundle: Bundle) -> Grid | None:
-    """The kit's own grid, if it has a sound one."""
-    grid = grid_of("starting kit", bundle.kit, KIT_GRID)
-    return grid if isinstance(grid, Grid) else None
 
 
 RULES = (figures, kit_scores, guide_cases, kit_iterations)

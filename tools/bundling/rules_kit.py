@@ -6,10 +6,7 @@ from collections.abc import Iterator
 
 from bundling.parts import KIT_GRID, KIT_TRACES, grid_traces, trace_names
 from bundling.reader import Bundle, Fault, mapping_of
-from bundling.rules_programs import grid_of
-from placement.grid import Grid
-
-WHERE = "starting kit"
+from bundling.rules_programs import KIT, kit_grid, phase_grids
 
 
 def kit_traces(bundle: Bundle) -> Iterator[Fault]:
@@ -18,22 +15,19 @@ def kit_traces(bundle: Bundle) -> Iterator[Fault]:
         if not trace_names(trace) & set(bundle.kit):
             next_step = f"put it into {KIT_TRACES}, git add it, and build again"
             expected = f"every trace of {KIT_GRID}"
-            yield Fault(WHERE, "lacks a trace of its grid", f"no {KIT_TRACES}/{trace}.npz or .npy", expected, next_step)
+            yield Fault(KIT, "lacks a trace of its grid", f"no {KIT_TRACES}/{trace}.npz or .npy", expected, next_step)
 
 
-def kit_grid(bundle: Bundle) -> Iterator[Fault]:
+def same_grid(bundle: Bundle) -> Iterator[Fault]:
     """A phase whose grid has the kit's name runs the kit's grid, or the same digits come from nowhere."""
-    kit = grid_of(WHERE, bundle.kit, KIT_GRID)
-    if not isinstance(kit, Grid):
-        return
-    for phase in bundle.phases:
-        grid = grid_of(phase.name, phase.ingestion, "grid.yaml")
-        if not isinstance(grid, Grid) or grid.name != kit.name or grid == kit:
+    kit = kit_grid(bundle)
+    for phase, grid in phase_grids(bundle).items():
+        if kit is None or grid.name != kit.name or grid == kit:
             continue
         different = [key for key in vars(kit) if getattr(grid, key) != getattr(kit, key)]
         got, expected = f"another {', another '.join(different)}", f"one grid {kit.name} in both"
         next_step = f"make {KIT_GRID} the phase's grid, with its traces and reference, or give the phase's another name"
-        yield Fault(phase.name, f"its grid {grid.name} is not the kit's", got, expected, next_step)
+        yield Fault(phase, f"its grid {grid.name} is not the kit's", got, expected, next_step)
 
 
-RULES = (kit_traces, kit_grid)
+RULES = (kit_traces, same_grid)

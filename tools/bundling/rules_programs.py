@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bundling.parts import Files, is_hidden
+from bundling.parts import KIT_GRID, Files, is_hidden
 from bundling.reader import Bundle, Fault, json_of, mapping_of
 from bundling.rules_archive import REBUILD
 from bundling.rules_form import shown
@@ -24,6 +24,7 @@ ROOT_FILE = {
 }
 SHELL = set("$&|;<>`*?~\n")
 MOUNT = "/app/program/"
+KIT = "starting kit"
 WRITE_REFERENCE = "write it with kit.py reference from this grid and its traces, and build again"
 
 
@@ -108,11 +109,11 @@ def references(bundle: Bundle) -> Iterator[Fault]:
 def kit_reference(bundle: Bundle) -> Iterator[Fault]:
     """The kit's own grid and reference belong together as well."""
     if bundle.kit:
-        grid = grid_of("starting kit, grid.yaml", bundle.kit, "ingestion_program/grid.yaml")
+        grid = grid_of(f"{KIT}, grid.yaml", bundle.kit, KIT_GRID)
         if isinstance(grid, Fault):
             yield grid
         else:
-            yield from reference_difference("starting kit", grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
+            yield from reference_difference(KIT, grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
 
 
 def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
@@ -122,6 +123,18 @@ def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
         return grid_from_mapping(content)
     except OrganizerError as error:
         return Fault(where, error.what, error.got, error.expected, error.next_step)
+
+
+def phase_grids(bundle: Bundle) -> dict[str, Grid]:
+    """The phases' grids by the phase's name, of those that have a sound one."""
+    grids = {phase.name: grid_of(phase.name, phase.ingestion, "grid.yaml") for phase in bundle.phases}
+    return {name: grid for name, grid in grids.items() if isinstance(grid, Grid)}
+
+
+def kit_grid(bundle: Bundle) -> Grid | None:
+    """The kit's own grid, if it has a sound one."""
+    grid = grid_of(KIT, bundle.kit, KIT_GRID)
+    return grid if isinstance(grid, Grid) else None
 
 
 def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from bundling.figures import grid_rows, listed, phase_row
 from bundling.parts import PUBLIC_GRIDS
 from bundling.reader import Bundle, Fault
-from bundling.rules_figures import DATA, phase_grids, text_of
-from bundling.rules_programs import grid_of
+from bundling.rules_figures import DATA, text_of
+from bundling.rules_programs import KIT, grid_of, phase_grids
 from placement.grid import Grid
 
 ADD = "add it to the table"
@@ -95,7 +95,7 @@ def open_grids(bundle: Bundle) -> dict[str, Grid]:
     """By name, the grids that participants may know: those of phases, and the kit's."""
     phases = {phase.name: phase for phase in bundle.phases}
     grids = [grid for name, grid in phase_grids(bundle).items() if not phases[name].hidden]
-    public = (grid_of("starting kit", bundle.kit, name) for name in PUBLIC_GRIDS if name in bundle.kit)
+    public = (grid_of(KIT, bundle.kit, name) for name in PUBLIC_GRIDS if name in bundle.kit)
     return {grid.name: grid for grid in [*public, *grids] if isinstance(grid, Grid)}
 
 
