@@ -65,10 +65,10 @@ def correct(tree: Path, fault: Fault) -> None:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with two recordings, after the guide's lines; every fault that a build named was corrected as it says."""
     tree = write_tree(tmp_path_factory.mktemp("own") / "tree", stubs=False)
-    (tree / "counts").mkdir()
+    (tree / "output" / "counts").mkdir(parents=True)
     for number, name in enumerate(("open", "hidden")):
         counts = np.random.default_rng(number).integers(1, 9, (40, 2, 8)) * [9, 5, 3, 2, 1, 1, 1, 1]
-        np.save(tree / "counts" / f"{name}.npy", counts)
+        np.save(tree / "output" / "counts" / f"{name}.npy", counts)
     for block in blocks(GUIDE):
         if file := re.match(r"# (\S+)\n", block):
             (tree / file[1]).write_text(block, encoding="utf-8")
@@ -172,6 +172,14 @@ def test_nothing_of_the_hidden_trace_is_in_the_bundle_but_its_reference(tree: Pa
     found = [str(member) for member in members(whole) if sealed["sha256"].encode() in member.content]
     assert [name for name in found if not name.endswith(".zip")] == ["reference_final.zip/ds_eplb.json"]
     assert not [str(m) for m in members(whole) if b"Mine/code" in m.content]
+
+
+def test_git_ignores_what_the_guide_keeps_hidden() -> None:
+    text = (ROOT / GUIDE).read_text("utf-8")
+    (line,) = re.findall(r"^python tools/seal.py .*$", text, re.MULTILINE)
+    hidden = re.findall(r"--from npy (\S*hidden\S*)", text) + re.findall(r"--(?:traces|output|key) (\S+)", line)
+    ignored = (ROOT / ".gitignore").read_text("utf-8").split()
+    assert len(hidden) == 4 and all(f"{name.partition('/')[0]}/" in ignored for name in hidden), hidden
 
 
 # The tables of keys
