@@ -1,11 +1,13 @@
 """Traces: the hash of what is stored, and the hotness that is served from it."""
 
 import hashlib
+import os
 import struct
 
 import numpy as np
 import pytest
 
+from placement.errors import OrganizerError
 from placement.trace import BLOCK, LARGEST_HOTNESS, Trace, check_fits, trace_sha256
 from placement.traces.files import find_trace, open_trace
 
@@ -132,3 +134,31 @@ def test_a_trace_that_matches_its_manifest_is_opened(tmp_path):
 def test_a_trace_of_window_plus_two_iterations_fits():
     trace = Trace(np.ones((5, 2, 4), np.int32))
     assert check_fits(trace, "trace M/d", 2, 4, window=3) is None
+
+
+def test_a_file_that_becomes_shorter_during_a_run_is_an_organizers_error(tmp_path):
+    path = save(tmp_path, STORED["int32"], ".npy")
+    trace = open_trace(tmp_path, "M", "d", None)
+    os.truncate(path, path.stat().st_size - 4)
+    assert len(trace.window(0, 98)) == 98
+    with pytest.raises(OrganizerError) as caught:
+        trace.window(95, 99)
+    assert str(caught.value) == (
+        "trace M/d: the trace cannot be read. Got: OSError: the file has become shorter. "
+        "Expected: a file that nobody changes during a run. "
+        "Next: copy the trace again, compare it with its manifest, and repeat the run."
+    )
+
+
+@pytest.mark.parametrize("kind", ["i1", "<i4", ">i4", "i8"])
+def test_a_negative_hotness_is_found_in_every_dtype(kind):
+    stored = np.ones((70, 2, 3), kind)
+    stored[66, 1, 2] = -1
+    with pytest.raises(OrganizerError, match="-1 at iteration 67, layer 1, expert 2"):
+        Trace(stored)
+
+
+def test_sums_do_not_overflow_where_single_values_are_far_from_it():
+    stored = np.full((2, 1, 3), 2**30, np.int32)
+    stored[1] = 715_827_882
+    assert Trace(stored).totals.tolist() == [[3 * 2**30, 2**31 - 2]]

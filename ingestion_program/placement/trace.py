@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +16,20 @@ LARGEST_HOTNESS = 2**31 - 1
 BLOCK = 16
 
 
+class Values(Protocol):
+    """Values that are not in memory: what `Trace` needs of them."""
+
+    shape: tuple[int, ...]
+    ndim: int
+    dtype: np.dtype
+
+    def read(self, start: int, out: np.ndarray) -> np.ndarray:
+        """Read iterations start .. start + len(out) - 1 (from 0) into an int32 array, and return it."""
+
+    def pieces(self, seen: Callable[[np.ndarray], object]) -> Iterator[np.ndarray]:
+        """All iterations in order, each piece after it was given to `seen`, and valid until the next is asked for."""
+
+
 class Trace:
     """Hotness of one (model, dataset), zeros replaced by one.
 
@@ -22,31 +37,36 @@ class Trace:
     expert_major: int32 [layer, expert, iteration]; totals: int64 [layer, iteration], sums over experts.
     """
 
-    def __init__(self, stored: np.ndarray, name: str = "trace") -> None:
+    def __init__(self, stored: np.ndarray | Values, name: str = "trace") -> None:
         """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else."""
         check_array(stored, name)
         self.iterations, self.layers, self.experts = stored.shape
         self.expert_major = np.empty((self.layers, self.experts, self.iterations), np.int32)
         self.totals = np.empty((self.layers, self.iterations), np.int64)
+        self._stored = stored
         digest = start_hash(stored.shape)
         buffer = np.empty((BLOCK, self.layers, self.experts), np.int32)
-        for first in range(0, self.iterations, BLOCK):
-            block = stored[first : first + BLOCK]
-            check_values(block, first, name)
-            block = np.ascontiguousarray(block, dtype="<i4")
-            digest.update(block)
-            columns = slice(first, first + len(block))
-            ones = np.maximum(block, 1, out=buffer[: len(block)])
-            self.expert_major[:, :, columns] = ones.transpose(1, 2, 0)
-            self.totals[:, columns] = ones.sum(axis=2, dtype=np.int64).T
+        first = 0
+        for piece in _pieces(stored, digest.update):
+            for start in range(0, len(piece), BLOCK):
+                block = piece[start : start + BLOCK]
+                largest = check_values(block, first, name)
+                columns = slice(first, first + len(block))
+                first += len(block)
+                ones = np.maximum(block, 1, out=buffer[: len(block)], casting="unsafe")
+                self.expert_major[:, :, columns] = ones.transpose(1, 2, 0)
+                # Sums of int32 take a quarter of the time, where they cannot overflow.
+                kind = np.int32 if max(largest, 1) * self.experts <= LARGEST_HOTNESS else np.int64
+                self.totals[:, columns] = ones.sum(axis=2, dtype=kind).T
         self.sha256 = digest.hexdigest()
-        self._stored = stored
 
     def window(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """A fresh int32 copy [stop - start, layer, expert] of iterations start .. stop - 1 (from 0)."""
         if out is None:
             out = np.empty((stop - start, self.layers, self.experts), np.int32)
-        return np.maximum(self._stored[start:stop], 1, out=out, casting="unsafe")
+        inside = isinstance(self._stored, np.ndarray)
+        values = self._stored[start:stop] if inside else self._stored.read(start, out)
+        return np.maximum(values, 1, out=out, casting="unsafe")
 
 
 def trace_sha256(stored: np.ndarray) -> str:
@@ -97,10 +117,12 @@ def check_array(stored: Any, name: str) -> None:
         )
 
 
-def check_values(block: np.ndarray, first: int, name: str) -> None:
-    """Raise OrganizerError when a value of a block that begins at iteration `first` (from 0) is out of range."""
-    if block.min() >= 0 and block.max() <= LARGEST_HOTNESS:
-        return
+def check_values(block: np.ndarray, first: int, name: str) -> int:
+    """The largest value of a block that begins at iteration `first` (from 0); OrganizerError if one is out of range."""
+    # Read as unsigned, a negative value is larger than all others: one look instead of two.
+    largest = int(block.view(block.dtype.str.replace("i", "u")).max())
+    if largest <= min(LARGEST_HOTNESS, np.iinfo(block.dtype).max):
+        return largest
     iteration, layer, expert = np.argwhere((block < 0) | (block > LARGEST_HOTNESS))[0]
     raise OrganizerError(
         "a hotness is out of range",
@@ -114,3 +136,12 @@ def check_values(block: np.ndarray, first: int, name: str) -> None:
 def start_hash(shape: tuple[int, ...]) -> Any:
     """The trace hash before any value was added."""
     return hashlib.sha256(",".join(map(str, shape)).encode("ascii") + b"\n")
+
+
+def _pieces(stored: np.ndarray | Values, seen: Callable[[np.ndarray], object]) -> Iterator[np.ndarray]:
+    if not isinstance(stored, np.ndarray):
+        yield from stored.pieces(seen)
+        return
+    for first in range(0, len(stored), BLOCK):
+        seen(np.ascontiguousarray(stored[first : first + BLOCK], dtype="<i4"))
+        yield stored[first : first + BLOCK]

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import OrganizerError
 from ..grid import Case
 from ..trace import Trace, check_fits
+from .plain_file import PlainFile
 from .sealed import open_sealed
 from .yaml_file import read_yaml
 
@@ -78,9 +79,12 @@ def manifest_beside(traces: Path, notes: list[str]) -> Any:
     return None
 
 
-def _read(path: Path, name: str) -> np.ndarray:
+def _read(path: Path, name: str) -> np.ndarray | PlainFile:
     try:
+        # Mapped: numpy reads the header, and refuses a file that is too short for it.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(stored, np.memmap) and stored.dtype == np.dtype("<i4") and stored.flags.c_contiguous:
+            return PlainFile(path, stored.offset, stored.shape, name)
         if not isinstance(stored, np.ndarray):
             with stored as archive:
                 if len(archive.files) != 1:
