@@ -56,7 +56,7 @@ FORMATS = {
     "trtllm": Format(lambda o: read_trtllm(o.inputs, o.skip_incomplete), ("skip_incomplete",)),
     "vllm-ascend": Format(lambda o: read_ascend(o.inputs, _table(o), o.experts), ("map", "experts")),
     "mindie": Format(
-        lambda o: read_mindie(o.inputs, _table(o), o.experts, _layers(o), o.skip_incomplete),
+        lambda o: read_mindie(o.inputs, _table(o), o.experts, _layer_count(o), o.skip_incomplete),
         ("map", "experts", "skip_incomplete"),
     ),
     "omni": Format(
@@ -124,15 +124,14 @@ def _table(options: argparse.Namespace) -> np.ndarray | None:
         raise OrganizerError(problem.what, problem.got, problem.expected, problem.next_step, options.map.name) from None
 
 
-def _layers(options: argparse.Namespace) -> int | None:
+def _layer_count(options: argparse.Namespace) -> int | None:
     """How many layers the person numbers with --layers."""
-    numbers = getattr(options, "layers", None)
-    return len(numbers) if numbers else None
+    return len(options.layers) if options.layers else None
 
 
 def _stated(options: argparse.Namespace) -> Stated:
-    layers = len(options.layers) if options.layers else None
-    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle, layers=layers)
+    count = _layer_count(options)
+    return Stated(options.prompt, options.top_k, allow_pickle=options.allow_pickle, layer_count=count)
 
 
 def _size(model: str) -> Size | None:

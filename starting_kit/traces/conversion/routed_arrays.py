@@ -99,13 +99,13 @@ def _ids(value: Any, key: str, tokens: int | None, stated: Stated, where: str) -
     except (ValueError, binascii.Error) as error:
         raise OrganizerError(f"{key} is not base64", str(error), "base64 of integers", "record again", where) from None
     if shape is None:
-        if stated.layers == 1 and not stated.top_k:
+        if stated.layer_count == 1 and not stated.top_k:
             expected, next_step = (
                 "the number of every layer",
                 "give --layers 0-60 for a model of 61 layers, or --top-k N",
             )
             raise OrganizerError("--layers names one layer", "1 number", expected, next_step, where)
-        if not (stated.top_k or stated.layers) or not tokens:
+        if not (stated.top_k or stated.layer_count) or not tokens:
             got = f"{flat.size} ids in a row" + (
                 "" if tokens else ", and no numbers of prompt_tokens and completion_tokens"
             )
@@ -115,7 +115,7 @@ def _ids(value: Any, key: str, tokens: int | None, stated: Stated, where: str) -
         if stated.top_k:
             shape = (tokens, flat.size // (tokens * stated.top_k), stated.top_k)
         else:
-            shape = (tokens, stated.layers, flat.size // (tokens * stated.layers))
+            shape = (tokens, stated.layer_count, flat.size // (tokens * stated.layer_count))
     if flat.size != np.prod(shape, dtype=np.int64) or not flat.size:
         got, expected = f"{flat.size} ids", f"a multiple of {shape[0]} tokens x {shape[-1]} experts"
         next_step = "correct --top-k, or record again"

@@ -16,15 +16,15 @@ class Stated(NamedTuple):
     """What the person says of requests, because no file may tell it.
 
     prompt: tokens of the prompts; top_k: experts of a token; label: which requests of a file that labels them;
-    allow_pickle: also read pickled objects, which can run code; layers: of each token, where no
-    top_k is given.
+    allow_pickle: also read pickled objects, which can run code; layer_count: layers of each token, where no top_k is
+    given.
     """
 
     prompt: int | None = None
     top_k: int | None = None
     label: str = ""
     allow_pickle: bool = False
-    layers: int | None = None
+    layer_count: int | None = None
 
 
 class RoutedTokens(NamedTuple):
