@@ -171,7 +171,7 @@ MALFORMED = {
     "a rank without a file": (
         {0: [record(0, 0)], 2: [record(2, 0)]},
         MAP,
-        "passes: a rank's file is missing. Got: records of ranks 0, 2. Expected: ranks 0 .. 2."
+        "input: a rank's file is missing. Got: records of ranks 0, 2. Expected: ranks 0 .. 2."
         " Next: give the file of rank 1 too.",
     ),
     "a record twice": (
@@ -328,7 +328,7 @@ def test_columns_without_records_are_refused(tmp_path: Path, capsys: pytest.Capt
 def test_a_damaged_rank_is_refused_and_is_no_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = {0: [record(0, 0)], 1: [record(1, 0, rank=2**62)]}
     assert refusal(tmp_path, capsys, dumps(tmp_path, records)) == (
-        "passes: a rank's file is missing. Got: records of ranks 0, 4611686018427387904. Expected: ranks 0 .."
+        "input: a rank's file is missing. Got: records of ranks 0, 4611686018427387904. Expected: ranks 0 .."
         " 4611686018427387904. Next: give the file of rank 1 too."
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 from placement.errors import OrganizerError
 from placement.trace import LARGEST_HOTNESS
 
+from .ranks import refuse_absent
 from .recording import counted, ranges
 
 
@@ -57,7 +58,7 @@ class Passes:
         when nothing is left.
         """
         ranks = self.ranks()
-        self._refuse_absent_rank(sorted({*ranks, *silent}))
+        refuse_absent(sorted({*ranks, *silent}))
         stages = self._stages()
         incomplete = [n for n in sorted(self._sums) if len(self._ranks_of(n)) < len(ranks) or self._lacks(n, stages)]
         if incomplete and not skip_incomplete:
@@ -99,14 +100,6 @@ class Passes:
     def _alike(self, number: int) -> bool:
         """Whether all ranks counted the same in a pass."""
         return len({tuple(sorted(counts)) for counts in self._counted[number].values()}) == 1
-
-    def _refuse_absent_rank(self, ranks: list[int]) -> None:
-        if len(ranks) <= ranks[-1]:
-            absent = next(rank for rank in range(len(ranks)) if rank != ranks[rank])
-            got, expected = f"records of ranks {ranges(ranks)}", f"ranks 0 .. {ranks[-1]}"
-            raise OrganizerError(
-                "a rank's file is missing", got, expected, f"give the file of rank {absent} too", "passes"
-            )
 
     def _notes(self, ranks: list[int], kept: list[int], incomplete: list[int]) -> list[str]:
         notes = [f"summed over {counted(len(ranks), 'rank')}; forward_pass_id {kept[0]} .. {kept[-1]} in order"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+from .ranks import refuse_absent
 from .recording import counted, ranges
 
 
@@ -20,10 +21,7 @@ def side_by_side(
     OrganizerError when there are such otherwise, when a rank is missing, and for layers that do not fit.
     """
     ranks = sorted(blocks)
-    if len(ranks) <= ranks[-1]:
-        absent = next(rank for rank in range(len(ranks)) if rank != ranks[rank])
-        got, expected = f"ranks {ranges(ranks)}", f"ranks 0 .. {ranks[-1]}"
-        raise _wrong("a rank's file is missing", got, expected, f"give the file of rank {absent} too")
+    refuse_absent(ranks)
     every = sorted(set().union(*blocks.values()))
     kept = [number for number in every if all(number in blocks[rank] for rank in ranks)]
     lacking = sorted(set(every) - set(kept))

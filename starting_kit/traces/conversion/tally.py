@@ -10,6 +10,7 @@ from placement.errors import OrganizerError
 from placement.trace import LARGEST_HOTNESS
 
 from .counts import as_counts, float_note
+from .ranks import refuse_absent
 from .recording import counted, ranges
 
 
@@ -68,7 +69,7 @@ class Tally:
             for layer, ranks in pieces.items():
                 having[layer] |= ranks.keys()
         ranks = sorted(set().union(*having.values()))
-        _refuse_absent(ranks)
+        refuse_absent(ranks)
         order = sorted(self._sums)  # type: ignore[type-var]
         lacking = {iteration: text for iteration in order if (text := self._lack(iteration, layers, having))}
         if lacking and not skip_incomplete:
@@ -117,13 +118,6 @@ class Tally:
             shown = ", ".join(_shown(iteration) for iteration in lacking[:8]) + (", ..." if len(lacking) > 8 else "")
             notes.append(f"incomplete and left out: {noun} {shown}")
         return [*notes, *self._floats]
-
-
-def _refuse_absent(ranks: list[int]) -> None:
-    if ranks and len(ranks) <= ranks[-1]:
-        absent = next(rank for rank in range(len(ranks)) if rank != ranks[rank])
-        got, expected = f"records of ranks {ranges(ranks)}", f"ranks 0 .. {ranks[-1]}"
-        raise OrganizerError("a rank's file is missing", got, expected, f"give the file of rank {absent} too", "input")
 
 
 def _shown(iteration: Hashable) -> str:
