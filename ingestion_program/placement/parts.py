@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from . import balance
+from .exact_sum import exact_sum
 from .grid import Case
 from .replay import Replay
 from .trace import Trace
@@ -35,7 +36,7 @@ def later_par(par: np.ndarray, case: Case) -> float:
 
 def _part(par: np.ndarray, whole: int) -> float:
     """What lies above 1, as a part of the mean over `whole` values; exactly rounded: no order decides a digit."""
-    return (math.fsum(par.ravel().tolist()) - par.size) / whole
+    return (exact_sum(par) - par.size) / whole
 
 
 def roll_out_par(replay: Replay, trace: Trace) -> tuple[float, float]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from .exact_sum import exact_sum
 from .grid import Case, Cost
 from .parts import fixed_par, roll_out_par
 from .replay import Replay
@@ -21,7 +21,7 @@ MEASURES = (
 
 def mean_par(par: np.ndarray) -> float:
     """Mean over all values, exactly rounded, then to 12 decimals: no order of summation decides a digit."""
-    return round(math.fsum(par.ravel().tolist()) / par.size, 12)
+    return round(exact_sum(par) / par.size, 12)
 
 
 def measures(replay: Replay, trace: Trace) -> dict[str, Any]:

@@ -17,10 +17,11 @@ def shifts(trace: Trace, starts: np.ndarray) -> np.ndarray:
     bin, from 0. A switch is a peak; noise and drift give much the same everywhere.
     """
     middles = (starts + np.append(starts[1:], trace.iterations)) // 2
-    loads = np.empty((len(starts), *trace.expert_major.shape[:2]))
-    for place, middle in enumerate(middles):
+    loads = np.empty((len(starts), trace.layers, trace.experts))
+    for place, middle in enumerate(middles.tolist()):
         first = max(middle - SAMPLE // 2, 0)
-        loads[place] = trace.expert_major[:, :, first : first + SAMPLE].sum(axis=2)
+        # A window's iterations lie together; in the kernel's layout each value would cost a line of the cache.
+        loads[place] = trace.window(first, min(first + SAMPLE, trace.iterations)).sum(axis=0, dtype=np.int64)
     loads /= loads.sum(axis=2, keepdims=True)
     apart = np.zeros(len(starts))
     if len(starts) > 4:
