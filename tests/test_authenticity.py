@@ -312,6 +312,13 @@ def test_a_program_of_the_submission_s_own_is_refused_in_these_words(folder, run
     assert rejected(run(), "refused", f"{OWN_PROGRAM}0.75. {REMOVE}")
 
 
+@pytest.mark.parametrize("elapsed", [DURATION + 2, None])
+def test_a_program_of_the_submission_s_own_that_took_as_long_is_told_by_its_exit_code(folder, run, elapsed):
+    worker_record(folder, elapsedTime=elapsed, exitCode=0)
+    text = OWN_PROGRAM.replace("elapsedTime ", "exitCode ")
+    assert rejected(run(), "refused", f"{text}0. {REMOVE.replace('elapsedTime', 'exitCode')}")
+
+
 def test_a_worker_that_repeats_the_ingestion_program_s_seconds_started_nothing_else(folder, run):
     worker_record(folder, elapsedTime=DURATION + 2)
     assert run().code == 0
