@@ -14,10 +14,12 @@ from commands import executor, sweep_traces
 from commands import sweep as module
 from commands.bar import Bar, seconds_left
 from kit_world import refused
+from placement.errors import OrganizerError
 from submissions import DECLINES, run_policy, stored_hotness, write_policy, write_world
 from sweeps import pool
 from sweeps.job import run_job
 from sweeps.table import COLUMNS
+from traces.manifest import write_manifest
 
 # Remembers calls in a global, which every case has for itself, and reads a constant.
 SHIFTS = """
@@ -252,3 +254,15 @@ def test_options_of_dask_are_refused_where_there_is_none(
     monkeypatch.setattr(executor.importlib.util, "find_spec", lambda name: None)
     policy = write_policy(tmp_path / "ok", DECLINES)
     assert refused(capsys, "sweep", traces, "--policy", policy, *options) == f"kit.py: error: {said}"
+
+
+def test_a_sealed_trace_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "Small").mkdir()
+    (tmp_path / "Small" / "one.sealed").write_bytes(b"sealed")
+    write_manifest(tmp_path, {"traces": {"Small/one": {"file": "Small/one.sealed"}}})
+    with pytest.raises(OrganizerError) as refusal:
+        kit.sweep(tmp_path, write_policy(tmp_path / "ok", DECLINES), output=tmp_path / "out")
+    assert str(refusal.value) == (
+        "trace Small/one: the trace is sealed. Got: one.sealed. Expected: a .npy or .npz file. "
+        "Next: name plain traces: a sweep opens none with a key."
+    )

@@ -108,11 +108,13 @@ def sweep_command(options: argparse.Namespace) -> int:
         name: getattr(options, name) for name in ("ep", "redundant", "window", "seeds", "convert", "jobs", "output")
     }
     given |= {"show": bar.line, "tick": bar.draw} if bar else {"show": show}
-    with chosen(options.executor, options.dask_address, options.jobs) as executor:
-        parameters = dict(options.parameter)
-        frame = sweep(options.inputs, options.policies, parameters=parameters, executor=executor, **given)
-    if bar:
-        bar.erase()
+    try:
+        with chosen(options.executor, options.dask_address, options.jobs) as executor:
+            parameters = dict(options.parameter)
+            frame = sweep(options.inputs, options.policies, parameters=parameters, executor=executor, **given)
+    finally:
+        if bar:
+            bar.erase()
     same, table = narrowed(shown(frame))
     print(f"{same}\n{aligned(*cells(table))}".lstrip())
     print(aligned(HEADINGS, choices(frame)) if (frame["status"] == OK).any() else "no case has a result")

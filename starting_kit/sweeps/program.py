@@ -21,7 +21,8 @@ from placement.traces.files import open_trace
 from .measurement import MEASURES, measured
 
 JOB, ANSWER, POLICY = "job.json", "answer.json", "policy"
-ANOTHER = "the trace is another one than when the sweep began"
+ANOTHER = "the trace is another one than when the sweep began, or than its manifest.yaml lists"
+STEP = "put the right trace there, or correct manifest.yaml, and start the sweep again"
 
 
 def main(folder: Path) -> None:
@@ -42,7 +43,7 @@ def _rows(policy: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
     path, where = Path(job["trace"]), f"trace {job['name']}"
     trace = open_trace(path.parent.parent, path.parent.name, path.stem, None)
     if trace.sha256 != job["sha256"]:
-        raise OrganizerError(ANOTHER, trace.sha256, job["sha256"], "start the sweep again", where)
+        raise OrganizerError(ANOTHER, trace.sha256, job["sha256"], STEP, where)
     cost = Cost(**job["cost"])
     return [_in_a_fork(policy, Case(**case), trace, cost) for case in job["cases"]]
 

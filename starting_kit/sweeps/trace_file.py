@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from placement.errors import OrganizerError
 from placement.trace import trace_sha256
 from placement.traces.files import find_trace, open_trace
 from placement.traces.whole_file import write_whole
@@ -41,6 +42,9 @@ def trace_file(folder: Path, model: str, dataset: str) -> TraceFile:
     """The trace of this name in a folder; its hash is the manifest's, or else taken. Raises OrganizerError."""
     name = f"trace {model}/{dataset}"
     path = find_trace(folder, model, dataset)
+    if path.suffix == ".sealed":
+        next_step = "name plain traces: a sweep opens none with a key"
+        raise OrganizerError("the trace is sealed", path.name, "a .npy or .npz file", next_step, name)
     shape = PlainTrace(path, name).shape
     digits = read_manifest(folder)["traces"].get(f"{model}/{dataset}", {}).get("sha256")
     if not isinstance(digits, str):
