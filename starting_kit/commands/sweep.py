@@ -193,8 +193,9 @@ def _measure(
     missing = plan.missing()
     units = {id(job): unit for unit, job in missing}
     kept, cases = plan.count()
-    if kept:
-        show(f"[{kept}/{cases}] kept from an earlier sweep in {short(output / 'units')}")
+    # The time that is left is counted from this line on.
+    earlier = f"kept from an earlier sweep in {short(output / 'units')}" if kept else "cases are measured"
+    show(f"[{kept}/{cases}] {earlier}")
 
     def finished(job: Any, rows: list[dict[str, Any]]) -> None:
         plan.landed(units[id(job)], job.cases, rows)
