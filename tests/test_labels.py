@@ -238,6 +238,21 @@ def test_a_folder_that_still_tells_a_former_name_is_refused(world: Path, capsys:
     assert sorted((world / "sealed").rglob("*")) == before
 
 
+def test_a_sealed_trace_is_replaced_only_when_asked_for(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seal(world, *RENAMED) == 0
+    path = world / "sealed" / f"{NAME}.sealed"
+    before = path.read_bytes()
+    assert seal(world, *RENAMED) == 2
+    assert path.read_bytes() == before
+    assert capsys.readouterr().err == (
+        f"seal.py: error: trace {NAME}: the trace was sealed before. Got: {path}. Expected: an --output folder without "
+        "this trace. Next: choose another --output; or give --replace, and copy the new traces to the workers, and "
+        "make the reference again, since other ids have other hashes.\n"
+    )
+    assert seal(world, *RENAMED, "--replace") == 0
+    assert path.read_bytes() != before
+
+
 def test_a_trace_that_hides_nothing_has_no_sealed_part(world: Path) -> None:
     assert seal(world) == 0
     assert open_part(sealed(world, name="M/LmSys")[1], KEY, "M/LmSys") == {}

@@ -56,10 +56,16 @@ def entries_of(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "manifest.yaml").read_text(encoding="utf-8"))["traces"]
 
 
-def seal(world: Path, traces_folder: str = "plain", output: str = "sealed", renames: tuple[str, ...] = ()) -> int:
+def seal(
+    world: Path,
+    traces_folder: str = "plain",
+    output: str = "sealed",
+    renames: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
+) -> int:
     folders = ["--traces", str(world / traces_folder), "--output", str(world / output)]
     options = [text for rename in renames for text in ("--rename", rename)]
-    return seal_tool.main([*folders, "--key", str(world / "keys" / "trace.key"), *options])
+    return seal_tool.main([*folders, "--key", str(world / "keys" / "trace.key"), *options, *more])
 
 
 def verify(world: Path, folder: str, capsys: pytest.CaptureFixture[str], key: bool = True) -> tuple[int, list[str]]:
@@ -144,7 +150,7 @@ def test_other_entries_of_the_output_are_kept(world: Path) -> None:
     assert seal(world) == 0
     before = entries_of(world / "sealed")
     write_manifest(world / "plain", {"Small/one": entries_of(world / "plain")["Small/one"]})
-    assert seal(world) == 0
+    assert seal(world, more=("--replace",)) == 0
     after = entries_of(world / "sealed")
     assert after["Large/two"] == before["Large/two"]
     assert after["Small/one"]["sealed_sha256"] != before["Small/one"]["sealed_sha256"]

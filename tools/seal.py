@@ -80,6 +80,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="MODEL=N",
         help="with --relabel: keep a model's expert groups together, as a grid with `groups` needs it; repeatable",
     )
+    parser.add_argument("--replace", action="store_true", help="replace traces that were sealed before")
     options = parser.parse_args(arguments)
     if not options.relabel and (options.seed is not None or options.groups):
         parser.error("--seed and --groups are of --relabel: add it, or leave them out")
@@ -90,7 +91,8 @@ def seal(options: argparse.Namespace) -> int:
     """Write `<output>/<model>/<dataset>.sealed` and its manifest entry for every trace; returns exit code 0.
 
     Raises OrganizerError and OSError; before anything is written, for options that do not fit the traces, and when an
-    output folder holds a plain file of a trace's name, or tells a renamed trace's former one.
+    output folder holds a plain file of a trace's name, tells a renamed trace's former one, or, without --replace, has a
+    sealed one.
     """
     key = read_key(options.key)
     given, manifest = read_manifest(options.traces)["traces"], read_manifest(options.output)
@@ -107,6 +109,8 @@ def seal(options: argparse.Namespace) -> int:
         labels[name] = draw_labels(key, name, sources[old].shape, **drawn[name])
     for old, name in new_names.items():
         _refuse_plain_beside(options.output, name)
+        if not options.replace:
+            _refuse_sealed_before(options.output, manifest, name, options.relabel)
         if old not in new_names.values():
             _refuse_former_name(options.output, manifest, old, name)
     if options.rename:
@@ -185,6 +189,21 @@ def _refuse_plain_beside(folder: Path, name: str) -> None:
             got=str(present),
             expected="an --output folder without plain traces",
             next_step="choose another --output, or move the plain file away",
+            where=f"trace {name}",
+        )
+
+
+def _refuse_sealed_before(folder: Path, manifest: dict[str, Any], name: str, relabel: bool) -> None:
+    """Raise OrganizerError where a trace was sealed before: workers and the reference may have that one."""
+    path = folder / f"{name}.sealed"
+    if name in manifest["traces"] or path.exists():
+        next_step = "choose another --output; or give --replace, and copy the new traces to the workers"
+        next_step += ", and make the reference again, since other ids have other hashes" * relabel
+        raise OrganizerError(
+            "the trace was sealed before",
+            got=str(path),
+            expected="an --output folder without this trace",
+            next_step=next_step,
             where=f"trace {name}",
         )
 
