@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from placement.errors import OrganizerError
 
 JUNK = ("__pycache__", "*.pyc", "*.pyo", ".*", "*~", "*.swp", "*.orig", "*.rej", "*.bak", "*.part", "*.egg-info")
+# How recordings and traces are stored. The tests' arrays belong to the repository.
+ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors", ".parquet", ".sealed")
+ARRAY_PLACES = ("sample_traces/", "reference_data/", "tests/")
 
 
 class Tree:
@@ -35,6 +38,11 @@ class Tree:
                 raise OrganizerError(f"{place} is missing", got, "files of the repository", next_step)
             contents |= {name: _read(self.root / name, name) for name in names}
         return contents
+
+    def tracked_arrays(self) -> list[str]:
+        """Arrays that git tracks where no sample trace and no reference lies: a hidden trace may be among them."""
+        arrays = [name for name in self._tracked or () if PurePosixPath(name).suffix in ARRAYS]
+        return sorted(name for name in arrays if not name.startswith(ARRAY_PLACES))
 
     def _names(self, place: str) -> list[str]:
         path = self.root / place
