@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ import bundle
 from bundles import KEYS, PACKAGE, ROOT, WHEEL, built, write_tree
 from bundling.parts import KIT_README, Files, kit_files, read_phases
 from bundling.reader import members
+from bundling.rules_programs import PHASE_REFERENCE
 from bundling.tree import Tree, is_junk
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
@@ -234,12 +236,55 @@ def test_an_organizers_phases_may_lie_outside_of_the_tree(tree: Path, tmp_path: 
         ("Final: {grid: a, reference: b}", "a phase's name. Got: 'Final'"),
         ("final: {grid: a}", "exactly the keys grid and reference"),
         ("final: {grid: 1, reference: b}", "a path for each key"),
+        ("final: {grid: a, reference: b, trace: c}", "exactly the keys grid and reference, and traces, which may be"),
+        ("final: {grid: a, reference: b, traces: 1}", "a path for each key"),
     ],
 )
 def test_a_wrong_phases_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "phases.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(OrganizerError, match=re.escape(message)):
         read_phases(tmp_path / "phases.yaml", tmp_path)
+
+
+def test_a_reference_of_other_traces_than_the_phases_folder_ends_the_build(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = json.loads((tree / "reference_data" / "final" / "ds_eplb.json").read_bytes())
+    hashes = {f"{row['model']}/{row['dataset']}": row["trace_sha256"] for row in reference["cases"]}
+    entries = {name: {"sha256": sha256} for name, sha256 in hashes.items()}
+    (tree / "sealed").mkdir()
+    manifest = tree / "sealed" / "manifest.yaml"
+    manifest.write_text(yaml.safe_dump({"traces": entries}), encoding="utf-8")
+    phases = tree / bundle.PHASES
+    phases.write_text(phases.read_text(encoding="utf-8") + "  traces: sealed\n", encoding="utf-8")
+    assert build(tree, tree / "out.zip") == 0
+    # Sealed again with other ids.
+    entries["DS-R1/trace-01"]["sha256"] = "1d"
+    manifest.write_text(yaml.safe_dump({"traces": entries}), encoding="utf-8")
+    capsys.readouterr()
+    (tree / "out.zip").unlink()
+    assert build(tree, tree / "out.zip") == 1 and not (tree / "out.zip").exists()
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"phase final, {tree}/reference_data/final/ds_eplb.json: the reference was made from another trace "
+        f"DS-R1/trace-01. Got: sha256 {hashes['DS-R1/trace-01']}. Expected: 1d, as in {manifest}. Next: "
+        f"{PHASE_REFERENCE}."
+    )
+    manifest.write_text("traces: {}\n", encoding="utf-8")
+    assert build(tree, tree / "out.zip") == 1
+    assert "has a trace that the manifest lacks. Got: DS-R1/trace-01. Expected: " in capsys.readouterr().out
+
+
+def test_arrays_that_git_tracks_out_of_place_are_warned_of(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / ".gitignore").write_text("keys/\nbuild/\n*.zip\n", encoding="utf-8")
+    (tree / "counts").mkdir()
+    (tree / "counts" / "hidden.npy").write_bytes(b"a recording")
+    git(tree, "init", "-q")
+    git(tree, "add", ".")
+    assert build(tree, tree / "out.zip") == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "warning: git tracks counts/hidden.npy, an array outside of sample_traces and reference_data. Who gets the",
+        "repository can read it. If it is hidden: git rm --cached counts/hidden.npy, and move it below output",
+    ]
 
 
 def test_a_missing_reference_is_named(tree: Path) -> None:

@@ -118,6 +118,16 @@ SEEDED = [
     ("guide's scores", guide("moves anything | 68.5176", "moves anything | 70.0000"), "the scores are of another grid"),
     ("kit without trace", inner(KIT_ZIP, "sample_traces/Qwen3/generated.npz", None), "lacks a trace of its grid"),
     (
+        "kit's other traces",
+        mapping(KIT_ZIP, "reference_data/ds_eplb.json", "cases", 1, "trace_sha256", value="1d"),
+        "the reference was made from another trace DS-R1/generated",
+    ),
+    (
+        "phase's other traces",
+        mapping("reference_development.zip", "ds_eplb.json", "cases", 6, "trace_sha256", value="1d"),
+        "the reference was made from another trace Qwen3/generated",
+    ),
+    (
         "another grid of the kit's name",
         grid_key(DEVELOPMENT, "limits", "log_bytes", value=1024),
         "its grid sample is not the kit's",

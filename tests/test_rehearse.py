@@ -589,6 +589,8 @@ def test_other_traces_than_the_reference_s_are_the_organizers_error(tiny: World,
     world = tiny._replace(traces=tmp_path / "traces", folder=tmp_path)
     done = world.rehearse(tiny.folder / "honest", "--phase", "development")
     assert done.code == 2 and "scoring ended with exit code 2" in done.last and "another trace" in done.text
+    told = "its reference was made from others: make it again with kit.py reference, and build the bundle again."
+    assert done.last.endswith(told)
 
 
 def drop_column(content: dict[str, Any], _: Files) -> None:

@@ -28,6 +28,7 @@ from datetime import datetime, timezone
 from bundling.check import check, tried, warnings
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
+from bundling.rules_traces import source_references
 from bundling.secrets import make_keys, read_keys
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
@@ -90,13 +91,15 @@ def keys(folder: Path) -> int:
 def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
     """Write the bundle of a tree, unless a check finds a fault. Returns the exit code. Raises OrganizerError."""
     tree = Tree(root)
-    files = bundle_files(
-        tree, read_phases(phases, root), read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS)
-    )
+    sources = read_phases(phases, root)
+    files = bundle_files(tree, sources, read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS))
     data = archive(files)
     for name in sorted(tree.left_out):
         print(f"note: {name} is not in git and is left out")
-    if faults := check(data, output.name):
+    for name in tree.tracked_arrays():
+        print(f"warning: git tracks {name}, an array outside of sample_traces and reference_data. Who gets the")
+        print(f"repository can read it. If it is hidden: git rm --cached {name}, and move it below output")
+    if faults := check(data, output.name) or list(source_references(sources)):
         report(faults, output)
         print(nothing_written(output))
         return 1

@@ -209,6 +209,9 @@ def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[
         return read_scores(scoring.output / "scores.json", board_columns(work.bundle))
     if scoring.exit_code == WRONG:
         next_step = "mend what its log above names; --traces gives other traces than the samples"
+        if any("another trace_sha256" in text for text in scoring.logs.values()):
+            next_step += "; if these are the phase's, its reference was made from others: make it again with kit.py "
+            next_step += "reference, and build the bundle again"
         raise OrganizerError("scoring ended with exit code 2", "no score", "a score", next_step)
     raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}. Next: read its log above")
 

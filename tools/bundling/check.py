@@ -15,6 +15,7 @@ from bundling import (
     rules_programs,
     rules_secrets,
     rules_tables,
+    rules_traces,
 )
 from bundling.parts import Files
 from bundling.reader import Bundle, Fault
@@ -34,7 +35,7 @@ WHOLE: tuple[Rule, ...] = (
     *rules_secrets.RULES,
 )
 # What participants read and run; looked at once grids, references and pages are sound.
-SEEN: tuple[Rule, ...] = (*rules_kit.RULES, *rules_figures.RULES, *rules_tables.RULES)
+SEEN: tuple[Rule, ...] = (*rules_kit.RULES, *rules_traces.RULES, *rules_figures.RULES, *rules_tables.RULES)
 
 
 def check(data: bytes, name: str) -> list[Fault]:

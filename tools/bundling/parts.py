@@ -45,10 +45,12 @@ class PhaseSource(NamedTuple):
     name: str
     grid: Path
     reference: Path
+    # The folder of the phase's traces, where the file names one: the reference is compared with it.
+    traces: Path | None = None
 
 
 def read_phases(path: Path, root: Path) -> list[PhaseSource]:
-    """The phases of a phases.yaml. Raises OrganizerError."""
+    """The phases of a phases.yaml, with paths from root. Raises OrganizerError."""
     next_step = f"correct {path}"
     content = _yaml(path, next_step)
     if not isinstance(content, dict) or not content:
@@ -59,11 +61,12 @@ def read_phases(path: Path, root: Path) -> list[PhaseSource]:
     for name, value in content.items():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
             raise OrganizerError(f"{path}: a phase's name", repr(name), "lower-case letters, digits and _", next_step)
-        if not isinstance(value, dict) or set(value) != {"grid", "reference"}:
-            raise OrganizerError(f"{path}: phase {name}", str(value), "exactly the keys grid and reference", next_step)
+        if not isinstance(value, dict) or set(value) - {"traces"} != {"grid", "reference"}:
+            expected = "exactly the keys grid and reference, and traces, which may be left out"
+            raise OrganizerError(f"{path}: phase {name}", str(value), expected, next_step)
         if not all(isinstance(entry, str) for entry in value.values()):
             raise OrganizerError(f"{path}: phase {name}", str(value), "a path for each key", next_step)
-        phases.append(PhaseSource(name, root / value["grid"], root / value["reference"]))
+        phases.append(PhaseSource(name, **{key: root / place for key, place in value.items()}))
     return phases
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,8 +25,14 @@ ROOT_FILE = {
 }
 SHELL = set("$&|;<>`*?~\n")
 MOUNT = "/app/program/"
-KIT = "starting kit"
-WRITE_REFERENCE = "write it with kit.py reference from this grid and its traces, and build again"
+KIT, KIT_DS_EPLB = "starting kit", "reference_data/ds_eplb.json"
+SIMULATOR = "placement/__init__.py"
+VERSION = re.compile(rb'^SIMULATOR_VERSION = "(.+)"$', re.MULTILINE)
+KIT_REFERENCE = "run python starting_kit/kit.py reference, and build again"
+PHASE_REFERENCE = (
+    "run python starting_kit/kit.py reference --grid GRID --traces FOLDER --output REFERENCE with the phase's grid, "
+    "the folder of its traces (sealed ones: also --key keys/trace.key) and that of its reference, and build again"
+)
 
 
 def roots(bundle: Bundle) -> Iterator[Fault]:
@@ -103,7 +110,9 @@ def references(bundle: Bundle) -> Iterator[Fault]:
         grid = grid_of(phase.name, phase.ingestion, "grid.yaml")
         if isinstance(grid, Grid) and phase.reference:
             where = phase.parts["reference_data"]
-            yield from reference_difference(where, grid, phase.reference.get("ds_eplb.json", b""))
+            program = phase.ingestion.get(SIMULATOR, b"")
+            next_step = write_reference(bundle, grid)
+            yield from reference_difference(where, grid, phase.reference.get("ds_eplb.json", b""), program, next_step)
 
 
 def kit_reference(bundle: Bundle) -> Iterator[Fault]:
@@ -113,7 +122,14 @@ def kit_reference(bundle: Bundle) -> Iterator[Fault]:
         if isinstance(grid, Fault):
             yield grid
         else:
-            yield from reference_difference(KIT, grid, bundle.kit.get("reference_data/ds_eplb.json", b""))
+            data, program = (bundle.kit.get(name, b"") for name in (KIT_DS_EPLB, f"ingestion_program/{SIMULATOR}"))
+            yield from reference_difference(KIT, grid, data, program, KIT_REFERENCE)
+
+
+def write_reference(bundle: Bundle, grid: Grid) -> str:
+    """How a phase's reference is made; the kit's grid has the one that the command makes by default."""
+    kit = kit_grid(bundle)
+    return KIT_REFERENCE if kit and kit.name == grid.name else PHASE_REFERENCE
 
 
 def grid_of(where: str, files: Files, name: str) -> Grid | Fault:
@@ -137,16 +153,19 @@ def kit_grid(bundle: Bundle) -> Grid | None:
     return grid if isinstance(grid, Grid) else None
 
 
-def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]:
-    """In what a reference's rows differ from a grid: the scorer would refuse every submission."""
+def reference_difference(where: str, grid: Grid, data: bytes, program: bytes, next_step: str) -> Iterator[Fault]:
+    """In what a reference's rows differ from a grid and the program (its placement/__init__.py) that runs the grid.
+
+    The scorer would refuse every submission. next_step: how the reference is made.
+    """
     content = json_of(data)
     if content.get("format") != REFERENCE_FORMAT:
         what, got = "the reference has another format", shown(content.get("format"))
-        yield Fault(where, what, got, f"format {REFERENCE_FORMAT}", WRITE_REFERENCE)
+        yield Fault(where, what, got, f"format {REFERENCE_FORMAT}", next_step)
         return
     rows = content.get("cases")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", WRITE_REFERENCE)
+        yield Fault(where, "ds_eplb.json has no cases", shown(rows), "a row for each case", next_step)
         return
     names = list(map(case_name, rows))
     wanted = [case.name for case in grid.cases]
@@ -154,7 +173,7 @@ def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]
         odd = sorted(set(names) ^ set(wanted)) or ["their order"]
         got = f"{len(names)} cases, different: {', '.join(odd)}"
         expected = f"the {len(wanted)} cases of grid {grid.name}, in its order"
-        yield Fault(where, "the reference's cases are not the grid's", got, expected, WRITE_REFERENCE)
+        yield Fault(where, "the reference's cases are not the grid's", got, expected, next_step)
         return
     for field in ("window", "latency", "groups", "nodes", "cost"):
         wanted = [asdict(grid.cost) if field == "cost" else getattr(case, field) for case in grid.cases]
@@ -162,7 +181,12 @@ def reference_difference(where: str, grid: Grid, data: bytes) -> Iterator[Fault]
         if different := [pair for pair in pairs if pair[0] != pair[1]]:
             got, expected = map(shown, different[0])
             what = f"the reference was made with {'other' if field.endswith('s') else 'another'} {field}"
-            yield Fault(where, what, got, f"{expected}, as in grid {grid.name}", WRITE_REFERENCE)
+            yield Fault(where, what, got, f"{expected}, as in grid {grid.name}", next_step)
+    simulator = VERSION.search(program)
+    versions = {row.get("simulator_version") for row in rows}
+    if simulator and versions != {simulator[1].decode()}:
+        got, expected = ", ".join(sorted(map(shown, versions))), f"{shown(simulator[1].decode())}, the program's"
+        yield Fault(where, "the reference was made with another simulator_version", got, expected, next_step)
 
 
 def hidden_parts(bundle: Bundle) -> Iterator[Fault]:

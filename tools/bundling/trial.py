@@ -52,7 +52,8 @@ def run(folder: Path, words: list[str]) -> Iterator[Fault]:
         return
     if done.returncode:
         lines = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").split("\n")
-        told = " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:])
+        # The fault's sentence brings a full stop of its own.
+        told = " / ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:]).rstrip(".")
         yield fault(command, f"exit code {done.returncode}: {told}")
 
 
