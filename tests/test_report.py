@@ -201,10 +201,41 @@ def test_a_failure_is_told_by_place_got_and_expected(tmp_path, capsys):
 def test_a_failure_of_which_no_more_is_told_is_one_sentence(tmp_path, capsys):
     told = failure("crashed. Hidden traces: no more is told", "call 2", next_step="try the policy in Development")
     page = Page(score(tmp_path, capsys, results(status="crashed", failure=told)).page)
-    assert (
-        f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: try the policy in Development."
-    ) in page.texts
+    assert (f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: repeat it with the kit.") in page.texts
     assert "dl" not in page.tags
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "seconds", "told"),
+    [
+        ("crashed", "call 2", 1.0, "The policy raised an exception, or its process ended. kit.py run repeats most"),
+        (
+            "crashed",
+            "",
+            1.0,
+            "The policy could not be loaded: an exception at import or in __init__, a missing file or",
+        ),
+        ("timeout", "", 30.0, "Before the first call the time was over: of import and __init__ (start_seconds), or"),
+        ("timeout", "call 2", 10.5, "In this call the time was over: of a call (call_seconds), of the whole grid"),
+        ("timeout", "call 2", 60.0, "Start and calls of the case together reached case_seconds (60 s). The page"),
+        (
+            "invalid_answer",
+            "call 1",
+            1.0,
+            "An answer broke a rule of the page Policy. kit.py check finds most of these.",
+        ),
+        ("out_of_memory", "call 1", 1.0, "A limit of memory, threads or temporary files was reached; the pages"),
+    ],
+)
+def test_a_failure_on_hidden_traces_names_what_the_kit_can_tell(tmp_path, capsys, status, where, seconds, told):
+    content = results(
+        status=status, failure=failure(f"{status}. Hidden traces: no more is told", where, next_step="try it")
+    )
+    (row,) = [row for row in content["cases"] if row["status"] == status]
+    row["policy_seconds"], content["grid"] = seconds, {"name": "final", "case_seconds": 60.0}
+    texts = Page(score(tmp_path, capsys, content).page).texts
+    (hint,) = [text for text in texts if text.startswith(told)]
+    assert "kit.py " in hint and "Development" not in "".join(texts)
 
 
 @pytest.mark.parametrize(

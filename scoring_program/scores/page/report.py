@@ -99,7 +99,7 @@ def failed_page(
     pairs: of the cases that may be shown. It shows no curves, as a submission that fails costs no attempt.
     """
     body = content(
-        failure_list(failures) if failures else None,
+        failure_list(failures, (results.get("grid") or {}).get("case_seconds")) if failures else None,
         cases_table(pairs, results.get("grid"), [None] * len(pairs)) if pairs else None,
     )
     return _page(f"No score: {status}", message, body, results, policy, scripts=False)
