@@ -105,7 +105,10 @@ CONTENTS: dict[str, tuple[str, Any, list[str]]] = {
     "a tensor": ("d.pt", ROWS, ["vllm-ascend"]),
     "a load by name": ("d.pt", {"expert_load_view": ROWS}, ["vllm-ascend"]),
     "hotness by name": ("d.npz", {"hotness": ROWS, "other": ROWS}, ["npy"]),
-    "a wide array": ("d.npy", np.zeros((4, 2, 64), np.int64), ["npy"]),
+    "an array longer than any model": ("d.npy", np.zeros((128, 1, 32), np.int8), ["npy"]),
+    # DeepSeek-R1's 33 slots on each of 8 devices look like 33 experts.
+    "an array of many experts or slots": ("d.npy", np.zeros((58, 8, 33), np.int8), ["npy", "vllm-ascend"]),
+    "a table with a mark of its encoding": ("d.csv", "\ufeffiteration,layer,expert,count\n", ["csv"]),
     "a log": ("d.log", "[dump activation] decode step 1 in rank 0 for layer 0 get 2 experts data: 1\t2\n", ["omni"]),
     "settings": ("d.json", {"seed": 1}, []),
     "counts of ATOM": ("d.jsonl", [{"moe_counts": None}], ["atom"]),

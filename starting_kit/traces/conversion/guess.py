@@ -33,8 +33,10 @@ FIRST = 50
 STAT = "logical_count"
 ANSWER = {ROUTED, OF_PROMPT, "meta_info", "choices", "outputs"}
 SNAPSHOT = {vllm_load.SNAPSHOTS, vllm_load.WINDOW, vllm_load.LATEST}
-# More are no choices of a token, and no slots of a device.
+# As many are no choices of a token.
 FEW = 32
+# No model has as many layers.
+DEEP = 128
 
 
 class Guess(NamedTuple):
@@ -99,7 +101,7 @@ def _of_content(file: Path, alone: bool) -> list[tuple[str, str]]:
         return _of_json(read_json(file))
     if file.suffix == ".jsonl":
         return _of_lines(file)
-    with open(file, encoding="utf-8", errors="replace") as lines:
+    with open(file, encoding="utf-8-sig", errors="replace") as lines:
         if file.suffix == ".csv" and is_table(lines.readline()):
             return [("csv", "names iteration, layer, expert and count")]
         if file.suffix == ".log" and any(omni.LINE.search(line) for line in lines):
@@ -135,8 +137,10 @@ def _of_arrays(file: Path, alone: bool) -> list[tuple[str, str]]:
 def _of_shape(shape: Sequence[int], alone: bool) -> list[tuple[str, str]]:
     """What an array without a name may be: hotness, the choices of a request, a load of slots or of experts."""
     has = f"is an array {list(shape)}"
-    if len(shape) == 3 and alone and shape[-1] >= FEW:
-        return [("npy", f"{has}, whose last axis is no token's choices and no device's slots")]
+    if len(shape) == 3 and shape[-1] >= FEW and alone:
+        if shape[0] >= DEEP:
+            return [("npy", f"{has}, whose first axis is no model's layers and whose last no token's choices")]
+        return [("npy", has), ("vllm-ascend", has)]
     forms = {2: ["vllm-ascend"], 3: ["npy", "vllm", "vllm-ascend"], 4: ["vllm-ascend"]}.get(len(shape), [])
     return [(form, has) for form in forms if alone or form != "npy"]
 
