@@ -192,6 +192,14 @@ def test_values_that_are_no_counts_are_refused(case: str, tmp_path: Path, capsys
     assert refusal(tmp_path, capsys, stat(tmp_path, values)) == text
 
 
+def test_counts_in_quotes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.json"
+    path.write_text('{"logical_count": [[["1", "2"]]]}', encoding="utf-8")
+    assert refusal(tmp_path, capsys, path).startswith(
+        "dump.json, logical_count: the counts are not integers. Got: dtype <U1. Expected: an integer dtype, or floats"
+    )
+
+
 def test_lists_of_different_lengths_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dump.json"
     path.write_text('{"logical_count": [[[1, 2], [3]]]}', encoding="utf-8")

@@ -10,7 +10,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .counts import as_array, float_note, ordered_counts
+from .counts import as_array, as_counts, float_note, ordered_counts
 from .dump_files import read_dump
 from .recording import Recording, counted
 from .ring import unroll
@@ -105,6 +105,8 @@ def _dump(content: dict[str, Any], file: Path, oldest: int | None, as_is: bool) 
             where=file.name,
         )
     ring = as_array(value, "logical_count", file.name, AXES)
+    # What is no number has no rows that hold a token.
+    as_counts(ring[:0], f"{file.name}, logical_count", AXES, floats=True)
     order, note = unroll(ring.any(axis=(1, 2)), oldest, as_is, file.name)
     rows = ordered_counts(ring, order, f"{file.name}, logical_count", AXES, floats=True)
     return Dump(rows, _rank(content, file), file.name), [note, *float_note(ring.dtype, int(rows.max()))]
