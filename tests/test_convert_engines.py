@@ -584,7 +584,7 @@ def table(folder: Path, text: str) -> Path:
 
 
 def test_columns_are_found_by_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "model,expert_id,tokens,step,layer\nM,1,5,7,3\nM,0,6,9,3\nM,2,4,8,3\n"
+    text = 'model,expert_id,tokens,step,"layer"\nM,1,5,7,3\nM,0,6,9,"3"\nM,2,4,8,3\n'
     assert convert(tmp_path, "--from", "csv", table(tmp_path, text)) == 0
     assert result(tmp_path).tolist() == [[[0, 5, 0]], [[0, 0, 4]], [[6, 0, 0]]]
     assert notes(capsys)[:3] == [
