@@ -47,6 +47,7 @@ from commands.runs import add_runs
 from commands.statistics import add_statistics
 from commands.sweep import add_sweep, sweep
 from commands.verify import add_verify
+from commands.view import add_view
 from placement import SIMULATOR_VERSION
 from placement.errors import OrganizerError, Problem
 from placement.evaluation.interruption import INTERRUPTED, end_with_parent
@@ -58,15 +59,18 @@ from scores.problems import FileError
 
 __all__ = ["RunFailed", "UsageError", "compare", "main", "pack", "replay", "run", "sweep"]
 
-POLICY_COMMANDS = (add_check, add_run, add_runs, add_compare, add_sweep, add_pack, add_replay, add_profile, add_export)
+POLICY_COMMANDS = (
+    *(add_check, add_run, add_runs, add_view, add_compare, add_sweep, add_pack, add_replay, add_profile, add_export),
+)
 TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_verify, add_inspect, add_reference)
 # These start no program, which would have to end in its own way.
-ENDED_AT_ONCE = ("check", "export", "pack", "profile", "replay")
+ENDED_AT_ONCE = ("check", "export", "pack", "profile", "replay", "view")
 EXAMPLES = """examples, in the order of a day's work:
   python starting_kit/kit.py check                                      is starting_kit/policy.py accepted?
   python starting_kit/kit.py run                                        score it on the sample grid
   python starting_kit/kit.py run my_policy --case DS-R1/generated:64    score my_policy/policy.py on one case
   python starting_kit/kit.py runs                                       what was run, and its scores
+  python starting_kit/kit.py view                                       step through a case of the last one
   python starting_kit/kit.py replay my_policy --call 2                  look at what it saw at its second call
   python starting_kit/kit.py profile my_policy --call 2                 see where the seconds of that call went
   python starting_kit/kit.py compare my_policy starting_kit             is it better than the template, or a tie?

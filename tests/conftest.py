@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 # documents, browsers; and the attacks, which are the kernel's matter.
 ELSEWHERE = (
     *("test_kit_[!p]*.py", "test_kit_pack.py", "test_kit_profile.py", "test_typical_mistakes.py"),
-    "test_sweep*.py",
+    *("test_sweep*.py", "test_view*.py"),
     "test_foreign_packages.py",
     *("test_generat*.py", "test_profile.py", "test_calibration*.py", "test_convert_*.py"),
     *("test_trace_statistics_*.py", "test_trace_commands.py", "test_reference.py"),

@@ -46,8 +46,9 @@ ARROWS = {
     f"{KIT}/traces/statistics": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     # DeepSeek's maps are a file there and an answer here.
     f"{KIT}/deployments": (RULES, f"{RULES}/traces", f"{KIT}/adapters"),
-    COMMANDS: (*PLACEMENT, SCORES, f"{KIT}/deployments", f"{KIT}/sweeps", *TRACES),
+    COMMANDS: (*PLACEMENT, SCORES, f"{KIT}/deployments", f"{KIT}/sweeps", f"{KIT}/viewer", *TRACES),
     f"{KIT}/sweeps": (*PLACEMENT, SCORES, f"{KIT}/traces"),
+    f"{KIT}/viewer": (RULES,),
     KIT: (*PLACEMENT, SCORES, COMMANDS, *TRACES),
     LAB: (*PLACEMENT, f"{LAB}/commands"),
     **{room: (*PLACEMENT, *TRACES, f"{KIT}/planning", *LAB_ROOMS[n + 1 :]) for n, room in enumerate(LAB_ROOMS)},

@@ -55,6 +55,7 @@ PLACED = (
 )
 # These need what another one made.
 AFTER = {
+    "python starting_kit/kit.py view": RUN,
     "python starting_kit/kit.py run --traces traces": CONVERT,
     PLACED: EXPORT,
     "python starting_kit/kit.py run --traces output/official/traces": OFFICIAL,

@@ -24,7 +24,7 @@ OTHERS = {"balancer.py", "my_module.py", "my_policy/policy.py", "types.py", "cop
 ROOMS = (
     *("ingestion_program", "scoring_program", "scoring_program/scores", "scoring_program/scores/page"),
     *(f"ingestion_program/placement/{room}" for room in ("", "isolation", "traces", "submission", "evaluation")),
-    *(f"starting_kit/{room}" for room in ("commands", "deployments", "sweeps", "traces", "planning")),
+    *(f"starting_kit/{room}" for room in ("commands", "deployments", "sweeps", "viewer", "traces", "planning")),
     *(f"starting_kit/traces/{room}" for room in ("generation", "composition", "calibration", "statistics")),
     *(f"starting_kit/lab/{room}" for room in ("experiments", "imbalance", "planning", "search", "serving", "traces")),
     *("tools", "tools/bundling", "tools/rehearsal", "tools/benchmarking", "tools/judging", "tools/rescoring", "tests"),

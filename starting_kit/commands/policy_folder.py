@@ -30,6 +30,7 @@ KIT_FILES = (
     "planning",
     "policies",
     "sweeps",
+    "viewer",
     "traces",
 )
 

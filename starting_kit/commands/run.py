@@ -158,7 +158,7 @@ def _run(
     if code == 0 and file == GRIDS["practice"]:
         estimate = official_estimate(read_frame(prediction, world.reference, None))
     try:
-        keep(options.output, world.reference, named, estimate)
+        keep(options.output, world.reference, named, estimate, world.traces)
     except OSError as error:
         # The score stands.
         print(f"kit.py run: this run is not kept: {error}", file=sys.stderr)

@@ -37,12 +37,19 @@ SUMMARY = "run.json"
 
 
 class Summary(NamedTuple):
-    """The policy that was named, the grid's name, the score, or why there is none, and the practice grid's estimate."""
+    """The policy that was named, the grid's name, the score, or why there is none, and the practice grid's estimate.
+
+    traces: the folder of the run's traces, "" where it is not known; it is not listed.
+    """
 
     policy: str
     grid: str
     composite_score: float | str
     official_estimate: float | str = "-"
+    traces: str = ""
+
+
+LISTED = Summary._fields[:-1]
 
 
 def add_runs(commands: Any) -> None:
@@ -54,9 +61,9 @@ def add_runs(commands: Any) -> None:
 
 def list_runs(options: argparse.Namespace) -> int:
     """Print a line for each kept run, the newest last; returns exit code 0."""
-    rows = [(folder.name, *summary_of(folder)) for folder in kept(options.output)]
+    rows = [(folder.name, *summary_of(folder)[: len(LISTED)]) for folder in kept(options.output)]
     if rows:
-        print(aligned(("run", *Summary._fields), rows))
+        print(aligned(("run", *LISTED), rows))
     else:
         print(f"No run is kept in {short(options.output / FOLDER)}. Next: {kit_command('run')}")
     return 0
@@ -75,12 +82,14 @@ def summary_of(folder: Path) -> Summary:
         return Summary("-", "-", "damaged")
 
 
-def keep(output: Path, reference: Path, policy: Path, estimate: float | str = "-") -> Path | None:
+def keep(
+    output: Path, reference: Path, policy: Path, estimate: float | str = "-", traces: Path | None = None
+) -> Path | None:
     """Keep the run whose files lie in `output`, and remove what is older than the last MOST; return its folder.
 
     reference: the folder of ds_eplb.json; policy: the folder that was named; estimate: the practice grid's
-    official_estimate. A run that measured nothing, and one that does not fit its reference, is not kept: None. Raises
-    OSError.
+    official_estimate; traces: the traces' folder. A run that measured nothing, and one that does not fit its reference,
+    is not kept: None. Raises OSError.
     """
     prediction, scores = output / "prediction", output / "scoring" / "scores.json"
     results = json.loads((prediction / "results.json").read_bytes())
@@ -97,7 +106,8 @@ def keep(output: Path, reference: Path, policy: Path, estimate: float | str = "-
     for path in files:
         shutil.copyfile(path, partial / path.name)
     score = json.loads(scores.read_bytes())["composite_score"] if scores.is_file() else results["status"]
-    summary = Summary(str(short(policy)), results["receipt"]["grid"], score, estimate)
+    folder_of_traces = str(traces.resolve()) if traces else ""
+    summary = Summary(str(short(policy)), results["receipt"]["grid"], score, estimate, folder_of_traces)
     write_json(partial / SUMMARY, summary._asdict())
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
