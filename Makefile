@@ -18,10 +18,14 @@ NEWEST := $(NEWEST_VENV)/ready
 
 MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 
-.PHONY: test test-modes test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
+.PHONY: test test-guides test-modes test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+
+# The guides whose commands build on one another, and the tutorial's cells, from top to bottom.
+test-guides: $(READY)
+	$(VENV)/bin/python -m pytest -m guides
 
 # The attacks once more: without root, with Landlock's first version, and without Landlock.
 test-modes: $(READY)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from docs import COMMANDS, blocks, copy_tree, execute
 from placement.traces.yaml_file import read_yaml
 from rehearsal import container
 from test_docs import shown_scores
+
+pytestmark = pytest.mark.guides
 
 
 def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from placement.grid import CASE_KEYS, GRID_KEYS, MODEL_KEYS, Cost, Limits, grid_
 from submissions import run_program
 from traces.generation.profile import DEFAULTS, HEAD
 
+pytestmark = pytest.mark.guides
+
 GUIDE, KEYS = "docs/own_traces.md", "docs/keys.md"
 BUILD = "python tools/bundle.py build"
 CHECK = "python tools/bundle.py check dist/competition.zip"

@@ -73,6 +73,7 @@ def without_seconds(text: str) -> str:
     return re.sub(r"\d+(\.\d+)? s\b", "- s", text)
 
 
+@pytest.mark.guides
 @pytest.mark.parametrize("cell", COMPARED, ids=lambda cell: cell["id"])
 def test_a_cell_prints_what_is_stored(cell: dict[str, Any], printed: dict[str, str]) -> None:
     assert without_seconds(printed[cell["id"]]) == without_seconds(stored(cell)) != ""
