@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from browser import Browser, find_chromium
+from browser import CONTRAST, Browser, find_chromium
 from page_files import curves, explanations, page_of, write_run
 from score_files import NAMES, failed_results, failure, reference, score
 
@@ -100,30 +100,6 @@ def test_a_heading_sorts_the_cases_and_pressed_again_the_other_way_round(browser
     assert page.run("document.querySelectorAll('[aria-sort]').length") == 1
     page.run(press.format(0))
     assert page.run(column.format(0)) == sorted(NAMES)
-
-
-CONTRAST = """(() => {
-  const light = (text) => {
-    const parts = text.match(/[\\d.]+/g).slice(0, 3).map((part) => part / 255);
-    const linear = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if (!/, 0\\)$/.test(colour)) return colour;
-    }
-  };
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = new Set();
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("svg, script")) continue;
-    const pair = [light(getComputedStyle(element).color), light(ground(element))].sort((a, b) => b - a);
-    if ((pair[0] + 0.05) / (pair[1] + 0.05) < 4.5) found.add(walker.currentNode.data.trim());
-  }
-  return [...found];
-})()"""
 
 
 @pytest.mark.parametrize("dark", THEMES, ids=["light", "dark"])

@@ -18,10 +18,17 @@ from commands.runs import Summary
 from kit_world import refused
 from page_parser import HOSTILE, Page
 from placement.replay import replay
+from submissions import ROOT
 from viewed_run import COST, STORED, example, write_run
 from viewer.content import MOST_BINS, MOST_LOADS, call_rows, content_of
 from viewer.page import page
 from viewer.pieces import pieces_of
+
+
+@pytest.fixture(autouse=True)
+def at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths below where a command is typed are shortened."""
+    monkeypatch.chdir(ROOT)
 
 
 def shown(folder: Path, capsys: pytest.CaptureFixture[str], *options: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser import Browser, BrowserPage, find_chromium
+from browser import CONTRAST, Browser, BrowserPage, find_chromium
 from viewed_run import COST, example
 from viewer.content import content_of
 from viewer.page import page
@@ -122,10 +122,11 @@ def test_devices_are_chosen_and_ordered_and_an_experts_replicas_shown(browser, f
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
-def test_it_fits_the_screen_and_what_is_drawn_has_a_name(browser, file, width: int, dark: bool) -> None:
+def test_it_fits_the_screen_can_be_read_and_names_what_is_drawn(browser, file, width: int, dark: bool) -> None:
     opened = browser.open(file, width, dark)
     opened.run(FRAMES)
     assert opened.run("document.scrollingElement.scrollWidth <= innerWidth")
+    assert opened.run(CONTRAST) == [] and all(opened.names("table", "region", "button", "slider"))
     assert opened.names("image", "img") == [
         "PAR over the iterations, layer 1 and the mean of all layers",
         "Loads of 2 devices; the hottest is device 0 with 1.500 times the mean",

@@ -42,7 +42,7 @@ def _calls_table(rows: Sequence[Sequence[Any]]) -> str:
     body = "\n".join(_call_line(*row) for row in rows)
     parts = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     region = '<div class="wide" tabindex="0" role="region" aria-label="The calls">'
-    return f'{region}<table id="calls">\n{parts}\n</table></div>'
+    return f'{region}<table id="calls" aria-label="The calls">\n{parts}\n</table></div>'
 
 
 def _call_line(number: int, iteration: int, listed: int, applied: int, changed: int, gained: float, paid: float) -> str:
