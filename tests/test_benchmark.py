@@ -15,6 +15,7 @@ from benchmarking import clock, memory, plain, table, whole_grid
 from cases import grid_mapping
 from placement.errors import OrganizerError
 from placement.grid import grid_from_mapping
+from placement.traces.yaml_file import read_yaml
 
 
 def test_the_median_of_all_calls_counts(monkeypatch):
@@ -214,7 +215,15 @@ def test_quick_takes_no_other_traces(capsys, tmp_path):
 
 
 def test_tables_show_megabytes_and_say_what_is_not_known():
-    rows = [{"jobs": 2, "wall_seconds": 15.04, "processor_seconds": 27.0, "peak_bytes": None}]
-    assert table.table(rows, table.GRID_COLUMNS).splitlines()[-1] == "| 2 | 15.0 | 27.0 | unknown |"
+    rows = [{"cases": 7, "jobs": 2, "wall_seconds": 15.04, "processor_seconds": 27.0, "page_faults": 9}]
+    assert table.table(rows, table.GRID_COLUMNS).splitlines()[-1] == "| 7 | 2 | 15.0 | 27.0 | 9 | unknown |"
     rows[0]["peak_bytes"] = 1_711_400_000
-    assert table.table(rows, table.GRID_COLUMNS).splitlines()[-1] == "| 2 | 15.0 | 27.0 | 1711 |"
+    assert table.table(rows, table.GRID_COLUMNS).splitlines()[-1] == "| 7 | 2 | 15.0 | 27.0 | 9 | 1711 |"
+
+
+def test_the_grid_of_one_trace_has_its_first_traces_cases_alone(tmp_path):
+    cases = [{"model": "M", "dataset": name, "ep": [ep]} for name, ep in (("a", 1), ("b", 1), ("a", 2))]
+    mapping = grid_mapping(models={"M": {"layers": 1, "experts": 2}}, cases=cases)
+    (tmp_path / "grid.yaml").write_text(json.dumps(mapping))
+    written = whole_grid.one_trace_grid(tmp_path / "grid.yaml", tmp_path / "output")
+    assert read_yaml(written, "grid") == mapping | {"cases": [cases[0], cases[2]]}

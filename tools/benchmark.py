@@ -33,7 +33,7 @@ from typing import Any
 from benchmarking.boundary import boundary_costs
 from benchmarking.kernel import scaling_costs, trace_costs
 from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCALING_COLUMNS, table
-from benchmarking.whole_grid import grid_costs
+from benchmarking.whole_grid import grid_costs, one_trace_grid
 from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         default=OUTPUT,
         metavar="FOLDER",
-        help="takes benchmark.json, and a run's results in grid/",
+        help="takes benchmark.json, and results of runs in grid/ and trace/",
     )
     options = parser.parse_args(arguments)
     if options.quick and options.traces is not None:
@@ -123,7 +123,9 @@ def measure(grid_path: Path, traces: Path, output: Path, times: int) -> dict[str
     numbers["scaling"] = scaling_costs(times)
     show(numbers["scaling"], SCALING_COLUMNS)
     numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
-    show(numbers["grid"], GRID_COLUMNS)
+    one = one_trace_grid(grid_path, output)
+    numbers["trace"] = [grid_costs(one, traces, output / "trace", 1)]
+    show(numbers["trace"] + numbers["grid"], GRID_COLUMNS)
     return numbers
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
 
     `hand_over`: made from the trace, shared, mapped and read once by the policy; `copy_into_shared`: the same bytes
     written once into fresh shared memory, mapped and read once; `copy`: a copy in the process's own memory, read once.
-    `start_seconds`: until the new process is isolated and has imported the policy, without the process's end.
+    `start_seconds`: until the new process is isolated and has imported the policy, without the process's end;
+    `bare_start_seconds`: Python and numpy alone, from the start to the end, between those.
     """
     window = trace.window(0, case.window)
     deployment = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
@@ -45,12 +48,20 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     if hasattr(os, "memfd_create"):
         parts["copy_into_shared"] = copy_into_shared
     costs = {f"{name}_milliseconds": median_seconds(part, 3 * times) * 1000 for name, part in parts.items()}
-    start = statistics.median(_start_seconds(policy, case, trace, grid) for _ in range(times))
-    return {"model": case.model, "window_bytes": window.nbytes} | costs | {"start_seconds": start}
+    starts = [(_start_seconds(policy, case, trace, grid), _bare_seconds()) for _ in range(times)]
+    start, bare = (statistics.median(column) for column in zip(*starts, strict=True))
+    sizes = {"model": case.model, "window_bytes": window.nbytes}
+    return sizes | costs | {"start_seconds": start, "bare_start_seconds": bare}
+
+
+def _bare_seconds() -> float:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-I", "-c", "import numpy"], check=True)
+    return time.monotonic() - began
 
 
 def _start_seconds(policy: Path, case: Case, trace: Trace, grid: Grid) -> float:
-    with PolicyProcess(policy, case, Neighbours(trace), grid, time.monotonic() + grid.limits.grid_seconds) as process:
-        began = time.monotonic()
+    began = time.monotonic()
+    with PolicyProcess(policy, case, Neighbours(trace), grid, began + grid.limits.grid_seconds) as process:
         process.start()
         return time.monotonic() - began

@@ -26,11 +26,14 @@ BOUNDARY_COLUMNS = {
     "copy_into_shared_milliseconds": "copied into shared memory ms",
     "copy_milliseconds": "copied privately ms",
     "start_seconds": "process start s",
+    "bare_start_seconds": "bare Python and numpy s",
 }
 GRID_COLUMNS = {
+    "cases": "cases",
     "jobs": "jobs",
     "wall_seconds": "wall s",
     "processor_seconds": "processor s",
+    "page_faults": "page faults",
     "peak_bytes": "peak memory MB",
 }
 SCALING_COLUMNS = {

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarking.memory import command_peak
+from placement.traces.whole_file import write_whole
+from placement.traces.yaml_file import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, Any]:
-    """Wall-clock and processor seconds of a run, peak bytes of a second run, and a hash of all that was measured.
+    """Wall-clock and processor seconds and page faults of all processes of a run, and a hash of all that was measured.
+
+    `peak_bytes` is of a second run: to look at the processes costs them time.
 
     Raises CalledProcessError when the grid cannot be run.
     """
@@ -29,12 +33,24 @@ def grid_costs(grid: Path, traces: Path, output: Path, jobs: int) -> dict[str, A
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     measured = measured_sha256(output)
     return {
+        "cases": len(json.loads((output / "results.json").read_text(encoding="utf-8"))["cases"]),
         "jobs": jobs,
         "wall_seconds": wall,
         "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "page_faults": after.ru_minflt - before.ru_minflt,
         "peak_bytes": command_peak(command),
         "measured_sha256": measured,
     }
+
+
+def one_trace_grid(grid: Path, folder: Path) -> Path:
+    """Write a grid that has the cases of a grid's first trace alone, and return its path. Raises OrganizerError."""
+    content = read_yaml(grid, "grid")
+    # JSON is YAML too.
+    cases = content["cases"]
+    same = [case for case in cases if all(case[key] == cases[0][key] for key in ("model", "dataset"))]
+    write_whole(path := folder / "one_trace.yaml", json.dumps(content | {"cases": same}, indent=1).encode())
+    return path
 
 
 def measured_sha256(output: Path) -> str:
