@@ -96,7 +96,7 @@ def run_policy(folder: Path, seconds_left: float = 300, **limits: float) -> Outc
 
 def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float) -> Outcome:
     """Run one case of a trace alone."""
-    (outcome,) = run_cases(folder, [case], trace, grid, deadline)
+    (outcome,) = run_cases(folder, [case], lambda: trace, grid, deadline)
     return outcome
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -20,6 +21,7 @@ from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
 from placement.evaluation.trace_process import Run, TraceJob, TraceProcess
 from placement.grid import Grid, grid_from_mapping
+from placement.trace import Trace
 from placement.traces.files import TraceFolder
 from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
 
@@ -124,7 +126,8 @@ def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(folder: Path, cases: object, open_trace: Callable[[], Trace], *others: object) -> None:
+        open_trace()
         raise OSError("no descriptor left")
 
     monkeypatch.setattr(trace_process, "run_cases", fail)

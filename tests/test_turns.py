@@ -32,7 +32,7 @@ UNEVEN = """
 def run_both(folder: Path, policy: str, **limits: float) -> list[Outcome]:
     """Run Small/one at ep 2 and ep 4 against a policy, together; outcomes as they end."""
     grid, trace = tiny_grid(**limits), Trace(stored_hotness("Small"))
-    return [*run_cases(write_policy(folder, policy), grid.cases[:2], trace, grid, time.monotonic() + 300)]
+    return [*run_cases(write_policy(folder, policy), grid.cases[:2], lambda: trace, grid, time.monotonic() + 300)]
 
 
 def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_the_grid_s_order(
@@ -55,6 +55,21 @@ def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_th
     outcomes = run_both(tmp_path, UNEVEN)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "ok"]
     assert seen == [(0, 2), (0, 4), (4, 2), (4, 4), (8, 4), (9, 2), (12, 4), (13, 2)]
+
+
+def test_processes_begin_to_start_before_their_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    join = Neighbours.join
+    monkeypatch.setattr(Neighbours, "join", lambda *arguments: (order.append("joins"), join(*arguments))[1])
+    grid, folder = tiny_grid(), write_policy(tmp_path, DECLINES)
+
+    def open_trace() -> Trace:
+        order.append("opened")
+        return Trace(stored_hotness("Small"))
+
+    outcomes = [*run_cases(folder, grid.cases[:2], open_trace, grid, time.monotonic() + 300)]
+    assert order == ["joins", "joins", "opened"]
+    assert [outcome.row["status"] for outcome in outcomes] == ["ok", "ok"]
 
 
 def test_a_window_that_two_cases_are_handed_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,20 +39,22 @@ def case_steps(
 ) -> Generator[int, None, Outcome]:
     """Replay one case against the policy in a fresh process, and return what is left of it.
 
-    Yields 0 before the policy starts, and the iteration of each call before the call.
+    Yields 0 before the policy starts, when its process has begun to and `neighbours` may yet lack the trace; and the
+    iteration of each call before the call.
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
     """
-    trace, process = neighbours.trace, PolicyProcess(folder, case, neighbours, grid, deadline)
+    process = PolicyProcess(folder, case, neighbours, grid, deadline)
     measured, failure, hidden_words = None, None, ""
     try:
         with process:
             yield 0
             process.start()
-            measured = yield from steps(trace, case, process.rebalance)
+            measured = yield from steps(neighbours.trace, case, process.rebalance)
     except PolicyError as error:
         failure = error
         if grid.hidden:
             failure, hidden_words = _untold(error), sentence(error.fields(), case.name)
+    trace = neighbours.trace
     numbers = measures(measured, trace) if measured else None
     row = _row(case, grid, trace.sha256, failure, numbers, process.seconds)
     curves, explanation = (series(measured), explain(measured, trace)) if measured else ({}, None)

@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import hide_process
+from ..trace import Trace
 from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case
 from .interruption import JOIN_SECONDS, die_with_program
@@ -125,9 +126,13 @@ def _serve(job: TraceJob, connection: Connection) -> None:
     try:
         connection.recv()
         run = job.run
-        trace = run.traces.trace_of(job.cases[0])
-        connection.send(OPENED)
-        for outcome in run_cases(run.folder, job.cases, trace, run.grid, job.deadline):
+
+        def open_trace() -> Trace:
+            trace = run.traces.trace_of(job.cases[0])
+            connection.send(OPENED)
+            return trace
+
+        for outcome in run_cases(run.folder, job.cases, open_trace, run.grid, job.deadline):
             connection.send(outcome)
     except OrganizerError as error:
         connection.send(error)

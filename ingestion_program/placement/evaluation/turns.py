@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -13,20 +13,25 @@ from ..trace import Trace
 from .case_run import Outcome, case_steps
 
 
-def run_cases(folder: Path, cases: Sequence[Case], trace: Trace, grid: Grid, deadline: float) -> Iterator[Outcome]:
+def run_cases(
+    folder: Path, cases: Sequence[Case], open_trace: Callable[[], Trace], grid: Grid, deadline: float
+) -> Iterator[Outcome]:
     """Run a trace's cases at the same time, one policy after the other, and yield their outcomes as they end.
 
     All policies start first; then calls are served in order of iteration, those of one iteration in the cases' order.
-    Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
+    Raises OrganizerError where the grid requires a layer of isolation that the machine lacks, and passes on what
+    `open_trace` raises.
     """
-    neighbours = Neighbours(trace)
+    neighbours = Neighbours()
     with ExitStack() as open_cases:
         turns = [case_steps(folder, case, neighbours, grid, deadline) for case in cases]
         for case in turns:
             # Where something goes wrong, no policy's process is left.
             open_cases.enter_context(closing(case))
-        # Processes begin to start here, side by side: until it is its turn, none of them has met the policy.
+        # Processes begin to start here, side by side and beside the opening: until it is its turn, none of them has met
+        # the policy.
         waiting = [(next(case), number) for number, case in enumerate(turns)]
+        neighbours.trace = open_trace()
         while waiting:
             _, number = waiting[0]
             try:

@@ -12,11 +12,15 @@ from .usage import resident_memory
 class Neighbours:
     """The policies of one trace, of which one runs at a time; the processes join it and leave it.
 
-    trace: what all of them are shown, each window at the same iteration.
+    trace: what all of them are shown, each window at the same iteration; may be set once the processes have joined,
+    and before one of them starts.
     """
 
-    def __init__(self, trace: Trace) -> None:
-        self.trace = trace
+    trace: Trace
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        if trace is not None:
+            self.trace = trace
         self._bytes: dict[int, int] = {}
         self._window: tuple[int, int] | None = None
         self._descriptor = -1

@@ -62,7 +62,6 @@ class PolicyProcess:
             "folder": str(folder.resolve()),
             "case": asdict(case) | {"model": "", "dataset": ""},
             "cost": asdict(grid.cost),
-            "iterations": neighbours.trace.iterations,
             "memory_bytes": grid.limits.memory_bytes,
             "cpu_seconds": grid.limits.case_seconds,
         }
@@ -179,7 +178,8 @@ class PolicyProcess:
         # The layers are sent before anything of the submission is imported: until then the machine is to blame.
         self._deadline = min(time.monotonic() + ISOLATED_SECONDS, self._grid_deadline)
         try:
-            self._ask(self._start_message | {"scratch": str(self._scratch.folder)}, [])
+            told = {"scratch": str(self._scratch.folder), "iterations": self._neighbours.trace.iterations}
+            self._ask(self._start_message | told, [])
             return protocol.texts(read_header(self._read, self._limits), "layers")
         except (PolicyError, protocol.MalformedMessage, TimeoutError) as error:
             if isinstance(error, TimeoutError) and self._deadline == self._grid_deadline:
