@@ -17,7 +17,7 @@ MAP = np.array([[0, 1, 2, 3, 0, 1], [0, 1, 2, 3, 3, 3], [2, 3, 0, 1, 1, 0]])
 RANKS, PASSES, TOKENS = 3, 4, 7
 # Slots of tokens [rank, pass, layer, token, choice]; the last choices are padding, and so is all of the dense layer.
 IDS = np.full((RANKS, PASSES, 3, TOKENS, 8), -1, np.int32)
-IDS[:, :, 1:, :, :2] = DRAW.integers(0, 6, (RANKS, PASSES, 2, TOKENS, 2))
+IDS[:, :, 1:, :, :2] = DRAW.permuted(np.tile(np.arange(6), (RANKS, PASSES, 2, TOKENS, 1)), axis=4)[..., :2]
 SLOTS = (IDS[..., None] == np.arange(6)).sum(axis=(3, 4))
 HOTNESS = np.zeros((PASSES, 2, 4), np.int32)
 for _layer in (1, 2):
@@ -156,8 +156,8 @@ def one(**changes: Any) -> dict[int, list[Any]]:
 WRONG_SLOT = IDS[0, 0].copy()
 WRONG_SLOT[1, 2, 0] = 6
 OTHER_IDS = IDS[0, 0].copy()
-OTHER_IDS[1, 2, 0] = -1
-OTHER = (1, int(IDS[0, 0][1, 2, 0]))
+OTHER_IDS[1, 2] = -1
+OTHER = (1, int(IDS[0, 0][1, 2, :2].min()))
 NEGATIVE = SLOTS[0, 0].copy()
 NEGATIVE[2, 3] = -1
 MALFORMED = {

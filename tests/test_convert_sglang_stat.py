@@ -11,7 +11,7 @@ import pytest
 import kit
 
 # Of every row of a buffer: a dense layer, then two with experts.
-HOTNESS = np.random.default_rng(3).integers(1, 50, (5, 2, 4)).astype(np.int32)
+HOTNESS = np.random.default_rng(3).multinomial(90, [0.1, 0.2, 0.3, 0.4], (5, 2)).astype(np.int32)
 WITH_DENSE = np.concatenate([np.zeros((5, 1, 4), np.int32), HOTNESS], axis=1)
 EMPTY = np.zeros((1, 3, 4), np.int32)
 
@@ -166,7 +166,7 @@ WRONG_VALUES = {
     ),
     "floats": (
         rows(WITH_DENSE, EMPTY) / 2,
-        "dump.npz, logical_count: a count is not whole. Got: 2.5 at row 0, layer 1, expert 1 (from 0). Expected: a"
+        "dump.npz, logical_count: a count is not whole. Got: 2.5 at row 0, layer 1, expert 0 (from 0). Expected: a"
         f" whole number in 0 .. 2147483647. {AS_COUNTED}",
     ),
     "a sum": (

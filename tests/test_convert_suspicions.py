@@ -74,7 +74,7 @@ def test_counters_that_began_again_lose_that_step(tmp_path: Path, capsys: pytest
 
 
 def test_counts_that_never_change_are_no_counters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    constant = np.repeat(HOTNESS[:1], 9, axis=0)
+    constant = np.repeat(HOTNESS[:1, [0, 0]], 9, axis=0)
     assert notes(tmp_path, capsys, constant) == []
     assert convert(tmp_path, constant, "--differences") == 2
     assert error(capsys) == (

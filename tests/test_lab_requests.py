@@ -62,7 +62,7 @@ def test_a_folder_is_read_in_natural_order_and_to_a_limit(tmp_path: Path) -> Non
 def test_requests_without_distinct_numbers_are_numbered(tmp_path: Path, names: tuple) -> None:
     (tmp_path / "in").mkdir()
     for index, name in enumerate(names):
-        _saved(tmp_path / "in" / f"{index}.npz", request_id=name)
+        _saved(tmp_path / "in" / f"{index}.npz", request_id=name, routed_experts=np.roll(ROUTED, index, axis=0))
     assert _imported(tmp_path / "in", tmp_path).requests.tolist() == [0] * 5 + [1] * 5
 
 

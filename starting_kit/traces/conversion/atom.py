@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def read_atom(paths: Sequence[Path]) -> Recording:
         raise _wrong("there are no counts beside the lines", f"no {COUNTS}", f"{COUNTS} of the same run", lines[0].name)
     values = np.fromfile(data, DTYPE)
     passes, without = [], 0
+    # Where each pass begins and ends in the counts, and the line that says so.
+    places: list[tuple[int, int, str]] = []
     shape: list[int] | None = None
     layers: tuple[int, ...] | None = None
     for fields, where in objects_in(lines[0]):
@@ -50,12 +53,17 @@ def read_atom(paths: Sequence[Path]) -> Recording:
         if offset % DTYPE.itemsize or offset // DTYPE.itemsize + size > len(values):
             got, expected = f"{size} counts from byte {offset}", f"within the {values.nbytes} bytes of {COUNTS}"
             raise _wrong("a pass lies outside the counts", got, expected, where)
+        places.append((offset, offset + size * DTYPE.itemsize, where))
         counts = values[offset // DTYPE.itemsize :][:size].reshape(form)
         _refuse_wrapped(counts, where)
         layers = layers or _layers(fields["moe_counts"])
         passes.append(counts)
     if not passes:
         raise _wrong("no pass has counts", f"{counted(without, 'pass')} without", "a pass with counts", lines[0].name)
+    for (_, end, first), (begin, _, where) in pairwise(sorted(places)):
+        if begin < end:
+            got, expected = f"counts from byte {begin}, as {first} has them, too", "other counts in each line"
+            raise _wrong("two passes have the same counts", got, expected, where)
     notes = [f"{counted(len(passes), 'pass')} of prefill in order of {lines[0].name}; decoding is not recorded"]
     if without:
         notes.append(f"{counted(without, 'pass')} without counts left out, which the recorder dropped")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from math import comb, log10
+
 import numpy as np
 
+# A chance of one in ten to this power is none.
+CERTAIN = 6
 # Tokens checked at a time, so that a check needs little memory beside the array.
 BLOCK = 1 << 16
 
@@ -28,3 +32,11 @@ def wrong_choice(choices: np.ndarray, experts: int) -> tuple[str, str] | None:
             token, place = np.argwhere(twice)[0]
             return f"token {first + token} chose expert {ordered[token, place]} twice", "distinct ones"
     return None
+
+
+def no_chance(choices: np.ndarray, experts: int) -> bool:
+    """Whether other tokens are not routed like these: too many of them, or too many ways to choose. See wrong_choice.
+
+    One token may be there again: texts begin alike.
+    """
+    return len(choices) > 1 and len(choices) * log10(comb(experts, choices.shape[1])) >= CERTAIN

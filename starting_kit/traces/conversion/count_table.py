@@ -20,6 +20,8 @@ COLUMNS = {
     "expert": ("expert", "expert_id"),
     "count": ("count", "tokens", "load"),
 }
+# Gaps of so many recordings are no passes that were left out, but a damaged number.
+FAR = 4
 # More would be no model's, and a damaged number must not be a size.
 MOST = {"layer": 4096, "expert": 65536}
 
@@ -45,6 +47,13 @@ def read_table(paths: Sequence[Path], experts: int | None) -> Recording:
         got, expected = f"expert {numbers['expert'].max()}", f"0 .. {experts - 1}"
         raise _wrong("expert is out of range", got, expected, path)
     steps, row_of = np.unique(numbers["iteration"], return_inverse=True)
+    apart = np.diff(steps)
+    # The common distance: a logger may write every tenth iteration.
+    stride = int(np.sort(apart)[(len(apart) - 1) // 2]) if len(apart) else 1
+    if len(apart) > 1 and apart.max() > FAR * stride * len(steps):
+        far = int(np.argmax(apart))
+        got = f"iterations {steps[far]} and {steps[far + 1]} with none between, of {len(steps)}"
+        raise _wrong("an iteration lies far from the others", got, f"numbers {stride} apart, or a few left out", path)
     layers, layer_of = np.unique(numbers["layer"], return_inverse=True)
     flat = (row_of.ravel() * len(layers) + layer_of.ravel()) * experts + numbers["expert"]
     ordered = np.sort(flat)
@@ -55,6 +64,10 @@ def read_table(paths: Sequence[Path], experts: int | None) -> Recording:
     hotness = np.zeros((len(steps), len(layers), experts), np.int32)
     hotness.reshape(-1)[flat] = numbers["count"]
     notes.insert(0, f"iteration {steps[0]} .. {steps[-1]} in order, {counted(len(steps), 'iteration')} with a row")
+    if (missing := int((apart // stride - 1).sum())) > 0:
+        after = steps[int(np.argmax(apart > stride))]
+        told = f"{counted(missing, 'iteration')} between others without a row, the first behind iteration {after}: left"
+        notes.append(f"{told} out; where such a pass was empty, give it a row of zero")
     if len(flat) < hotness.size:
         notes.append(f"{hotness.size - len(flat)} of {hotness.size} counts have no row and are zero")
     return Recording(hotness, f"CSV of counts, {counted(1, 'file')}", notes, tuple(layers.tolist()))

@@ -32,7 +32,8 @@ def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) ->
     if LOADS not in first:
         return read_step_lines(files, experts, skip_incomplete, "Megatron-LM router trace")
     tally, other = Tally("microbatch"), 0
-    groups: dict[int, set[int]] = {}
+    # The ranks that hold each part of a layer's experts.
+    groups: dict[int, dict[int, set[int]]] = {}
     parts = 0
     for file in files:
         match = RANK.fullmatch(file.name)
@@ -50,7 +51,7 @@ def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) ->
                 raise _wrong("the ranks' experts do not fit --experts", got, expected, where, "correct --experts")
             parts = experts // local
             part = rank % parts
-            groups.setdefault(layer, set()).add(part)
+            groups.setdefault(layer, {}).setdefault(part, set()).add(rank)
             for index, counts in enumerate(loads):
                 whole = np.zeros(experts, loads.dtype)
                 whole[part * local : (part + 1) * local] = counts
@@ -59,15 +60,26 @@ def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) ->
         raise _wrong("the files hold no loads of the decoder", f"{counted(other, 'line')}", "decoder", files[0].name)
     hotness, layers, notes = tally.take(skip_incomplete)
     for layer in layers:
-        if missing := sorted(set(range(parts)) - groups[layer]):
-            got, expected = f"no part {ranges(missing)} of {parts} in layer {layer}", "every rank's file"
-            raise _wrong("experts are missing", got, expected, "input", "give every rank's file, or correct --experts")
+        _check_parts(groups[layer], parts, layer)
     notes.append(
         f"rank R taken to hold part R modulo {parts} of the experts, as without tensor parallelism inside experts"
     )
     if other:
         notes.append(f"{counted(other, 'line')} of multi-token prediction left out")
     return Recording(hotness, f"Megatron-LM tokens per expert, {counted(len(files), 'file')}", notes, layers)
+
+
+def _check_parts(holders: dict[int, set[int]], parts: int, layer: int) -> None:
+    """Raise OrganizerError where a part of a layer's experts has no rank, or fewer of them than another part."""
+    next_step = "give every rank's file, or correct --experts"
+    if missing := sorted(set(range(parts)) - holders.keys()):
+        got = f"no part {ranges(missing)} of {parts} in layer {layer}"
+        raise _wrong("experts are missing", got, "every rank's file", "input", next_step)
+    few, many = (choose(holders, key=lambda part: len(holders[part])) for choose in (min, max))
+    if len(holders[few]) < len(holders[many]):
+        of_many, of_few = (counted(len(holders[part]), "rank") for part in (many, few))
+        got = f"part {many} of {parts} by {of_many} in layer {layer}, part {few} by {of_few}"
+        raise _wrong("a rank's file is missing", got, "each part by as many ranks", "input", next_step)
 
 
 def _record(fields: dict[str, Any], where: str) -> tuple[int, int, np.ndarray]:

@@ -14,7 +14,7 @@ from placement.errors import OrganizerError
 from .dump_files import read_json
 from .inputs import input_files
 from .rank_blocks import side_by_side
-from .recording import Recording, counted
+from .recording import Recording, counted, ranges
 from .slots import to_experts
 from .text_table import whole_table
 
@@ -51,11 +51,13 @@ def read_mindie(
         found, told = _blocks(file, rows)
         blocks[int(match[2])] = dict(enumerate(found))
         floats |= dict.fromkeys(told)
+    _check_shared(blocks, shared)
     whole, notes = side_by_side(blocks, skip_incomplete, "block")
     if shared:
         # Devices of shared experts come first, with a slot each.
         whole = whole[:, :, shared:]
-        notes.append(f"the first {shared} ranks left out: devices of shared experts alone")
+        first_ranks = "rank 0" if shared == 1 else f"ranks 0 .. {shared - 1}"
+        notes.append(f"{first_ranks} left out: devices of shared experts alone")
     if config.get("eplb_expert_map_file") and table is None:
         got, expected = f"{CONFIG} names {config['eplb_expert_map_file']}", "that file, with --map"
         raise _wrong("experts were placed while recording", got, expected, first.name, "give --map FILE")
@@ -78,6 +80,18 @@ def _blocks(path: Path, rows: int) -> tuple[np.ndarray, list[str]]:
         got, expected = counted(len(values), "row"), f"blocks of {rows}, one row for each layer"
         raise _wrong("the rows are no whole blocks", got, expected, path.name, "copy it again, or correct --layers")
     return values.reshape(-1, rows, values.shape[1]), notes
+
+
+def _check_shared(blocks: dict[int, dict[int, np.ndarray]], shared: int) -> None:
+    """Raise OrganizerError unless the first `shared` ranks have one column each, and another rank is there."""
+    for rank in sorted(set(blocks) & set(range(shared))):
+        if (columns := next(iter(blocks[rank].values())).shape[1]) > 1:
+            got, expected = f"{columns} columns of rank {rank}", "one: the shared expert's"
+            next_step = f"correct num_dangling_shared_experts {shared} in {CONFIG}"
+            raise _wrong("a device of shared experts has other experts", got, expected, "input", next_step)
+    if len(blocks) <= shared:
+        got = f"ranks {ranges(sorted(blocks))}, and num_dangling_shared_experts {shared} in {CONFIG}"
+        raise _wrong("no device of routed experts is left", got, "a rank behind those", "input")
 
 
 def _config(path: Path) -> dict[str, Any]:

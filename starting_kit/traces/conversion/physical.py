@@ -8,6 +8,8 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+from .recording import counted
+
 RECORD = "record again, with the fusion of shared experts off"
 
 
@@ -61,7 +63,8 @@ def to_logical(counts: np.ndarray, fold: Fold) -> np.ndarray:
 def slot_counts(ids: np.ndarray, slots: int, where: str) -> np.ndarray:
     """Tokens by slot, int64 [layer, slot], of slot ids [layer, token, choice]; -1 is padding.
 
-    Raises OrganizerError for ids outside -1 .. slots - 1.
+    Raises OrganizerError for ids outside -1 .. slots - 1, a slot twice in a token's choices, and tokens that have
+    other numbers of choices, all -1 aside.
     """
     what, expected = "topk_ids_of_layer holds what is no slot", f"integers in -1 .. {slots - 1}: slots, -1 for padding"
     if ids.dtype.kind not in "iu":
@@ -71,6 +74,18 @@ def slot_counts(ids: np.ndarray, slots: int, where: str) -> np.ndarray:
         layer, token, choice = np.argwhere(wrong)[0]
         got = f"{ids[layer, token, choice]} at layer {layer}, token {token}, choice {choice} (from 0)"
         raise _wrong(what, got, expected, where)
+    ordered = np.sort(ids, axis=2)
+    twice = (ordered[..., 1:] == ordered[..., :-1]) & (ordered[..., 1:] >= 0)
+    if twice.any():
+        layer, token, choice = np.argwhere(twice)[0]
+        got = f"slot {ordered[layer, token, choice]} twice at layer {layer}, token {token} (from 0)"
+        raise _wrong("topk_ids_of_layer names a slot twice", got, "different slots for a token", where)
+    chosen = (ids >= 0).sum(axis=2)
+    other = (chosen > 0) & (chosen < chosen.max(initial=0))
+    if other.any():
+        layer, token = np.argwhere(other)[0]
+        got = f"{counted(int(chosen[layer, token]), 'choice')} at layer {layer}, token {token} (from 0)"
+        raise _wrong("a token has another number of choices", got, f"{chosen.max()}, as another token has", where)
     layers = len(ids)
     flat = np.arange(layers)[:, None, None] * slots + ids.astype(np.int64)
     return np.bincount(flat[ids >= 0], minlength=layers * slots).reshape(layers, slots)

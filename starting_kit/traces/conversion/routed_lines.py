@@ -6,6 +6,7 @@ Loggers that people patch into vLLM write this form, at times a file for each la
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def _request(name: Any, layers: dict[int, dict[int, Sequence[int]]], stated: Sta
             got, expected = (f"{len(layers[number])} in layer {number}" for number in (layer, numbers[0]))
             place = f"{where}, request {name}"
             raise _wrong("a request's layers have other tokens", got, f"the same tokens as {expected}", place)
+    if order[-1] - order[0] >= len(order):
+        gap = next(token for token, after in pairwise(order) if after > token + 1)
+        got, expected = f"no token {gap + 1} of {order[0]} .. {order[-1]}", "each of a request's tokens"
+        raise _wrong("a request's token is missing", got, expected, f"{where}, request {name}")
     lengths = {len(ids) for tokens in layers.values() for ids in tokens.values()}
     if len(lengths) > 1:
         got, place = f"{min(lengths)} and {max(lengths)} experts", f"{where}, request {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .choices import wrong_choice
+from .choices import no_chance, wrong_choice
 from .counts import rectangular
 from .json_lines import objects_in, whole_number
 from .recording import Recording, counted
@@ -33,6 +34,9 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
     single: set[tuple[Any, ...]] = set()
     # The file that a rank's lines without a token lie in: a rank may have several microbatches in a step.
     files_of: dict[tuple[int, int, int], Path] = {}
+    # Lines of several tokens, by what they hold: one that is there again is a copy.
+    held: dict[tuple[Any, ...], str] = {}
+    width: tuple[int, str] | None = None
     for file in files:
         for fields, where in objects_in(file):
             step_key = next((key for key in STEPS if key in fields), None)
@@ -58,6 +62,15 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
                 got = f"step {step}, layer {layer} of rank {rank} in {first.name}, too"
                 next_step = "leave out the file where it is a copy; else write both into one"
                 raise _wrong("a rank's choices are in two files", got, "a file for each rank", where, next_step)
+            width = width or (ids.shape[1], where)
+            if ids.shape[1] != width[0]:
+                got, expected = counted(ids.shape[1], "expert"), f"{width[0]} of each token, as in {width[1]}"
+                raise _wrong("a token has another number of experts", got, expected, where)
+            if no_chance(ids[(ids >= 0).any(axis=1)], experts):
+                copy = held.setdefault((step, layer, rank, blake2b(ids.tobytes(), digest_size=16).digest()), where)
+                if copy != where:
+                    got = f"the choices of step {step}, layer {layer} in {copy} again"
+                    raise _wrong("a line is there twice", got, "each once", where, "leave out what repeats others")
             counts = np.bincount(ids[ids >= 0], minlength=experts)
             tally.add(step, layer, 0 if token_key else rank, counts, where, again=True)
             of_step = tokens.setdefault(step, {})

@@ -30,6 +30,7 @@ def read_steps(paths: Sequence[Path], experts: int, skip_incomplete: bool) -> Re
     counts: list[list[np.ndarray]] = []
     routed: list[int] = []
     every: set[int] = set()
+    width: int | None = None
     for file in files:
         content = read_json(file)
         if not isinstance(content, list) or not content:
@@ -45,6 +46,12 @@ def read_steps(paths: Sequence[Path], experts: int, skip_incomplete: bool) -> Re
             if some != routed:
                 got, expected = f"layers {ranges(some)}", f"{ranges(routed)} as in the first pass"
                 raise _wrong("a pass has other layers", got, expected, where)
+            for layer in some:
+                ids = layers[layer]
+                width = width or ids.shape[1]
+                if ids.shape[1] != width:
+                    got, expected = counted(ids.shape[1], "expert"), f"{width} of each token, as before"
+                    raise _wrong("a token has another number of experts", got, expected, f"{where}, layer {layer}")
             counts.append([_counted(layers[layer], experts, f"{where}, layer {layer}") for layer in some])
     if not counts:
         raise _wrong("the file holds no passes", "empty ones", "a list of passes", files[0].name)

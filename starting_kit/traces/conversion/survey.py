@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
     rows, prompts, names, labels = [], [], [], []
     empty = padded = 0
     unfilled, zeros = None, ZeroRows()
+    seen: dict[tuple[int | str, str | None, bytes], str] = {}
     for request in requests:
         whole = len(request.ids)
         request = without_padding(request)
@@ -56,6 +58,7 @@ def survey(requests: Iterable[RoutedTokens]) -> Survey:
         dense &= (request.ids <= 0).all(axis=(0, 2))
         unfilled = unfilled or _unfilled(request)
         zeros.add(request.ids)
+        _refuse_copy(request, seen)
         rows.append(len(request.ids))
         prompts.append(request.prompt)
         names.append(request.name)
@@ -88,6 +91,17 @@ def checked(requests: Iterable[RoutedTokens], found: Survey, experts: int) -> It
             kept = request._replace(ids=request.ids[:, ~found.dense], layers=found.layers)
             _check_ids(kept, experts)
             yield kept
+
+
+def _refuse_copy(request: RoutedTokens, seen: dict[tuple[int | str, str | None, bytes], str]) -> None:
+    """Note a request that has a name among those seen. Raises OrganizerError for one of its name and choices."""
+    if request.name is None:
+        return
+    content = blake2b(np.ascontiguousarray(request.ids), digest_size=16).digest()
+    first = seen.setdefault((request.name, request.label, content), request.where)
+    if first != request.where:
+        got, next_step = f"request {request.name} of {first} again", "leave one of the two out"
+        raise OrganizerError("a request is there twice", got, "each once", next_step, request.where)
 
 
 def _check_ids(request: RoutedTokens, experts: int) -> None:

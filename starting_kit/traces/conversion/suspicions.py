@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..trace_file import SMALLEST_TRACE
 from .iterations import restarts, shortened
+from .layer_totals import uneven_layers
 from .recording import Recording, counted, ranges
 
 # Zeros are said where their ones add a tenth of the load. Experts are called idle where so many tokens would be theirs.
 TENTH, EXPECTED = 10, 10
+# So many layers in a row and no experts between others are no model's rhythm.
+FEW = 4
 # Iterations looked at in one step, so that little is held beside the trace.
 BLOCK = 64
 
@@ -28,7 +31,8 @@ def suspicions(recording: Recording, summed: int = 1) -> list[str]:
         # Of counters nothing else can be told: what is rare in tokens is in no sum of them.
         return [
             f"no count falls in any of {counted(len(hotness), 'iteration')}, as of counters that run on: --differences"
-            " takes what was counted between one and the next"
+            " takes what was counted between one and the next",
+            *_holes(recording.layers),
         ]
     notes = []
     if again is not None:
@@ -40,7 +44,11 @@ def suspicions(recording: Recording, summed: int = 1) -> list[str]:
     notes += [*_idle_experts(loads, numbers), *_idle_iterations(hotness), *_partial_iterations(hotness, loads)]
     if not any("--divide" in note for note in recording.notes):
         notes += _multiples(hotness)
-    return [*notes, *_shared(hotness, loads, numbers), *_zeros(hotness, loads, summed)]
+    shared = list(_shared(hotness, loads, numbers))
+    # A shared expert explains other totals, stages may have begun apart.
+    if not shared and not any("stages of a pipeline" in note for note in recording.notes):
+        notes += uneven_layers(hotness, numbers)
+    return [*notes, *_holes(recording.layers), *shared, *_zeros(hotness, loads, summed)]
 
 
 def _idle_experts(loads: np.ndarray, numbers: np.ndarray) -> Iterator[str]:
@@ -83,6 +91,19 @@ def _partial_iterations(hotness: np.ndarray, loads: np.ndarray) -> Iterator[str]
             f"{counted(len(partial), 'iteration')} with tokens in some layers alone, the first {partial[0]} (from 0),"
             " as where a pipeline stage's file of the same passes is missing: convert the files of all stages"
         )
+
+
+def _holes(layers: Sequence[int] | None) -> Iterator[str]:
+    """Layers that lie between others: where not every second or third one routes, a stage's may be missing."""
+    apart = np.diff(np.array(layers or [0]))
+    wide = apart[apart > 1]
+    if not len(wide) or (apart > 1).all() or (len(wide) > 1 and len(set(wide.tolist())) == 1 and wide[0] < FEW):
+        return
+    missing = ranges(sorted(set(range(layers[0], layers[-1])) - set(layers)))  # type: ignore[index]
+    yield (
+        f"no counts of layers {shortened(missing)}, which lie between others: as where a pipeline stage's file is"
+        " missing, unless the model has no experts there"
+    )
 
 
 def _multiples(hotness: np.ndarray) -> Iterator[str]:
