@@ -389,7 +389,10 @@ def test_a_seeded_defect_has_its_message(change: Change, messages: tuple[str, ..
                 for name in ("overview", "rules")
             ),
         ),
-        competition("phases", 0, "max_submissions", value=0),
+        all_of(
+            competition("phases", 0, "max_submissions", value=0),
+            *(outer(f"pages/{name}.md", b"# As often as you like\n") for name in ("overview", "rules")),
+        ),
         competition("phases", 1, "execution_time_limit", value=1560),
         competition("make_programs_available", value=DELETE),
         page("# x\n`<style>` and\n\n```\n<script> [a](b)\n```\n[z](https://example.org)\n"),
@@ -403,6 +406,11 @@ def test_what_the_platform_takes_is_no_fault(change: Change) -> None:
     assert check(changed(change), NAME) == []
 
 
+def ended(data: bytes, now: datetime) -> list[Fault]:
+    """The warnings of phases that are over."""
+    return [warning for warning in warnings(data, now) if "over" in warning.what]
+
+
 @pytest.mark.parametrize(
     ("now", "over"),
     [
@@ -412,7 +420,7 @@ def test_what_the_platform_takes_is_no_fault(change: Change) -> None:
     ],
 )
 def test_a_phase_that_is_over_is_a_warning(now: str, over: list[str]) -> None:
-    found = warnings(archive(sound()), datetime.strptime(now, "%Y-%m-%d %H:%M:%S"))
+    found = ended(archive(sound()), datetime.strptime(now, "%Y-%m-%d %H:%M:%S"))
     assert [warning.where for warning in found] == [[f"phase {name!r}"] for name in over]
     for warning in found[:1]:
         assert str(warning) == (
@@ -423,7 +431,38 @@ def test_a_phase_that_is_over_is_a_warning(now: str, over: list[str]) -> None:
 
 def test_a_phase_without_an_end_is_never_over() -> None:
     data = changed(competition("phases", 1, "end", value=DELETE))
-    assert [warning.where for warning in warnings(data, datetime(2100, 1, 1))] == [["phase 'Development'"]]
+    assert [warning.where for warning in ended(data, datetime(2100, 1, 1))] == [["phase 'Development'"]]
+
+
+OWN = (
+    ("queue", "01234567-89ab-cdef-0123-456789abcdef"),
+    ("contact_email", "organizers@example.org"),
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "hidden", "missing"),
+    [
+        ((), True, ["names no queue", "has no contact_email"]),
+        (OWN[:1], True, ["has no contact_email"]),
+        (OWN, True, []),
+        ((), False, []),
+    ],
+)
+def test_what_hidden_traces_need_and_the_bundle_leaves_open_is_a_warning(
+    keys: tuple[tuple[str, str], ...], hidden: bool, missing: list[str]
+) -> None:
+    changes = [competition(key, value=value) for key, value in keys]
+    for key, value in () if hidden else (("hidden", False), ("sandbox", "best_effort")):
+        changes.append(grid_key(FINAL, key, value=value))
+    found = warnings(changed(*changes), datetime(2026, 12, 1))
+    assert [warning.what for warning in found] == missing
+    if "names no queue" in missing:
+        assert str(found[0]) == (
+            "competition.yaml: names no queue. Got: nothing: the default queue's workers lack both. Expected: queue: "
+            "the Vhost of your own, whose workers have the traces and the sandbox of phase 'Final'. Next: make one "
+            "(ORGANIZERS.md, section 5), write it in, and build again."
+        )
 
 
 # Nothing may stop the check

@@ -17,6 +17,7 @@ from bundles import (
     Change,
     all_of,
     changed,
+    competition,
     grid_key,
     inner,
     mapping,
@@ -108,6 +109,22 @@ SEEDED = [
         mapping(KIT_ZIP, "sample_traces/manifest.yaml", "traces", "DS-R1/generated", "origin", value="recorded: x"),
         "says that the kit's traces are generated",
     ),
+    ("terms' limit", text_of_page("rules", "at most 1500 s", "at most 900 s"), "states grid_seconds otherwise"),
+    (
+        "terms' grid",
+        text_of_page("rules", "on the sample grid", "on the chat grid"),
+        "tells of a grid that is not there",
+    ),
+    ("guide's grid", guide("replays the sample grid", "replays the chat grid"), "tells of a grid that is not there"),
+    (
+        "submissions",
+        competition("phases", 1, "max_submissions_per_day", value=3),
+        "states the submissions of phase 'Final' otherwise than competition.yaml",
+    ),
+    ("no limit", competition("phases", 0, "max_submissions", value=0), "the submissions of phase 'Development'"),
+    ("a day's", text_of_page("rules", "| Final | 2 | 10 |", "| Final | 3 | 10 |"), "the submissions of phase 'Final'"),
+    ("in all", text_of_page("overview", "10 a day, 300 in", "10 a day, 30 in"), "submissions of phase 'Development'"),
+    ("carried over", text_of_page("overview", "first day's two", "first day's three"), "submissions of phase 'Final'"),
     ("guide's cost", guide("seconds = 60 *", "seconds = 50 *"), "balanced_compute_seconds otherwise"),
     ("guide's slot", guide("slots * 0.0000979", "slots * 0.1"), "the cost of a slot"),
     ("guide's worth", guide("613 076 slots", "613 077 slots"), "the worth of mean PAR"),
@@ -210,6 +227,16 @@ def test_figures_are_written_as_the_pages_have_them() -> None:
         "| | `N` | a | 2 +0, 2 | 2 |",
     ]
     assert phase_row("Final", grid) == f"| Final | {grid.name} | {grid.window} | 0 | 6 |"
+
+
+def test_a_number_of_submissions_is_told_wherever_a_page_has_it() -> None:
+    faults = check(changed(competition("phases", 1, "max_submissions_per_day", value=3)), NAME)
+    assert [(fault.where[0].partition(",")[0], fault.got, fault.expected) for fault in faults] == [
+        ("pages/rules.md", "2", "3"),
+        ("pages/overview.md", "2", "3"),
+        ("pages/rules.md", "two", "three"),
+        ("pages/overview.md", "two", "three"),
+    ]
 
 
 # The kit's traces

@@ -14,6 +14,7 @@ from bundling import (
     rules_phases,
     rules_programs,
     rules_secrets,
+    rules_submissions,
     rules_tables,
     rules_traces,
 )
@@ -35,7 +36,13 @@ WHOLE: tuple[Rule, ...] = (
     *rules_secrets.RULES,
 )
 # What participants read and run; looked at once grids, references and pages are sound.
-SEEN: tuple[Rule, ...] = (*rules_kit.RULES, *rules_traces.RULES, *rules_figures.RULES, *rules_tables.RULES)
+SEEN: tuple[Rule, ...] = (
+    *rules_kit.RULES,
+    *rules_traces.RULES,
+    *rules_figures.RULES,
+    *rules_submissions.RULES,
+    *rules_tables.RULES,
+)
 
 
 def check(data: bytes, name: str) -> list[Fault]:
@@ -51,7 +58,8 @@ def check(data: bytes, name: str) -> list[Fault]:
 
 def warnings(data: bytes, now: datetime) -> list[Fault]:
     """What a bundle without faults is probably not meant to be; now: in UTC without a zone."""
-    return list(rules_phases.past(_bundle(data), now))
+    bundle = _bundle(data)
+    return [*rules_phases.past(bundle, now), *rules_competition.left_open(bundle)]
 
 
 def tried(data: bytes) -> list[Fault]:

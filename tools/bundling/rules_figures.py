@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bundling.figures import all_slots, digits, listed, plain, slot_seconds, slots_of_one_par, spaced
-from bundling.parts import KIT_GRID
+from bundling.parts import KIT_GRID, PUBLIC_GRIDS
 from bundling.reader import Bundle, Fault, json_of
-from bundling.rules_programs import kit_grid, phase_grids
+from bundling.rules_programs import KIT, grid_of, kit_grid, phase_grids
 from bundling.rules_secrets import sample_traces
 from placement.grid import Grid
 from scores.yardsticks import yardstick_score
 
-EVALUATION, POLICY, DATA, GUIDE = (
+EVALUATION, POLICY, DATA, OVERVIEW, TERMS, GUIDE = (
     "pages/evaluation.md",
     "pages/policy.md",
     "pages/data.md",
+    "pages/overview.md",
+    "pages/rules.md",
     "starting_kit/README.md",
 )
 NUMBER = r"(\d[\d_.]*)"
@@ -71,6 +73,7 @@ STATED: dict[str, tuple[Statement, ...]] = {
         _limit("trace_memory_bytes", rf"cases together {NUMBER} GiB", 2**30),
         _limit("log_bytes", rf"{NUMBER} KiB per case", 2**10),
     ),
+    TERMS: (_limit("grid_seconds", rf"at most {NUMBER} s: then"),),
 }
 # Of the kit's own grid, in its guide.
 STATED_IN_GUIDE = (
@@ -141,6 +144,22 @@ def guide_cases(bundle: Bundle) -> Iterator[Fault]:
             yield wrong(f"starting kit/{GUIDE}", line_of(text, match.start(1)), "a case", match[1], keys[0])
 
 
+def grid_names(bundle: Bundle) -> Iterator[Fault]:
+    """A text that tells of a run names a grid that is there."""
+    kit = kit_grid(bundle)
+    public = [grid_of(KIT, bundle.kit, name) for name in PUBLIC_GRIDS if name in bundle.kit]
+    names = {grid.name for grid in (*public, *phase_grids(bundle).values()) if isinstance(grid, Grid)}
+    for name, shown in [*((page, page) for page in (OVERVIEW, POLICY, TERMS)), (GUIDE, f"starting kit/{GUIDE}")]:
+        text = text_of(bundle, name)
+        for match in re.finditer(r"(?:on|replays) the (\w+) grid\b", text):
+            if kit and match[1] not in names:
+                where = f"{shown}, line {line_of(text, match.start(1))}"
+                next_step = (
+                    "write this name where the sentence holds for its grid, and leave the sentence out otherwise"
+                )
+                yield Fault(where, "tells of a grid that is not there", match[1], kit.name, next_step)
+
+
 def kit_iterations(bundle: Bundle) -> Iterator[Fault]:
     """What the page Data says of the traces that ship."""
     text, entries = (
@@ -186,4 +205,4 @@ def text_of(bundle: Bundle, name: str) -> str:
     return bundle.files.get(name, bundle.kit.get(name, b"")).decode("utf-8", "replace")
 
 
-RULES = (figures, kit_scores, guide_cases, kit_iterations)
+RULES = (figures, kit_scores, guide_cases, grid_names, kit_iterations)
