@@ -101,7 +101,9 @@ def test_the_finals_limits_leave_room_for_a_correction_of_five() -> None:
         phase.submit("ann", "ann-1", day)
     phase.rerun_all(9)
     assert len(phase.submissions) == FINAL["max_submissions"]
-    assert "a correction of five" in " ".join(section("## Correcting a live competition").split())
+    assert "five submissions, the migrated one among them, and their five re-runs are ten" in " ".join(
+        section("## Correcting a live competition").split()
+    )
 
 
 def test_a_migrated_submission_counts_on_the_first_day() -> None:
