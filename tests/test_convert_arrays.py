@@ -233,7 +233,7 @@ HISTORIES = {
     ),
     "a step of numbers": (
         [*steps_of(HOTNESS[:1]), 4],
-        f"{SECOND} a step has the wrong form. Got: a int. Expected: a mapping. {FORM}",
+        f"{SECOND} a step has the wrong form. Got: an int. Expected: a mapping. {FORM}",
     ),
     "no steps": (
         [],

@@ -182,7 +182,8 @@ def test_an_option_of_another_form_is_refused(
 ) -> None:
     assert convert(tmp_path, "--from", form, "counts.npy", *options) == 2
     assert error(capsys) == (
-        f"convert: {named} is not an option of --from {form}. Got: it. Expected: no such option. Next: leave it out."
+        f"convert: {named} is not an option of --from {form}. Got: {named}. Expected: no such option. Next:"
+        " leave it out."
     )
 
 

@@ -73,6 +73,37 @@ def test_a_shared_experts_device_with_other_columns_is_refused(
     )
 
 
+@pytest.mark.parametrize("form", ["mindie", "omni"])
+def test_the_last_ranks_missing_file_is_asked_for(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = write(form, tmp_path / "in")
+    for file in [*(tmp_path / "in").glob("decode_1.csv"), *(tmp_path / "in").glob("*_rank_1.txt")]:
+        file.unlink()
+    assert refusal(tmp_path, capsys, "--from", form, tmp_path / "in", *options).endswith(
+        "Next: give every rank's file: that of the last rank may be missing; or correct --experts."
+    )
+
+
+def test_leaving_out_is_not_advised_where_nothing_would_be_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = [traced(step, layer, [[1, 2]], rank=step) for step in (0, 1) for layer in LAYERS]
+    path = lines(tmp_path / "r.jsonl", trace)
+    assert refusal(tmp_path, capsys, "--from", "megatron", path, *NEEDED).endswith("Next: give every rank's file.")
+
+
+def test_a_load_that_is_no_number_is_refused_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    views = [COUNTS[0] / 1, COUNTS[1] / 1]
+    views[1][1, 2] = np.nan
+    for number, view in enumerate(views):
+        np.save(tmp_path / f"moe_load_{number}.npy", view)
+    files = [tmp_path / f"moe_load_{number}.npy" for number in (0, 1)]
+    assert refusal(tmp_path, capsys, "--from", "vllm-ascend", *files).startswith(
+        "moe_load_1.npy: a count is out of range. Got: nan at layer 1, expert 2 (from 0)."
+    )
+
+
 # copies
 
 

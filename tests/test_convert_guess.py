@@ -158,9 +158,26 @@ def test_an_option_that_one_form_takes_decides(tmp_path: Path, capsys: pytest.Ca
 def test_an_option_that_no_guessed_form_takes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dumps.write("adrs", tmp_path / "in")
     assert refusal(tmp_path, capsys, tmp_path / "in", "--in-flight", 2) == (
-        "input: the form of the dump is not certain. Got: adrs, since expert-load.json has load_history. Expected: one"
-        " that takes --in-flight. Next: give --from adrs."
+        "input: the dump's form does not take --in-flight. Got: adrs, since expert-load.json has load_history."
+        " Expected: one that takes --in-flight. Next: leave out what the form does not take."
     )
+
+
+def test_a_router_trace_is_told_by_its_name(tmp_path: Path) -> None:
+    line = {"step": 0, "layer": 3, "rank": 0, "top_indices": [[1, 2]]}
+    saved(tmp_path, "router_trace_rank0.jsonl", [line])
+    assert guesses([tmp_path]) == [Guess("megatron", "router_trace_rank0.jsonl is there")]
+
+
+@pytest.mark.parametrize("form", [[], ["--from", "mindie"]], ids=["guessed", "named"])
+def test_folders_of_a_folder_without_files_are_named(
+    form: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for phase in ("prefill", "decode"):
+        (tmp_path / "in" / phase).mkdir(parents=True)
+    text = refusal(tmp_path, capsys, tmp_path / "in", *form)
+    assert "Got: no such file, but folders: decode, prefill." in text
+    assert text.endswith("Next: name one of the folders.")
 
 
 def test_an_unknown_form_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,14 @@ def test_stages_of_statistics_are_joined_row_by_row(tmp_path: Path, capsys: pyte
     ) in told(capsys)
 
 
+def test_several_stages_have_one_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, rows in (("1.5", part(0)), ("2.5", part(1)), ("3.5", part(2)), ("4.5", part(3))):
+        stat(tmp_path, name, rows, rank=0)
+    assert convert(tmp_path, tmp_path / "in", "--as-is") == 0
+    (note,) = [note for note in told(capsys) if "stages" in note]
+    assert note.endswith("as stages of a pipeline have: joined row by row; 2 further files likewise")
+
+
 def test_stages_of_other_lengths_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [stat(tmp_path, "1.5", part(0, 1)), stat(tmp_path, "2.5", part(2, 3)[:3])]
     assert refusal(tmp_path, capsys, *files, "--as-is") == (

@@ -297,7 +297,7 @@ def test_a_placement_that_changed_between_files_is_refused(tmp_path: Path, capsy
         "expert_distribution_recorder_5.1_1.json: experts were moved while recording. Got: another"
         f" last_physical_to_logical_map than in {FILE}. Expected: one map in all files: the maps of earlier passes are"
         " not in the dump. Next: record again without --enable-eplb, or convert the dumps of each map by themselves,"
-        " all ranks together."
+        " all ranks together; where each file has the layers of one stage alone, each becomes a trace of those layers."
     )
 
 
@@ -357,5 +357,6 @@ def test_records_of_different_models_are_refused(tmp_path: Path, capsys: pytest.
     dumps(tmp_path, {1: [record(1, 0)]}, MAP[:2])
     assert refusal(tmp_path, capsys, folder) == (
         "expert_distribution_recorder_5.1_1.json: the dump is of another model. Got: [layer, slot] [2, 6]. Expected:"
-        f" [3, 6] as in {FILE}. Next: convert one recording at a time."
+        f" [3, 6] as in {FILE}. Next: convert one recording at a time; files of a pipeline's stages are joined where"
+        " each has the map of all layers."
     )

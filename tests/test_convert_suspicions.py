@@ -193,7 +193,7 @@ def test_experts_that_never_get_a_token_are_told(tmp_path: Path, capsys: pytest.
     told = notes(tmp_path, capsys, values)
     assert told[0] == (
         "experts 2 .. 7 of 0 .. 7 never have a token in any layer (6 of 8), as where only one rank's counts were saved"
-        " or the model has fewer experts: convert the counts of all ranks, or correct the number of experts"
+        ", or --experts was given and is too large: convert the counts of all ranks"
     )
 
 

@@ -253,7 +253,7 @@ MALFORMED = [
     ([{"three": [[1, 2]]}], "r.json, pass 0: a pass has a key that is no layer. Got: 'three'"),
     ([{"3": None}], "r.json, pass 0: a pass's layers do not fit together. Got: no layer with experts"),
     ([], "r.json: the file holds no pass"),
-    (7, "r.json: the file holds no requests. Got: a int"),
+    (7, "r.json: the file holds no requests. Got: an int"),
     (["lines", {"layer": 0, "topk_ids": [1, True]}], "r.jsonl, line 1: topk_ids has the wrong form"),
     (["lines", {"layer": True, "topk_ids": [1, 2]}], "r.jsonl, line 1: layer is no number. Got: True"),
     (["lines", {"layer": 0, "experts": [1, 2]}], "r.jsonl, line 1: the line has other keys. Got: layer, experts"),

@@ -140,12 +140,12 @@ def run_convert(options: argparse.Namespace) -> int:
     check_output("--output", options.output)
     if options.form is None:
         options.form, because = guessed_form(options)
-        print(f"Read as {options.form}: because {because}")
+        print(f"Read as {options.form}: because {because}", flush=True)
     form = FORMATS[options.form]
     for option in OPTIONS:
         value = getattr(options, option)
         if option not in form.options and value is not None and value is not False:
-            raise _wrong(f"{flag(option)} is not an option of --from {options.form}", "it", "no such option")
+            raise _wrong(f"{flag(option)} is not an option of --from {options.form}", flag(option), "no such option")
     name = f"{options.model}/{options.dataset}"
     refuse_recording(options.output, name, options.replace)
     recording = numbered(_changed(form.read(options), options), options.layers)

@@ -90,9 +90,13 @@ def guessed_form(options: argparse.Namespace) -> tuple[str, str]:
         expected = "a form of starting_kit/traces/conversion/README.md"
         raise OrganizerError("the form of the dump is not known", got, expected, next_step, "input")
     got = "; ".join(f"{guess.form}, since {guess.because}" for guess in fitting or found)
-    next_step = "give --from " + " or --from ".join(guess.form for guess in fitting or found)
-    expected = "one form" if fitting else f"one that takes {', '.join(map(flag, given))}"
-    raise OrganizerError("the form of the dump is not certain", got, expected, next_step, "input")
+    if not fitting:
+        options_given = " and ".join(map(flag, given))
+        expected, next_step = f"one that takes {options_given}", "leave out what the form does not take"
+        what = f"the dump's form does not take {options_given}"
+        raise OrganizerError(what, got, expected, next_step, "input")
+    next_step = "give --from " + " or --from ".join(guess.form for guess in fitting)
+    raise OrganizerError("the form of the dump is not certain", got, "one form", next_step, "input")
 
 
 def flag(option: str) -> str:

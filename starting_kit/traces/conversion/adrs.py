@@ -11,6 +11,7 @@ from placement.errors import OrganizerError
 
 from .counts import as_array, as_counts, float_note
 from .dump_files import key_of, read_dump
+from .file_errors import kind_of
 from .inputs import one_file
 from .layers import kept_layers, without_dense
 from .recording import Recording, counted
@@ -21,14 +22,14 @@ def read_adrs(paths: Sequence[Path]) -> Recording:
     path = one_file(paths, (".json",))
     history = key_of(read_dump(path, allow_pickle=False), "load_history", path.name)
     if not isinstance(history, list) or not history:
-        got = "no element" if isinstance(history, list) else f"a {type(history).__name__}"
+        got = "no element" if isinstance(history, list) else kind_of(history)
         raise _wrong("load_history has the wrong form", got, "a list of steps", path.name)
     hotness: np.ndarray | None = None
     floats: list[str] = []
     for index, step in enumerate(history):
         place = f"{path.name}, load_history[{index}]"
         if not isinstance(step, dict):
-            raise _wrong("a step has the wrong form", f"a {type(step).__name__}", "a mapping", place)
+            raise _wrong("a step has the wrong form", kind_of(step), "a mapping", place)
         load = as_array(key_of(step, "logical_expert_load", place), "logical_expert_load", place, ("layer", "expert"))
         if hotness is None:
             hotness = np.empty((len(history), *load.shape), np.int32)

@@ -9,6 +9,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
+from .counts import as_counts
 from .dump_files import read_numpy
 from .inputs import input_files
 from .recording import Recording, counted
@@ -17,6 +18,7 @@ from .torch_files import read_torch
 
 SUFFIXES = (".npy", ".pt", ".npz")
 KEYS = ("moe_load", "expert_load_view")
+AXES = ("stage", "layer", "device", "slot")
 FORMS = "[layer, expert], [layer, device, slot] or [stage, layer, device, slot]"
 
 
@@ -57,4 +59,6 @@ def _view(path: Path) -> np.ndarray:
         got = f"shape {list(array.shape)}, dtype {array.dtype}"
         next_step = "save the load as it was gathered; counts with an iteration axis are read by --from npy"
         raise OrganizerError("the load has another form", got, f"integers {FORMS}", next_step, path.name)
+    # Checked here, where the file is known.
+    as_counts(array, path.name, AXES[-array.ndim :] if array.ndim > 2 else ("layer", "expert"), floats=True)
     return array if array.ndim == 4 else array[None]

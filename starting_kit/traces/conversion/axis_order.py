@@ -11,6 +11,7 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from .counts import AXES
+from .recording import counted
 
 ITERATION, LAYER, EXPERT = range(3)
 STATED = (ITERATION, LAYER, EXPERT)
@@ -27,7 +28,8 @@ class Size(NamedTuple):
 
 def sizes_in_words(shape: Sequence[int]) -> str:
     """The shape [iteration, layer, expert] of a trace, in words."""
-    return f"{shape[LAYER]} layers, {shape[EXPERT]} experts, {shape[ITERATION]} iterations"
+    sizes = ((shape[LAYER], "layer"), (shape[EXPERT], "expert"), (shape[ITERATION], "iteration"))
+    return ", ".join(counted(int(size), noun) for size, noun in sizes)
 
 
 def check_order(hotness: np.ndarray, axes: Sequence[str], size: Size | None, where: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from placement.errors import OrganizerError
 
-from .file_errors import pickled, unreadable
+from .file_errors import kind_of, pickled, unreadable
 from .torch_files import read_torch
 
 
@@ -28,7 +28,7 @@ def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
     else:
         content = read_numpy(path, allow_pickle)
     if not isinstance(content, dict):
-        got = f"a {type(content).__name__}"
+        got = kind_of(content)
         raise OrganizerError(
             "the dump has no keys",
             got,

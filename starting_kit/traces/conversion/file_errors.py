@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from placement.errors import OrganizerError
 
@@ -29,3 +30,9 @@ def unreadable(path: Path, error: Exception) -> OrganizerError:
         next_step="copy it again",
         where=path.name,
     )
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, for an error: `a list`, `an int`."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -15,7 +15,7 @@ from . import atom, megatron, mindie, omni, trtllm, vllm_load
 from .ascend import KEYS as LOADS
 from .count_table import is_table
 from .dump_files import names_of, read_json
-from .inputs import natural
+from .inputs import natural, nothing_in
 from .json_lines import objects_in
 from .plain_array import KEY as HOTNESS
 from .plain_array import load_array
@@ -58,7 +58,10 @@ def guesses(paths: Sequence[Path]) -> list[Guess]:
             got, next_step = "nothing", "correct the path"
             raise OrganizerError(f"there is no file {path}", got, "a file or a folder of them", next_step, "input")
         inside = sorted(path.iterdir(), key=lambda file: natural(file.name)) if path.is_dir() else [path]
-        files += [file for file in inside if file.is_file()]
+        found = [file for file in inside if file.is_file()]
+        if inside and not found:
+            raise nothing_in(path, "files of a dump")
+        files += found
     named = [guess for file in files if (guess := _of_name(file.name))]
     if not named:
         firsts = {file.suffix: file for file in reversed(files)}
@@ -78,7 +81,7 @@ def guesses(paths: Sequence[Path]) -> list[Guess]:
 
 
 def _of_name(name: str) -> Guess | None:
-    patterns = {"trtllm": trtllm.COUNTS, "mindie": mindie.NAME, "omni": omni.NAME}
+    patterns = {"megatron": megatron.TRACE, "trtllm": trtllm.COUNTS, "mindie": mindie.NAME, "omni": omni.NAME}
     for form, pattern in patterns.items():
         if pattern.fullmatch(name):
             return Guess(form, f"{name} is there")

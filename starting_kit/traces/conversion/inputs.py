@@ -47,9 +47,16 @@ def one_file(paths: Sequence[Path], suffixes: Sequence[str]) -> Path:
 def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     files = [path for path in folder.iterdir() if path.suffix in suffixes and path.is_file()]
     if not files:
-        expected = f"files of the form {', '.join(suffixes)}"
-        raise _wrong(f"there is nothing to convert in {folder}", "no such file", expected, "correct the path")
+        raise nothing_in(folder, f"files of the form {', '.join(suffixes)}")
     return sorted(files, key=lambda path: (natural(path.stem), path.suffix))
+
+
+def nothing_in(folder: Path, expected: str) -> OrganizerError:
+    """The error for a folder without such files, with the folders in it."""
+    inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    got = f"no such file, but folders: {', '.join(inside[:8])}" if inside else "no such file"
+    next_step = "name one of the folders" if inside else "correct the path"
+    return _wrong(f"there is nothing to convert in {folder}", got, expected, next_step)
 
 
 def _refuse_twice(files: list[Path]) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from placement.errors import OrganizerError
 
+from .file_errors import kind_of
+
 
 def objects_in(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     """Each line's object with its place in words; empty lines are left out. Raises OrganizerError for another line."""
@@ -25,7 +27,7 @@ def _object_of(line: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _wrong("the line is not JSON", str(error), "an object", where) from None
     if not isinstance(fields, dict):
-        raise _wrong("the line has the wrong form", f"a {type(fields).__name__}", "an object", where)
+        raise _wrong("the line has the wrong form", kind_of(fields), "an object", where)
     return fields
 
 

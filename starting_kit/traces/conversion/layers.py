@@ -57,7 +57,11 @@ def dropped(dense: np.ndarray, numbers: Sequence[int] | None = None) -> str:
     """The note for layers, bool [layer], that were left out; numbers: of the layers, by default 0, 1, ..."""
     names = np.arange(len(dense)) if numbers is None else np.array(numbers)
     left_out, every = ranges(names[dense].tolist()), f"{names[0]} .. {names[-1]}"
-    return f"dense layers left out: {left_out} of {every}; {len(dense) - int(dense.sum())} layers remain"
+    return f"dense layers left out: {left_out} of {every}; {_remaining(len(dense) - int(dense.sum()))}"
+
+
+def _remaining(layers: int) -> str:
+    return f"{counted(layers, 'layer')} {'remains' if layers == 1 else 'remain'}"
 
 
 def _of_stages(dense: np.ndarray) -> str:

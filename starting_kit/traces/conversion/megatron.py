@@ -20,6 +20,7 @@ from .tally import Tally
 
 LOADS = "tpe"
 RANK = re.compile(r"rank(\d+)\.jsonl")
+TRACE = re.compile(r"router_trace_rank\d+\.jsonl")
 
 
 def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) -> Recording:

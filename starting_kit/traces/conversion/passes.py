@@ -71,7 +71,8 @@ class Passes:
                 f"no record of forward_pass_id {number} by {lacking}; {len(incomplete)} of"
                 f" {counted(len(self._sums), 'pass')} are incomplete",
                 f"a record by each of ranks {ranges(ranks)}",
-                "give every rank's file, or --skip-incomplete to leave such passes out",
+                "give every rank's file"
+                + ", or --skip-incomplete to leave such passes out" * (len(incomplete) < len(self._sums)),
                 "passes",
             )
         kept = sorted(set(self._sums) - set(incomplete))

@@ -28,7 +28,7 @@ def side_by_side(
     if lacking and not skip_incomplete:
         rank = next(rank for rank in ranks if lacking[0] not in blocks[rank])
         got = f"no {noun} {lacking[0]} by rank {rank}; {len(lacking)} of {counted(len(every), noun)} are incomplete"
-        next_step = f"give every rank's file, or --skip-incomplete to leave such {noun}s out"
+        next_step = "give every rank's file" + f", or --skip-incomplete to leave such {noun}s out" * bool(kept)
         raise _wrong(f"a {noun} was not recorded by every rank", got, f"each by ranks {ranges(ranks)}", next_step)
     if not kept:
         got, next_step = f"{counted(len(every), noun)}, each incomplete", "give every rank's file of one recording"

@@ -9,6 +9,7 @@ from typing import Any
 from placement.errors import OrganizerError
 
 from .dump_files import names_of, read_json, read_numpy
+from .file_errors import kind_of
 from .inputs import input_files
 from .json_lines import objects_in
 from .routed_arrays import KEY, KEYS, OF_PROMPT, routed_of
@@ -93,7 +94,7 @@ def _in_json(content: Any, stated: Stated, file: Path) -> Iterator[RoutedTokens]
             raise OrganizerError("the file has a boolean", got, "ids of experts and null", next_step, file.name)
         yield routed_in_steps(content, file.name, file.stem)
     else:
-        got, expected = f"a {type(content).__name__}", "an answer of an engine, or a list of passes"
+        got, expected = kind_of(content), "an answer of an engine, or a list of passes"
         raise OrganizerError("the file holds no requests", got, expected, "name another file", file.name)
 
 

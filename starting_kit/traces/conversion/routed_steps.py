@@ -14,6 +14,7 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from .counts import rectangular
+from .file_errors import kind_of
 from .routed_tokens import RoutedTokens, request_of
 
 
@@ -42,7 +43,7 @@ def routed_in_steps(passes: Sequence[Any], where: str, name: str) -> RoutedToken
 def pass_of(step: Any, where: str) -> dict[int, np.ndarray | None]:
     """The ids [token, choice] of a pass's layers, None for null, in order of their numbers. Raises OrganizerError."""
     if not isinstance(step, Mapping):
-        raise _wrong("a pass has the wrong form", f"a {type(step).__name__}", "a mapping of layers", where)
+        raise _wrong("a pass has the wrong form", kind_of(step), "a mapping of layers", where)
     numbers = {key: key.rpartition("_")[2].rpartition(".")[2] for key in map(str, step)}
     if other := [key for key, number in numbers.items() if not number.isdecimal()]:
         raise _wrong("a pass has a key that is no layer", repr(other[0])[:60], "numbers of layers", where)

@@ -25,7 +25,7 @@ import numpy as np
 from placement.errors import OrganizerError
 
 from .choices import wrong_choice
-from .file_errors import unreadable
+from .file_errors import kind_of, unreadable
 
 HEAD, LABELS, FORMAT = "trace.json", "labels.json", 1
 CHOICES, SCORES, WEIGHTS = "layer", "scores", "weights"
@@ -139,7 +139,7 @@ def read_head(folder: Path) -> RoutingHead:
     except (ValueError, RecursionError) as error:
         raise unreadable(path, error) from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-        got = f"format {fields.get('format')!r}" if isinstance(fields, dict) else f"a {type(fields).__name__}"
+        got = f"format {fields.get('format')!r}" if isinstance(fields, dict) else kind_of(fields)
         raise _wrong("the trace has another form", got, f"format {FORMAT}", path)
     for key in ("experts", "tokens", "top_k"):
         # A boolean is an int to Python, but no number here.

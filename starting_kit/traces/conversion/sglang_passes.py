@@ -13,6 +13,7 @@ from placement.errors import OrganizerError
 
 from .counts import as_array, as_counts, float_note, rectangular
 from .dump_files import key_of, read_dump
+from .file_errors import kind_of
 from .passes import Passes
 from .physical import Fold, fold_of, slot_counts, to_logical
 from .recording import Recording, counted
@@ -99,7 +100,7 @@ def _records(dump: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, 
         for index, record in enumerate(records):
             place = f"{where}, records[{index}]"
             if not isinstance(record, dict):
-                raise _wrong("a record has the wrong form", f"a {type(record).__name__}", "a mapping", place)
+                raise _wrong("a record has the wrong form", kind_of(record), "a mapping", place)
             yield place, record
         return
     key_of(dump, "forward_pass_id", where)
@@ -158,13 +159,16 @@ def _integer(record: dict[str, Any], key: str, place: str) -> int:
 def _other_map(shape: tuple[int, ...], known: tuple[int, ...], file: str, first: str) -> OrganizerError:
     if shape != known:
         got, expected = f"[layer, slot] {list(shape)}", f"{list(known)} as in {first}"
-        return OrganizerError("the dump is of another model", got, expected, "convert one recording at a time", file)
+        next_step = "convert one recording at a time"
+        if shape[1] == known[1]:
+            next_step += "; files of a pipeline's stages are joined where each has the map of all layers"
+        return OrganizerError("the dump is of another model", got, expected, next_step, file)
     return OrganizerError(
         "experts were moved while recording",
         got=f"another {MAP} than in {first}",
         expected="one map in all files: the maps of earlier passes are not in the dump",
         next_step="record again without --enable-eplb, or convert the dumps of each map by themselves, all ranks"
-        " together",
+        " together; where each file has the layers of one stage alone, each becomes a trace of those layers",
         where=file,
     )
 

@@ -38,6 +38,7 @@ def read_stat(
     """
     parts: list[Dump] = []
     notes: list[str] = []
+    alike: dict[str, list[str]] = {}
     for index, file in enumerate(files):
         content = first if index == 0 else read_dump(file, allow_pickle)
         dump, told = _dump(content, file, oldest, as_is)
@@ -49,9 +50,11 @@ def read_stat(
             next_step = "convert one recording at a time"
             raise OrganizerError("the dump has another shape", got, expected, next_step, file.name)
         if parts and (told := _joined(parts, dump)):
-            notes.append(told)
+            alike.setdefault(told.partition(":")[2], []).append(told)
         else:
             parts.append(dump)
+    for first, *others in alike.values():
+        notes.append(first + (f"; {counted(len(others), 'further file')} likewise" if others else ""))
     if oldest is not None and len(parts) > 1:
         got, expected = f"--oldest {oldest} for {len(parts)} files", "one file"
         raise OrganizerError("--oldest is of one buffer", got, expected, "convert the files one by one", "input")

@@ -30,6 +30,8 @@ def to_experts(
                 "give --map FILE, the deployment while recording; or --experts N where no expert had two slots or was"
                 " moved"
             )
+            if experts is not None and slots < experts:
+                next_step = "give every rank's file: that of the last rank may be missing; or correct --experts"
             raise OrganizerError("the counts are of slots", got, expected, next_step, where)
         return counts.astype(np.int32), [
             *notes,
@@ -51,6 +53,9 @@ def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, wh
     expected = f"[layer, slot] {[layers, slots]} as the counts have"
     if table.shape[1] == slots and len(table) > layers:
         got, next_step = f"{len(table)} rows", "say which of them are the counts' by --layers, as --layers 3-60"
+        raise OrganizerError("--map does not fit the counts", got, expected, next_step, where)
+    if table.shape[1] > slots:
+        got, next_step = f"[layer, slot] {list(table.shape)}", "give every rank's file, or the deployment that stood"
         raise OrganizerError("--map does not fit the counts", got, expected, next_step, where)
     if table.shape != (layers, slots):
         raise _wrong("--map does not fit the counts", f"[layer, slot] {list(table.shape)}", expected, where)

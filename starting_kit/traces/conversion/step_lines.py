@@ -79,7 +79,8 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
     if uneven and not skip_incomplete:
         layers = tokens[min(uneven)]
         got = f"{min(layers.values())} and {max(layers.values())} tokens in layers of step {min(uneven)}"
-        next_step = "give every rank's file, or --skip-incomplete to leave such steps out"
+        left = len(uneven) < len(tokens)
+        next_step = "give every rank's file" + ", or --skip-incomplete to leave such steps out" * left
         raise _wrong("a step's layers have other tokens", got, "as many in every layer", "input", next_step)
     for step in uneven:
         tally.drop(step)

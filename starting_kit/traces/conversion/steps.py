@@ -11,6 +11,7 @@ from placement.errors import OrganizerError
 
 from .choices import wrong_choice
 from .dump_files import read_json
+from .file_errors import kind_of
 from .inputs import input_files
 from .recording import Recording, counted, ranges
 from .routed_steps import pass_of
@@ -34,7 +35,7 @@ def read_steps(paths: Sequence[Path], experts: int, skip_incomplete: bool) -> Re
     for file in files:
         content = read_json(file)
         if not isinstance(content, list) or not content:
-            raise _wrong("the file holds no passes", f"a {type(content).__name__}", "a list of passes", file.name)
+            raise _wrong("the file holds no passes", kind_of(content), "a list of passes", file.name)
         for index, step in enumerate(content):
             if step == {}:
                 continue

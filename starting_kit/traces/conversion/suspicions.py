@@ -59,8 +59,8 @@ def _idle_experts(loads: np.ndarray, numbers: np.ndarray) -> Iterator[str]:
     if nowhere.any() and loads.sum() >= EXPECTED * experts:
         yield (
             f"experts {shortened(ranges(np.flatnonzero(nowhere).tolist()))} of 0 .. {experts - 1} never have a token in"
-            f" any layer ({int(nowhere.sum())} of {experts}), as where only one rank's counts were saved or the model"
-            " has fewer experts: convert the counts of all ranks, or correct the number of experts"
+            f" any layer ({int(nowhere.sum())} of {experts}), as where only one rank's counts were saved, or --experts"
+            " was given and is too large: convert the counts of all ranks"
         )
     idle = (loads == 0) & ~nowhere
     many = routed & (2 * idle.sum(axis=1) >= experts) & (loads.sum(axis=1) >= EXPECTED * experts)

@@ -74,12 +74,14 @@ class Tally:
         lacking = {iteration: text for iteration in order if (text := self._lack(iteration, layers, having))}
         if lacking and not skip_incomplete:
             iteration, text = next(iter(lacking.items()))
+            some = len(lacking) < len(order)
             raise OrganizerError(
                 f"{_article(self._noun)} {self._noun} is not complete",
                 f"{text} in {self._noun} {_shown(iteration)}; {len(lacking)} of {counted(len(order), self._noun)} are"
                 " incomplete",
                 "every layer by every rank that has it",
-                f"give every rank's file, or --skip-incomplete to leave such {counted(2, self._noun)[2:]} out",
+                "give every rank's file"
+                + f", or --skip-incomplete to leave such {counted(2, self._noun)[2:]} out" * some,
                 "input",
             )
         kept = [iteration for iteration in order if iteration not in lacking]
