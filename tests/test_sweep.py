@@ -17,8 +17,10 @@ from kit_world import refused
 from placement.errors import OrganizerError
 from submissions import DECLINES, run_policy, stored_hotness, write_policy, write_world
 from sweeps import pool
+from sweeps.cases import Axes, cases_of
 from sweeps.job import run_job
 from sweeps.table import COLUMNS
+from sweeps.trace_file import TraceFile
 from traces.manifest import write_manifest
 
 # Remembers calls in a global, which every case has for itself, and reads a constant.
@@ -185,6 +187,17 @@ def test_cases_that_do_not_fit_are_left_out_and_said(traces: Path, tmp_path: Pat
         "Large/two ep 4 +3, window 3, is left out: 4 does not divide 8 + 3",
         "Large/two ep 4, window 13, is left out: 14 iterations are less than window + 2",
     ]
+
+
+@pytest.mark.parametrize(("iterations", "notes"), [(99, 1), (100, 0)])
+def test_windows_that_begin_at_too_different_iterations_are_noted(iterations: int, notes: int) -> None:
+    trace = TraceFile(Path(), "Small", "one", (iterations, 1, 4), "")
+    _, said = cases_of(trace, Axes([2], None, [5, 4]))
+    note = (
+        "note: Small/one: of 99 iterations 6 at window 4 and 7 at window 5 come before the first redeployment; every "
+        "row counts them, so that long windows look worse than on a longer trace"
+    )
+    assert said == [note] * notes
 
 
 def test_a_dump_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,9 @@ from placement.grid import MOST_DEVICES, MOST_REDUNDANT, Case
 
 from .trace_file import TraceFile
 
+# Windows that differ by more than this part of a trace get a note: the longer beginning alone adds about as much time.
+SLIGHT = 0.01
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -22,7 +25,9 @@ class Axes:
 
 
 def cases_of(trace: TraceFile, axes: Axes) -> tuple[list[Case], list[str]]:
-    """The cases that fit a trace, and a sentence for each combination that does not. Raises Problem where none does."""
+    """The cases that fit a trace, and a sentence for each combination that does not, with a note where windows begin
+    at too different iterations to compare. Raises Problem where no case fits.
+    """
     iterations, layers, experts = trace.shape
     fitting, left_out = [], []
     for ep, window in product(axes.ep, axes.window):
@@ -36,7 +41,17 @@ def cases_of(trace: TraceFile, axes: Axes) -> tuple[list[Case], list[str]]:
         expected = "ep that divides the experts and the redundant ones together, window + 2 iterations"
         next_step = "correct --ep, --redundant or --window"
         raise Problem("no case fits the trace", "; ".join(left_out), expected, next_step, f"trace {trace.name}")
-    return list(dict.fromkeys(fitting)), left_out
+    return list(dict.fromkeys(fitting)), left_out + _beginnings(trace, [case.window for case in fitting])
+
+
+def _beginnings(trace: TraceFile, windows: Sequence[int]) -> list[str]:
+    """A note where the iterations before the first redeployment differ too much to compare windows; [] where not."""
+    iterations, shortest, longest = trace.shape[0], min(windows), max(windows)
+    if longest - shortest <= SLIGHT * iterations:
+        return []
+    before = f"of {iterations} iterations {shortest + 2} at window {shortest} and {longest + 2} at window {longest}"
+    counted = "every row counts them, so that long windows look worse than on a longer trace"
+    return [f"note: {trace.name}: {before} come before the first redeployment; {counted}"]
 
 
 def _misfit(case: Case, iterations: int) -> str:
