@@ -459,8 +459,8 @@ def test_what_hidden_traces_need_and_the_bundle_leaves_open_is_a_warning(
     assert [warning.what for warning in found] == missing
     if "names no queue" in missing:
         assert str(found[0]) == (
-            "competition.yaml: names no queue. Got: nothing: the default queue's workers lack both. Expected: queue: "
-            "the Vhost of your own, whose workers have the traces and the sandbox of phase 'Final'. Next: make one "
+            "competition.yaml: names no queue. Got: no key queue, so the default queue. Expected: queue: the Vhost of "
+            "your own, whose workers have traces and sandbox of phase 'Final'. Next: make one "
             "(ORGANIZERS.md, section 5), write it in, and build again."
         )
 

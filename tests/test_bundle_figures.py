@@ -280,7 +280,7 @@ def test_the_trial_checks_the_template_and_runs_the_smallest_case_in_the_kits_fo
 
 
 def test_a_kit_that_fails_is_a_fault_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    kit = b"import sys\nif sys.argv[1] == 'check': sys.exit('not accepted: no policy')\n"
+    kit = b"import sys\nif sys.argv[1] == 'check': sys.exit('not accepted: no policy.')\n"
     assert trial({"starting_kit/kit.py": kit}) == [
         "starting kit: kit.py check fails. Got: exit code 1: not accepted: no policy. Expected: the template is "
         "accepted, and a case of the grid runs. Next: unzip starting_kit.zip of the bundle into an empty folder, and "

@@ -77,11 +77,9 @@ def left_open(bundle: Bundle) -> Iterator[Fault]:
     """What a competition may lack until it is published: a queue of its own, and an address."""
     needing = [phase.name for phase in bundle.phases if phase.hidden or phase.grid.get("sandbox") == "required"]
     if needing and "queue" not in bundle.competition:
-        expected = (
-            f"queue: the Vhost of your own, whose workers have the traces and the sandbox of {', '.join(needing)}"
-        )
+        expected = f"queue: the Vhost of your own, whose workers have traces and sandbox of {', '.join(needing)}"
         next_step = "make one (ORGANIZERS.md, section 5), write it in, and build again"
-        yield Fault(WHERE, "names no queue", "nothing: the default queue's workers lack both", expected, next_step)
+        yield Fault(WHERE, "names no queue", "no key queue, so the default queue", expected, next_step)
     if needing and "contact_email" not in bundle.competition:
         expected = "contact_email: where a participant can write what does not belong in the forum"
         yield Fault(WHERE, "has no contact_email", "nothing", expected, "write it in, and build again")
