@@ -194,3 +194,9 @@ def test_deepseeks_algorithm_in_deepseeks_form_measures_what_scores_100() -> Non
     rows = json.loads((ROOT / "reference_data" / "ds_eplb.json").read_text())["cases"]
     [row] = [row for row in rows if (row["model"], row["ep"]) == ("Qwen3", 32)]
     assert (mean_par(measured.par), measured.transmit_amount) == (row["mean_par"], row["transmit_amount"])
+
+
+@pytest.mark.parametrize("engine", [deepseek, sglang, vllm, vllm_ascend])
+def test_a_balancer_that_returns_nothing_is_named(engine: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"^rebalance_experts returned None; expected its map: look in the balancer"):
+        answer_of(engine.policy_of(lambda *_, **__: None))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import kit
-from dumps import COUNTS, EXPERTS, IDS, LAYERS, lines, write
+from dumps import COUNTS, EXPERTS, IDS, LAYERS, lines, safetensors, write
 
 NEEDED = ["--experts", str(EXPERTS)]
 
@@ -284,3 +284,28 @@ def test_a_stray_iteration_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         "t.csv: an iteration lies far from the others. Got: iterations 1 and 999999999 with none between, of 3."
         " Expected: numbers 1 apart, or a few left out. Next: correct the file, or export it again."
     )
+
+
+# text
+
+
+def test_rows_with_a_mark_of_comment_are_no_rows_less(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("iteration,layer,expert,count\n0,3,0,1\n# 1,3,0,2\n2,3,0,1\n")
+    assert refusal(tmp_path, capsys, "--from", "csv", tmp_path / "t.csv") == (
+        "t.csv: the table has another form. Got: could not convert string '# 1' to int64 at row 1, column 1. Expected:"
+        " whole numbers. Next: correct the file, or export it again."
+    )
+
+
+def test_quoted_numbers_behind_a_mark_of_order_are_read(tmp_path: Path) -> None:
+    (tmp_path / "decode_0.csv").write_text('\ufeff"5","4"\n"1","8"\n"7","2"\n', encoding="utf-8")
+    arguments = ["--from", "mindie", tmp_path / "decode_0.csv", "--layers", "3", "--experts", 2]
+    assert convert(tmp_path, *arguments) == 0
+    assert result(tmp_path)[:, 0].tolist() == [[5, 4], [1, 8], [7, 2]]
+
+
+def test_tensors_of_cooccurrence_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {f"{step}_3": COUNTS[step, 0] for step in range(4)}
+    safetensors(tmp_path / "rank0.safetensors", keys | {"1_3_cooccurrence": np.zeros((8, 8), np.int64)})
+    assert "1 tensor of cooccurrence left out" in notes(tmp_path, capsys, "--from", "trtllm", tmp_path)
+    assert np.array_equal(result(tmp_path)[:, 0], COUNTS[:4, 0])

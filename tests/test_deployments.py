@@ -273,3 +273,13 @@ def test_the_options_of_an_engine_are_shown(tmp_path: Path) -> None:
         "initial_expert_map_path": str(tmp_path / "a.json"),
         "num_redundant_experts": 32,
     }
+
+
+def test_a_cut_file_of_json_is_said_to_be_cut(tmp_path: Path) -> None:
+    (tmp_path / "cut.json").write_text('{"physical_to_logical_map": [[0, 1')
+    with pytest.raises(Problem) as raised:
+        read_placement(tmp_path / "cut.json")
+    assert str(raised.value) == (
+        "cut.json: the file cannot be read. Got: JSONDecodeError: Expecting ',' delimiter: line 1 column 35 (char 34)."
+        " Expected: complete JSON. Next: copy it again, or write it again."
+    )

@@ -216,9 +216,12 @@ def test_data_that_cannot_be_read_is_not_the_policy_s_fault_in_some_cases_either
 
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case."
+    got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case"
+    if name == "Small/one:2":
+        expected += "; for other sizes name a grid file of your own by --grid, whose cases have that ep and"
+        expected += " redundant_experts (starting_kit/README.md, --grid)"
     options = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "output")
-    text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}"
+    text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}."
     assert refused(capsys, "run", KIT, *options, "--case", name) == text
 
 

@@ -134,7 +134,7 @@ def test_a_case_that_the_grid_does_not_have_is_refused(world: Path, capsys) -> N
         kit.main(["check", str(KIT), "--grid", str(world / "grid.yaml"), "--case", "Small/one:2"])
     last = capsys.readouterr().err.splitlines()[-1]
     text = "the grid tiny has no such case. Got: Small/one:2. Expected: one of Small/one:4, Large/two:8. "
-    assert last == f"kit.py: error: {text}Next: correct --case."
+    assert last.startswith(f"kit.py: error: {text}Next: correct --case; for other sizes name a grid file of your own")
 
 
 @pytest.mark.parametrize(("ep", "least", "most"), [(32, 1.4, 2.2), (256, 3.5, 7.0)])
@@ -397,3 +397,19 @@ def test_missing_isolation_is_said() -> None:
         machine_line([]).partition("isolated by ")[2].startswith("nothing; not by limits, capabilities, files, calls")
     )
     assert "not by" not in machine_line(["limits", "capabilities", "files", "calls"])
+
+
+def test_the_lines_of_an_adapter_are_shown_once_below_their_sentence(world: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "policy.py").write_text(
+        "def rebalance_experts(weight, num_replicas, num_groups, num_nodes, num_gpus):\n    return None\n"
+    )
+    assert kit.main(["check", str(tmp_path), "--grid", str(world / "grid.yaml"), "--case", "Small/one:4"]) == 1
+    told = capsys.readouterr().out
+    assert told.endswith(
+        "policy.py defines no policy. Got: rebalance_experts, a balancer in the form of DeepSeek's EPLB. Expected:"
+        " rebalance(hotness, n_device, n_red_expert), or class Policy with __init__(self, case) and rebalance(self,"
+        " hotness, deployment, iteration). Next: name this file balancer.py, and write these three lines into a"
+        " policy.py beside it; kit.py pack and kit.py run take the adapter along.\n  from adapters.deepseek import"
+        " policy_of\n  from balancer import rebalance_experts\n  Policy = policy_of(rebalance_experts)\n"
+    )
+    assert told.count("policy_of(rebalance_experts)") == 1

@@ -50,6 +50,10 @@ def test_a_placement_scores_what_the_policy_scores_that_it_is_from(
         capsys.readouterr().out.splitlines()[0] == "Small/one ep 4, after call 3 (iteration 14): deployment [2, 4, 2]"
     )
     of_file = scored(world, tmp_path / "out", "--placement", tmp_path / "map.json", *case, "--layers", "1,3")
+    assert (
+        "note: map.json has 4 rows: those of layers 0, 2 are no layers of the case, and left out\n"
+        "note: applied at the first call in order of the layers, then kept: advice on a policy's order is not for it\n"
+    ) in capsys.readouterr().out
     assert of_file == scored(world, tmp_path / "out", ONCE, *case) and of_file["status"] == "ok"
 
 

@@ -180,10 +180,8 @@ MISTAKES = {
     ),
     "a balancer of DeepSeek's form": Mistake(
         {"policy.py": "def rebalance_experts(weight, num_replicas, num_groups, num_nodes, num_gpus):\n    pass\n"},
-        f"{NO_FORM}Got: rebalance_experts, a balancer in the form of DeepSeek's EPLB. {FORMS} Next: name this file "
-        'balancer.py, and write these three lines into a policy.py beside it: "from adapters.deepseek import '
-        'policy_of", "from balancer import rebalance_experts", "Policy = policy_of(rebalance_experts)"; kit.py pack '
-        "and kit.py run take the adapter along.",
+        # The last of three lines below the sentence, which tests/test_kit_check.py holds.
+        "  Policy = policy_of(rebalance_experts)",
     ),
     "an argument too few": Mistake(
         {"policy.py": DECLINES.replace(", n_red_expert", "")},

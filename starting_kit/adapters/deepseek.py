@@ -22,7 +22,7 @@ import numpy as np
 from placement.policy_types import Answer, Case
 
 from .balancers import check_balancer
-from .maps import table_of
+from .maps import NOTHING, table_of
 from .tensors import handed_over
 
 
@@ -43,6 +43,8 @@ def policy_of(rebalance_experts: Callable[..., Any], **options: Any) -> type:
             weight = handed_over(hotness.sum(axis=0, dtype=np.int64))
             sizes = (case.experts + case.redundant_experts, case.groups, case.nodes, case.devices)
             maps = rebalance_experts(weight, *sizes, **options)
+            if maps is None:
+                raise ValueError(NOTHING)
             if not isinstance(maps, (tuple, list)) or len(maps) != 3:
                 raise ValueError(
                     f"rebalance_experts returned {type(maps).__name__}; expected (physical_to_logical_map, "

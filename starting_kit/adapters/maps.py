@@ -10,12 +10,16 @@ from placement.policy_types import Case
 
 from .tensors import array_of
 
+NOTHING = "rebalance_experts returned None; expected its map: look in the balancer for a way out without `return`"
+
 
 def table_of(physical_to_logical: Any, case: Case) -> np.ndarray:
     """The deployment table of a balancer's map [layer, slot], a tensor, an array or lists: [layer, device, slot].
 
     Raises ValueError for a map of another shape. Its ids are left to the check of the policy's answer.
     """
+    if physical_to_logical is None:
+        raise ValueError(NOTHING)
     given = array_of(physical_to_logical)
     expected = [case.layers, case.devices * case.slots]
     if list(given.shape) != expected:

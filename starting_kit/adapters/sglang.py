@@ -48,6 +48,6 @@ def policy_of(rebalance_experts: Callable[..., Any], **options: Any) -> type:
                 num_nodes=case.nodes,
                 **options,
             )
-            return range(case.layers), table_of(maps[0], case)
+            return range(case.layers), table_of(None if maps is None else maps[0], case)
 
     return Policy

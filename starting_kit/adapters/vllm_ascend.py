@@ -23,7 +23,7 @@ import numpy as np
 from placement.policy_types import Answer, Case
 
 from .balancers import check_balancer
-from .maps import loads_of_slots
+from .maps import NOTHING, loads_of_slots
 from .tensors import array_of, handed_over
 
 
@@ -49,7 +49,10 @@ def policy_of(rebalance_experts: Callable[..., Any], stages: int | None = None) 
             workload = loads_of_slots(loads, deployment.reshape(self.case.layers, -1))
             workload = workload.reshape(len(parts), *deployment.shape)
             table, load = handed_over(deployment), handed_over(workload[0] if stages is None else workload)
-            change, priority, answer = rebalance_experts(table, load)
+            given = rebalance_experts(table, load)
+            if given is None:
+                raise ValueError(NOTHING)
+            change, priority, answer = given
             return (array_of(priority), array_of(answer)) if change else None
 
     return Policy

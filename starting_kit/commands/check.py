@@ -85,7 +85,11 @@ def check_command(options: argparse.Namespace) -> int:
         except UsageError:
             raise
         except Problem as error:
-            print(f"not accepted: {error}")
+            lines = three_lines(error.next_step)
+            if lines:
+                # Once, below the sentence, to be copied.
+                error.next_step = error.next_step.partition(": ")[0] + error.next_step.rpartition('"')[2]
+            print("\n  ".join([f"not accepted: {error}", *lines]))
             return 1
     traces = ("--traces", short(options.traces)) if options.traces else ()
     print(doubts.verdict(kit_command("run", short(named_policy(options.policy)), *traces)))
@@ -130,7 +134,6 @@ def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None)
         print(newer_line(newer))
     for trial in trials:
         if trial.problem:
-            print("".join(f"  {line}\n" for line in three_lines(trial.problem.next_step)), end="")
             raise trial.problem
     for trial in trials:
         print("".join(f"{warning}\n" for warning in trial.warnings), end="")

@@ -10,9 +10,11 @@ import numpy as np
 
 from deployments.fitting import sizes_in_words, table_for
 from deployments.forms import read_placement
+from deployments.rows import Rows
 from placement.errors import Problem
 from placement.evaluation.temporary import fresh_folder
 from placement.grid import Case
+from traces.conversion.recording import ranges
 
 from .model_layers import numbers_of
 from .options import UsageError, usage_of
@@ -51,7 +53,10 @@ def placed(
     cases: those to run; all_cases: the grid's; layers: what --layers says. Raises UsageError for a file
     in no form, and for one that does not fit each of the cases.
     """
-    table = _fitting(path, cases, all_cases, traces, layers)
+    table, left_out = _fitting(path, cases, all_cases, traces, layers)
+    if left_out:
+        print(f"note: {left_out}")
+    print("note: applied at the first call in order of the layers, then kept: advice on a policy's order is not for it")
     with fresh_folder() as folder:
         (folder / "policy.py").write_text(TEMPLATE, encoding="utf-8")
         np.save(folder / "placement.npy", table)
@@ -60,8 +65,8 @@ def placed(
 
 def _fitting(
     path: Path, cases: Sequence[Case], all_cases: Sequence[Case], traces: Path, layers: tuple[int, ...] | None
-) -> np.ndarray:
-    """int64 [layer, slot], the same for all cases. Raises as placed does."""
+) -> tuple[np.ndarray, str]:
+    """int64 [layer, slot], the same for all cases, and what was left out. Raises as placed does."""
     if not path.is_file():
         raise UsageError(
             "there is no placement", str(path), "a file that kit.py export wrote, or an engine's", "name one"
@@ -95,4 +100,12 @@ def _fitting(
         choice = " ".join(f"--case {short_name(case)}" for case in fits)
         what = f"the placement fits {len(fits)} of the grid's {len(all_cases)} cases, and not {other.name}"
         raise UsageError(what, got, f"a case of {sizes_in_words(rows)}", f"give {choice}")
-    return alike[first]
+    return alike[first], _left_out(rows, first, numbers_of(first, traces, layers))
+
+
+def _left_out(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> str:
+    """The rows of a file that are no layers of the case, in words; numbers: the model's, of each layer."""
+    if numbers is None or rows.layers is None or len(rows.layers) == case.layers:
+        return ""
+    others = ranges(sorted(set(rows.layers) - set(numbers)))
+    return f"{rows.where} has {len(rows.layers)} rows: those of layers {others} are no layers of the case, and left out"

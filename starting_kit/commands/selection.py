@@ -18,6 +18,9 @@ from .places import GRIDS
 
 # What may stand behind MODEL/DATASET, in which anything but a slash may stand.
 SIZES = re.compile(r"(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?\s*")
+# starting_kit/README.md describes grid files.
+OTHER_SIZES = "; for other sizes name a grid file of your own by --grid, whose cases have that ep and redundant_experts"
+OTHER_SIZES += " (starting_kit/README.md, --grid)"
 
 
 def read_grid(path: Path) -> Grid:
@@ -36,9 +39,16 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
         if not matches:
             expected = "one of " + ", ".join(map(short_name, grid.cases))
             what, got = f"the grid {grid.name} has no such case", name or "no name"
-            raise UsageError(what, got, expected, "correct --case")
+            raise UsageError(what, got, expected, "correct --case" + OTHER_SIZES * _names_sizes(grid.cases, name))
         chosen.update(matches)
     return [case for case in grid.cases if case in chosen or not names]
+
+
+def _names_sizes(cases: Sequence[Case], name: str) -> bool:
+    """Whether a name has a trace of the grid, and an ep behind it."""
+    traces = [trace for case in cases if name.startswith(trace := f"{case.model}/{case.dataset}")]
+    sizes = [SIZES.fullmatch(name.removeprefix(trace)) for trace in traces]
+    return any(match and match["ep"] for match in sizes)
 
 
 def _matches(cases: Sequence[Case], name: str) -> list[Case]:

@@ -26,6 +26,7 @@ from .vllm import read_vllm, vllm_text
 from .vllm_ascend import read_vllm_ascend, vllm_ascend_text
 
 LARGEST_BYTES = 2**28
+DAMAGED = "copy it again, or write it again"
 
 
 class Form(NamedTuple):
@@ -162,7 +163,7 @@ def _of_arrays(data: bytes) -> Rows:
                 raise _too_large(size)
             arrays = {key: _array(io.BytesIO(archive.read(f"{key}.npy"))) for key in keys}
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise wrong("the file cannot be read", f"{type(error).__name__}: {error}", "a whole .npz") from None
+        raise wrong("the file cannot be read", f"{type(error).__name__}: {error}", "a whole .npz", DAMAGED) from None
     return read_deepseek(arrays)
 
 
@@ -183,9 +184,11 @@ def _content(data: bytes) -> Any:
     """JSON, or else YAML, which takes ten times as long."""
     try:
         return json.loads(data)
-    except (ValueError, RecursionError):
-        pass
+    except (ValueError, RecursionError) as error:
+        if data.lstrip()[:1] in (b"{", b"["):
+            got = f"{type(error).__name__}: {error}"[:200]
+            raise wrong("the file cannot be read", got, "complete JSON", DAMAGED) from None
     try:
         return parse_yaml(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except ValueError as error:
-        raise wrong("the file cannot be read", str(error)[:200], "JSON, YAML, .npy or .npz") from None
+        raise wrong("the file cannot be read", str(error)[:200], "JSON, YAML, .npy or .npz", DAMAGED) from None

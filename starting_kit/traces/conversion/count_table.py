@@ -89,8 +89,7 @@ def _values(path: Path) -> tuple[np.ndarray, list[str]]:
             got, expected = header.strip()[:80] or "an empty line", f"a first line with {', '.join(COLUMNS)}"
             raise _wrong(f"the table has no column {missing}", got, expected, path)
         columns = [found[column] for column in COLUMNS]
-        form = {"delimiter": ",", "quotechar": '"', "encoding": "utf-8-sig"}
-        values, notes = whole_table(path, skiprows=1, usecols=columns, **form)
+        values, notes = whole_table(path, delimiter=",", skiprows=1, usecols=columns)
     except ValueError as error:
         raise _wrong("the table has another form", str(error), "whole numbers", path) from error
     if not len(values):

@@ -17,8 +17,10 @@ EXACT = 2**53
 def whole_table(path: Path, **how: Any) -> tuple[np.ndarray, list[str]]:
     """int64 [row, column] of a file, an empty one without rows, and the note on numbers that are written as floats.
 
-    how: what np.loadtxt is told of the file. Raises ValueError, whose text is one line, for what is no table of them.
+    how: what np.loadtxt is told of the file. Numbers may be quoted; # begins no comment, so that no row is lost. Raises
+    ValueError, whose text is one line, for what is no table of them.
     """
+    how = {"quotechar": '"', "encoding": "utf-8-sig", "comments": None} | how
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "loadtxt: input contained no data")
         # numpy takes 1.7 for 1, and warns of it.

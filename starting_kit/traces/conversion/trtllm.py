@@ -31,10 +31,13 @@ def read_trtllm(paths: Sequence[Path], skip_incomplete: bool) -> Recording:
         next_step = "name the files of counts; those of _raw and cooccurrence hold something else"
         raise OrganizerError("there is no file of counts", got, expected, next_step, "input")
     experts = _experts(counts[0].parent / META)
-    tally = Tally()
+    tally, beside = Tally(), 0
     for file in counts:
         rank = int(COUNTS.fullmatch(file.name)[1])  # type: ignore[index]
         for key, values in read_safetensors(file).items():
+            if "cooccurrence" in key:
+                beside += 1
+                continue
             match, where = KEY.fullmatch(key), f"{file.name}, {key}"
             if not match or values.ndim != 1:
                 got = f"shape {list(values.shape)}"
@@ -47,6 +50,8 @@ def read_trtllm(paths: Sequence[Path], skip_incomplete: bool) -> Recording:
     hotness, layers, notes = tally.take(skip_incomplete)
     if experts is None:
         notes.append(f"no {META} beside the files: the number of experts is that of the counts")
+    if beside:
+        notes.append(f"{counted(beside, 'tensor')} of cooccurrence left out")
     if len(counts) < len(files):
         notes.append(f"{counted(len(files) - len(counts), 'file')} left out: no counts (rankN{SUFFIX} has them)")
     return Recording(hotness, f"TensorRT-LLM expert statistic, {counted(len(counts), 'file')}", notes, layers)
