@@ -226,7 +226,10 @@ def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:
     policy, said = write_policy(tmp_path / "ok", DECLINES), []
     frame = kit.sweep(tmp_path / "traces", policy, ep=[2], window=[3], seeds=2, output=tmp_path, show=said.append)
     assert frame["dataset"].tolist() == ["one-seed1001", "one-seed1002"]
-    assert said[0] == "Small/one-seed1001: drawn from seed 1001000, [14, 2, 4]"
+    assert said[0] == (
+        "Small/one-seed1001: drawn from seed 1001000, [14, 2, 4], by the profile DS-R1/LmSys, not by the counts of "
+        "Small/one"
+    )
     assert frame["mean_par"].nunique() == 2
 
 

@@ -85,7 +85,8 @@ def drawn_traces(
                 write_trace(folder / f"{name}.npy", values)
                 manifest["traces"][name] = entry_of(f"{name}.npy", values, new.origin(), LICENCE)
                 write_manifest(folder, manifest)
-                show(f"{name}: drawn from seed {new.seed}, {list(values.shape)}")
+                by = f"by the profile {recipe.profile.name}, not by the counts of {trace.name}"
+                show(f"{name}: drawn from seed {new.seed}, {list(values.shape)}, {by}")
             made.append(trace_file(folder, trace.model, dataset))
     return made
 
