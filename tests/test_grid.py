@@ -127,7 +127,7 @@ MALFORMED = [
     ({"latency": False}, "latency", "False", "an integer of at least 0 and at most 1000000"),
     # Cost and limits
     ({"cost": None}, "cost", "None", f"a mapping with {COST_KEYS.removeprefix('exactly ')}"),
-    ({"cost": {}}, "cost", "[]", COST_KEYS),
+    ({"cost": {}}, "cost", "[]", f"{COST_KEYS}; missing: {COST_KEYS.removeprefix('exactly the keys ')}"),
     (nested("cost", expert_bytes=0), "cost.expert_bytes", "0", AN_INTEGER),
     (nested("cost", expert_bytes=8.5), "cost.expert_bytes", "8.5", AN_INTEGER),
     (nested("cost", balanced_compute_seconds=True), "cost.balanced_compute_seconds", "True", A_NUMBER),
@@ -147,7 +147,7 @@ MALFORMED = [
     ({"models": {}}, "models", "{}", "a mapping of model name to {layers, experts}"),
     ({"models": ["M"]}, "models", "['M']", "a mapping of model name to {layers, experts}"),
     ({"models": {"M": 2}}, "models.M", "2", f"a mapping with the keys {MODEL_KEYS}"),
-    ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", f"exactly the keys {MODEL_KEYS}"),
+    ({"models": {"M": {"layers": 2}}}, "models.M", "['layers']", f"exactly the keys {MODEL_KEYS}; missing: experts"),
     (
         {"models": {"M": {"layers": 0, "experts": 4}}},
         "models.M.layers",
@@ -160,7 +160,12 @@ MALFORMED = [
     ({"cases": []}, "cases", "[]", "a list of {model, dataset, ep: [..]}"),
     ({"cases": {"M": [2]}}, "cases", "{'M': [2]}", "a list of {model, dataset, ep: [..]}"),
     ({"cases": ["M/d"]}, "cases[0]", "'M/d'", f"a mapping with the keys {CASE_KEYS}"),
-    (case_row(eps=[2]), "cases[0]", "['dataset', 'ep', 'eps', 'model']", f"exactly the keys {CASE_KEYS}"),
+    (
+        case_row(eps=[2]),
+        "cases[0]",
+        "['dataset', 'ep', 'eps', 'model']",
+        f"exactly the keys {CASE_KEYS}; unknown: 'eps'",
+    ),
     (case_row(model="GPT"), "cases[0].model", "'GPT'", "one of models: M"),
     (case_row(model=["M"]), "cases[0].model", "['M']", A_NAME),
     (case_row(ep=[]), "cases[0].ep", "[]", "a list of device counts"),
@@ -227,7 +232,7 @@ KEYS = "name, window, cost, limits, models, cases, and optionally latency, sandb
 def test_a_missing_key_is_refused(missing):
     mapping = grid_mapping()
     del mapping[missing]
-    assert refusal(mapping) == text("grid", sorted(mapping), f"exactly the keys {KEYS}")
+    assert refusal(mapping) == text("grid", sorted(mapping), f"exactly the keys {KEYS}; missing: {missing}")
 
 
 @pytest.mark.parametrize(("section", "missing"), [("cost", "expert_bytes"), ("limits", "log_bytes")])
@@ -235,7 +240,8 @@ def test_a_missing_key_of_a_section_is_refused(section, missing):
     mapping = grid_mapping()
     keys = ", ".join(mapping[section])
     del mapping[section][missing]
-    assert refusal(mapping) == text(section, sorted(mapping[section]), f"exactly the keys {keys}")
+    expected = f"exactly the keys {keys}; missing: {missing}"
+    assert refusal(mapping) == text(section, sorted(mapping[section]), expected)
 
 
 @pytest.mark.parametrize("mode", ["Required", "", None, True, "none", ["required"]])
@@ -261,7 +267,7 @@ def test_the_sandbox_is_best_effort_where_nothing_else_is_said():
 
 
 def test_an_unknown_key_is_refused():
-    expected = text("grid", sorted([*grid_mapping(), "windows"]), f"exactly the keys {KEYS}")
+    expected = text("grid", sorted([*grid_mapping(), "windows"]), f"exactly the keys {KEYS}; unknown: 'windows'")
     assert refusal(grid_mapping(windows=3)) == expected
     assert refusal({**grid_mapping(), 5: 1}).startswith("grid: grid is not valid. Got: ['5', 'cases', ")
 

@@ -54,7 +54,12 @@ def checked_keys(
     complete = {**optional, **value}
     if set(complete) != set(names):
         got = sorted(key if isinstance(key, str) else _shown(key) for key in value)
-        raise wrong(place, got, f"exactly the keys {words}")
+        parts = {
+            "missing": [name for name in names if name not in complete],
+            "unknown": sorted(_shown(key) for key in value if key not in names),
+        }
+        why = "".join(f"; {word}: {', '.join(keys)}" for word, keys in parts.items() if keys)
+        raise wrong(place, got, f"exactly the keys {words}{why}")
     return {name: complete[name] for name in names}
 
 
