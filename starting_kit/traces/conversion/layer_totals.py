@@ -29,10 +29,10 @@ def uneven_layers(hotness: np.ndarray, numbers: np.ndarray) -> Iterator[str]:
     worst = int(np.argmax(np.abs(shares)))
     word = "fewer" if shares[worst] < 0 else "more"
     yield (
-        f"in {int(uneven.sum())} of {len(totals)} iterations the tokens of layers"
+        f"in {int(uneven.sum())} of {len(totals)} iterations the tokens of layer{'s' * (len(layers) > 1)}"
         f" {shortened(ranges(numbers[layers].tolist()))} add up to others than in the other layers: layer"
         f" {numbers[layers[worst]]} has {abs(shares[worst]):.1%} {word} there, as where a rank's counts of it are"
-        " missing or there twice: convert the counts of all ranks, each once"
+        " missing or there twice, or it is a draft's: convert the counts of all ranks, each once"
     )
 
 

@@ -99,9 +99,10 @@ def _holes(layers: Sequence[int] | None) -> Iterator[str]:
     wide = apart[apart > 1]
     if not len(wide) or (apart > 1).all() or (len(wide) > 1 and len(set(wide.tolist())) == 1 and wide[0] < FEW):
         return
-    missing = ranges(sorted(set(range(layers[0], layers[-1])) - set(layers)))  # type: ignore[index]
+    missing = sorted(set(range(layers[0], layers[-1])) - set(layers))  # type: ignore[index]
+    which = "layer {}, which lies" if len(missing) == 1 else "layers {}, which lie"
     yield (
-        f"no counts of layers {shortened(missing)}, which lie between others: as where a pipeline stage's file is"
+        f"no counts of {which.format(shortened(ranges(missing)))} between others: as where a pipeline stage's file is"
         " missing, unless the model has no experts there"
     )
 
