@@ -125,6 +125,15 @@ def test_a_line_of_several_tokens_that_is_there_again_is_refused(
     )
 
 
+def test_a_copy_of_a_file_of_steps_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        lines(tmp_path / f"{name}.jsonl", [traced(step, 3, [1, 2]) for step in range(3)])
+    assert refusal(tmp_path, capsys, "--from", "steps", tmp_path, *NEEDED) == (
+        "input: a file is there twice. Got: b.jsonl holds what a.jsonl does. Expected: each file once. Next: leave one"
+        " of the two out."
+    )
+
+
 def test_single_tokens_may_be_routed_alike(tmp_path: Path) -> None:
     path = lines(tmp_path / "r.jsonl", [traced(step, 3, [[1, 2]]) for step in (0, 0, 1, 1, 2, 2)])
     assert convert(tmp_path, "--from", "steps", path, *NEEDED) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,17 @@ def _in_folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     if not files:
         raise nothing_in(folder, f"files of the form {', '.join(suffixes)}")
     return sorted(files, key=lambda path: (natural(path.stem), path.suffix))
+
+
+def refuse_copies(files: Sequence[Path]) -> None:
+    """Raise OrganizerError for a file that holds what another one does, byte for byte."""
+    by_size: dict[int, list[Path]] = {}
+    for file in files:
+        alike = by_size.setdefault(file.stat().st_size, [])
+        if known := next((other for other in alike if filecmp.cmp(other, file, shallow=False)), None):
+            names = f"{file.name} holds what {known.name} does"
+            raise _wrong("a file is there twice", names, "each file once", "leave one of the two out")
+        alike.append(file)
 
 
 def nothing_in(folder: Path, expected: str) -> OrganizerError:

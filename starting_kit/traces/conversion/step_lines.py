@@ -13,6 +13,7 @@ from placement.errors import OrganizerError
 
 from .choices import no_chance, wrong_choice
 from .counts import rectangular
+from .inputs import refuse_copies
 from .json_lines import objects_in, whole_number
 from .recording import Recording, counted
 from .tally import Tally
@@ -29,6 +30,7 @@ def read_step_lines(files: Sequence[Path], experts: int, skip_incomplete: bool, 
     experts: of the model; skip_incomplete: leave out steps that a layer or a rank lacks, or whose layers have other
     numbers of tokens. Layers of multi-token prediction are left out. Raises OrganizerError.
     """
+    refuse_copies(files)
     tally, other = Tally("step"), 0
     tokens: dict[int, dict[int, int]] = {}
     single: set[tuple[Any, ...]] = set()
