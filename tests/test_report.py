@@ -199,7 +199,9 @@ def test_a_failure_is_told_by_place_got_and_expected(tmp_path, capsys):
 
 
 def test_a_failure_of_which_no_more_is_told_is_one_sentence(tmp_path, capsys):
-    told = failure("crashed. Hidden traces: no more is told", "call 2", next_step="try the policy in Development")
+    told = failure(
+        "crashed. Hidden traces: no more is told", "call 2", next_step="run the policy with the kit (kit.py run)"
+    )
     page = Page(score(tmp_path, capsys, results(status="crashed", failure=told)).page)
     assert (f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: repeat it with the kit.") in page.texts
     assert "dl" not in page.tags

@@ -164,7 +164,7 @@ def test_a_hidden_grid_ends_with_its_first_failed_case_and_the_open_cases_have_n
     assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed"]
     assert multiprocessing.active_children() == []
     # A policy's words may be about the traces: they are for the log, which hidden phases hide.
-    told = {"what": "crashed. Hidden traces: no more is told", "next": "try the policy in Development"}
+    told = {"what": "crashed. Hidden traces: no more is told", "next": "run the policy with the kit (kit.py run)"}
     assert outcomes[0].row["failure"] == {"where": "call 1 (iteration 4)", "got": "", "expected": ""} | told
     assert "AssertionError" in outcomes[0].log.splitlines()[-1]
 

@@ -84,7 +84,7 @@ def lost_case(case: Case, grid: Grid, exit_code: int | None) -> Outcome:
 def _untold(error: PolicyError) -> PolicyError:
     """What is told of hidden traces: the page is open to the participant, and most of the words are the policy's."""
     what = f"{error.status}. Hidden traces: no more is told"
-    return PolicyError(error.status, what, "", "", "try the policy in Development", ", ".join(error.where))
+    return PolicyError(error.status, what, "", "", "run the policy with the kit (kit.py run)", ", ".join(error.where))
 
 
 def _row(
