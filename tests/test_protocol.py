@@ -24,7 +24,7 @@ import os, signal, stat
 print(os.getpid(), flush=True)
 def rebalance(hotness, n_device, n_red_expert):
     data = bytes.fromhex("{}")
-    for number in range(3, 21):
+    for number in range(3, 256):
         try:
             if stat.S_ISFIFO(os.fstat(number).st_mode):
                 os.write(number, data)
