@@ -227,9 +227,9 @@ def test_a_failed_final_tells_its_participant_place_status_and_next_step(tiny: W
     assert "--- scoring_stdout (hidden from participants in this phase) ---" in done.text
     page = " ".join("".join(Page((done.output / "final" / "detailed_results.html").read_text()).texts).split())
     assert "No score: failed" in page
-    told = "Small/trace-01 ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. Next: repeat it with the"
+    told = "Small/trace-01 ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. Next: repeat it"
     hint = "The policy raised an exception, or its process ended. kit.py run repeats most failures"
-    assert f"{told} kit.{hint}" in page, page
+    assert f"{told} with the kit.{hint}" in page, page
     assert not any(word in page for word in ("secret", "KeyError", "Small/one"))
 
 
