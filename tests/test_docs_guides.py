@@ -47,7 +47,7 @@ def test_the_profiles_page_works_on_shorter_traces(tmp_path: Path) -> None:
     kept = {name: rows.pop(name) for name in ("DS-R1/Mix", "Qwen3/LmSys")}
     grid.write_text(yaml.safe_dump(content | {"window": 128, "cases": [*kept.values()]}), encoding="utf-8")
     for line in lines:
-        command = line + " --iterations 130" * ("generate" in line)
+        command = line.replace(".venv/bin/", "") + " --iterations 130" * ("generate" in line)
         for name in rows:
             command = command.replace(f" {name}", "")
         done = execute(command, clone)
