@@ -38,15 +38,7 @@ def add_export(commands: Any) -> None:
     """Declare the command."""
     purpose = "write the deployment that a policy stands at as a serving engine's file"
     parser = shared.add_command(commands, "export", purpose, EXAMPLES)
-    shared.add_policy(parser)
-    shared.add_grid(parser)
-    shared.add_traces(parser)
-    shared.add_seed(parser)
-    parser.add_argument(
-        "--case",
-        metavar="CASE",
-        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
-    )
+    shared.add_policy_and_case(parser)
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--after", type=integer_from(1), metavar="CALL", help="once this call's answer is applied")
     when.add_argument("--last", action="store_true", help="once the last call's answer is applied (the default)")

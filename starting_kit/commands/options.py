@@ -82,6 +82,19 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_policy_and_case(parser: argparse.ArgumentParser) -> None:
+    """Declare the policy, and where its one case is found."""
+    add_policy(parser)
+    add_grid(parser)
+    add_traces(parser)
+    add_seed(parser)
+    parser.add_argument(
+        "--case",
+        metavar="CASE",
+        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
+    )
+
+
 def add_cases(parser: argparse.ArgumentParser) -> None:
     """Declare --case, which may be given several times."""
     parser.add_argument(

@@ -57,15 +57,7 @@ def add_replay(commands: Any) -> None:
 
 def add_call(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a call."""
-    shared.add_policy(parser)
-    shared.add_grid(parser)
-    shared.add_traces(parser)
-    shared.add_seed(parser)
-    parser.add_argument(
-        "--case",
-        metavar="CASE",
-        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
-    )
+    shared.add_policy_and_case(parser)
     parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
 
 
