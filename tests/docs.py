@@ -26,6 +26,6 @@ def copy_tree(folder: Path) -> Path:
 
 
 def execute(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of the docs in the copy, with this interpreter."""
-    command = re.sub(r"(^| )python ", rf"\1{sys.executable} ", command)
+    """Run a command of the docs in the copy, with this interpreter in the place of the environment's."""
+    command = re.sub(r"(^| )(?:(?:\.\./)?\.venv/bin/)?python ", rf"\1{sys.executable} ", command)
     return subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)
