@@ -23,6 +23,7 @@ DOCS = [
     "starting_kit/deployments/engines.md",
     "starting_kit/sweeps/guide.md",
     "docs/keys.md",
+    "docs/speed.md",
     "tools/bundling/kit_readme.md",
     "sample_traces/README.md",
     *sorted(f"pages/{p.name}" for p in (ROOT / "pages").glob("*.md")),
@@ -69,6 +70,8 @@ SHORTER = {
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
 # A test of its own runs it in an environment of its own.
 INSTALLS = {"python -m pip install -r requirements.txt"}
+# Where README leaves out lines of what a command prints.
+CUT = "...\n"
 # These only show a form; what they name is not in the repository.
 SHOWN_ONLY = {"zip submission.zip policy.py my_module.py my_table.npy"}
 
@@ -141,9 +144,10 @@ def test_making_traces_and_reference_again_changes_no_value(command: str, name: 
     assert made == shipped
 
 
-def test_the_guide_shows_what_a_sweep_prints(ran: Ran) -> None:
+@pytest.mark.parametrize("document", ["README.md", "starting_kit/README.md"])
+def test_the_guides_show_what_a_sweep_prints(document: str, ran: Ran) -> None:
     # But for the seconds, each line's last number, and the order in which jobs end.
-    (shown,) = [block for block in blocks("starting_kit/README.md") if "sweep.html" in block]
+    (shown,) = [block for block in blocks(document) if "replica_gb_per_device" in block]
     (command,) = [line for line in commands() if "kit.py sweep dumps " in line and "champion" in line]
     table, lines = (re.sub(r" +\d+\.\d{4}$", "", text, flags=re.MULTILINE) for text in (shown, ran(command).stdout))
     assert "champion  " in table and set(table.splitlines()) <= set(lines.splitlines())
@@ -157,8 +161,26 @@ def test_the_sweep_s_guide_has_a_program_that_prints_a_table(clone: Path) -> Non
 
 
 def test_the_readme_shows_what_make_run_prints(ran: Ran) -> None:
-    shown = next(block for block in blocks("README.md") if "composite_score: " in block)
-    assert steady(ran(RUN).stdout) == steady(shown)
+    (shown,) = [block for block in blocks("README.md") if "composite_score: " in block]
+    # Progress, in the order in which cases end, is left out.
+    printed, at = [line for line in steady(ran(RUN).stdout) if ": ok" not in line], 0
+    assert "receipt: " in shown and len(shown.split(CUT)) == 3
+    for number, part in enumerate(shown.split(CUT)):
+        lines = steady(part)
+        # The first part stands at the beginning; what stands between two parts is more than nothing.
+        at = printed.index(lines[0], at + 1) if number else 0
+        assert printed[at : at + len(lines)] == lines
+        at += len(lines)
+    assert at == len(printed)
+
+
+def test_the_readme_s_board_is_the_official_one() -> None:
+    board = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8").split("\n## official\n")[1]
+    rows = re.findall(r"^(\| [^|]+ \| [\d.]+(?: ± [\d.]+)? \|)", board.split("\n\n")[1], re.MULTILINE)
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## The board\n")[1].split("\n## ")[0]
+    shown = [line for line in section.splitlines() if re.search(r"\d \|$", line)]
+    # The best policies, in the board's order, and no policy left out among them.
+    assert shown[:5] == rows[:5] and set(shown) <= set(rows) and len(shown) == 7
 
 
 def shown_scores() -> dict[str, str]:
