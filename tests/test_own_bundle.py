@@ -29,6 +29,7 @@ pytestmark = pytest.mark.guides
 
 GUIDE, KEYS = "docs/own_traces.md", "docs/keys.md"
 BUILD = "python tools/bundle.py build"
+DRAW = "python tools/bundle.py draw"
 CHECK = "python tools/bundle.py check dist/competition.zip"
 
 
@@ -79,6 +80,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for line in block.splitlines():
             if line == BUILD:
                 build(tree)
+            elif line == DRAW:
+                assert bundle.draw(tree) == 0
             elif line == CHECK:
                 assert bundle.main(["check", str(tree / "dist" / "competition.zip")]) == 0
             elif " convert " in line or "seal.py" in line:

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from browser import CONTRAST, Browser, find_chromium
+from docs import ROOT
 from page_files import curves, explanations, page_of, write_run
 from score_files import NAMES, failed_results, failure, reference, score
 
@@ -214,3 +215,22 @@ def test_a_script_that_got_in_would_not_run(browser, scored, tmp_path):
     assert page.run("document.title") == "Dynamic expert placement: detailed results"
     assert page.run("document.querySelectorAll('.case[open] canvas').length") == 2
     assert len(page.complaints) == 1
+
+
+@pytest.mark.parametrize("dark", THEMES)
+@pytest.mark.parametrize("name", ["loop", "initial_deployment"])
+def test_a_diagram_of_the_pages_fits_a_phone_and_its_words_stand_apart(browser, name, dark):
+    page = browser.open(ROOT / "pages" / f"{name}.svg", 360, dark)
+    boxes = page.run(
+        "[...document.querySelectorAll('text')].map(text => { const box = text.getBBox(); "
+        "return [box.x, box.y, box.x + box.width, box.y + box.height] })"
+    )
+    assert len(boxes) > 10 and all(left > 0 and right < 320 for left, _, right, _ in boxes)
+    # Lines of text may touch; half of one is more.
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[:number]:
+            across, down = min(right, other[2]) - max(left, other[0]), min(bottom, other[3]) - max(top, other[1])
+            assert across <= 0 or down < 4, (left, top, other)
+    ink, ground = page.run("['text', '.ground'].map(name => getComputedStyle(document.querySelector(name)).fill)")
+    light = {"ink": "rgb(27, 31, 36)", "ground": "rgb(255, 255, 255)"}
+    assert ((ink, ground) == (light["ink"], light["ground"])) != dark

@@ -3,6 +3,7 @@
     python tools/bundle.py keys                            make the secrets, once
     python tools/bundle.py build                           write and check dist/competition.zip
     python tools/bundle.py check dist/competition.zip      check a bundle against what the platform accepts
+    python tools/bundle.py draw                            draw the diagrams of the pages again, for another grid
 
 Exit code 0: done. 1: the bundle has faults, and was not written. 2: the command cannot be carried out.
 """
@@ -26,6 +27,7 @@ import hashlib
 from datetime import datetime, timezone
 
 from bundling.check import check, tried, warnings
+from bundling.diagram import diagrams
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
 from bundling.rules_traces import source_references
@@ -51,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
             return keys(options.keys)
         if options.command == "check":
             return check_file(options.bundle)
+        if options.command == "draw":
+            return draw(ROOT)
         return build(ROOT, options.output, options.keys, options.phases)
     except (OrganizerError, OSError) as error:
         print(f"bundle.py {options.command}: {error}", file=sys.stderr)
@@ -74,6 +78,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     build_parser.add_argument(
         "--phases", type=Path, default=ROOT / PHASES, metavar="FILE", help=f"grids and references (default: {PHASES})"
     )
+    commands.add_parser("draw", help="draw the pages' diagrams from the kit's grid and traces")
     check_parser.add_argument("bundle", type=Path, metavar="FILE")
     return parser.parse_args(arguments)
 
@@ -127,6 +132,14 @@ def check_file(path: Path) -> int:
         print("trying the kit: check, and one case of its grid", flush=True)
         faults = tried(data)
     return report(faults, path)
+
+
+def draw(root: Path) -> int:
+    """Write the diagrams of the pages. Raises OrganizerError for a grid or a trace that is wrong."""
+    for name, content in diagrams(root).items():
+        write_whole(root / name, content)
+        print(f"{name}: {len(content)} bytes")
+    return 0
 
 
 def warn(data: bytes) -> None:

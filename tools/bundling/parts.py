@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bundling.pages import with_images
 from bundling.tree import Tree
 from commands.archive import archive
 from placement.errors import OrganizerError
@@ -72,7 +73,7 @@ def read_phases(path: Path, root: Path) -> list[PhaseSource]:
 
 def bundle_files(tree: Tree, phases: list[PhaseSource], keys: Mapping[str, str], vendor: Callable[[], Files]) -> Files:
     """The bundle's files; `vendor` is called when a phase with sealed traces needs it. Raises OrganizerError."""
-    files = tree.files(*ROOT_FILES)
+    files = with_images(tree.files(*ROOT_FILES))
     files["scoring_program.zip"] = archive(below("scoring_program", tree.files("scoring_program")))
     files["starting_kit.zip"] = archive(kit_files(tree))
     for phase in phases:

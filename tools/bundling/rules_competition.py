@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bundling.image import image_size
+from bundling.pages import DATA
 from bundling.reader import Bundle, Fault
 from bundling.rules_form import WHERE, shown
 
@@ -177,7 +178,7 @@ def markup(name: str, prose: str) -> Iterator[Fault]:
         yield Fault(name, "has HTML, which the platform may drop", shown(tag), "Markdown only", "write it in Markdown")
     for inline, reference in LINK.findall(prose):
         target = inline or reference
-        if not target.startswith(("https://", "http://", "mailto:", "#")):
+        if not target.startswith(("https://", "http://", "mailto:", "#", DATA)):
             expected = "a whole address: pages stand alone there"
             yield Fault(name, "links to a file that is not on the platform", target, expected, "correct it")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from bundling.figures import all_slots, digits, listed, plain, slot_seconds, slots_of_one_par, spaced
+from bundling.pages import drawings
 from bundling.parts import KIT_GRID, PUBLIC_GRIDS
 from bundling.reader import Bundle, Fault, json_of
 from bundling.rules_programs import KIT, grid_of, kit_grid, phase_grids
@@ -182,6 +183,16 @@ def kit_iterations(bundle: Bundle) -> Iterator[Fault]:
         yield from stated(DATA, text, statement, {KIT_GRID: kit})
 
 
+def diagrams(bundle: Bundle) -> Iterator[Fault]:
+    """The diagrams of the page Evaluation show the kit's grid."""
+    kit = kit_grid(bundle)
+    for drawing in drawings(text_of(bundle, EVALUATION)) if kit else ():
+        for match in re.finditer(rf"window {NUMBER}", drawing):
+            if kit and match[1] != str(kit.window):
+                next_step = "draw the diagrams with `python tools/bundle.py draw`, and build again"
+                yield Fault(EVALUATION, "has a diagram of another grid", match[0], f"window {kit.window}", next_step)
+
+
 def wrong(where: str, line: int, what: str, got: str, expected: str) -> Fault:
     """A figure that is not the grid's, with its place."""
     return Fault(f"{where}, line {line}", f"states {what} otherwise than the grid", got, expected, "correct the text")
@@ -205,4 +216,4 @@ def text_of(bundle: Bundle, name: str) -> str:
     return bundle.files.get(name, bundle.kit.get(name, b"")).decode("utf-8", "replace")
 
 
-RULES = (figures, kit_scores, guide_cases, grid_names, kit_iterations)
+RULES = (figures, kit_scores, guide_cases, grid_names, kit_iterations, diagrams)
