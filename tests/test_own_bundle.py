@@ -28,9 +28,9 @@ from traces.generation.profile import DEFAULTS, HEAD
 pytestmark = pytest.mark.guides
 
 GUIDE, KEYS = "docs/own_traces.md", "docs/keys.md"
-BUILD = "python tools/bundle.py build"
-DRAW = "python tools/bundle.py draw"
-CHECK = "python tools/bundle.py check dist/competition.zip"
+BUILD = ".venv/bin/python tools/bundle.py build"
+DRAW = ".venv/bin/python tools/bundle.py draw"
+CHECK = ".venv/bin/python tools/bundle.py check dist/competition.zip"
 
 
 def correct(tree: Path, fault: Fault) -> None:
@@ -182,7 +182,7 @@ def test_nothing_of_the_hidden_trace_is_in_the_bundle_but_its_reference(tree: Pa
 
 def test_git_ignores_what_the_guide_keeps_hidden() -> None:
     text = (ROOT / GUIDE).read_text("utf-8")
-    (line,) = re.findall(r"^python tools/seal.py .*$", text, re.MULTILINE)
+    (line,) = re.findall(r"^\.venv/bin/python tools/seal.py .*$", text, re.MULTILINE)
     hidden = re.findall(r"--from npy (\S*hidden\S*)", text) + re.findall(r"--(?:traces|output|key) (\S+)", line)
     ignored = (ROOT / ".gitignore").read_text("utf-8").split()
     assert len(hidden) == 4 and all(f"{name.partition('/')[0]}/" in ignored for name in hidden), hidden
