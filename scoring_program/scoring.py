@@ -2,8 +2,8 @@
 
     python scoring.py --results DIR --reference DIR --output DIR
 
-The page comes first and scores.json last; without a score there is no scores.json, and the exit code is 1 for a
-submission that failed or was refused, 2 for an organizer's error. Without options the paths are Codabench's mounts.
+The program writes the page first and scores.json last. Without a score there is no scores.json. Exit codes: 0 for a
+score, 1 for a submission that failed or was refused, 2 for an organizer's error. The default paths are Codabench's.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ from scores.seconds_table import text_rows
 from scores.table import aligned
 
 NEXT_STEP = {
-    "failed": "Next: mend the cases above; `kit.py check {policy}` finds most mistakes in two seconds.",
-    "refused": "Next: correct the submission as the message says, and run or upload it again.",
+    "failed": "Next: correct the policy as the messages above say; `kit.py check {policy}` finds most mistakes in two "
+    "seconds.",
+    "refused": "Next: correct the submission as the message says, then run or upload the submission again.",
     "data_unavailable": "Next: nothing for participants to do; organizers restore the competition's data.",
 }
 UNAVAILABLE = "The competition's data is not available on this worker. The organizers find the reason in the log."
@@ -51,14 +52,14 @@ UNAVAILABLE = "The competition's data is not available on this worker. The organ
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Score the results of an ingestion run.")
-    parser.add_argument("--results", type=Path, default=Path("/app/input/res"), help="holds results.json")
-    parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="holds ds_eplb.json")
-    parser.add_argument("--output", type=Path, default=Path("/app/output"))
+    parser.add_argument("--results", type=Path, default=Path("/app/input/res"), help="folder that holds results.json")
+    parser.add_argument("--reference", type=Path, default=Path("/app/input/ref"), help="folder that holds ds_eplb.json")
+    parser.add_argument("--output", type=Path, default=Path("/app/output"), help="folder for the page and scores.json")
     parser.add_argument(
-        "--previous", type=Path, help="a folder with an earlier run's results.json; the page shows what changed"
+        "--previous", type=Path, help="folder with an earlier run's results.json; the page shows what changed since"
     )
-    parser.add_argument("--previous-policy", help="its policy's name, where that is another one than this run's")
-    parser.add_argument("--policy", help="the policy's name for the page (default: its hash, from the receipt)")
+    parser.add_argument("--previous-policy", help="name of the earlier run's policy, if another than this run's")
+    parser.add_argument("--policy", help="name of the policy for the page (default: the hash in the receipt)")
     options = parser.parse_args(arguments)
     try:
         options.output.mkdir(parents=True, exist_ok=True)
@@ -75,13 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             return refuse(options, defect(error))
     except OSError as error:
-        told = f"scoring: the output cannot be written. Got: {error}. Expected: a folder with room. Next: name another "
-        say_error(f"{told}--output.")
+        what = f"scoring: the output cannot be written. Got: {error}. Expected: a writable folder with room"
+        say_error(f"{what}. Next: free space, or name another folder with --output.")
         return 2
 
 
 def refuse(options: argparse.Namespace, error: FileError) -> int:
-    """Write the page of results that cannot be scored, say why, and return the exit code. Raises OSError."""
+    """Write the page for results that cannot be scored, print the reason, return the exit code. Raises OSError."""
     page = failed_page(error.status, str(error), [], [], {}, options.policy)
     write(options.output / "detailed_results.html", page)
     try:
@@ -92,8 +93,8 @@ def refuse(options: argparse.Namespace, error: FileError) -> int:
 
 
 def defect(error: Exception) -> FileError:
-    """What is said where this program or its machine fails: no participant's fault."""
-    what, next_step = "the scoring program itself failed", "organizers find the reason in its log"
+    """The error for a failure of this program or machine, without a mistake of the participant."""
+    what, next_step = "the scoring program failed", "organizers find the reason in the scoring program's log"
     return FileError("data_unavailable", "scoring", what, type(error).__name__, "a score", next_step)
 
 
@@ -104,7 +105,7 @@ def score(options: argparse.Namespace) -> int:
     pairs = match(results, reference) if results["cases"] else []
     if results["status"] != "scored" or any(row["status"] != "ok" for row, _ in pairs):
         return fail(options.output, results, pairs, len(reference["cases"]), options.policy)
-    # Only before a score: another run is to show its own message.
+    # Only for results with a score: results without a score show their own message.
     check_companions(options.results, results)
     check_record(options.results, results, time.time())
     check_layers(results)
@@ -124,20 +125,20 @@ def score(options: argparse.Namespace) -> int:
 
 
 def companions_of(results: dict, folder: Path, reference: Path) -> Companions:
-    """What the page draws from: nothing unless the results say that the traces are not hidden."""
+    """The companion files that the page draws: NOTHING unless the results say that the traces are open."""
     if is_hidden(results):
         return NOTHING
     return read_companions(folder, reference, results["cases"])
 
 
 def is_hidden(results: dict) -> bool:
-    """Whether the results do not say that their traces are open."""
+    """Whether the traces are hidden; True where the results do not say."""
     grid = results.get("grid")
     return not isinstance(grid, dict) or grid.get("hidden") is not False
 
 
 def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
-    """The leaderboard's columns. Raises FileError when the platform could not store one of them."""
+    """The leaderboard's columns. Raises FileError for a column that the platform cannot store."""
     try:
         return leaderboard(case_table(pairs))
     except (ValueError, ArithmeticError) as error:
@@ -145,24 +146,26 @@ def columns(pairs: Sequence[tuple[Row, Row]]) -> dict[str, float]:
             "gives a column that the platform cannot store",
             error,
             "finite columns from 0 to below 1e10",
-            "find the absurd number among its cases",
+            "find the case with an impossible number",
         ) from None
 
 
 def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, policy: str | None) -> int:
-    """Write the page of a submission without a score, say why, and return the exit code.
+    """Write the page of a submission without a score, print the reason, and return the exit code.
 
-    cases: how many the grid has; policy: its name, if known.
+    cases: how many cases the grid has; policy: the policy's name, if known.
     """
     failures, left = [row for row, _ in pairs if row["status"] != "ok"], cases - len(pairs)
     if failures:
         status = "failed"
-        said = f"{len(failures)} of {cases} cases failed" + f", {left} were ended with the first of them" * (left > 0)
+        said = f"{len(failures)} of {cases} cases failed" + f"; {left} others were stopped at the first failure" * (
+            left > 0
+        )
     else:
         status, said = results["status"], sentence(results["failure"])
-    # The page may be open to everyone; why the data is missing is for the organizers, in the log.
+    # Everyone may open the page. The reason why data is missing is for the organizers, in the log.
     shown = UNAVAILABLE if status == "data_unavailable" else said
-    # A submission that fails costs no attempt: what it measured of hidden traces it must not learn.
+    # A failed submission costs no attempt, so the page must show nothing that was measured on hidden traces.
     measured = [] if is_hidden(results) else pairs
     write(output / "detailed_results.html", failed_page(status, shown, measured, failures, results, policy))
     print_table(pairs)
@@ -181,7 +184,7 @@ def print_table(pairs: Sequence[tuple[Row, Row]]) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all. Raises OSError."""
     partial = path.with_name(f".{path.name}.part")
     # A link that lies there would be followed.
     partial.unlink(missing_ok=True)

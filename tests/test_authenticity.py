@@ -27,15 +27,12 @@ from score_files import (
 from scores import authenticity, regular_file
 
 KEY, FOREIGN = bytes(range(32)), bytes(range(1, 33))
-NEXT = (
-    "Next: submit a policy that leaves the result files alone; if it does, show the ingestion log to the organizers, "
-    "who find the reason there."
-)
+NEXT = "Next: submit a policy that leaves the result files alone; if the policy does, show the log to the organizers."
 SIGNATURE = "Expected: the signature that the ingestion program made."
 SOMETHING_ELSE = f"results.sig: does not sign results.json. Got: the signature of something else. {SIGNATURE} {NEXT}"
 PUBLISHED = "a signature with the published key, which anyone can make"
-WORKER = "Next: nothing for participants to do; organizers look at their compute worker, which writes this file."
-OWN_PROGRAM = "metadata: a program of the submission's own ran beside the ingestion program. Got: elapsedTime "
+WORKER = "Next: nothing for participants to do; organizers check the compute worker, which writes this file."
+OWN_PROGRAM = "metadata: a program of the submission ran beside the ingestion program. Got: elapsedTime "
 REMOVE = "Expected: elapsedTime null. Next: remove the command from the zip (metadata.yaml or metadata)."
 DURATION = SECONDS["duration_seconds"]
 
@@ -119,7 +116,7 @@ def test_a_missing_signature_is_refused(folder, run):
     (folder / "res" / "results.sig").unlink()
     assert rejected(run(), "refused", f"results.sig: cannot be read. Got: no such file. {SIGNATURE} {NEXT}")
     (folder / "res" / "results.sig").mkdir()
-    text = f"results.sig: cannot be read. Got: a folder, and no file. {SIGNATURE} {NEXT}"
+    text = f"results.sig: cannot be read. Got: a folder instead of a file. {SIGNATURE} {NEXT}"
     assert rejected(run(), "refused", text)
 
 
@@ -190,7 +187,7 @@ def test_a_key_that_cannot_be_read_is_the_organizer_s_error(folder, run):
     (folder / "ref" / "signing.key").mkdir()
     done = run()
     assert done.code == 2
-    assert done.lines[0].startswith("signing.key: cannot be read. Got: a folder, and no file. Expected: ")
+    assert done.lines[0].startswith("signing.key: cannot be read. Got: a folder instead of a file. Expected: ")
 
 
 # Companions
@@ -200,7 +197,7 @@ def test_a_key_that_cannot_be_read_is_the_organizer_s_error(folder, run):
 def test_a_swapped_companion_is_refused_by_name(folder, run, name):
     write(folder / "res" / name, b"an older run's")
     signed, found = (hashlib.sha256(data).hexdigest() for data in (COMPANIONS[name], b"an older run's"))
-    text = f'{name}: is not the file that results.json was signed with. Got: sha256 "{found}". Expected: sha256 '
+    text = f'{name}: is not the file whose hash results.json states. Got: sha256 "{found}". Expected: sha256 '
     assert rejected(run(), "refused", f'{text}"{signed}". {NEXT}')
     (folder / "res" / name).unlink()
     text = f'{name}: cannot be read. Got: no such file. Expected: sha256 "{signed}". {NEXT}'
@@ -212,7 +209,7 @@ def test_companions_exchanged_for_each_other_are_refused(folder, run):
     data = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
-    assert run().lines[0].startswith("series.npz: is not the file that results.json was signed with.")
+    assert run().lines[0].startswith("series.npz: is not the file whose hash results.json states.")
 
 
 @pytest.mark.parametrize("companions", [None, [], "x", 5, True, {}, {"series.npz": None}, {"series.npz": ["x"]}])
@@ -220,7 +217,7 @@ def test_companions_of_any_type_are_refused(folder, run, companions):
     write_results(folder / "res", results() | {"companions": companions})
     done = run()
     assert (done.code, done.scores) == (1, None)
-    assert done.lines[0].startswith("series.npz: is not the file that results.json was signed with.")
+    assert done.lines[0].startswith("series.npz: is not the file whose hash results.json states.")
 
 
 def test_a_large_companion_is_hashed_whole(folder, run):
@@ -269,15 +266,16 @@ def test_the_worker_may_measure_a_little_more_or_less(folder, run, difference):
 def test_a_replayed_older_result_is_refused_by_its_duration(folder, run, elapsed, most):
     worker_record(folder, ingestionElapsedTime=elapsed)
     text = (
-        "results.json: tells of another run, as older results do. Got: 12.500 seconds. "
-        f"Expected: at most {most}, as the worker measured. {NEXT}"
+        "results.json: belongs to another run. Got: a run of 12.500 seconds. "
+        f"Expected: at most {most} seconds, as the worker measured. {NEXT}"
     )
     assert rejected(run(), "refused", text)
 
 
 SLOW = (
-    "metadata: the container took longer to start and to end than the grid allows. Got: {} seconds by the worker's "
-    "clock, 12.500 by the ingestion program's. Expected: at most {} seconds more (container_seconds). Next: nothing "
+    "metadata: the container's start and end took longer than the grid allows. Got: {} seconds by the worker's "
+    "clock, 12.500 by the ingestion program's clock. Expected: a difference of at most {} seconds (container_seconds). "
+    "Next: nothing "
     "for participants to do; organizers find why their worker is slow, or raise container_seconds in the phase's grid, "
     "and re-run the submission."
 )
@@ -380,7 +378,7 @@ def test_records_that_hold_themselves_are_compared(folder, run):
 
 def test_a_record_that_cannot_be_read_is_the_organizer_s_error(folder, run):
     (folder / "res" / "metadata").mkdir()
-    text = "cannot be read. Got: a folder, and no file. Expected: YAML that the worker wrote."
+    text = "cannot be read. Got: a folder instead of a file. Expected: YAML that the worker wrote."
     assert rejected(run(), "data_unavailable", f"metadata: {text} {WORKER}")
 
 
@@ -393,7 +391,9 @@ def test_results_without_a_duration_are_broken_where_the_worker_recorded_one(fol
     assert run().code == 0
     worker_record(folder)
     text = f"results.json: has no valid duration_seconds. Got: {shown}. Expected: seconds. "
-    assert rejected(run(), "failed", f"{text}Next: find the reason in the ingestion log, then run again.")
+    assert rejected(
+        run(), "failed", f"{text}Next: find the reason in the log of the ingestion program, then run again."
+    )
 
 
 @pytest.mark.parametrize("code", [1, 2, -9, 137, True, "x", [1]])
@@ -403,7 +403,7 @@ def test_a_score_of_a_program_that_the_worker_saw_fail_is_refused(folder, run, c
     assert rejected(
         run(),
         "refused",
-        "results.json: tells of another run, as older results do. Got: a run with a score. Expected: one that ended "
+        "results.json: belongs to another run. Got: a run with a score. Expected: a run that ended "
         f"with exit code {shown}, as the worker recorded. {NEXT}",
     )
 
@@ -425,8 +425,8 @@ def test_a_replayed_older_result_of_the_same_length_is_refused_by_its_time(folde
     assert rejected(
         run(),
         "refused",
-        f"results.json: tells of a run of another time, as older results do. Got: a run that {got}. Expected: one that "
-        "ended at most 24 hours ago, by this worker's clock. Next: submit the policy again; if it ends the same way, "
+        f"results.json: belongs to a run of another time. Got: a run that {got}. Expected: a run that "
+        "ended at most 24 hours ago by this worker's clock. Next: submit the policy again; if the same error comes, "
         "tell the organizers, who compare their workers' clocks.",
     )
     # Where no worker wrote a record, results may be as old as they are.
@@ -440,7 +440,9 @@ def test_results_without_a_start_are_broken_where_the_worker_recorded_one(folder
     write_results(folder / "res", content)
     worker_record(folder)
     text = f"results.json: has no valid started_seconds. Got: {shown}. Expected: seconds of Unix time. "
-    assert rejected(run(), "failed", f"{text}Next: find the reason in the ingestion log, then run again.")
+    assert rejected(
+        run(), "failed", f"{text}Next: find the reason in the log of the ingestion program, then run again."
+    )
 
 
 # Regular files alone, up to a size
@@ -455,7 +457,7 @@ def test_a_pipe_is_refused_and_not_waited_for(folder, run, name):
     os.mkfifo(path)
     done = run()
     assert (done.code, done.scores) == (2 if name.startswith("../") or name == "metadata" else 1, None)
-    assert done.lines[0].startswith(f"{path.name}: cannot be read. Got: a named pipe, and no file. Expected: ")
+    assert done.lines[0].startswith(f"{path.name}: cannot be read. Got: a named pipe instead of a file. Expected: ")
 
 
 @pytest.mark.parametrize("name", LEFT)
@@ -467,7 +469,7 @@ def test_links_are_refused_wherever_they_lead(folder, run, name):
     path.rename(folder / "moved")
     for target in ("moved", "pipe", "nothing", "/dev/zero"):
         path.symlink_to(folder / target)
-        assert run().lines[0].startswith(f"{name}: cannot be read. Got: a link, and no file. Expected: ")
+        assert run().lines[0].startswith(f"{name}: cannot be read. Got: a link instead of a file. Expected: ")
         path.unlink()
 
 
@@ -475,7 +477,7 @@ def test_what_becomes_a_pipe_while_it_is_opened_is_not_waited_for(folder, monkey
     os.mkfifo(folder / "pipe")
     regular = os.lstat(folder / "res" / "results.json")
     monkeypatch.setattr(regular_file.os, "lstat", lambda path: regular)
-    with pytest.raises(OSError, match="a named pipe, and no file"):
+    with pytest.raises(OSError, match="a named pipe instead of a file"):
         regular_file.open_regular(folder / "pipe")
 
 
@@ -485,7 +487,7 @@ def test_sockets_and_devices_are_no_files(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("door")
     for path, kind in {tmp_path / "door": "a socket", Path("/dev/null"): "a device"}.items():
-        with pytest.raises(OSError, match=f"^{kind}, and no file$"):
+        with pytest.raises(OSError, match=f"^{kind} instead of a file$"):
             regular_file.open_regular(path)
 
 

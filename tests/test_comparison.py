@@ -11,16 +11,17 @@ from score_files import COST, FORMAT, NAMES, RESULTS_FORMAT, failed_results, fai
 from scores.comparison import REQUIRED_LAYERS, SANDBOXES
 from scores.problems import FileError
 
-FIND = " Next: find the reason in the ingestion log, then run again."
+FIND = " Next: find the reason in the log of the ingestion program, then run again."
 OTHER = (
-    " Next: use the grid and the traces that this reference was made for, or make another with kit.py reference; "
+    " Next: use the grid and the traces that the reference was made from, or make a new reference with kit.py "
+    "reference; "
     "on Codabench, tell the organizers."
 )
 REBUILD = " Next: nothing for participants to do; organizers write the reference again with kit.py reference."
 STATUSES = "Expected: one of scored, failed, refused, data_unavailable."
 CASE_STATUSES = "Expected: one of ok, crashed, timeout, out_of_memory, invalid_answer."
-MEAN_PAR = "Expected: a number from 1 to below 1e+10."
-AMOUNT = "Expected: an integer from 0 to below 1e+10."
+MEAN_PAR = "Expected: a number, at least 1 and less than 1e+10."
+AMOUNT = "Expected: an integer, at least 0 and less than 1e+10."
 MIDDLE = NAMES[1]
 
 
@@ -43,24 +44,24 @@ def nested(depth):
 # Broken references: the organizers' fault
 
 BAD_ROWS = [
-    ({"transmit_amount": 0}, f"{MIDDLE} moves nothing. Got: 0. Expected: a transmit_amount above 0."),
+    ({"transmit_amount": 0}, f"{MIDDLE} has no transmit. Got: transmit_amount 0. Expected: a transmit_amount above 0."),
     ({"mean_par": True}, f"{MIDDLE} has no valid mean_par. Got: true. {MEAN_PAR}"),
     ({"mean_par": "1.5"}, f'{MIDDLE} has no valid mean_par. Got: "1.5". {MEAN_PAR}'),
     ({"mean_par": ...}, f"{MIDDLE} has no valid mean_par. Got: null. {MEAN_PAR}"),
     ({"transmit_amount": False}, f"{MIDDLE} has no valid transmit_amount. Got: false. {AMOUNT}"),
     ({"window": 0}, f"{MIDDLE} has no valid window. Got: 0. {AMOUNT.replace('0', '1', 1)}"),
     ({"latency": ...}, f"{MIDDLE} has no valid latency. Got: null. {AMOUNT}"),
-    ({"trace_sha256": 5}, f"{MIDDLE} has no valid trace_sha256. Got: 5. Expected: a hash."),
+    ({"trace_sha256": 5}, f"{MIDDLE} has no valid trace_sha256. Got: 5. Expected: a hash, as text."),
     ({"cost": []}, f"{MIDDLE} has no valid cost. Got: []. Expected: {', '.join(COST)}."),
-    ({"model": ["x"]}, 'a case has no valid model. Got: ["x"]. Expected: text.'),
-    ({"dataset": ...}, "a case has no valid dataset. Got: null. Expected: text."),
-    ({"ep": 64.0}, "a case has no valid ep. Got: 64.0. Expected: an integer."),
+    ({"model": ["x"]}, 'has a case without a valid model. Got: ["x"]. Expected: text.'),
+    ({"dataset": ...}, "has a case without a valid dataset. Got: null. Expected: text."),
+    ({"ep": 64.0}, "has a case without a valid ep. Got: 64.0. Expected: an integer."),
     ({"mean_par": 1e999}, f"{MIDDLE} has no valid mean_par. Got: Infinity. {MEAN_PAR}"),
-    ({"ep": True}, "a case has no valid ep. Got: true. Expected: an integer."),
+    ({"ep": True}, "has a case without a valid ep. Got: true. Expected: an integer."),
 ] + [
     (
         {"cost": COST | {"expert_bytes": value}},
-        f"{MIDDLE} has no valid cost.expert_bytes. Got: {shown}. Expected: a number above 0 and below 1e+15.",
+        f"{MIDDLE} has no valid cost.expert_bytes. Got: {shown}. Expected: a number above 0 and less than 1e+15.",
     )
     for value, shown in ((-1, "-1"), (0, "0"), (True, "true"), (None, "null"), (1e15, "1000000000000000.0"))
 ]
@@ -74,8 +75,8 @@ def test_a_bad_row_of_the_reference(tmp_path, capsys, changes, text):
 
 BAD_FILES = [
     ("", "cannot be read. Got: JSONDecodeError: Expecting value: line 1 column 1 (char 0). Expected: strict JSON."),
-    ('{"a": NaN}', "cannot be read. Got: ValueError: NaN is not a number. Expected: strict JSON."),
-    ('{"a": -Infinity}', "cannot be read. Got: ValueError: -Infinity is not a number. Expected: strict JSON."),
+    ('{"a": NaN}', "cannot be read. Got: ValueError: NaN is not allowed in JSON. Expected: strict JSON."),
+    ('{"a": -Infinity}', "cannot be read. Got: ValueError: -Infinity is not allowed in JSON. Expected: strict JSON."),
     (nested(100_000), "cannot be read. Got: too many nested lists or objects. Expected: strict JSON."),
     ("[]", "has the wrong form. Got: []. Expected: a JSON object."),
     (
@@ -88,8 +89,8 @@ BAD_CASES = [
     ([], "has no cases. Got: []. Expected: a list of cases."),
     (None, "has no cases. Got: null. Expected: a list of cases."),
     ({"a": 1}, 'has no cases. Got: {"a": 1}. Expected: a list of cases.'),
-    (["<b>"], 'has a case that is no object. Got: "<b>". Expected: an object.'),
-    (results()["cases"] * 2, f"cases stand twice. Got: {', '.join(NAMES)}. Expected: each case once."),
+    (["<b>"], 'has a case that is not an object. Got: "<b>". Expected: a JSON object.'),
+    (results()["cases"] * 2, f"lists cases twice. Got: {', '.join(NAMES)}. Expected: each case once."),
 ]
 
 
@@ -108,9 +109,9 @@ def test_a_bad_reference_file(tmp_path, capsys, content, text):
     [
         *BAD_FILES,
         *[(results() | {"cases": cases}, text) for cases, text in BAD_CASES],
-        (results() | {"status": "fine"}, f'unknown status. Got: "fine". {STATUSES}'),
-        (results() | {"status": ["scored"]}, f'unknown status. Got: ["scored"]. {STATUSES}'),
-        (RESULTS_FORMAT, f"unknown status. Got: null. {STATUSES}"),
+        (results() | {"status": "fine"}, f'has an unknown status. Got: "fine". {STATUSES}'),
+        (results() | {"status": ["scored"]}, f'has an unknown status. Got: ["scored"]. {STATUSES}'),
+        (RESULTS_FORMAT, f"has an unknown status. Got: null. {STATUSES}"),
     ],
 )
 def test_a_bad_results_file(tmp_path, capsys, content, text):
@@ -118,8 +119,8 @@ def test_a_bad_results_file(tmp_path, capsys, content, text):
 
 
 def test_a_missing_results_file_is_the_organizers_to_explain(tmp_path, capsys):
-    text = "results.json: is not there. Got: no file. Expected: the file that ingestion writes."
-    find = " Next: nothing for participants to do; organizers find the reason in the ingestion log."
+    text = "results.json: is missing. Got: no such file. Expected: the file that the ingestion program writes."
+    find = " Next: nothing for participants to do; organizers find the reason in the log of the ingestion program."
     assert refused(score(tmp_path, capsys, None), 2, text + find)
 
 
@@ -130,7 +131,10 @@ def test_the_error_of_a_file_keeps_its_fields():
 
 
 def test_failed_without_a_failing_case_is_broken(tmp_path, capsys):
-    text = f"results.json: says failed, and no case did. Got: 3 cases ok. Expected: one that is not.{FIND}"
+    text = (
+        "results.json: has the status failed without a failed case. Got: 3 cases with status ok. Expected: at least "
+        f"one failed case.{FIND}"
+    )
     assert refused(score(tmp_path, capsys, results() | {"status": "failed"}), 1, text)
 
 
@@ -160,7 +164,7 @@ def test_a_failure_that_is_not_told_in_fields(tmp_path, capsys, broken, shown):
 # Formats
 
 
-AGAIN = " Next: run the policy again with kit.py run; on Codabench, upload it again."
+AGAIN = " Next: run the policy again with kit.py run; on Codabench, upload the policy again."
 OLDER, NEWER = "was written by an older kit", "was written by a newer kit"
 OTHER_FORMATS = [
     ({}, OLDER, "no format number"),
@@ -194,7 +198,7 @@ def test_a_file_of_another_format_names_the_way_to_make_it_again(tmp_path, capsy
         ({"transmit_amount": -1}, f"{MIDDLE} has no valid transmit_amount. Got: -1. {AMOUNT}"),
         ({"transmit_amount": 5.0}, f"{MIDDLE} has no valid transmit_amount. Got: 5.0. {AMOUNT}"),
         ({"transmit_amount": 10**10}, f"{MIDDLE} has no valid transmit_amount. Got: 10000000000. {AMOUNT}"),
-        ({"ep": "64"}, 'a case has no valid ep. Got: "64". Expected: an integer.'),
+        ({"ep": "64"}, 'has a case without a valid ep. Got: "64". Expected: an integer.'),
         ({"status": "fine"}, f'{MIDDLE} has an unknown status. Got: "fine". {CASE_STATUSES}'),
         ({"status": {}}, f"{MIDDLE} has an unknown status. Got: {{}}. {CASE_STATUSES}"),
     ],
@@ -212,7 +216,7 @@ def test_other_cases_than_the_references(tmp_path, capsys):
     content = results()
     content["cases"].append(foreign)
     name = f"{MIDDLE} +128"
-    expected = f"one of the 3 cases of the reference.{OTHER}"
+    expected = f"only the 3 cases of the reference.{OTHER}"
     text = f"results.json: cases are not in the reference. Got: {name}. Expected: {expected}"
     assert refused(score(tmp_path, capsys, content), 2, text)
 
@@ -272,7 +276,7 @@ def test_the_required_layers_are_those_of_the_ingestion_program():
 def test_results_with_a_score_say_how_the_policy_was_isolated(tmp_path, capsys, value):
     content = {name: v for name, v in (results() | {"sandbox": value}).items() if v is not ...}
     got = json.dumps(None if value is ... else value)
-    expected = "mode, one of required, best_effort, and layers, a list of texts."
+    expected = "mode (one of required, best_effort) and layers (a list of texts)."
     text = f"results.json: has no valid sandbox. Got: {got}. Expected: {expected}{FIND}"
     assert refused(score(tmp_path, capsys, content), 1, text)
 
@@ -315,7 +319,7 @@ def test_columns_that_the_platform_cannot_store(tmp_path, capsys):
         row["transmit_amount"] = 9_000_000_000
     text = (
         "results.json: gives a column that the platform cannot store. Got: transmit_amount = 27000000000 is outside "
-        "0 .. 1e10. Expected: finite columns from 0 to below 1e10. Next: find the absurd number among its cases."
+        "0 .. 1e10. Expected: finite columns from 0 to below 1e10. Next: find the case with an impossible number."
     )
     assert refused(score(tmp_path, capsys, content), 1, text)
 

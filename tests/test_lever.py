@@ -37,8 +37,8 @@ def test_an_order_that_saves_most_comes_before_a_larger_transfer_that_nothing_sh
         "roll-out",
         1.5,
         "order by gain",
-        "The change that saves most: order by gain, about 1.50 s (roll-out: 1.70 s). One layer is applied per "
-        "iteration, so list those first that gain most.",
+        "Largest saving: order by gain, about 1.50 s (roll-out is 1.70 s). One layer is applied per "
+        "iteration. List the layers that gain most first.",
     )
 
 
@@ -50,9 +50,9 @@ def test_slots_that_a_relabelled_plan_would_keep_are_what_renaming_saves() -> No
     said = lever(Parts(9.0, 0.2, 0.1, 3.0, 11.2), DS_EPLB, bounds(), moves, curves(FLAT * 0, *TWO))
     assert (said.part, said.seconds) == ("transfer", pytest.approx(0.01 * 4 * (32 * kept(288.0, 32) - 8)))
     assert said.advice == (
-        "The change that saves most: rename devices, about 1.92 s (transfer: 11.20 s). A redeployed layer changes 280 "
-        "slots of about 288; the same plans with devices renamed and slots aligned change about 232 "
-        "(planning.relabelling), at the same PAR."
+        "Largest saving: rename devices, about 1.92 s (transfer is 11.20 s). A redeployed layer changes 280 "
+        "of about 288 slots. Rename the devices of each plan and align its slots (planning.relabelling): about 232 "
+        "slots change then, at the same PAR."
     )
 
 
@@ -82,8 +82,9 @@ def test_a_whole_redeployment_that_gains_less_than_its_slots_cost_is_named() -> 
     said = lever(Parts(9.0, 0.2, 0.1, 3.0, 0.8), DS_EPLB, bounds(), moves, excess._replace(above=FLAT / 1000))
     assert (said.part, said.short) == ("transfer", "fewer moves")
     assert said.advice.endswith(
-        "What was redeployed at 301 cost more than PAR gained by that. Redeploy only layers that gain more than their "
-        "slots cost (planning.gate); settled rises, by less."
+        "The redeployments at iterations 301 cost more than they gained. Redeploy only layers that gain more than "
+        "their changed "
+        "slots cost (planning.gate). Settled rises then, but by less."
     )
     # Without the call PAR would go on to rise from 0.2 by 0.001 in an iteration, and more.
     rising = np.concatenate([np.zeros(103), np.linspace(0, 0.2, 198), np.zeros(299)])
@@ -98,7 +99,9 @@ def test_a_policy_that_redeploys_every_layer_at_every_call_never_reads_to_redepl
     assert forgone(excess) == ([], 0.0)
     said = lever(Parts(9.0, 0.2, 8.0, 3.0, 0.2), DS_EPLB._replace(settled=8.0), bounds(), STILL, excess)
     assert said.short == "longer memory" and said.advice.endswith(
-        "in the last 0.235: the plans fit their window, which passes. Plan from all windows since the last switch of "
+        "and 0.235 above in the last eighth: the plans fit only the window that they are made from. Plan from all "
+        "windows since the "
+        "last switch of "
         "the loads (planning.memory)."
     )
 
@@ -151,9 +154,10 @@ def test_where_no_change_saves_a_share_of_the_seconds_nothing_stands_out() -> No
         "",
         pytest.approx(0.13),
         "-",
-        "Nothing stands out: no change that these numbers show would save 0.2% of the case's seconds (the largest: "
-        "order by gain, 0.13 s). What is left is fixed, or clairvoyant DS-EPLB's own: only devices that stay even in "
-        "single iterations lower that (planning.risk, planning.exchange).",
+        "No change stands out: by these numbers none would save 0.2% of the case's modeled seconds (largest: "
+        "order by gain, 0.13 s). The other seconds are fixed or clairvoyant DS-EPLB's own. Only plans whose devices "
+        "stay even in "
+        "single iterations lower clairvoyant's own (planning.risk, planning.exchange).",
     )
     assert lever(small, DS_EPLB, bounds(modeled=60.0), STILL, None).short == "order by gain"
 
@@ -161,7 +165,7 @@ def test_where_no_change_saves_a_share_of_the_seconds_nothing_stands_out() -> No
 def test_moves_that_cost_more_than_all_that_they_gain_are_named_also_on_hidden_traces() -> None:
     said = lever(Parts(9.0, 0.2, 0.1, 3.0, 5.0), DS_EPLB, bounds(above_static=3.0), STILL, None)
     assert (said.part, said.seconds, said.short) == ("transfer", 3.0, "fewer moves")
-    assert "without any the case would be faster" in said.advice
+    assert "without moves the case would be faster" in said.advice
 
 
 def test_one_redeployment_saw_one_window_so_that_a_longer_memory_would_have_held_no_more() -> None:
@@ -206,6 +210,7 @@ def test_a_late_reaction_to_a_switch_costs_the_rise_until_the_next_redeployment(
     # From 301 on 202 iterations; those before are nobody's to save.
     assert (said.part, said.seconds) == ("settled", pytest.approx(202 * 0.05, abs=0.1))
     assert said.advice.startswith(
-        "The change that saves most: react to the switch at 206, about 10.10 s (settled: 16.00 s, 4.75 s of it between "
-        "a switch and the first call that could see it). The loads switch at about iteration 206, and"
+        "Largest saving: react to the switch at 206, about 10.10 s (settled is 16.00 s, 4.75 s of it between "
+        "a switch and the first call that could see it). The loads switch at about iteration 206, but later "
+        "plans still fit"
     )

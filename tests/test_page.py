@@ -128,9 +128,9 @@ def test_a_case_has_curves_maps_windows_loads_and_percentiles(tmp_path, known, f
     texts = " ".join(" ".join(page.texts).split())
     for told in (
         "PAR over the iterations mean over layers; a point for each iteration",
-        "Transmit amount so far changed entries; a point for each iteration",
+        "Transmit amount so far changed slots; a point for each iteration",
         "Iterations 1 to 80: mean PAR 2.000 (DS-EPLB 1.",
-        "call 1, iterations 30 to 80, 4000 entries changed; shown: layer 3",
+        "call 1, iterations 30 to 80, 4000 changed slots. Shown: layer 3",
         "p95 1.8000 1.8000 0.556 p99 - - -",
         "30 9 layers 9 4000 0.500 2.5000 1.5000 7 200 declined 0 0 - 1.5000 - 7",
     ):
@@ -201,7 +201,7 @@ def test_the_one_script_that_may_run_is_the_pages_own(tmp_path, known, full):
 
 
 def key_of(name):
-    """How the companions call a case."""
+    """The key of a case in the companion files."""
     return name.replace(" ep ", "/")
 
 
@@ -210,14 +210,14 @@ def key_of(name):
 
 SHOWN = (
     *('"curves"', "<img", "<script", "tokens", "expert ", "device", "layer"),
-    *("entries changed", "percentile", "window"),
+    *("changed slots", "percentile", "window"),
 )
 
 
 def test_traces_that_are_not_hidden_are_shown(tmp_path, known, full):
     page = page_of(write_run(tmp_path, known, *full))
     assert [text for text in SHOWN if text not in page] == []
-    assert "Hidden traces" not in page
+    assert "The traces are hidden" not in page
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_hidden_traces_show_nothing_but_numbers_of_whole_cases(tmp_path, known, 
     assert [text for text in SHOWN if text in body] == []
     assert not {"img", "script", "svg", "figure"} & set(Page(page).tags)
     parsed = Page(page)
-    assert parsed.texts.count("Hidden traces: nothing but the numbers above is shown.") == 3
+    assert parsed.texts.count("The traces are hidden: the page shows only the numbers above.") == 3
     ladder, cases = parsed.tables
     assert (len(ladder), [row[0] for row in cases[1:]]) == (1 + 4, list(NAMES))
     assert "composite_score 100.0000" in parsed.texts
@@ -254,7 +254,7 @@ def test_an_old_reference_has_no_clairvoyant_and_no_heat_map(tmp_path, full):
 def test_without_the_references_curves_the_page_says_so(tmp_path, known, full):
     own, _, explained = full
     page = page_of(write_run(tmp_path, known, own, None, explained))
-    told = "the reference's series.npz cannot be read (no such file), so its curves are not drawn."
+    told = "the reference's series.npz cannot be read (no such file). The page does not draw the file's curves."
     assert [text for text in Page(page).texts if text.startswith("the reference's")] == [told]
     assert page.count('"curves":{"policy":[') == 6
 
@@ -354,7 +354,7 @@ def pickled():
 )
 def test_broken_series_leave_the_score_and_the_tables(tmp_path, known, full, data):
     page = page_of(write_run(tmp_path, known, data, data, full[2]))
-    assert page.count("There are no curves of this case.") == 3
+    assert page.count("The run has no curves of this case.") == 3
     assert "<script" not in page
     assert len(Page(page).tables) > 6
 
@@ -407,15 +407,25 @@ def test_broken_explanations_leave_the_score_the_curves_and_the_other_cases(tmp_
     assert len([text for text in page.texts if text.startswith('{"iterations"')]) == 6
     for data in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"format": 3}', b'{"format": 3, "cases": []}'):
         told = page_of(write_run(tmp_path, known, own, theirs, data))
-        assert told.count("the run&#x27;s explain.json cannot be read") == 1
-        assert told.count("There is no explanation of this case.") == 3
+        assert told.count("The run&#x27;s explain.json cannot be read") == 1
+        assert told.count("The run has no explanation of this case.") == 3
 
 
 @pytest.mark.parametrize(
     ("number", "author", "got", "next_step"),
     [
-        ({}, "an older", "no format number", "run the policy again with kit.py run; on Codabench, upload it again"),
-        ({"format": 2}, "an older", "format 2", "run the policy again with kit.py run; on Codabench, upload it again"),
+        (
+            {},
+            "an older",
+            "no format number",
+            "run the policy again with kit.py run; on Codabench, upload the policy again",
+        ),
+        (
+            {"format": 2},
+            "an older",
+            "format 2",
+            "run the policy again with kit.py run; on Codabench, upload the policy again",
+        ),
         ({"format": 4}, "a newer", "format 4", "use the newer kit"),
     ],
 )
@@ -427,7 +437,7 @@ def test_explanations_of_another_format_are_not_shown(tmp_path, known, full, num
         f"the run's explain.json: was written by {author} kit. Got: {got}. Expected: format 3. Next: {next_step}. "
         "Until then no case is explained."
     ) in page.texts
-    assert page.texts.count("There is no explanation of this case.") == 3
+    assert page.texts.count("The run has no explanation of this case.") == 3
 
 
 @pytest.mark.parametrize(
@@ -467,7 +477,7 @@ def test_curves_of_another_form_are_left_out(tmp_path, known, full, values):
     other = own | {f"{key_of(NAMES[0])}/par": values}
     baseline = theirs | {f"{key_of(NAMES[1])}/{name}/par": values for name in ("ds_eplb", "static", "clairvoyant")}
     page = page_of(write_run(tmp_path, known, other, baseline, explained))
-    assert page.count("There are no curves of this case.") == 1
+    assert page.count("The run has no curves of this case.") == 1
     assert "cannot be shown in detail" not in page
     assert page.count('"ds_eplb":[') == 3
 

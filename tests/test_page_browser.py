@@ -161,7 +161,7 @@ def test_without_scripts_tables_and_pictures_tell_the_same(browser, scored):
         "Cases",
         "Why this score",
         "Iterations 1 to 180",
-        "A script draws this",
+        "A script draws this figure",
         "856 to 900",
         "p99",
     ):

@@ -227,9 +227,9 @@ def test_a_failed_final_tells_its_participant_place_status_and_next_step(tiny: W
     assert "--- scoring_stdout (hidden from participants in this phase) ---" in done.text
     page = " ".join("".join(Page((done.output / "final" / "detailed_results.html").read_text()).texts).split())
     assert "No score: failed" in page
-    told = "Small/trace-01 ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. Next: repeat it"
-    hint = "The policy raised an exception, or its process ended. kit.py run repeats most failures"
-    assert f"{told} with the kit.{hint}" in page, page
+    told = "Small/trace-01 ep 4, call 1 (iteration 4): crashed. Hidden traces: no more is told. Next: repeat the"
+    hint = "The policy raised an exception, or the policy's process ended. Most failures occur on the kit's traces"
+    assert f"{told} failure with the kit.{hint}" in page, page
     assert not any(word in page for word in ("secret", "KeyError", "Small/one"))
 
 
@@ -374,7 +374,7 @@ def test_a_command_of_its_own_gains_no_score(
     elif kind == "forged" and order == "beside":
         reason = "results.sig: does not sign results.json. Got: a signature with the published key"
     else:
-        reason = "metadata: a program of the submission's own ran beside the ingestion program"
+        reason = "metadata: a program of the submission ran beside the ingestion program"
     assert "exit code 1" in done.last and reason in done.text, done.text
     assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
     # What the organizers' guide says to look for.
@@ -395,7 +395,7 @@ def test_an_old_result_whose_time_is_not_this_runs_gives_no_score(
     submission = command_submission(tmp_path / "submission", attack, loot["replayed final"])
     done = tiny.rehearse(submission, "--phase", "final", "--own-command", "beside")
     # It may be a slow worker's, too, so nobody is accused.
-    assert done.code == 2 and "the container took longer to start and to end than the grid allows" in done.text
+    assert done.code == 2 and "the container's start and end took longer than the grid allows" in done.text
     assert "scores.json" not in done.zipped("final", "scoring_result.zip")
 
 
@@ -419,7 +419,7 @@ def test_an_output_that_cannot_be_emptied_keeps_no_score(
     done = tiny.rehearse(submission, "--phase", "final")
     assert done.code == 1 and "the output cannot be written. Got: PermissionError" in done.text
     # What is deleted before the folder is met depends on the file system; the verdict does not.
-    assert "metadata: a program of the submission's own ran beside" in done.text
+    assert "metadata: a program of the submission ran beside" in done.text
 
 
 def test_a_file_of_the_worker_s_own_name_fails(tiny: World, tmp_path: Path) -> None:
@@ -545,7 +545,7 @@ def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> Non
     attack += "print('\\x1b[2J')\n"
     submission = command_submission(tmp_path / "submission", attack, {})
     done = tiny.rehearse(submission, "--phase", "development", "--own-command", "beside")
-    assert done.code == 1 and "metadata: a program of the submission's own ran beside" in done.text, done.text
+    assert done.code == 1 and "metadata: a program of the submission ran beside" in done.text, done.text
     assert "no plain files, so they are not in prediction_result.zip: folder, link, pipe, results.json" in done.text
     assert not {"link", "folder", "pipe", "results.json"} & set(done.zipped("development"))
     assert "\x1b" not in done.text and "\\x1b[2J" in done.text

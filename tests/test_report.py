@@ -53,7 +53,7 @@ def test_a_scored_page_has_the_score_and_a_row_per_case(tmp_path, capsys):
     assert table[2] == [*row_of(NAMES[1], "ok", better, baseline), "1.250 "]
     assert "composite_score 110.2219" in page.texts
     assert (
-        "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
+        "Mean of the case scores. DS-EPLB scores 100 in every case. Above 100, the policy needs less modeled time. "
         "mean_par 1.3750 (0.9167 of DS-EPLB's), transmit_amount 190000 (1.0000 of DS-EPLB's)."
     ) in page.texts
     assert "simulator 1.0.0, python 3.12.0" in page.texts
@@ -91,14 +91,14 @@ def test_the_page_shows_what_changed_since_an_earlier_run_on_the_same_traces(tmp
     cells, texts = since(tmp_path, capsys, results(mean_par=1.5001))
     # 100 * 95.872 s / 73.372 s and / 95.878 s: 130.6656 - 99.9937.
     assert cells == ["since last run", "+0.00", "+30.67", "+0.00"]
-    place = texts.index("Since the last run of this policy on these traces, ")
+    place = texts.index("Change since the last run of this policy on these traces, ")
     assert texts[place + 1 : place + 3] == ["before", ": composite_score +10.2240."]
 
 
 def test_an_earlier_run_of_another_policy_is_called_by_that_policys_name(tmp_path, capsys):
     cells, texts = since(tmp_path, capsys, results(mean_par=1.5001), f"--previous-policy={HOSTILE}")
     assert cells == ["since another policy", "+0.00", "+30.67", "+0.00"]
-    place = texts.index("Since the last run on these traces, of another policy, ")
+    place = texts.index("Change since the last run on these traces, of another policy, ")
     assert texts[place + 1 : place + 5] == [HOSTILE, ", ", "before", ": composite_score +10.2240."]
 
 
@@ -148,12 +148,18 @@ def test_the_receipt_stands_apart_from_the_versions(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("grid", "purpose"),
-    [("sample", "mistakes"), ("practice", "ranking ideas"), ("official", "what counts"), ("mine", None), (5, None)],
+    [
+        ("sample", "mistakes"),
+        ("practice", "ranks ideas"),
+        ("official", "counts on the leaderboard"),
+        ("mine", None),
+        (5, None),
+    ],
 )
 def test_the_head_says_what_a_named_grid_is_for(tmp_path, capsys, grid, purpose):
     for content in (results(), failed_results()):
         texts = Page(score(tmp_path, capsys, content | {"receipt": {"grid": grid}}).page).texts
-        said = [text for text in texts if text.startswith(f"The {grid} grid is ")]
+        said = [text for text in texts if text.startswith(f"The {grid} grid ")]
         assert [purpose in text for text in said] == ([True] if purpose else [])
 
 
@@ -203,30 +209,38 @@ def test_a_failure_of_which_no_more_is_told_is_one_sentence(tmp_path, capsys):
         "crashed. Hidden traces: no more is told", "call 2", next_step="run the policy with the kit (kit.py run)"
     )
     page = Page(score(tmp_path, capsys, results(status="crashed", failure=told)).page)
-    assert (f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: repeat it with the kit.") in page.texts
+    assert (
+        f"{NAMES[1]}, call 2: crashed. Hidden traces: no more is told. Next: repeat the failure with the kit."
+    ) in page.texts
     assert "dl" not in page.tags
 
 
 @pytest.mark.parametrize(
     ("status", "where", "seconds", "told"),
     [
-        ("crashed", "call 2", 1.0, "The policy raised an exception, or its process ended. kit.py run repeats most"),
+        ("crashed", "call 2", 1.0, "The policy raised an exception, or the policy's process ended. Most failures"),
         (
             "crashed",
             "",
             1.0,
             "The policy could not be loaded: an exception at import or in __init__, a missing file or",
         ),
-        ("timeout", "", 30.0, "Before the first call the time was over: of import and __init__ (start_seconds), or"),
-        ("timeout", "call 2", 10.5, "In this call the time was over: of a call (call_seconds), of the whole grid"),
-        ("timeout", "call 2", 60.0, "Start and calls of the case together reached case_seconds (60 s). The page"),
+        ("timeout", "", 30.0, "A time limit was reached before the first call: start_seconds (import and __init__) or"),
+        (
+            "timeout",
+            "call 2",
+            10.5,
+            "A time limit was reached during this call: call_seconds (one call), grid_seconds (the whole grid) or "
+            "case_seconds (processor time of",
+        ),
+        ("timeout", "call 2", 60.0, "Start and all calls of the case together reached case_seconds (60 s). The page"),
         (
             "invalid_answer",
             "call 1",
             1.0,
             "An answer broke a rule of the page Policy. kit.py check finds most of these.",
         ),
-        ("out_of_memory", "call 1", 1.0, "A limit of memory, threads or temporary files was reached; the pages"),
+        ("out_of_memory", "call 1", 1.0, "A limit of memory, threads or temporary files was reached. The pages"),
     ],
 )
 def test_a_failure_on_hidden_traces_names_what_the_kit_can_tell(tmp_path, capsys, status, where, seconds, told):

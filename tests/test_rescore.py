@@ -147,7 +147,7 @@ def test_a_log_with_one_wrong_slot_is_told_with_its_place(world: Path, capsys: p
     with_arrays(folder, exchange)
     assert run(world, folder="slot") == 1
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("slot: ")]
-    assert told[0] == "slot: decisions.npz is not the file that results.json was signed with"
+    assert told[0] == "slot: decisions.npz is not the file whose hash results.json states"
     assert told[1].startswith("slot: Large/two ep 8, call 1, iteration 8, layer 1: mean_par differs. Stored: ")
     assert len(told) == 2
     line = written(world)["slot"]

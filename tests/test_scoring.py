@@ -87,7 +87,7 @@ def test_failed_cases_are_named_with_what_failed(tmp_path, capsys):
         f"timeout: {NAMES[1]}, call 2: too slow.",
         f"crashed: {NAMES[2]}: no policy.",
         "No score: failed: 2 of 3 cases failed",
-        "Next: mend the cases above; `kit.py check FOLDER` finds most mistakes in two seconds.",
+        "Next: correct the policy as the messages above say; `kit.py check FOLDER` finds most mistakes in two seconds.",
     ]
     folders = [f"--{option}={tmp_path / name}" for option, name in (("results", "res"), ("reference", "ref"))]
     for name, written in (("my policy", "'my policy'"), ("-odd", "-- -odd")):
@@ -110,14 +110,14 @@ def test_cases_that_ended_with_the_first_failed_one_are_counted(tmp_path, capsys
     del content["cases"][0], content["cases"][1]
     assert (
         score(tmp_path, capsys, content).lines[-2]
-        == "No score: failed: 1 of 3 cases failed, 2 were ended with the first of them"
+        == "No score: failed: 1 of 3 cases failed; 2 others were stopped at the first failure"
     )
 
 
 @pytest.mark.parametrize(
     ("status", "code", "next_step"),
     [
-        ("refused", 1, "Next: correct the submission as the message says, and run or upload it again."),
+        ("refused", 1, "Next: correct the submission as the message says, then run or upload the submission again."),
         ("data_unavailable", 2, "Next: nothing for participants to do; organizers restore the competition's data."),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whether results are the ingestion program's own, and of this very run: signature, companions, the worker's record."""
+"""Proof that the ingestion program wrote the results in this run: signature, companions, the worker's record."""
 
 from __future__ import annotations
 
@@ -26,16 +26,13 @@ LARGEST_SIGNATURE = 1024
 EARLIEST, LATEST = -1.0, 60.0
 # Hours that results may wait to be scored, and that the clocks of two workers may differ.
 WAITING, CLOCKS = 24.0, 1.0
-NEXT_STEP = (
-    "submit a policy that leaves the result files alone; if it does, show the ingestion log to the organizers, "
-    "who find the reason there"
-)
+NEXT_STEP = "submit a policy that leaves the result files alone; if the policy does, show the log to the organizers"
 
 
 def check_signature(results: Path, reference: Path) -> bytes:
-    """The bytes of results.json, once results.sig has been found to sign them.
+    """The bytes of results.json, after results.sig was found to sign them.
 
-    Raises FileError: refused when it does not, data_unavailable without results.json and for a bad signing.key.
+    Raises FileError: refused for a wrong signature, data_unavailable without results.json or for a bad signing.key.
     """
     key = _key(reference / "signing.key")
     data = _read_results(results / "results.json")
@@ -52,7 +49,7 @@ def check_signature(results: Path, reference: Path) -> bytes:
 
 
 def check_companions(folder: Path, results: dict[str, Any]) -> None:
-    """Raises FileError unless the COMPANIONS are the files that the results name by their hashes."""
+    """Raises FileError unless each of COMPANIONS has the hash that the results state."""
     companions = results.get("companions")
     for name in COMPANIONS:
         signed = companions.get(name) if isinstance(companions, dict) else None
@@ -63,15 +60,15 @@ def check_companions(folder: Path, results: dict[str, Any]) -> None:
         except TooLarge:
             raise _too_large(name, LARGEST_COMPANION) from None
         if digest != signed:
-            what = "is not the file that results.json was signed with"
+            what = "is not the file whose hash results.json states"
             raise _forged(name, what, f'sha256 "{digest}"', f"sha256 {shown(signed)}")
 
 
 def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
-    """Compare results with a score with `metadata`, where the worker wrote one: what ran, for how long, how it ended.
+    """Compare scored results with the worker's file `metadata`, if there is one: what ran, how long, exit code.
 
-    now: Unix time in seconds, from which the results' own must not be far. Raises FileError: refused when they
-    contradict each other, data_unavailable when the worker's file says nothing.
+    now: Unix time in seconds, near which the run must have ended. Raises FileError: refused when results and record
+    contradict each other, data_unavailable when the record is unreadable or incomplete.
     """
     record = _read_record(folder / "metadata")
     if record is None:
@@ -86,9 +83,9 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
     if elapsed - duration < EARLIEST:
         raise _forged(
             "results.json",
-            "tells of another run, as older results do",
-            f"{duration:.3f} seconds",
-            f"at most {elapsed - EARLIEST:.3f}, as the worker measured",
+            "belongs to another run",
+            f"a run of {duration:.3f} seconds",
+            f"at most {elapsed - EARLIEST:.3f} seconds, as the worker measured",
         )
     latest = _container_seconds(results)
     if elapsed - duration > latest:
@@ -96,18 +93,18 @@ def check_record(folder: Path, results: dict[str, Any], now: float) -> None:
         raise FileError(
             "data_unavailable",
             "metadata",
-            "the container took longer to start and to end than the grid allows",
-            f"{elapsed:.3f} seconds by the worker's clock, {duration:.3f} by the ingestion program's",
-            f"at most {latest:g} seconds more (container_seconds)",
+            "the container's start and end took longer than the grid allows",
+            f"{elapsed:.3f} seconds by the worker's clock, {duration:.3f} by the ingestion program's clock",
+            f"a difference of at most {latest:g} seconds (container_seconds)",
             "nothing for participants to do; organizers find why their worker is slow, or raise container_seconds in "
             "the phase's grid, and re-run the submission",
         )
     if (code := record.get("ingestionExitCode")) not in (None, 0):
         raise _forged(
             "results.json",
-            "tells of another run, as older results do",
+            "belongs to another run",
             "a run with a score",
-            f"one that ended with exit code {_in_short(code)}, as the worker recorded",
+            f"a run that ended with exit code {_in_short(code)}, as the worker recorded",
         )
     _check_age(results, duration, now)
 
@@ -119,7 +116,7 @@ def _container_seconds(results: dict[str, Any]) -> float:
 
 
 def _check_alone(record: dict[Any, Any]) -> None:
-    """Raises FileError where the worker has recorded a program of the submission's own."""
+    """Raises FileError where the worker recorded that a program of the submission ran."""
     elapsed, submission_elapsed = record.get("ingestionElapsedTime"), record.get("elapsedTime")
     # A worker may repeat the ingestion program's seconds there for the sake of the platform's first version.
     repeated = is_number(submission_elapsed) and is_number(elapsed) and submission_elapsed == elapsed
@@ -128,7 +125,7 @@ def _check_alone(record: dict[Any, Any]) -> None:
     if ran := next((name for name, value in fields.items() if value is not None), None):
         raise _forged(
             "metadata",
-            "a program of the submission's own ran beside the ingestion program",
+            "a program of the submission ran beside the ingestion program",
             f"{ran} {_in_short(fields[ran])}",
             f"{ran} null",
             "remove the command from the zip (metadata.yaml or metadata)",
@@ -143,10 +140,10 @@ def _check_age(results: dict[str, Any], duration: float, now: float) -> None:
     if not -CLOCKS <= hours <= WAITING:
         raise _forged(
             "results.json",
-            "tells of a run of another time, as older results do",
+            "belongs to a run of another time",
             f"a run that ended {hours:.1f} hours ago" if hours >= 0 else f"a run that ends in {-hours:.1f} hours",
-            f"one that ended at most {WAITING:.0f} hours ago, by this worker's clock",
-            "submit the policy again; if it ends the same way, tell the organizers, who compare their workers' clocks",
+            f"a run that ended at most {WAITING:.0f} hours ago by this worker's clock",
+            "submit the policy again; if the same error comes, tell the organizers, who compare their workers' clocks",
         )
 
 
@@ -175,9 +172,9 @@ def _read_results(path: Path) -> bytes:
     except FileNotFoundError:
         # The ingestion program writes the file whatever a policy does; a program beside it may remove the file.
         _check_alone(_read_record(path.with_name("metadata")) or {})
-        next_step = "nothing for participants to do; organizers find the reason in the ingestion log"
-        told = (path.name, "is not there", "no file", "the file that ingestion writes", next_step)
-        raise FileError("data_unavailable", *told) from None
+        next_step = "nothing for participants to do; organizers find the reason in the log of the ingestion program"
+        fields = (path.name, "is missing", "no such file", "the file that the ingestion program writes", next_step)
+        raise FileError("data_unavailable", *fields) from None
     except OSError as error:
         raise broken_results("cannot be read", reason(error), "strict JSON") from None
     except TooLarge:
@@ -244,5 +241,5 @@ def _broken_key(what: str, got: str) -> FileError:
 
 
 def _broken_record(what: str, got: str, expected: str) -> FileError:
-    next_step = "nothing for participants to do; organizers look at their compute worker, which writes this file"
+    next_step = "nothing for participants to do; organizers check the compute worker, which writes this file"
     return FileError("data_unavailable", "metadata", what, got, expected, next_step)

@@ -1,6 +1,6 @@
-"""What the page draws from: the curves and explanations of a run, and the reference's curves.
+"""The files that the page draws: a run's curves and explanations, and the reference's curves.
 
-No score depends on these files. One that is missing or broken leaves a note for the page, and less to draw.
+No score depends on these files. Where a file is missing or broken, the page shows a note and draws less.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ Series = dict[str, np.ndarray]
 
 
 class Companions(NamedTuple):
-    """Curves of the run and of the reference by `<model>/<dataset>/<ep>/...`, explanations by `<model>/<dataset>/<ep>`,
-    and what could not be read."""
+    """Curves of run and reference by `<model>/<dataset>/<ep>/...`, explanations by `<model>/<dataset>/<ep>`.
+
+    notes: a sentence for each file that could not be read."""
 
     series: Series
     explanations: dict[str, Any]
@@ -45,7 +46,7 @@ NOTHING = Companions({}, {}, {}, [])
 
 
 def read_companions(results: Path, reference: Path, rows: Sequence[Row]) -> Companions:
-    """Read what there is of the rows' cases in the folders of the results and of the reference."""
+    """Read the companion files of the rows' cases from the folders of results and reference."""
     notes: list[str] = []
     cases = [case_key(row) for row in rows]
     run_names, reference_names = ([f"{case}/{name}" for case in cases for name in names] for names in (RUN, REFERENCE))
@@ -58,7 +59,7 @@ def read_companions(results: Path, reference: Path, rows: Sequence[Row]) -> Comp
 
 
 def case_key(row: Row) -> str:
-    """How the companions call a case."""
+    """The key of a case in the companion files."""
     redundancy = "" if row["redundant_experts"] == row["ep"] else f"+{row['redundant_experts']}"
     return f"{row['model']}/{row['dataset']}/{row['ep']}{redundancy}"
 
@@ -78,13 +79,13 @@ def _read_series(path: Path, name: str, keys: Iterable[str], notes: list[str]) -
                     series[key] = array
     except Exception as error:
         # zipfile and numpy let errors of many kinds through.
-        notes.append(f"{name} cannot be read ({_cause(error)}), so its curves are not drawn.")
+        notes.append(f"{name} cannot be read ({_cause(error)}). The page does not draw the file's curves.")
         return {}
     return series
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
-    """At most `left` bytes, whatever the archive says of its sizes. Raises ValueError for more."""
+    """Read at most `left` bytes, whatever size the archive states. Raises ValueError for more."""
     # Of the other methods zipfile unpacks whole blocks, however many bytes are asked for.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("neither stored nor deflated")
@@ -95,7 +96,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> b
 
 
 def _array(data: bytes, left: int) -> np.ndarray | None:
-    """An array of numbers as float64, None for one of anything else. Raises ValueError if it takes more than `left`."""
+    """An array of numbers as float64; None for another type. Raises ValueError for more than `left` bytes."""
     file = io.BytesIO(data)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("not version 1.0 of numpy's format")
@@ -125,7 +126,7 @@ def _read_explanations(path: Path, notes: list[str]) -> dict[str, Any]:
         notes.append(f"{error} Until then no case is explained.")
         return {}
     except Exception as error:
-        notes.append(f"the run's explain.json cannot be read ({_cause(error)}), so no case is explained.")
+        notes.append(f"The run's explain.json cannot be read ({_cause(error)}). The page explains no case.")
         return {}
     return content["cases"]
 

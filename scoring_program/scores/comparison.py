@@ -1,4 +1,4 @@
-"""Reads results and reference, and refuses what cannot be compared."""
+"""Reads results and reference, and refuses results that cannot be compared with the reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CASE_STATUSES = ("ok", "crashed", "timeout", "out_of_memory", "invalid_answer")
 COST = ("balanced_compute_seconds", "expert_bytes", "bandwidth_bytes_per_second")
 # Numbers from here on are refused: the platform stores none of 1e10 or more, and no real cost reaches 1e15.
 LARGEST, LARGEST_COST = 1e10, 1e15
-# What a case is called by.
+# The fields of a case's name.
 NAMED_BY = (
     ("model", str, "text"),
     ("dataset", str, "text"),
@@ -25,14 +25,14 @@ NAMED_BY = (
 )
 LONGEST_TEXT = 100_000
 LARGEST_REFERENCE = 64 * 1024**2
-# What a grid that says `sandbox: required` demands; the ingestion program's REQUIRED_LAYERS.
+# The layers that a grid with `sandbox: required` demands: the ingestion program's REQUIRED_LAYERS.
 SANDBOXES, REQUIRED_LAYERS = ("required", "best_effort"), ("limits", "capabilities", "files", "calls")
 REBUILD = "nothing for participants to do; organizers write the reference again with kit.py reference"
-FIND = "find the reason in the ingestion log, then run again"
+FIND = "find the reason in the log of the ingestion program, then run again"
 
 
 def read_reference(path: Path) -> dict[str, Any]:
-    """Read ds_eplb.json. Raises FileError unless its cases are unique, finite, and moved something."""
+    """Read ds_eplb.json. Raises FileError unless every case stands once, with finite numbers and transmit above 0."""
 
     def wrong(what: str, got: Any, expected: str, next_step: str = REBUILD) -> FileError:
         return FileError("data_unavailable", path.name, what, got, expected, next_step)
@@ -52,21 +52,21 @@ def read_reference(path: Path) -> dict[str, Any]:
             what = f"{case_name(row)} has no valid simulator_version"
             raise wrong(what, shown(row.get("simulator_version")), "text")
         if row["transmit_amount"] == 0:
-            raise wrong(f"{case_name(row)} moves nothing", 0, "a transmit_amount above 0")
+            raise wrong(f"{case_name(row)} has no transmit", "transmit_amount 0", "a transmit_amount above 0")
     return reference
 
 
 def broken_results(what: str, got: Any, expected: str, next_step: str = FIND) -> FileError:
-    """An error about results.json as the ingestion program wrote it."""
+    """The error for a results.json that the ingestion program wrote in a wrong form."""
     return FileError("failed", "results.json", what, got, expected, next_step)
 
 
 def read_results(data: bytes) -> dict[str, Any]:
-    """Parse the bytes of results.json. Raises FileError unless its form is right; failed cases are allowed."""
+    """Parse the bytes of results.json. Raises FileError for a wrong form; failed cases are allowed."""
     results = _parse(data, broken_results)
     check_format(results, RESULTS_FORMAT, broken_results, RUN_AGAIN)
     if results.get("status") not in STATUSES:
-        raise broken_results("unknown status", shown(results.get("status")), f"one of {', '.join(STATUSES)}")
+        raise broken_results("has an unknown status", shown(results.get("status")), f"one of {', '.join(STATUSES)}")
     if results["status"] in ("refused", "data_unavailable"):
         _check_failure("the run", results.get("failure"))
         return results | {"cases": []}
@@ -79,25 +79,26 @@ def read_results(data: bytes) -> dict[str, Any]:
         else:
             _check_failure(case_name(row), row.get("failure"))
     if results["status"] == "failed" and all(row["status"] == "ok" for row in results["cases"]):
-        raise broken_results("says failed, and no case did", f"{len(results['cases'])} cases ok", "one that is not")
+        got = f"{len(results['cases'])} cases with status ok"
+        raise broken_results("has the status failed without a failed case", got, "at least one failed case")
     return results
 
 
 def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row, Row]]:
-    """Pairs (row, reference row) in the reference's order, which is the grid's.
+    """Pairs (row, reference row) in the reference's order, the grid's order.
 
-    Raises FileError when a case is foreign, or missing although none failed, and when one was measured on another
-    trace, with another window, latency, groups or nodes, under other cost constants, or by another simulator.
+    Raises FileError for a case that the reference lacks, for a missing case where no case failed, and for a case that
+    was measured with another trace, window, latency, groups, nodes, cost constants or simulator than the reference's.
     """
     measured = {case_name(row): row for row in results["cases"]}
     wanted = {case_name(row): row for row in reference["cases"]}
 
     def wrong(what: str, got: Any, expected: str) -> FileError:
         next_step = (
-            "use the grid and the traces that this reference was made for, or make another with kit.py reference; "
-            "on Codabench, tell the organizers"
+            "use the grid and the traces that the reference was made from, or make a new reference with kit.py "
+            "reference; on Codabench, tell the organizers"
         )
-        # Both are sound: nobody's fault who submits.
+        # Results and reference are each sound: the participant made no mistake.
         return FileError("data_unavailable", "results.json", what, got, expected, next_step)
 
     missing = [name for name in wanted if name not in measured]
@@ -109,7 +110,7 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
         instead = f", among them {', '.join(foreign)}" * bool(foreign)
         raise wrong("cases are missing", f"{len(measured)} cases{instead}", f"also {', '.join(missing)}")
     if foreign:
-        expected = f"one of the {len(wanted)} cases of the reference"
+        expected = f"only the {len(wanted)} cases of the reference"
         raise wrong("cases are not in the reference", ", ".join(foreign), expected)
     versions = results.get("versions")
     simulator = versions.get("simulator") if isinstance(versions, dict) else None
@@ -124,11 +125,11 @@ def match(results: dict[str, Any], reference: dict[str, Any]) -> list[tuple[Row,
 
 
 def check_layers(results: dict[str, Any]) -> None:
-    """Raises FileError unless the layers that isolated the policy are those that the grid's `sandbox` demands."""
+    """Raises FileError unless the policy was isolated by every layer that the grid's `sandbox` demands."""
     sandbox = results.get("sandbox")
     mode, layers = (sandbox.get("mode"), sandbox.get("layers")) if isinstance(sandbox, dict) else (None, None)
     if mode not in SANDBOXES or not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
-        expected = f"mode, one of {', '.join(SANDBOXES)}, and layers, a list of texts"
+        expected = f"mode (one of {', '.join(SANDBOXES)}) and layers (a list of texts)"
         raise broken_results("has no valid sandbox", shown(sandbox), expected)
     if mode == "required" and not set(REQUIRED_LAYERS) <= set(layers):
         raise FileError(
@@ -142,7 +143,7 @@ def check_layers(results: dict[str, Any]) -> None:
 
 
 def case_name(row: Row) -> str:
-    """How a case is called everywhere: model/dataset ep N, and +R where R redundant experts are not N."""
+    """The name of a case: `model/dataset ep N`, with ` +R` where the R redundant experts are not N."""
     redundancy = "" if row.get("redundant_experts") == row.get("ep") else f" +{row.get('redundant_experts')}"
     return f"{row.get('model')}/{row.get('dataset')} ep {row.get('ep')}{redundancy}"
 
@@ -150,7 +151,7 @@ def case_name(row: Row) -> str:
 def is_number(
     value: Any, kind: type | tuple[type, ...] = (int, float), least: float = 0, below: float = LARGEST
 ) -> bool:
-    """Whether value is a number (a boolean is none) from least to below `below`; NaN and infinity are not."""
+    """Whether value is a number, at least `least` and less than `below`. Booleans, NaN and infinity are not."""
     return isinstance(value, kind) and not isinstance(value, bool) and least <= value < below
 
 
@@ -167,11 +168,11 @@ def _parse(data: bytes, wrong: Wrong) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number")
+    raise ValueError(f"{name} is not allowed in JSON")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys stand once: of two, readers differ in which one they take."""
+    """An object whose keys stand once. Readers differ in which of two equal keys they take."""
     content: dict[str, Any] = {}
     for name, value in pairs:
         if name in content:
@@ -186,15 +187,15 @@ def _rows(content: dict[str, Any], wrong: Wrong) -> list[Row]:
         raise wrong("has no cases", shown(rows), "a list of cases")
     for row in rows:
         if not isinstance(row, dict):
-            raise wrong("has a case that is no object", shown(row), "an object")
+            raise wrong("has a case that is not an object", shown(row), "a JSON object")
         # Types first: a name must not take "32" for 32.
         for field, kind, expected in NAMED_BY:
             if not isinstance(row.get(field), kind) or isinstance(row[field], bool):
-                raise wrong(f"a case has no valid {field}", shown(row.get(field)), expected)
+                raise wrong(f"has a case without a valid {field}", shown(row.get(field)), expected)
     names = [case_name(row) for row in rows]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise wrong("cases stand twice", ", ".join(doubled), "each case once")
+        raise wrong("lists cases twice", ", ".join(doubled), "each case once")
     return rows
 
 
@@ -205,16 +206,16 @@ def _check_numbers(row: Row, wrong: Wrong) -> None:
     for field, kind, least in checks:
         value = row.get(field)
         if not is_number(value, kind, least):
-            expected = f"{'an integer' if kind is int else 'a number'} from {least} to below {LARGEST:g}"
+            expected = f"{'an integer' if kind is int else 'a number'}, at least {least} and less than {LARGEST:g}"
             raise wrong(f"{name} has no valid {field}", shown(value), expected)
     if not isinstance(row.get("trace_sha256"), str):
-        raise wrong(f"{name} has no valid trace_sha256", shown(row.get("trace_sha256")), "a hash")
+        raise wrong(f"{name} has no valid trace_sha256", shown(row.get("trace_sha256")), "a hash, as text")
     cost = row.get("cost")
     if not isinstance(cost, dict) or set(cost) != set(COST):
         raise wrong(f"{name} has no valid cost", shown(cost), ", ".join(COST))
     for field in COST:
         if not is_number(cost[field], below=LARGEST_COST) or cost[field] == 0:
-            expected = f"a number above 0 and below {LARGEST_COST:g}"
+            expected = f"a number above 0 and less than {LARGEST_COST:g}"
             raise wrong(f"{name} has no valid cost.{field}", shown(cost[field]), expected)
 
 

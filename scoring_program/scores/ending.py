@@ -1,4 +1,4 @@
-"""How the scoring program ends where it is interrupted, or where nobody takes what it prints."""
+"""How the scoring program ends when it is interrupted, or when standard output is closed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 
 
 def begin() -> None:
-    """Called first of all: SIGNALS and an import that fails end the program with a sentence.
+    """Make SIGNALS and a failing import end the program with a sentence. Called before everything else.
 
-    A file that is being written is removed on the way.
+    A file that is half written is removed.
     """
     # Nothing here needs threads of a library, and half of them, without memory for all, hang.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -52,7 +52,7 @@ def begin() -> None:
 
 
 def leave(code: int | str | None) -> NoReturn:
-    """End with an exit code, at once: what libraries do at Python's end may take for ever without memory."""
+    """End at once with an exit code. Libraries' clean-up at Python's end could hang when memory is short."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -60,9 +60,9 @@ def leave(code: int | str | None) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Print a line, with escapes for what standard output cannot encode: a message may hold any character.
+    """Print a line, with escapes for characters that standard output cannot encode.
 
-    Raises FileError where standard output does not take it, and from then on.
+    Raises FileError when standard output does not take the line, and at every later call.
     """
     try:
         if sys.stdout is None:
@@ -74,7 +74,7 @@ def say(text: str) -> None:
         raise FileError(
             "data_unavailable",
             "standard output",
-            "takes nothing that is printed",
+            "takes no more text",
             f"{type(error).__name__}: {error}",
             "a terminal, a file on a disk with room, or a program that reads to the end",
             "repeat the command with another standard output",
@@ -89,6 +89,6 @@ def _close_output() -> None:
 
 
 def say_error(text: str) -> None:
-    """Print a line to standard error, if that takes it."""
+    """Print a line to standard error; do nothing when standard error is closed."""
     with suppress(OSError, ValueError):
         print(text.encode("ascii", "backslashreplace").decode("ascii"), file=sys.stderr, flush=True)

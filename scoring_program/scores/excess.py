@@ -1,4 +1,4 @@
-"""How far a policy's PAR lies above clairvoyant DS-EPLB's over the iterations, and what of that is due to what."""
+"""A policy's PAR above clairvoyant DS-EPLB's over the iterations, and the causes of the difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEARLY = 0.9
 
 
 class Call(NamedTuple):
-    """Iteration of a call, layers that its answer listed and that were applied, slots that this changed."""
+    """A call: its iteration, how many layers were listed and applied, changed slots."""
 
     iteration: int
     listed: int
@@ -25,7 +25,7 @@ class Call(NamedTuple):
 
 
 class Excess(NamedTuple):
-    """PAR above clairvoyant DS-EPLB's, mean over layers, and what stands beside it.
+    """PAR above clairvoyant DS-EPLB's, mean over layers, with the numbers that explain the difference.
 
     above: [iteration] of the whole trace; baseline: the same of DS-EPLB; fixed: how many iterations are the same for
     everybody; window, latency: the grid's; calls: the first of them, all where all_told; layers, untouched: how many
@@ -49,7 +49,7 @@ class Excess(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The iterations from a redeployment's last layer to the next call that redeploys, as places in `above`."""
+    """The iterations from a redeployment's last layer to the next call that redeploys, as indices into `above`."""
 
     start: int
     stop: int
@@ -57,7 +57,7 @@ class Span(NamedTuple):
 
 
 def spans(excess: Excess) -> list[Span]:
-    """The spans between redeployments; start may lie behind stop for one that the trace's end cuts off."""
+    """The spans between redeployments; start may exceed stop where the trace's end cuts a span off."""
     calls = [call for call in excess.calls if call.applied]
     stops = [*(call.iteration for call in calls), len(excess.above)][1:]
     found = [
@@ -74,7 +74,7 @@ def seconds(excess: Excess, par: float) -> float:
 
 
 def late(excess: Excess) -> tuple[int, float]:
-    """How many calls declined before the first that redeployed, and what that cost in seconds.
+    """How many calls declined before the first redeployment, and the seconds lost by that.
 
     What lies above the first redeployment's span, from the fixed iterations on to its call.
     """
@@ -108,14 +108,14 @@ def ageing(excess: Excess) -> tuple[float, float, float]:
 
 
 def of_ds_eplb(excess: Excess) -> Excess:
-    """The same of DS-EPLB, which redeploys all layers at every call."""
+    """The excess of DS-EPLB, which redeploys all layers at every call."""
     places = range(excess.window + 1, len(excess.above), excess.window + 1 + excess.latency + excess.layers)
     calls = [Call(place, excess.layers, excess.layers, 0) for place in places]
     return excess._replace(above=excess.baseline, calls=calls, untouched=0, all_told=True)
 
 
 def unpaid(excess: Excess, slots: np.ndarray) -> tuple[list[int], float]:
-    """Calls whose layers cost more than they gained, and the seconds that declining there would have saved.
+    """Iterations of the calls whose layers cost more than they gained, and the seconds that declining would have saved.
 
     slots: what each iteration's layer would have to change. Gained: PAR below what it would have risen to without the
     call, twice as fast as before, as plans grow old the faster the older they are. Not looked at: the first
@@ -139,7 +139,7 @@ def unpaid(excess: Excess, slots: np.ndarray) -> tuple[list[int], float]:
 
 
 def forgone(excess: Excess) -> tuple[list[int], float]:
-    """Calls that left out layers where redeploying all would have paid, each once a redeployment, and the seconds.
+    """Iterations of the calls that left layers out where redeploying all would have paid, and the seconds lost.
 
     Gained: what lies above DS-EPLB, which redeploys all layers at every call, and above the window after the last
     redeployment of most layers, from the roll-out's end on, for a window; less the layers' slots, as many for each as
@@ -189,13 +189,13 @@ def switch_at(excess: Excess) -> tuple[int, float]:
 
 
 def waiting(excess: Excess) -> float:
-    """Seconds that are lost between the switches and the first calls that could see them."""
+    """Seconds lost between each switch and the first call that could see the switch."""
     lost = [excess.above[middle : _reaction(excess, begin)] for begin, middle in switches(excess)]
     return seconds(excess, sum(float(np.maximum(part, 0).sum()) for part in lost))
 
 
 def switches(excess: Excess) -> list[tuple[int, int]]:
-    """Where the loads begin to switch, and the middle of the switch, after the fixed iterations."""
+    """For each switch after the fixed iterations: the iteration where the loads begin to switch, and the middle."""
     shifts, found = excess.shifts, []
     high = shifts > PEAK * float(np.median(shifts)) + LEAST_SHIFT
     stops = np.append(excess.starts[1:], len(excess.above) + 1)
@@ -214,6 +214,6 @@ def _until_switch(excess: Excess, span: Span) -> int:
 
 
 def _reaction(excess: Excess, begin: int) -> int:
-    """Where the first call after a switch has had its layers applied; the trace's end, where no call comes."""
+    """The iteration at which the first call after a switch has all layers applied; the trace's end without a call."""
     call = next((call.iteration for call in excess.calls if call.iteration > begin), len(excess.above))
     return next((span.start for span in spans(excess) if 0 < span.start - call <= excess.window), call)

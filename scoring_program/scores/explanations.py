@@ -1,4 +1,4 @@
-"""Entries of explain.json: what they say of a case, with every number checked."""
+"""Entries of explain.json, one for each case, with every number checked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LARGEST_MAP, MOST_DEVICES = 1_000_000, 4096
 
 
 class Explanation(NamedTuple):
-    """What explain.json says of a case.
+    """The entry of a case in explain.json.
 
-    fixed: how many iterations are the same for every policy; starts: first iterations of the bins; shifts: how far the
-    loads shift at each; heat_map: PAR [layer, bin]; windows, redeployment and calls: as they stand in the file, their
-    numbers checked; untouched_layers: how many were never redeployed.
+    fixed: how many first iterations are the same for every policy; starts: first iteration of each bin; shifts: how
+    far the loads shift at each bin; heat_map: PAR [layer, bin]; windows, redeployment and calls: as in the file, with
+    checked numbers; untouched_layers: how many layers were never redeployed.
     """
 
     fixed: int
@@ -31,19 +31,19 @@ class Explanation(NamedTuple):
 
 
 def read_explanation(entry: Any) -> Explanation:
-    """Check a case's entry of explain.json. Raises ValueError when it has another form."""
+    """Check a case's entry of explain.json. Raises ValueError for another form."""
     entry = _mapping(entry)
     starts, heat = np.array(entry.get("bin_starts")), np.array(entry.get("heat_map"))
     if starts.dtype.kind != "i" or starts.ndim != 1 or not starts.size or (np.diff(starts) <= 0).any():
-        raise ValueError("bin_starts are no rising integers")
+        raise ValueError("bin_starts are not rising integers")
     if heat.dtype.kind not in "if" or heat.ndim != 2 or heat.shape[1] != len(starts) or not heat.size:
-        raise ValueError("heat_map is no array of layers and bins")
+        raise ValueError("heat_map is not an array [layer, bin]")
     if heat.size > LARGEST_MAP or not np.isfinite(heat).all():
-        raise ValueError("heat_map is too large, or not finite")
+        raise ValueError("heat_map is too large or not finite")
     counts = _numbers(entry, fixed_iterations=0, untouched_layers=0)
     shifts = np.array(entry.get("shifts"))
     if shifts.dtype.kind not in "if" or shifts.shape != starts.shape or not np.isfinite(shifts).all():
-        raise ValueError("shifts are no numbers of bins")
+        raise ValueError("shifts are not one number for each bin")
     windows = [_window(window) for window in _items(entry.get("costliest_windows"))]
     redeployment = _redeployment(entry.get("largest_redeployment"))
     calls = [_call(call) for call in _items(entry.get("calls"), CALLS)]
@@ -78,7 +78,7 @@ def _redeployment(entry: Any) -> dict[str, Any] | None:
     for name in ("loads_before", "loads_after"):
         loads = entry.get(name)
         if not isinstance(loads, list) or len(loads) > MOST_DEVICES or not all(is_number(load) for load in loads):
-            raise ValueError(f"{name} are no loads")
+            raise ValueError(f"{name} are not device loads")
     return entry
 
 
@@ -91,21 +91,21 @@ def _call(entry: Any) -> dict[str, Any]:
 
 
 def _numbers(entry: Any, *fields: str, **integers: int) -> dict[str, Any]:
-    """An object with numbers, and with integers from so much on."""
+    """An object with finite numbers (fields) and with integers of at least a minimum."""
     entry = _mapping(entry)
     right = all(is_number(entry.get(name)) for name in fields)
     if not right or not all(is_number(entry.get(name), int, least) for name, least in integers.items()):
-        raise ValueError(f"one of {', '.join((*fields, *integers))} is no number")
+        raise ValueError(f"one of {', '.join((*fields, *integers))} is not a valid number")
     return entry
 
 
 def _mapping(entry: Any) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise ValueError("there is no object where one is expected")
+        raise ValueError("an object is missing")
     return entry
 
 
 def _items(entries: Any, most: int = LISTED) -> list[Any]:
     if not isinstance(entries, list):
-        raise ValueError("there is no list where one is expected")
+        raise ValueError("a list is missing")
     return entries[:most]

@@ -1,4 +1,4 @@
-"""The formats of the files that this program reads; a file of another one is refused with the way to make it again."""
+"""The format numbers of the files that this program reads. Other numbers are refused, with the next step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .problems import Wrong, shown
 
 # One more whenever this program must read a file otherwise; 1 had no number.
 RESULTS_FORMAT, EXPLAIN_FORMAT, REFERENCE_FORMAT = 4, 3, 3
-RUN_AGAIN = "run the policy again with kit.py run; on Codabench, upload it again"
+RUN_AGAIN = "run the policy again with kit.py run; on Codabench, upload the policy again"
 
 
 def check_format(content: dict[str, Any], expected: int, wrong: Wrong, again: str) -> None:
-    """Raise `wrong` unless content has the expected format; again: how a file of an older one is made again."""
+    """Raise `wrong` unless content has the expected format; again: the next step for a file of an older format."""
     number = content.get("format")
     is_integer = isinstance(number, int) and not isinstance(number, bool)
     if is_integer and number == expected:

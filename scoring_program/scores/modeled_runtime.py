@@ -19,18 +19,18 @@ def modeled_seconds(row: Mapping[str, Any]) -> float:
 
 
 def transfer_seconds(row: Mapping[str, Any]) -> float:
-    """Seconds that the moved experts of a case take."""
+    """Seconds that a case's moved experts take: transmit amount * expert_bytes / bandwidth."""
     cost = row["cost"]
     return row["transmit_amount"] * cost["expert_bytes"] / cost["bandwidth_bytes_per_second"]
 
 
 def case_score(row: Mapping[str, Any], reference: Mapping[str, Any]) -> float:
-    """100 for DS-EPLB's modeled time on the same case; twice as fast scores 200."""
+    """The case score: 100 * DS-EPLB's modeled time / the submission's, on the same case; twice as fast scores 200."""
     return 100 * modeled_seconds(reference) / modeled_seconds(row)
 
 
 def case_table(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:
-    """One row per pair of a measured case and its reference, in the grid's order: the score and what it comes from."""
+    """A table with one row for each pair (measured case, reference row), in grid order: the score and its inputs."""
     import pandas as pd
 
     rows = [
@@ -49,9 +49,9 @@ def case_table(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> 
 
 
 def leaderboard(cases: pd.DataFrame) -> dict[str, float]:
-    """The five columns from the table of the cases, rounded to 10 decimals.
+    """The five leaderboard columns from the table of the cases, rounded to 10 decimals.
 
-    Raises ValueError when a column would not be a finite number that the platform can store.
+    Raises ValueError for a column that the platform cannot store: not finite, or outside 0 .. 1e10.
     """
     columns = (
         _mean(cases["case_score"]),

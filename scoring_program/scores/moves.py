@@ -1,4 +1,4 @@
-"""How many slots a redeployed layer changes, and how many of them another order of devices and slots would keep."""
+"""How many slots a redeployed layer changes, and how many would change with devices renamed and slots aligned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST = 10_000
 
 
 class Moves(NamedTuple):
-    """changed: slots of each redeployment of a layer; slots: of a layer; devices: how many."""
+    """changed: changed slots of each applied layer; slots: slots of one layer; devices: how many."""
 
     changed: np.ndarray
     slots: float
@@ -20,12 +20,12 @@ class Moves(NamedTuple):
 
 
 def relabelled(moves: Moves) -> np.ndarray:
-    """What each would change at most, were devices renamed and slots aligned: `changed`, or what kept slots leave."""
+    """Changed slots of each applied layer with devices renamed and slots aligned; at most `changed`."""
     return np.minimum(moves.changed, moves.slots - moves.devices * kept(moves.slots, moves.devices))
 
 
 def kept(slots: float, devices: int) -> float:
-    """Slots of a device that can stay, mean over devices, where a plan owes nothing to the one before.
+    """Slots that can stay on a device, mean over devices, for a plan that is independent of the plan before.
 
     Of S = slots / devices on each, two devices share a Poisson number of mean S / devices. A device of the new plan
     meets devices * P(at least k shared) of the old ones that keep k slots, and finds one of them free with about

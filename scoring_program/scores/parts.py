@@ -1,6 +1,6 @@
-"""The seconds of a case above the balanced ones, split into five parts that add up to them.
+"""The seconds of a case above a perfect balance, split into five parts whose sum they are.
 
-The page *Evaluation* defines the parts; the numbers come from results.json and ds_eplb.json alone.
+The page *Evaluation* defines the parts. All numbers come from results.json and ds_eplb.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMES = ("fixed", "roll-out", "settled", "clairvoyant's own", "transfer")
 
 
 class Parts(NamedTuple):
-    """Seconds, in the order of NAMES."""
+    """Seconds of the five parts, in the order of NAMES."""
 
     fixed: float
     roll_out: float
@@ -26,14 +26,14 @@ class Parts(NamedTuple):
 
 
 def seconds_above(row: Row) -> float:
-    """Modeled seconds above those of a perfect balance without a move."""
+    """Modeled seconds minus those of a perfect balance without moves."""
     return modeled_seconds(row) - row["cost"]["balanced_compute_seconds"]
 
 
 def seconds_parts(row: Row, reference: Row) -> Parts | None:
-    """The parts of a measured case, or of DS-EPLB where row is the reference's; None where a number is missing.
+    """The parts of a measured case, or DS-EPLB's parts where row is the reference's; None where a number is missing.
 
-    settled is what the other four leave, so that all five add up to seconds_above.
+    `settled` is seconds_above minus the other four parts.
     """
     numbers = [row.get("fixed_par"), row.get("roll_out_par"), reference.get("clairvoyant_later_par")]
     if not all(is_number(number, least=-LARGEST) for number in numbers):
@@ -45,7 +45,7 @@ def seconds_parts(row: Row, reference: Row) -> Parts | None:
 
 
 def sums(parts: Sequence[Parts | None]) -> Parts | None:
-    """The parts of several cases together; None unless all are known."""
+    """The parts summed over several cases; None unless every case's parts are known."""
     if not parts or None in parts:
         return None
     return Parts(*(math.fsum(part) for part in zip(*parts, strict=True)))

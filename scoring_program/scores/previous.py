@@ -1,4 +1,4 @@
-"""An earlier run on the same cases and traces, beside which the page shows what changed."""
+"""An earlier run on the same cases and traces. The page shows what changed since that run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .regular_file import TooLarge, read_regular
 
 
 class Previous(NamedTuple):
-    """The name of an earlier run's folder, and its case scores and parts of the seconds by the cases' names.
+    """An earlier run: the folder's name, and case scores and parts of the seconds by case name.
 
-    policy: its policy's name, where that is another one than this run's; "" otherwise.
+    policy: the earlier run's policy, where another than this run's; "" otherwise.
     """
 
     name: str
@@ -26,11 +26,10 @@ class Previous(NamedTuple):
 
 
 def read_previous(folder: Path | None, reference: dict[str, Any], other: str | None = None) -> Previous | None:
-    """The run whose results.json lies in a folder; None without a folder, a score, or results that fit the reference.
+    """Read an earlier run from the folder that holds results.json.
 
-    other: its policy's name, where that is another one.
-
-    Nothing is said of what does not fit: no score depends on an earlier run.
+    other: the earlier run's policy, where another than this run's. Returns None without a folder, without a score, or
+    where the results do not fit the reference. None of these is an error: no score depends on an earlier run.
     """
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with a file, and the one sentence that a failure or a file's error is told with."""
+"""Errors of files, and the sentence that states a failure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ EXIT_CODES = {"failed": 1, "refused": 1, "data_unavailable": 2}
 
 
 class FileError(Exception):
-    """A file that cannot be scored. status: what the page then calls the submission, one of EXIT_CODES.
+    """A file that cannot be scored. status: the submission's status on the page, one of EXIT_CODES.
 
-    `failed`: the results are broken; `refused`: they are not this run's own; `data_unavailable`: the reference or the
-    worker's record is broken, or results and reference do not belong together.
+    `failed`: the results are broken. `refused`: the results are not those of this run. `data_unavailable`: the
+    reference or the worker's record is broken, or results and reference do not belong together.
     """
 
     def __init__(self, status: str, file: str, what: str, got: Any, expected: str, next_step: str) -> None:
@@ -27,19 +27,19 @@ class FileError(Exception):
         return sentence(self.fields)
 
 
-# Makes the error of one file from what is wrong, what was got, what was expected, and a next step other than the usual.
+# Makes an error of one file from: what is wrong, got, expected, and a next step where the usual one does not fit.
 Wrong = Callable[..., FileError]
 
 
 def sentence(fields: Mapping[str, str], place: str = "") -> str:
-    """A failure's fields as they are printed, without those that are empty; place: what `where` lies in."""
+    """The sentence of a failure's fields; empty fields are left out; place: what `where` lies in."""
     where = ", ".join(text for text in (place, fields["where"]) if text)
     parts = [fields["what"], *(f"{label}: {fields[name]}" for name, label in LABELS.items() if fields[name])]
     return (f"{where}: " if where else "") + ". ".join(parts) + "."
 
 
 def shown(value: Any) -> str:
-    """A value from a file as JSON, so that "32" and 32 look different; cut when long."""
+    """A file's value as JSON text, so "32" and 32 look different; long texts are cut."""
     try:
         text = json.dumps(value)
     except RecursionError:

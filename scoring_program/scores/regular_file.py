@@ -1,4 +1,4 @@
-"""Opens files that somebody else left: regular ones alone, and of each no more than a stated size is read."""
+"""Reads files that another program left: regular files only, up to a stated size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BLOCK = 1024**2
 
 
 class TooLarge(ValueError):
-    """A file has more bytes than are read."""
+    """A file has more bytes than the stated size."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read. Raises OSError, also for what is no regular file: a pipe would be waited for without end."""
+    """Open a regular file to read. Raises OSError, also for other kinds: reading a pipe could wait without end."""
     _check(os.lstat(path).st_mode)
     # What was a file a moment ago may be something else now.
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK))  # noqa: SIM115
@@ -39,4 +39,4 @@ def read_regular(path: Path, largest: int) -> bytes:
 
 def _check(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise OSError(f"{KINDS.get(stat.S_IFMT(mode), 'a device')}, and no file")
+        raise OSError(f"{KINDS.get(stat.S_IFMT(mode), 'a device')} instead of a file")

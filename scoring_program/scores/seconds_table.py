@@ -1,4 +1,4 @@
-"""Where the seconds above a perfect balance go, case by case and in sum, and what the policy can change: as cells."""
+"""Cells of the tables that split the seconds above a perfect balance, for each case and all cases together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pairs = Sequence[tuple[Row, Row]]
 
 
 def case_lever(row: Row, reference: Row, companions: Companions) -> Lever | None:
-    """What the policy can change in a case; None where its parts are not known."""
+    """The change that saves the most seconds of a case; None where the case's parts are not known."""
     parts, baseline = seconds_parts(row, reference), seconds_parts(reference, reference)
     redeployed, least = row.get("redeployed_layers"), row.get("roll_out_least_par")
     if parts is None or baseline is None or not is_number(redeployed, int) or not is_number(least, least=-LARGEST):
@@ -40,7 +40,7 @@ def case_lever(row: Row, reference: Row, companions: Companions) -> Lever | None
 
 
 def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
-    """Rows under HEADINGS for the log, and one for all cases, with DS-EPLB's below; none where a part is not known."""
+    """Rows under HEADINGS for the log, then rows for all cases and for DS-EPLB; no rows where a part is not known."""
     mine, theirs = sums_of(pairs)
     if mine is None or theirs is None:
         return []
@@ -52,13 +52,13 @@ def text_rows(pairs: Pairs, companions: Companions) -> list[tuple[str, ...]]:
 
 
 def advice_lines(pairs: Pairs, companions: Companions) -> list[str]:
-    """What the policy can change in each case, as a sentence; none of a case whose parts are not known."""
+    """The advice of each case as a sentence; cases whose parts are not known are left out."""
     said = {case_name(row): case_lever(row, reference, companions) for row, reference in pairs}
     return [f"{name}: {advice.advice}" for name, advice in said.items() if advice]
 
 
 def sums_of(pairs: Pairs) -> tuple[Parts | None, Parts | None]:
-    """The parts of all cases together: the policy's, and DS-EPLB's."""
+    """The parts summed over all cases: the policy's, and DS-EPLB's."""
     return (
         sums([seconds_parts(row, reference) for row, reference in pairs]),
         sums([seconds_parts(reference, reference) for _, reference in pairs]),
@@ -66,17 +66,17 @@ def sums_of(pairs: Pairs) -> tuple[Parts | None, Parts | None]:
 
 
 def part_cells(row: Row, parts: Parts | None) -> tuple[str, ...]:
-    """Seconds above a perfect balance, and the parts; a dash for each that is not known."""
+    """Cells: seconds above a perfect balance, and the parts; a dash for an unknown number."""
     return (f"{seconds_above(row):.3f}", *("-" if part is None else f"{part:.3f}" for part in parts or (None,) * 5))
 
 
 def sum_cells(parts: Parts) -> tuple[str, ...]:
-    """The same of several cases."""
+    """The cells of part_cells for several cases together."""
     return (f"{sum(parts):.3f}", *(f"{part:.3f}" for part in parts))
 
 
 def _excess(row: Row, companions: Companions) -> Excess | None:
-    """PAR above clairvoyant DS-EPLB's over the iterations; None where the curves or calls are not shown, or broken."""
+    """PAR above clairvoyant DS-EPLB's over the iterations; None where curves or calls are hidden, missing or broken."""
     if companions is NOTHING:
         return None
     key = case_key(row)
@@ -110,9 +110,9 @@ def _excess(row: Row, companions: Companions) -> Excess | None:
 
 
 def _moves(row: Row, reference: Row, companions: Companions) -> Moves:
-    """Slots by iteration, in each of which one layer at most is applied; their mean per layer where that is hidden.
+    """Changed slots of each iteration (at most one layer is applied in each); where hidden, their mean per layer.
 
-    DS-EPLB renames no device and changes about every slot of a layer.
+    DS-EPLB renames no device, so it changes nearly every slot of a layer.
     """
     curves = (
         companions.series.get(f"{case_key(row)}/transmit"),

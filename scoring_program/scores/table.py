@@ -12,9 +12,9 @@ Rows = Iterable[Iterable[Any]]
 
 
 def aligned(headings: Iterable[str], rows: Rows, form: str = ".4f") -> str:
-    """Lines of columns, two blanks apart, the first one to the left and the others to the right.
+    """Lines of columns two blanks apart: the first column aligned left, all others right.
 
-    rows: of a cell for each heading; form: how floats are written, as for `format`. Other values stand as they are.
+    rows: a cell for each heading; form: the format of floats, as for `format`. Other values are written by str().
     """
     lines = _texts(headings, rows, form)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -24,14 +24,14 @@ def aligned(headings: Iterable[str], rows: Rows, form: str = ".4f") -> str:
 
 
 def markdown(headings: Iterable[str], rows: Rows, form: str = ".2f") -> str:
-    """A Markdown table; arguments as of `aligned`."""
+    """A Markdown table; the arguments are those of `aligned`."""
     head, *body = _texts(headings, rows, form)
     lines = ["| " + " | ".join(line) + " |" for line in (head, *body)]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def cells(frame: pd.DataFrame) -> tuple[list[str], Rows]:
-    """Headings and rows of a table of pandas, without its index."""
+    """Headings and rows of a pandas table, without the index."""
     return list(map(str, frame)), frame.itertuples(index=False)
 
 

@@ -1,4 +1,4 @@
-"""What a case would cost when nothing is ever moved, and when the coming hotness is known: where a result lies."""
+"""The yardsticks static (no expert is ever moved) and clairvoyant DS-EPLB (plans with the coming hotness)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ YARDSTICKS = {"static": "static_mean_par", "clairvoyant": "clairvoyant_mean_par"
 
 
 def yardstick_row(reference: Row, name: str) -> Row | None:
-    """The reference's row as a yardstick would have it; None where an older reference has no such number."""
+    """The reference's row with the numbers of a yardstick; None where an older reference lacks the number."""
     mean_par = reference.get(YARDSTICKS[name])
     if not is_number(mean_par, least=1):
         return None
@@ -21,7 +21,7 @@ def yardstick_row(reference: Row, name: str) -> Row | None:
 
 
 def yardstick_score(references: Sequence[Row], name: str) -> float | None:
-    """The composite score of a yardstick, or None unless every case has it."""
+    """The composite score of a yardstick; None unless every case has the yardstick's number."""
     rows = [yardstick_row(reference, name) for reference in references]
     if not rows or None in rows:
         return None
@@ -30,9 +30,9 @@ def yardstick_score(references: Sequence[Row], name: str) -> float | None:
 
 
 def share_of_the_way(row: Row, reference: Row) -> float | None:
-    """How far a case went from static (0) to clairvoyant (1): below 0 and above 1 are possible.
+    """A case's place between static (0) and clairvoyant DS-EPLB (1); values below 0 and above 1 are possible.
 
-    None where the reference lacks one of them, or where clairvoyance gains nothing.
+    None where the reference lacks a yardstick, or where clairvoyant DS-EPLB is no faster than static.
     """
     static, clairvoyant = yardstick_row(reference, "static"), yardstick_row(reference, "clairvoyant")
     if static is None or clairvoyant is None:

@@ -1,4 +1,4 @@
-"""The calls of a case: what each was answered, what that moved, and PAR before and after."""
+"""The calls of a case: each call's answer, layers applied, changed slots, and PAR before and after."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from ..comparison import is_number
 from .markup import Markup, element, table
 
 HEADINGS = (
-    *("iteration", "answer", "layers applied", "slots changed", "seconds", "PAR before", "PAR after"),
+    *("iteration", "answer", "layers applied", "changed slots", "seconds", "PAR before", "PAR after"),
     "devices with an expert twice",
 )
 KEY = (
-    "PAR: the mean of the window before the call, and of the window after its last layer. Devices, of all layers, that "
-    "hold an expert twice, which wastes a slot, once the call's layers are applied; the initial deployment has such."
+    "PAR before: mean over the window before the call. PAR after: mean over the window after the call's last layer was "
+    "applied. Devices with an expert twice waste a slot; counted over all layers, after the call's layers are applied. "
+    "The initial deployment has such devices."
 )
 
 
 def calls_table(calls: Sequence[dict[str, Any]], seconds: Any) -> Markup:
-    """A table with a row per call.
+    """A table with one row for each call.
 
-    calls: as explain.json has them, checked; seconds: of each, as results.json has them.
+    calls: the checked entries of explain.json; seconds: of each call, from results.json, unchecked.
     """
     if not calls:
         return element("p", "The trace is too short for a call.", class_="muted")

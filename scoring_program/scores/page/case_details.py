@@ -1,4 +1,4 @@
-"""What the page says of one case: why it costs what it costs, its curves, heat maps and percentiles."""
+"""What the page shows of one case: why the case costs its seconds, curves, heat maps and percentiles."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .markup import Markup, content, element, folded, table
 PERCENTILES = {"p50": "par_p50", "p95": "par_p95", "p99": "par_p99"}
 LISTED_LAYERS = 8
 PERCENTILE_HEADINGS = ("percentile", "this policy", "DS-EPLB", "balancedness")
-BALANCEDNESS = "Balancedness, other engines' word, is 1 / PAR of this policy: 1 is a perfect balance."
-HIDDEN = "Hidden traces: nothing but the numbers above is shown."
+BALANCEDNESS = "Balancedness, a word of other engines, is 1 / PAR of this policy. 1 is a perfect balance."
+HIDDEN = "The traces are hidden: the page shows only the numbers above."
 
 
 def case_details(
     row: Row, reference: Row, companions: Companions, advice: Lever | None, number: int, is_open: bool
 ) -> Markup:
-    """The folded part of a case that was measured; `case-<number>` is the place inside to link to."""
+    """The folded part of a measured case. Links lead to the anchor `case-<number>` inside."""
     try:
         said = element("p", advice.advice, class_="lever") if advice else None
         inside = content(said, _inside(row, reference, companions))
     except Exception as error:
-        # The page explains a score that stands; a companion of a form nobody thought of must not take it away.
+        # The score stands without the explanation. A companion file of an unforeseen form must not take the score away.
         inside = element("p", f"This case cannot be shown in detail ({type(error).__name__}).", class_="note")
     score = element("span", f"{case_score(row, reference):.2f}", class_="number")
     summary = content(element("span", case_name(row), class_="name"), " ", score)
@@ -46,15 +46,15 @@ def _inside(row: Row, reference: Row, companions: Companions) -> Markup:
         explanation = read_explanation(companions.explanations[key]) if key in companions.explanations else None
         broken = None
     except ValueError as error:
-        explanation, broken = None, f"Its entry in explain.json is broken: {error}."
+        explanation, broken = None, f"The case's entry in explain.json is broken: {error}."
     parts: list[object] = []
     if explanation is None:
-        parts.append(element("p", broken or "There is no explanation of this case.", class_="note"))
+        parts.append(element("p", broken or "The run has no explanation of this case.", class_="note"))
     else:
         parts += _why(key, explanation, curves, companions)
     parts.append(element("h3", "How it went"))
     if curves is None:
-        parts.append(element("p", "There are no curves of this case.", class_="note"))
+        parts.append(element("p", "The run has no curves of this case.", class_="note"))
     else:
         name = case_name(row).replace("/", " ")
         parts.append(curve_figures(curves, explanation.fixed if explanation else 0, name))
@@ -70,9 +70,9 @@ def _why(key: str, explanation: Explanation, curves: Curves | None, companions: 
     curve = curves.par.get("ds_eplb") if curves else None
     windows = costliest_windows(explanation, _baseline_map(key, explanation, companions), curve)
     about = (
-        f"After iteration {explanation.fixed}, up to which every policy has the same PAR: the three stretches of one "
-        "window with the highest mean PAR, the layers that cost most in each, and what held the hottest device in a "
-        "layer's worst iteration. DS-EPLB: its mean PAR in the same layer and time bins."
+        f"Up to iteration {explanation.fixed} every policy has the same PAR. Below are the three windows after that "
+        "iteration with the highest mean PAR. For each window: the costliest layers, and the experts on the hottest "
+        "device in a layer's worst iteration. DS-EPLB: mean PAR of the baseline in the same layer and time bins."
     )
     return [element("h3", "Why this score"), element("p", about, class_="muted"), windows]
 
@@ -140,6 +140,6 @@ def _layers_percentiles(key: str, companions: Companions) -> Markup | None:
 
 
 def _par_cells(values: list[float | None]) -> list[str]:
-    """PAR of the policy and of DS-EPLB, and the policy's balancedness."""
+    """Cells: PAR of the policy, PAR of DS-EPLB, balancedness of the policy."""
     mine, theirs = ("-" if value is None else f"{value:.4f}" for value in values)
     return [mine, theirs, f"{1 / values[0]:.3f}" if values[0] else "-"]

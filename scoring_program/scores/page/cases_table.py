@@ -1,4 +1,4 @@
-"""The table of the cases: as text for the log, and beside DS-EPLB and the yardsticks for the page."""
+"""The table of the cases: as text for the log, and for the page beside DS-EPLB and the yardsticks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ COLUMNS = (
     *("policy s",),
 )
 KEY = (
-    "The grey numbers are DS-EPLB's in the same case. Clairvoyant: the case score of clairvoyant DS-EPLB, which knows "
-    "the coming hotness and moves for free. Of the way: from static, which never moves an expert (0 %), to clairvoyant "
-    "DS-EPLB (100 %). Modeled seconds: 60 of a perfect balance, which grow with mean PAR, and the transfer of moved "
-    "experts. +N in a name: N redundant experts; without it, as many as devices (ep)."
+    "Grey numbers: DS-EPLB in the same case. Clairvoyant: the case score of clairvoyant DS-EPLB; that yardstick plans "
+    "with the coming hotness and moves for free. Of the way: 0 % is static (no expert is ever moved), 100 % is "
+    "clairvoyant DS-EPLB. Modeled s: 60 seconds times mean PAR, plus the transfer of moved experts. +N in a case's "
+    "name: N redundant experts; without +N, as many as devices (ep)."
 )
 
 
 def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
-    """The log's cells of a case, under HEADINGS; a dash where a failed case has no number."""
+    """A case's cells for the log, under HEADINGS; a dash where a failed case has no number."""
     policy_seconds = f"{row['policy_seconds']:.3f}" if is_number(row.get("policy_seconds")) else "-"
     if row["status"] != "ok":
         seconds = f"{modeled_seconds(reference):.3f}"
@@ -47,9 +47,9 @@ def case_cells(row: Row, reference: Row) -> tuple[str, ...]:
 def cases_table(
     pairs: Sequence[tuple[Row, Row]], grid: Any, links: Sequence[str | None], previous: Previous | None = None
 ) -> Markup:
-    """The page's table, a row per case; links: where the page says more of each case.
+    """The page's table, one row for each case; links: the place of each case's details on the page.
 
-    grid: as the results have it; its case_seconds are shown as the limit. previous: an earlier run to compare with.
+    grid: the results' entry, from which the limit case_seconds is shown; previous: an earlier run to compare with.
     """
     limit = grid.get("case_seconds") if isinstance(grid, dict) else None
     rows = [_cells(row, reference, limit, link) for (row, reference), link in zip(pairs, links, strict=True)]
@@ -58,7 +58,7 @@ def cases_table(
 
 
 def case_columns(pairs: Sequence[tuple[Row, Row]]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Headings and rows of the measured cases, to download: in full digits, DS-EPLB's and the five parts beside."""
+    """Headings and rows of the measured cases for the download: all digits, DS-EPLB's numbers and the five parts."""
     measures = ("mean_par", "transmit_amount", "modeled_seconds")
     headings = ("case", "case_score", *measures, *(f"{name}, DS-EPLB" for name in measures))
     headings += (*NAMES, *(f"{name}, DS-EPLB" for name in NAMES))

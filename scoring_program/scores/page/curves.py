@@ -1,4 +1,4 @@
-"""Curves over the iterations of a case, thinned for the page, and the same numbers as a short table."""
+"""Curves over the iterations of a case, with fewer points for the page, and the same numbers as a short table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABELS = {"policy": "this policy", "ds_eplb": "DS-EPLB", "static": "static", "cl
 
 
 class Curves(NamedTuple):
-    """Curves of a case, each [iteration]: PAR (mean over layers) and entries changed, by who was measured."""
+    """Curves of a case, each [iteration]: PAR (mean over layers) and changed slots, for policy and yardsticks."""
 
     iterations: int
     par: dict[str, np.ndarray]
@@ -30,7 +30,7 @@ def bin_size(iterations: int) -> int:
 
 
 def bin_means(values: np.ndarray, size: int) -> np.ndarray:
-    """Means [bin] of `size` values each, the last bin of what is left."""
+    """Means [bin] of `size` values each; the last bin may hold fewer values."""
     starts = np.arange(0, len(values), size)
     return np.add.reduceat(values, starts) / np.diff(np.append(starts, len(values)))
 
@@ -42,7 +42,7 @@ def bin_totals(changes: np.ndarray, size: int) -> np.ndarray:
 
 
 def case_curves(key: str, companions: Companions) -> Curves | None:
-    """The curves of a case, or None without the policy's own; of the others those that are as long."""
+    """The curves of a case; None without the policy's curve. Curves of another length than that are left out."""
     places = {"policy": (companions.series, key)}
     places |= {name: (companions.reference, f"{key}/{name}") for name in ("ds_eplb", "static", "clairvoyant")}
     by_kind: dict[str, dict[str, np.ndarray]] = {"par": {}, "transmit": {}}
@@ -58,9 +58,9 @@ def case_curves(key: str, companions: Companions) -> Curves | None:
 
 
 def curve_figures(curves: Curves, fixed: int, name: str) -> Markup:
-    """PAR and running transmit amount over the iterations, drawn by the page's script, and their numbers.
+    """PAR and transmit amount so far over the iterations, drawn by the page's script, and the numbers as a table.
 
-    fixed: how many iterations are the same for every policy, which are greyed; name: of the file to download.
+    fixed: how many first iterations are the same for every policy (drawn grey); name: of the file to download.
     """
     size = bin_size(curves.iterations)
     each = f"each point is the mean of {size} iterations" if size > 1 else "a point for each iteration"
@@ -71,8 +71,8 @@ def curve_figures(curves: Curves, fixed: int, name: str) -> Markup:
     grey = "; grey: the same for every policy" if fixed else ""
     figures = [_figure("PAR over the iterations", f"mean over layers; {each}{grey}", "PAR", par, shape)]
     if transmit:
-        title, note = "Transmit amount so far", f"changed entries; {end}"
-        figures.append(_figure(title, note, "entries", transmit, shape))
+        title, note = "Transmit amount so far", f"changed slots; {end}"
+        figures.append(_figure(title, note, "slots", transmit, shape))
     headings = ["first iteration", *(f"PAR {LABELS[who]}" for who in par)]
     headings += [f"transmit {LABELS[who]}" for who in transmit]
     points = zip(range(1, curves.iterations + 1, size), *par.values(), *transmit.values(), strict=True)
@@ -84,7 +84,9 @@ def _figure(title: str, note: str, unit: str, points: dict[str, list[float]], sh
     data = shape | {"whole": whole, "unit": unit, "labels": LABELS, "curves": points}
     # Numbers and labels of this module only; no text of a participant's comes here.
     block = Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
-    without = element("noscript", element("p", "A script draws this; its numbers are listed below.", class_="muted"))
+    without = element(
+        "noscript", element("p", "A script draws this figure. The numbers are listed below.", class_="muted")
+    )
     return figure(
         title,
         note,
@@ -105,5 +107,5 @@ def _numbers(curves: Curves) -> Markup:
         columns.append([f"{value:.0f}" for value in bin_totals(values, size)])
     starts = range(0, curves.iterations, size)
     spans = [f"{start + 1} to {min(start + size, curves.iterations)}" for start in starts]
-    caption = "Mean PAR in a stretch of iterations, and transmit amount at its end"
+    caption = "Mean PAR of a stretch of iterations, and transmit amount at the stretch's end"
     return folded("Numbers of the curves", table(caption, headings, list(zip(spans, *columns, strict=True))))

@@ -1,4 +1,4 @@
-"""Why a case costs what it costs: what explain.json says of it, told beside DS-EPLB."""
+"""Why a case costs its seconds: the numbers of explain.json beside DS-EPLB's."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def redeployment_figure(explanation: Explanation) -> Markup:
     """Device loads before and after the largest redeployment, as bars on one scale."""
     largest = explanation.redeployment
     if largest is None:
-        return element("p", "This policy never redeployed a layer, so every iteration ran on the initial deployment.")
+        return element("p", "This policy never redeployed a layer. Every iteration ran on the initial deployment.")
     loads = {"before": largest["loads_before"], "after": largest["loads_after"]}
     high = max(1.0, *loads["before"], *loads["after"])
     about = (
         f"call {largest['call']}, iterations {largest['first_iteration']} to {largest['last_iteration']}, "
-        f"{largest['changed']} entries changed; shown: layer {largest['layer']}, mean over a window; "
-        "the dashed line, 1, is the mean device"
+        f"{largest['changed']} changed slots. Shown: layer {largest['layer']}, mean over a window. "
+        "The dashed line at 1 is the mean device load"
     )
     bars = (_bars(name, values, high) for name, values in loads.items())
     return figure("Device loads around the largest redeployment", about, *bars, kind="loads")
@@ -66,7 +66,10 @@ def _layer_cells(layer: dict[str, Any], baseline: float | None) -> tuple[object,
 def _in_bins(
     starts: np.ndarray, baseline: np.ndarray | None, window: dict[str, Any], layer: dict[str, Any]
 ) -> float | None:
-    """DS-EPLB's mean PAR in this layer over the bins that begin in the window, or over the one that holds it."""
+    """DS-EPLB's mean PAR in the layer over the bins that begin in the window.
+
+    Where no bin begins in the window, the bin that holds the window. None without DS-EPLB's numbers.
+    """
     if baseline is None or layer["layer"] >= len(baseline):
         return None
     stop = int(np.searchsorted(starts, window["last_iteration"], side="right"))

@@ -8,29 +8,30 @@ from ..comparison import Row, case_name
 from ..problems import sentence
 from .markup import Markup, content, element
 
-# Of hidden traces nothing but place and status is told: here is what a participant can do with these. Other phases may
-# be over, but the kit is there.
-NEXT = "repeat it with the kit"
+# A failure on hidden traces has only place and status. These texts say what a participant can do with the two. Other
+# phases may be over, so the texts name the kit.
+NEXT = "repeat the failure with the kit"
 OTHER_TRACES = (
-    "kit.py run repeats most failures on the kit's traces. If it does not, try others: kit.py generate with another "
-    "--seed and --output FOLDER, then kit.py run with --traces FOLDER."
+    "Most failures occur on the kit's traces, too: use kit.py run. If the run passes, try other traces: kit.py "
+    "generate with another --seed and --output FOLDER, then kit.py run with --traces FOLDER."
 )
 AT_START = (
-    "The policy could not be loaded: an exception at import or in __init__, a missing file or package, or its process "
-    "ended. kit.py check loads it as the platform does, and names the packages that the platform lacks. "
+    "The policy could not be loaded: an exception at import or in __init__, a missing file or package, or the policy's "
+    "process ended. kit.py check loads the policy as the platform does, and names packages that the platform lacks. "
 )
 WITHOUT_WORDS = {
-    "crashed": f"The policy raised an exception, or its process ended. {OTHER_TRACES} The log says which.",
-    "out_of_memory": "A limit of memory, threads or temporary files was reached; the pages Evaluation and Policy have "
-    f"them. Long traces need more if the policy keeps what it was given. {OTHER_TRACES}",
+    "crashed": "The policy raised an exception, or the policy's process ended. "
+    f"{OTHER_TRACES} The log of that run says what happened.",
+    "out_of_memory": "A limit of memory, threads or temporary files was reached. The pages Evaluation and Policy list "
+    f"the limits. A policy that keeps every window needs more memory on long traces. {OTHER_TRACES}",
     "invalid_answer": f"An answer broke a rule of the page Policy. kit.py check finds most of these. {OTHER_TRACES}",
 }
-PROFILE = "kit.py profile tells what start and calls take; the worker may be slower than your machine."
+PROFILE = "kit.py profile measures the seconds of start and calls. The worker may be slower than your machine."
 PARTS = {"where": "where", "got": "got", "expected": "expected", "next": "next step"}
 
 
 def failure_list(failures: Sequence[Row], case_seconds: float | None) -> Markup:
-    """A block per failing case; case_seconds: the grid's limit of a case, if it is known."""
+    """One block for each failing case; case_seconds: the grid's limit for a case, if known."""
     return content(element("h2", "What failed"), *(_failure(row, case_seconds) for row in failures))
 
 
@@ -38,7 +39,7 @@ def _failure(row: Row, case_seconds: float | None) -> Markup:
     name, failure = case_name(row), row["failure"]
     head = element("h3", name, " ", element("span", row["status"], class_="bad"))
     if not (failure["got"] and failure["expected"]):
-        # As of hidden traces: too little for a list.
+        # A failure on hidden traces: too few fields for a list.
         hint = _hint(row, case_seconds)
         told = element(
             "p", sentence(failure | ({"next": NEXT} if hint and failure["next"] else {}), name), class_="message"
@@ -51,23 +52,26 @@ def _failure(row: Row, case_seconds: float | None) -> Markup:
 
 
 def _hint(row: Row, case_seconds: float | None) -> str | None:
-    """What to do about a failure of which place and status are known."""
+    """What to do about a failure that has only place and status; None where nothing is known."""
     at_start = "call " not in row["failure"]["where"]
     if row["status"] == "timeout":
-        return f"{_limit(row, at_start, case_seconds)} The page Evaluation has the limits. {PROFILE}"
+        return f"{_limit(row, at_start, case_seconds)} The page Evaluation lists the limits. {PROFILE}"
     if row["status"] == "crashed" and at_start:
         return AT_START + OTHER_TRACES
     return WITHOUT_WORDS.get(row["status"])
 
 
 def _limit(row: Row, at_start: bool, case_seconds: float | None) -> str:
-    """Which limits a timeout may have reached, by its place and the seconds that the case took."""
+    """The limits that a timeout may have reached, from the timeout's place and the case's seconds."""
     seconds = row.get("policy_seconds")
     if case_seconds and isinstance(seconds, (int, float)) and seconds >= case_seconds:
-        return f"Start and calls of the case together reached case_seconds ({case_seconds:g} s)."
+        return f"Start and all calls of the case together reached case_seconds ({case_seconds:g} s)."
     if at_start:
-        return "Before the first call the time was over: of import and __init__ (start_seconds), or of the whole grid."
+        return (
+            "A time limit was reached before the first call: start_seconds (import and __init__) or grid_seconds (the "
+            "whole grid)."
+        )
     return (
-        "In this call the time was over: of a call (call_seconds), of the whole grid (grid_seconds), or of the "
-        "processor in all threads (case_seconds)."
+        "A time limit was reached during this call: call_seconds (one call), grid_seconds (the whole grid) or "
+        "case_seconds (processor time of all threads)."
     )

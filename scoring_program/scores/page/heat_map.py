@@ -1,4 +1,4 @@
-"""PAR of every layer over time as a picture: an indexed PNG in a data URI, which needs no script."""
+"""PAR of every layer over time as a picture: an indexed PNG in a data URI, without a script."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def png(indices: np.ndarray, palette: np.ndarray) -> bytes:
 
 
 def heat_maps(maps: dict[str, np.ndarray], iterations: int, fixed: int) -> Markup:
-    """Pictures of PAR [layer, bin] side by side, by who was measured, on one scale of colours, with its legend.
+    """Pictures of PAR [layer, bin] side by side, on one colour scale, with the scale's legend.
 
-    fixed: how many of the iterations are the same for every policy, which are greyed.
+    maps: PAR by label (policy, DS-EPLB); fixed: how many first iterations are the same for every policy (drawn grey).
     """
     low = 1.0
     top = float(np.percentile(np.concatenate([values.ravel() for values in maps.values()]), TOP_PERCENT))

@@ -1,4 +1,4 @@
-"""HTML from plain values: whatever is not yet markup is escaped, so that nobody has to remember to."""
+"""HTML from plain values. Every value that is not yet Markup is escaped, so no caller can forget to."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ FITS = 4
 
 
 class Markup(str):
-    """HTML that is written already; every other text is content."""
+    """Finished HTML. Every other text is content, and is escaped."""
 
 
 def content(*parts: object) -> Markup:
-    """Parts one after another: markup as it is, everything else escaped, None left out."""
+    """Join parts: Markup stays as it is, every other value is escaped, None is left out."""
     return Markup("".join(_escaped(part) for part in parts if part is not None))
 
 
 def element(tag: str, *parts: object, **attributes: str | bool | None) -> Markup:
-    """An element with content. Attributes: `class_` is class, `aria_label` is aria-label, True has no value, None is
-    left out."""
+    """An element with content.
+
+    `class_` stands for class, `aria_label` for aria-label; an attribute that is True has no value, one that is None is
+    left out.
+    """
     names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
     written = [
         f" {names[name]}" if value is True else f' {names[name]}="{_escaped(value)}"'
@@ -36,7 +39,7 @@ def element(tag: str, *parts: object, **attributes: str | bool | None) -> Markup
 
 
 def joined(parts: Iterable[object], between: str = "\n") -> Markup:
-    """Parts with a text between them."""
+    """Join parts with a text between them."""
     return Markup(_escaped(between).join(_escaped(part) for part in parts))
 
 
@@ -47,9 +50,9 @@ def table(
     kind: str | None = None,
     note: str | None = None,
 ) -> Markup:
-    """A table whose first column names its rows; a wide one is in a box that scrolls sideways by pointer and by key.
+    """A table whose first column names the rows. A wide table is in a box that scrolls sideways by pointer and by key.
 
-    Every cell carries its column's heading, which a narrow screen shows in the cell; the note stands in the caption.
+    Every cell carries the heading of the column, for narrow screens; the note stands in the caption.
     """
     head = content(*(element("th", heading, scope="col") for heading in headings))
     body = joined(element("tr", *_cells(headings, row)) for row in rows)
@@ -65,19 +68,19 @@ def table(
 
 
 def figure(title: str, note: str, *parts: object, kind: str | None = None) -> Markup:
-    """A figure with a caption: its title, and a note in small."""
+    """A figure with a caption: the title, and a note in small type."""
     caption = element("figcaption", title, " ", element("span", note, class_="muted"))
     # Not every browser takes a figure's name from its caption.
     return element("figure", caption, *parts, class_=kind, aria_label=f"{title}: {note}")
 
 
 def folded(summary: object, *parts: object, kind: str | None = None, is_open: bool = False) -> Markup:
-    """Content behind a line that opens it, by pointer and by key, without a script."""
+    """Content behind a summary line. Pointer and key open the content without a script."""
     return element("details", element("summary", summary), *parts, class_=kind, open=is_open)
 
 
 def download(name: str, headings: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
-    """A link that saves a table as CSV, from the page itself."""
+    """A link that saves a table as CSV. The page holds the table's text, so no server is asked."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([headings, *rows])
     # Shorter than base64, as most of a table is digits.

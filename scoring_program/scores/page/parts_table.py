@@ -1,4 +1,4 @@
-"""The table of where the seconds above a perfect balance go."""
+"""The table that splits the seconds above a perfect balance into five parts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ..seconds_table import HEADINGS, Pairs, part_cells, sum_cells, sums_of
 from .markup import Markup, content, element, table
 
 KEY = (
-    "Seconds above those of a perfect balance, and DS-EPLB's in grey. Fixed: the iterations before a layer can be "
-    "applied, the same for every policy. Roll-out: what is lost because layers that a call listed are not applied at "
-    "once. Clairvoyant's own: what clairvoyant DS-EPLB loses in the same iterations. Transfer: moved experts. Settled: "
-    "the rest, of plans that are out of date or not good enough; below 0 where the policy is better than clairvoyant "
-    "DS-EPLB. What to change: what saves most, as far as these numbers tell, net of what it costs. A part may be large "
-    "and nothing be known to lower it, or not all of it, such as what passes between a switch of the loads and the "
-    "first call that could see it. The page Evaluation defines what each change saves."
+    "Seconds above a perfect balance; DS-EPLB in grey. Fixed: lost before the first layer can be applied, the same for "
+    "every policy. Roll-out: lost because the listed layers are applied one per iteration, not all at once. "
+    "Clairvoyant's own: lost by clairvoyant DS-EPLB in the iterations after the fixed ones. Transfer: spent on moved "
+    "experts. Settled: the rest, lost by plans that are out of date or not good enough; below 0 where the policy is "
+    "better than clairvoyant DS-EPLB. What to change: the change that saves the most seconds by these numbers, minus "
+    "the seconds that the change costs. A large part may have no known remedy: for example, no policy can save the "
+    "seconds between a switch of the loads and the first call that could see the switch. The page Evaluation defines "
+    "the seconds that each change saves."
 )
 
 
 def parts_table(pairs: Pairs, levers: Sequence[Lever | None], links: Sequence[str]) -> Markup | None:
-    """The page's table; None where a part is not known."""
+    """The page's table; None where a part of a case is not known."""
     mine, theirs = sums_of(pairs)
     if mine is None or theirs is None:
         return None

@@ -1,4 +1,4 @@
-"""What a result was made from, which is the same here and there, and apart from it what measured it."""
+"""The receipt (what a result was made from, equal on every machine), and beside it the versions that measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST = 100
 
 
 def receipt_lines(results: dict[str, Any]) -> Markup:
-    """The receipt and the versions, as far as the results have them."""
+    """The lines of receipt and versions; entries that the results lack are left out."""
     receipt, versions = texts(results.get("receipt")), texts(results.get("versions"))
     try:
         receipt_text = RECEIPT.format_map(receipt)
@@ -22,7 +22,7 @@ def receipt_lines(results: dict[str, Any]) -> Markup:
 
 
 def policy_line(results: dict[str, Any], name: str | None) -> Markup | None:
-    """The policy: by the name that it has here, or by its hash, as the receipt has it, where no name is known."""
+    """The policy's name, or the policy's hash from the receipt where no name is known."""
     return _line("Policy: ", name or texts(results.get("receipt")).get("policy_sha256", ""))
 
 

@@ -1,4 +1,4 @@
-"""The detailed-results page: one file, no remote asset, everything from a participant escaped."""
+"""The detailed-results page: one file without remote assets; all text from a participant is escaped."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ TITLE = "Dynamic expert placement: detailed results"
 # Even a text that got past the escaping could run no script and fetch nothing.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 LADDER = {
-    "static": "static: nothing is ever moved",
+    "static": "static: no expert is ever moved",
     "ds_eplb": "DS-EPLB, the baseline",
     "policy": "this submission",
-    "clairvoyant": "clairvoyant DS-EPLB: knows what comes, moves for free",
+    "clairvoyant": "clairvoyant DS-EPLB: plans with the coming hotness, moves for free",
 }
 PURPOSES = {
-    "sample": "The sample grid is for finding mistakes; its score is no forecast.",
-    "practice": "The practice grid is for ranking ideas.",
-    "official": "The official grid is what counts.",
+    "sample": "The sample grid finds mistakes. Its score does not predict the score on the official grid.",
+    "practice": "The practice grid ranks ideas. Its score is not the leaderboard's.",
+    "official": "The official grid counts on the leaderboard.",
 }
 
 
@@ -50,13 +50,16 @@ def scored_page(
     previous: Previous | None = None,
     policy: str | None = None,
 ) -> str:
-    """The page of a submission that finished; previous: an earlier run to compare with; policy: its name, if known."""
+    """Make the page of a submission with a score.
+
+    previous: an earlier run to compare with; policy: the policy's name, if known.
+    """
     levers = [case_lever(row, reference, companions) for row, reference in pairs]
     gains = [_to_gain(row, reference) for row, reference in pairs]
     opened = gains.index(max(gains))
     headline = f"composite_score {scores['composite_score']:.4f}"
     explanation = (
-        "Mean of the case scores. DS-EPLB scores 100 in every case; a score above 100 means less modeled time. "
+        "Mean of the case scores. DS-EPLB scores 100 in every case. Above 100, the policy needs less modeled time. "
         f"mean_par {scores['mean_par']:.4f} ({scores['par_vs_ds_eplb']:.4f} of DS-EPLB's), transmit_amount "
         f"{scores['transmit_amount']} ({scores['transmit_vs_ds_eplb']:.4f} of DS-EPLB's)."
     )
@@ -73,7 +76,7 @@ def scored_page(
         parts_table(pairs, levers, links),
         parts_changes(pairs, previous),
         element("h2", "Each case"),
-        element("p", "The case with most seconds above clairvoyant DS-EPLB is open.", class_="muted"),
+        element("p", "The opened case has the most seconds above clairvoyant DS-EPLB.", class_="muted"),
         *(element("p", note, class_="note") for note in companions.notes),
         *details,
     )
@@ -81,7 +84,7 @@ def scored_page(
 
 
 def _to_gain(row: Row, reference: Row) -> float:
-    """Seconds above clairvoyant DS-EPLB, or above a perfect balance where it is not known."""
+    """Seconds above clairvoyant DS-EPLB; above a perfect balance where the reference has no clairvoyant DS-EPLB."""
     clairvoyant = yardstick_row(reference, "clairvoyant")
     return modeled_seconds(row) - modeled_seconds(clairvoyant) if clairvoyant else seconds_above(row)
 
@@ -94,9 +97,10 @@ def failed_page(
     results: dict[str, Any],
     policy: str | None = None,
 ) -> str:
-    """The page of a submission without a score: what failed, and how each failing case did; policy: its name, if known.
+    """Make the page of a submission without a score: what failed, and each failing case.
 
-    pairs: of the cases that may be shown. It shows no curves, as a submission that fails costs no attempt.
+    pairs: the cases that may be shown; policy: the policy's name, if known. The page has no curves: a submission that
+    fails costs no attempt, so participants could collect measurements without limit.
     """
     body = content(
         failure_list(failures, (results.get("grid") or {}).get("case_seconds")) if failures else None,
@@ -106,7 +110,7 @@ def failed_page(
 
 
 def _ladder(composite: float, references: Sequence[Row]) -> Markup:
-    """The score between those of the yardsticks, lowest first."""
+    """The composite score among the yardsticks' composite scores, lowest first."""
     scores = {"policy": composite, "ds_eplb": 100.0}
     scores |= {name: yardstick_score(references, name) for name in ("static", "clairvoyant")}
     known = {name: score for name, score in scores.items() if score is not None}
@@ -143,7 +147,7 @@ def _page(
 
 
 def _licence() -> Markup:
-    """The licence of the plotting script, which goes wherever the script goes."""
+    """The licence of the plotting script. It must accompany every copy of the script."""
     return Markup(f"<!-- uPlot:\n{_read(UPLOT / 'LICENSE')}-->\n")
 
 

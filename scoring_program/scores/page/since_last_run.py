@@ -1,4 +1,4 @@
-"""What changed since an earlier run on the same cases and traces: scores, their mean, and where the seconds go."""
+"""What changed since an earlier run on the same cases and traces: case scores, composite score, parts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .markup import Markup, content, element, table
 HEADING = "since last run"
 OTHER_HEADING = "since another policy"
 KEY = (
-    "Seconds of this run less those of the last run: below 0 is a gain. Fixed and clairvoyant's own are the same for "
-    "every policy."
+    "Seconds of this run minus seconds of the last run. Below 0, this run is faster. Fixed and clairvoyant's own are "
+    "the same for every policy."
 )
 Columns, Rows = tuple[str, ...], list[tuple[object, ...]]
 
@@ -24,9 +24,10 @@ Columns, Rows = tuple[str, ...], list[tuple[object, ...]]
 def with_changes(
     columns: Columns, rows: Rows, pairs: Sequence[tuple[Row, Row]], previous: Previous | None
 ) -> tuple[Columns, Rows]:
-    """The columns and rows of the cases' table with the change of each case score; as they are without an earlier run.
+    """Add the change of each case score to the columns and rows of the cases' table.
 
-    pairs: the measured cases and their references, one for each row.
+    pairs: the measured cases and their references, one for each row. Without an earlier run, columns and rows are
+    returned unchanged.
     """
     if previous is None:
         return columns, rows
@@ -37,20 +38,20 @@ def with_changes(
 
 
 def change_line(composite: float, previous: Previous | None) -> Markup | None:
-    """The change of the composite score, with the name of the earlier run, and of its policy where that is another."""
+    """The change of the composite score, with the earlier run's name, and the earlier policy's name if it differs."""
     if previous is None:
         return None
     change = composite - math.fsum(previous.case_scores.values()) / len(previous.case_scores)
     run, signed = element("code", previous.name), f": composite_score {_signed(change, 4)}."
     if not previous.policy:
-        return element("p", content("Since the last run of this policy on these traces, ", run, signed))
+        return element("p", content("Change since the last run of this policy on these traces, ", run, signed))
     policy = element("code", previous.policy)
-    said = content("Since the last run on these traces, of another policy, ", policy, ", ", run, signed)
+    said = content("Change since the last run on these traces, of another policy, ", policy, ", ", run, signed)
     return element("p", said)
 
 
 def parts_changes(pairs: Pairs, previous: Previous | None) -> Markup | None:
-    """A table of the change of each part of the seconds; None without an earlier run, and where a part is not known."""
+    """A table with the change of each part of the seconds; None without an earlier run or where a part is not known."""
     if previous is None:
         return None
     now = [seconds_parts(row, reference) for row, reference in pairs]
