@@ -73,7 +73,18 @@ ARROWS = {
     "tools/rehearsal": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools", "tools/bundling"),
     "tools": (*PLACEMENT, SCORES, COMMANDS, *TRACES, *TOOLS),
 }
-ARRAYS_ONLY = {"__future__", "collections.abc", "dataclasses", "hashlib", "itertools", "math", "numpy", "typing"}
+ARRAYS_ONLY = {
+    "__future__",
+    "collections",
+    "collections.abc",
+    "dataclasses",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "numpy",
+    "typing",
+}
 FILE_ACCESS = {"open", "load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt"}
 # A policy's process finds its modules by an edit of its own, and a text that a container runs has one more.
 INSIDE = {f"{RULES}/isolation/interface.py"}

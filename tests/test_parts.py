@@ -12,13 +12,15 @@ import pytest
 
 from cases import Answers, B, C, P, make_case, make_trace, redeploy, steady_trace
 from judging.variants import write_policies
+from placement.clairvoyant import clairvoyant_par
 from placement.deployment import initial_deployment
 from placement.ds_eplb import ds_eplb
 from placement.explain import explain
 from placement.grid import Case, Cost
-from placement.parts import fixed_iterations, fixed_par, later_par, roll_out_par
+from placement.parts import fixed_par, later_par, roll_out_par
 from placement.replay import Rebalance, replay
 from placement.results import identity, measures, series
+from placement.roll_out import fixed_iterations
 from placement.trace import Trace
 from scores.companions import Companions
 from scores.lever import Lever
@@ -96,7 +98,7 @@ def rows_of(
 ) -> tuple[dict[str, object], dict[str, object], Companions]:
     """A policy's row, the reference's, and the companions that the page has of both."""
     mine, baseline = replay(trace, case, rebalance), replay(trace, case, reference.ds_eplb_policy(trace, case))
-    static, clairvoyant = replay(trace, case, reference.decline).par, reference.clairvoyant_par(trace, case)
+    static, clairvoyant = replay(trace, case, reference.decline).par, clairvoyant_par(trace, case)
     known = reference.row(case, SimpleNamespace(cost=cost), trace, baseline, static, clairvoyant)
     row = identity(case, cost, trace.sha256) | measures(mine, trace) | {"status": "ok"}
     key = f"{case.model}/{case.dataset}/{case.ep}"

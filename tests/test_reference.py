@@ -405,7 +405,7 @@ def test_of_several_errors_the_first_in_the_grids_order_is_told(tmp_path, two, c
 
 @pytest.mark.skipif(reference_parts.METHOD != "fork", reason="another process does not have what is replaced here")
 def test_a_process_that_is_killed_is_told_with_the_next_step(tmp_path, two, capsys, monkeypatch):
-    monkeypatch.setattr(reference, "replay", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(reference, "take_turns", lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
     assert run(tmp_path, two, "--jobs", "2", cases=TWO) == 2
     assert capsys.readouterr().out.splitlines()[-1] == (
         "reference: a process that measured a trace was ended from outside. Got: no result with --jobs 2. "

@@ -25,7 +25,7 @@ from .deployment import initial_deployment
 from .errors import OrganizerError
 from .grid import Case
 from .replay import Replay, replay
-from .trace import Trace
+from .trace import Hotness
 
 NAMES = ("sizes", "calls", "listed", "layers", "changed", "slots", "experts")
 
@@ -129,7 +129,7 @@ def unpack(arrays: Mapping[str, np.ndarray]) -> tuple[Sizes, list[Decision]]:
     return sizes, _decisions(given, masks)
 
 
-def replay_decisions(trace: Trace, case: Case, decisions: list[Decision]) -> Replay:
+def replay_decisions(trace: Hotness, case: Case, decisions: list[Decision]) -> Replay:
     """Replay a trace with the logged answers.
 
     Raises OrganizerError, with call and iteration, where the replay calls at other iterations than the log, and

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .balance import device_loads
 from .deployment import initial_deployment, replica_counts
-from .parts import fixed_iterations
+from .par_rows import ParRows
 from .replay import Application, Replay
+from .roll_out import fixed_iterations
 from .shifts import shifts
-from .trace import Trace
+from .trace import Hotness
 
 BINS = 64
 LISTED = 3
@@ -19,7 +21,7 @@ LISTED = 3
 CALLS = 100
 
 
-def explain(replay: Replay, trace: Trace) -> dict[str, Any]:
+def explain(replay: Replay, trace: Hotness) -> dict[str, Any]:
     """Everything the page needs to answer "why this score", in plain numbers for JSON.
 
     fixed_iterations: how many are the same for every policy;
@@ -61,7 +63,8 @@ def _calls(replay: Replay) -> list[dict[str, Any]]:
         parts = applied.get(number, [])
         for part in parts:
             repeating[part.layer] = _repeating(part.rows)
-        after = replay.par[parts[-1].iteration :][:window] if parts else replay.par[:0]
+        last = parts[-1].iteration if parts else len(replay.par)
+        after = replay.par[last : last + window]
         table.append(
             {
                 "iteration": call,
@@ -87,17 +90,17 @@ def bin_starts(iterations: int) -> np.ndarray:
     return np.unique(np.linspace(0, iterations, BINS, endpoint=False).astype(np.int64))
 
 
-def heat_map(par: np.ndarray) -> np.ndarray:
+def heat_map(par: np.ndarray | ParRows) -> np.ndarray:
     """Mean PAR of each layer over each bin, rounded to 4 decimals: float64 [layer, bin].
 
     par: [iteration, layer].
     """
-    starts = bin_starts(len(par))
-    sizes = np.diff(np.append(starts, len(par)))
-    return np.round((np.add.reduceat(par, starts, axis=0) / sizes[:, None]).T, 4)
+    edges = [*bin_starts(len(par)).tolist(), len(par)]
+    means = [np.add.reduceat(par[start:stop], [0], axis=0)[0] / (stop - start) for start, stop in pairwise(edges)]
+    return np.round(np.array(means).T, 4)
 
 
-def _costliest_windows(replay: Replay, trace: Trace) -> list[dict[str, Any]]:
+def _costliest_windows(replay: Replay, trace: Hotness) -> list[dict[str, Any]]:
     starts = np.arange(fixed_iterations(replay.case, trace.iterations), trace.iterations, replay.case.window)
     if not len(starts):
         return []
@@ -123,10 +126,11 @@ def _costliest_windows(replay: Replay, trace: Trace) -> list[dict[str, Any]]:
     return windows
 
 
-def _worst_iteration(replay: Replay, trace: Trace, layer: int, start: int, stop: int) -> dict[str, Any]:
-    worst = start + int(replay.par[start:stop, layer].argmax())
+def _worst_iteration(replay: Replay, trace: Hotness, layer: int, start: int, stop: int) -> dict[str, Any]:
+    par = replay.par[start:stop][:, layer]
+    worst = start + int(par.argmax())
     rows = replay.rows_at(layer, worst + 1)
-    hotness = trace.expert_major[layer, :, worst]
+    hotness = trace.stretch(layer, worst, worst + 1)[0][:, 0]
     loads = device_loads(hotness[:, None], rows)[:, 0]
     device = int(loads.argmax())
     replicas = replica_counts(rows, trace.experts)
@@ -135,7 +139,7 @@ def _worst_iteration(replay: Replay, trace: Trace, layer: int, start: int, stop:
     experts = sorted(set(rows[device].tolist()), key=lambda expert: (-brought[expert], expert))
     return {
         "iteration": worst + 1,
-        "par": round(float(replay.par[worst, layer]), 6),
+        "par": round(float(par[worst - start]), 6),
         "device": device,
         "device_load": round(float(loads[device]), 3),
         "mean_load": round(float(loads.mean()), 3),
@@ -146,7 +150,7 @@ def _worst_iteration(replay: Replay, trace: Trace, layer: int, start: int, stop:
     }
 
 
-def _largest_redeployment(replay: Replay, trace: Trace) -> dict[str, Any] | None:
+def _largest_redeployment(replay: Replay, trace: Hotness) -> dict[str, Any] | None:
     if not replay.applications:
         return None
     changed: dict[int, int] = {}
@@ -169,10 +173,10 @@ def _largest_redeployment(replay: Replay, trace: Trace) -> dict[str, Any] | None
 
 
 def _relative_loads(
-    trace: Trace, application: Application, rows: np.ndarray, start: int, stop: int | None = None
+    trace: Hotness, application: Application, rows: np.ndarray, start: int, stop: int | None = None
 ) -> list[float]:
     """Mean device loads over iterations start .. stop - 1 (from 0), the mean device being 1; empty when none."""
-    hotness = trace.expert_major[application.layer, :, start : stop or application.iteration]
+    hotness, _ = trace.stretch(application.layer, start, stop or application.iteration)
     if not hotness.shape[1]:
         return []
     loads = device_loads(hotness, rows).mean(axis=1)

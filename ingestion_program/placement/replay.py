@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from . import balance, deployment
 from .answer import Redeployment, check_answer
 from .errors import PolicyError
 from .grid import Case
-from .trace import Trace
+from .par_rows import ParRows
+from .roll_out import gain, waiting
+from .trace import Hotness
 
 # rebalance(start, stop, deployment, iteration): the policy sees trace.window(start, stop) and the live
 # table, and answers (layers_priority, deployment_table), or None to keep the deployment.
@@ -34,14 +37,16 @@ class Replay:
     """What a case measured.
 
     par: float64 [iteration, layer]; calls: iteration of each call; priorities: the layers that each call listed, none
-    where it declined; applications: in the order of time.
+    where it declined; applications: in the order of time; gains: of each of them, as roll_out.gain has it, where the
+    trace is not whole.
     """
 
     case: Case
-    par: np.ndarray
+    par: np.ndarray | ParRows
     calls: list[int]
     priorities: list[tuple[int, ...]]
     applications: list[Application]
+    gains: list[float] = field(default_factory=list)
 
     @property
     def listed(self) -> list[int]:
@@ -69,7 +74,7 @@ class Replay:
         return rows
 
 
-def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
+def replay(trace: Hotness, case: Case, rebalance: Rebalance) -> Replay:
     """Replay a trace against a policy: `steps`, one after the other."""
     turns = steps(trace, case, rebalance)
     while True:
@@ -79,14 +84,16 @@ def replay(trace: Trace, case: Case, rebalance: Rebalance) -> Replay:
             return end.value
 
 
-def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None, Replay]:
+def steps(trace: Hotness, case: Case, rebalance: Rebalance) -> Generator[int, None, Replay]:
     """Replay a trace against a policy (iterations count from 1, pages/evaluation.md), and return what was measured.
 
     Before each call, yields its iteration. The trace must fit the case. Raises PolicyError, with call and iteration,
     for an answer that breaks a rule, and passes on what `rebalance` raises.
     """
-    initial = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
-    live = initial.copy()
+    live = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
+    measuring = _Measuring(trace, case, live)
+    # A table of a long trace is kept for every application.
+    kind = live.dtype if trace.whole else np.min_scalar_type(case.experts - 1)
     calls: list[int] = []
     priorities: list[tuple[int, ...]] = []
     applications: list[Application] = []
@@ -94,6 +101,9 @@ def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None
     while (iteration := finish + case.window + 1) <= trace.iterations:
         yield iteration
         calls.append(iteration)
+        if not trace.whole:
+            # While what was passed is held; all in one is quicker.
+            measuring.until(iteration)
         try:
             answer = rebalance(iteration - case.window, iteration, live.copy(), iteration)
             if answer is not None and not len(answer[0]):
@@ -112,22 +122,49 @@ def steps(trace: Trace, case: Case, rebalance: Rebalance) -> Generator[int, None
             finish += 1
             if finish > trace.iterations:
                 break
-            rows = table[layer].copy()
+            rows = table[layer].astype(kind)
             changed = deployment.changed_slots(live[layer], rows)
             applications.append(Application(len(calls), finish, layer, changed, rows))
             live[layer] = rows
-    return Replay(case, _measure(trace, initial, applications), calls, priorities, applications)
+            measuring.apply(applications[-1], iteration)
+    measuring.until(trace.iterations)
+    return Replay(case, measuring.par, calls, priorities, applications, measuring.gains)
 
 
-def _measure(trace: Trace, initial: np.ndarray, applications: list[Application]) -> np.ndarray:
-    """PAR [iteration, layer] of the piecewise constant deployment."""
-    segments = [[(0, rows)] for rows in initial]
-    for application in applications:
-        segments[application.layer].append((application.iteration, application.rows))
-    par, work = np.empty((trace.iterations, len(initial))), balance.Work()
-    for layer, pieces in enumerate(segments):
-        stops = [start for start, _ in pieces[1:]] + [trace.iterations]
-        for (start, rows), stop in zip(pieces, stops, strict=True):
-            hotness, totals = trace.expert_major[layer, :, start:stop], trace.totals[layer, start:stop]
-            par[start:stop, layer] = balance.par(hotness, totals, rows, work)
-    return par
+class _Measuring:
+    """PAR of the piecewise constant deployment, up to some iteration; gains: of what was applied by then."""
+
+    def __init__(self, trace: Hotness, case: Case, initial: np.ndarray) -> None:
+        self.par, self.gains = trace.new_par(), []
+        self._trace, self._case, self._work = trace, case, balance.Work()
+        # The rows that each layer has, from an iteration on.
+        self._segments = [[(0, rows)] for rows in initial.copy()]
+        self._waiting: deque[tuple[Application, int]] = deque()
+        self._done = 0
+
+    def apply(self, application: Application, call: int) -> None:
+        """Take new rows, which count from the next iteration on; call: the iteration of theirs."""
+        self._segments[application.layer].append((application.iteration, application.rows))
+        if not self._trace.whole:
+            self._waiting.append((application, call))
+
+    def until(self, stop: int) -> None:
+        """Measure all iterations up to `stop`: nothing may be applied any more before it."""
+        for first, last in self._trace.spans(self._done, stop):
+            block = np.empty((last - first, len(self._segments)))
+            for layer, segments in enumerate(self._segments):
+                ends = [start for start, _ in segments[1:]] + [stop]
+                for (begin, rows), end in zip(segments, ends, strict=True):
+                    start, until = max(begin, first), min(end, last)
+                    if start < until:
+                        hotness, totals = self._trace.stretch(layer, start, until)
+                        block[start - first : until - first, layer] = balance.par(hotness, totals, rows, self._work)
+            self.par[first:last] = block
+        self._done = stop
+        # The last rows from before it count on.
+        self._segments = [segments[-1:] for segments in self._segments]
+        while self._waiting and self._waiting[0][0].iteration <= stop:
+            application, call = self._waiting.popleft()
+            seen = waiting(self._case, self._trace.iterations, call, application.iteration)
+            old = self.par[seen][:, application.layer]
+            self.gains.append(gain(self._trace, old, application.layer, seen, application.rows, self._work))

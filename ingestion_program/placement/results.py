@@ -9,9 +9,10 @@ import numpy as np
 
 from .exact_sum import exact_sum
 from .grid import Case, Cost
+from .par_rows import ParRows, iteration_means, layer_means, ranked
 from .parts import fixed_par, roll_out_par
 from .replay import Replay
-from .trace import Trace
+from .trace import Hotness
 
 MEASURES = (
     *("mean_par", "transmit_amount", "calls", "redeployed_layers"),
@@ -19,16 +20,15 @@ MEASURES = (
 )
 
 
-def mean_par(par: np.ndarray) -> float:
+def mean_par(par: np.ndarray | ParRows) -> float:
     """Mean over all values, exactly rounded, then to 12 decimals: no order of summation decides a digit."""
     return round(exact_sum(par) / par.size, 12)
 
 
-def measures(replay: Replay, trace: Trace) -> dict[str, Any]:
+def measures(replay: Replay, trace: Hotness) -> dict[str, Any]:
     """The numbers of a replay, MEASURES; percentiles of all PAR values are nearest-rank."""
-    ordered = np.sort(replay.par, axis=None)
-    ranks = [-(-percent * ordered.size // 100) for percent in (50, 95, 99)]
-    percentiles = [round(float(ordered[rank - 1]), 12) for rank in ranks]
+    ranks = [-(-percent * replay.par.size // 100) for percent in (50, 95, 99)]
+    percentiles = [round(value, 12) for value in ranked(replay.par, ranks)]
     counts = (replay.transmit_amount, len(replay.calls), len(replay.applications))
     parts = [round(part, 12) for part in (fixed_par(replay.par, replay.case), *roll_out_par(replay, trace))]
     return dict(zip(MEASURES, (mean_par(replay.par), *counts, *parts, *percentiles), strict=True))
@@ -53,7 +53,7 @@ def identity(case: Case, cost: Cost, trace_sha256: str | None) -> dict[str, Any]
 def series(replay: Replay) -> dict[str, np.ndarray]:
     """Curves: PAR [iteration] (mean over layers), transmit [iteration], PAR [layer] (mean over iterations)."""
     return {
-        "par": replay.par.mean(axis=1),
+        "par": iteration_means(replay.par),
         "transmit": replay.transmit(),
-        "layer_par": replay.par.mean(axis=0),
+        "layer_par": layer_means(replay.par),
     }

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from .trace import Trace
+from .trace import Hotness
 
 # Of each bin so many iterations in its middle are looked at, so that little of a trace is read.
 SAMPLE = 8
 
 
-def shifts(trace: Trace, starts: np.ndarray) -> np.ndarray:
+def samples(starts: np.ndarray, iterations: int) -> list[tuple[int, int]]:
+    """The iterations (first, last + 1), from 0, that are looked at of each bin."""
+    middles = (starts + np.append(starts[1:], iterations)) // 2
+    firsts = np.maximum(middles - SAMPLE // 2, 0).tolist()
+    return [(first, min(first + SAMPLE, iterations)) for first in firsts]
+
+
+def shifts(trace: Hotness, starts: np.ndarray) -> np.ndarray:
     """Total variation between the loads of the two bins before each bin and of the two after: float64 [bin], 0 to 1.
 
     Mean over layers, in shares of a layer's load; 0 for the first and last two bins. starts: first iteration of each
     bin, from 0. A switch is a peak; noise and drift give much the same everywhere.
     """
-    middles = (starts + np.append(starts[1:], trace.iterations)) // 2
     loads = np.empty((len(starts), trace.layers, trace.experts))
-    for place, middle in enumerate(middles.tolist()):
-        first = max(middle - SAMPLE // 2, 0)
-        # A window's iterations lie together; in the kernel's layout each value would cost a line of the cache.
-        loads[place] = trace.window(first, min(first + SAMPLE, trace.iterations)).sum(axis=0, dtype=np.int64)
+    for place, ends in enumerate(samples(starts, trace.iterations)):
+        loads[place] = trace.sums(*ends)
     loads /= loads.sum(axis=2, keepdims=True)
     apart = np.zeros(len(starts))
     if len(starts) > 4:

@@ -1,4 +1,4 @@
-"""A trace: checked and hashed once, then served as windows and in expert-major layout."""
+"""A trace in memory: checked and hashed once, then served as windows and in expert-major layout."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import OrganizerError
+from .par_rows import ParRows
 
 LARGEST_HOTNESS = 2**31 - 1
 # Iterations handled at a time. 16 int32 fill a cache line of the transposed layout; larger blocks measured up to
@@ -30,12 +31,42 @@ class Values(Protocol):
         """All iterations in order, each piece after it was given to `seen`, and valid until the next is asked for."""
 
 
+class Hotness(Protocol):
+    """What the rules ask of a trace, zeros replaced by one: `Trace` has all of it in memory, `ChunkedTrace` a part.
+
+    sha256: hash of the values as stored; whole: whether any iteration may be asked for again at no cost.
+    """
+
+    iterations: int
+    layers: int
+    experts: int
+    sha256: str
+    whole: bool
+
+    def window(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """A fresh int32 copy [stop - start, layer, expert] of iterations start .. stop - 1 (from 0)."""
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Iterations start .. stop - 1 in parts (first, last + 1), whose stretches are at hand until the next part."""
+
+    def stretch(self, layer: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """One layer, int32 [expert, iteration], and sums over experts, int64 [iteration]; valid until the next call."""
+
+    def sums(self, start: int, stop: int) -> np.ndarray:
+        """Sums over iterations start .. stop - 1, int64 [layer, expert]."""
+
+    def new_par(self) -> np.ndarray | ParRows:
+        """Room for PAR of every iteration and layer."""
+
+
 class Trace:
     """Hotness of one (model, dataset), zeros replaced by one.
 
     sha256: hash of the values as stored; iterations, layers, experts: the shape;
     expert_major: int32 [layer, expert, iteration]; totals: int64 [layer, iteration], sums over experts.
     """
+
+    whole = True
 
     def __init__(self, stored: np.ndarray | Values, name: str = "trace") -> None:
         """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else."""
@@ -50,14 +81,10 @@ class Trace:
         for piece in _pieces(stored, digest.update):
             for start in range(0, len(piece), BLOCK):
                 block = piece[start : start + BLOCK]
-                largest = check_values(block, first, name)
                 columns = slice(first, first + len(block))
+                largest = check_values(block, first, name)
+                lay_out(block, largest, buffer, self.expert_major[:, :, columns], self.totals[:, columns])
                 first += len(block)
-                ones = np.maximum(block, 1, out=buffer[: len(block)], casting="unsafe")
-                self.expert_major[:, :, columns] = ones.transpose(1, 2, 0)
-                # Sums of int32 take a quarter of the time, where they cannot overflow.
-                kind = np.int32 if max(largest, 1) * self.experts <= LARGEST_HOTNESS else np.int64
-                self.totals[:, columns] = ones.sum(axis=2, dtype=kind).T
         self.sha256 = digest.hexdigest()
 
     def window(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
@@ -68,6 +95,25 @@ class Trace:
         values = self._stored[start:stop] if inside else self._stored.read(start, out)
         return np.maximum(values, 1, out=out, casting="unsafe")
 
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """As Hotness.spans: one part."""
+        yield start, stop
+
+    def stretch(self, layer: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """As Hotness.stretch."""
+        return self.expert_major[layer, :, start:stop], self.totals[layer, start:stop]
+
+    def sums(self, start: int, stop: int) -> np.ndarray:
+        """As Hotness.sums."""
+        if stop - start < BLOCK:
+            # In the kernel's layout each value would cost a line of the cache.
+            return self.window(start, stop).sum(axis=0, dtype=np.int64)
+        return self.expert_major[:, :, start:stop].sum(axis=2, dtype=np.int64)
+
+    def new_par(self) -> np.ndarray:
+        """Room for PAR of every iteration and layer, float64 [iteration, layer]."""
+        return np.empty((self.iterations, self.layers))
+
 
 def trace_sha256(stored: np.ndarray) -> str:
     """Hash of a trace's content: sha256 of the line `T,L,E` and the values as little-endian int32, C order."""
@@ -77,7 +123,7 @@ def trace_sha256(stored: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def check_fits(trace: Trace, name: str, layers: int, experts: int, window: int) -> None:
+def check_fits(trace: Hotness, name: str, layers: int, experts: int, window: int) -> None:
     """Raise OrganizerError when the trace has another shape than its model, or is too short for one call."""
     if (trace.layers, trace.experts) != (layers, experts):
         raise OrganizerError(
@@ -131,6 +177,18 @@ def check_values(block: np.ndarray, first: int, name: str) -> int:
         next_step="record or convert the trace again",
         where=name,
     )
+
+
+def lay_out(block: np.ndarray, largest: int, buffer: np.ndarray, expert_major: np.ndarray, totals: np.ndarray) -> None:
+    """Zeros of a block become ones, and it goes into its columns of the kernel's layout and of the sums over experts.
+
+    largest: of the block's values; buffer: int32, room for as many iterations or more.
+    """
+    ones = np.maximum(block, 1, out=buffer[: len(block)], casting="unsafe")
+    expert_major[:] = ones.transpose(1, 2, 0)
+    # Sums of int32 take a quarter of the time, where they cannot overflow.
+    kind = np.int32 if max(largest, 1) * block.shape[2] <= LARGEST_HOTNESS else np.int64
+    totals[:] = ones.sum(axis=2, dtype=kind).T
 
 
 def start_hash(shape: tuple[int, ...]) -> Any:

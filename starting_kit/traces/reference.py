@@ -12,18 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from placement.clairvoyant import clairvoyant_par
+from placement.clairvoyant import clairvoyant_steps
 from placement.ds_eplb import ds_eplb
 from placement.errors import OrganizerError
 from placement.evaluation.result_files import write_json, write_series
 from placement.evaluation.versions import versions
 from placement.explain import heat_map
 from placement.grid import Case, Grid
+from placement.par_rows import ParRows, iteration_means
 from placement.parts import later_par
-from placement.replay import Rebalance, Replay, replay
+from placement.replay import Rebalance, Replay, steps
 from placement.results import identity, mean_par, measures, series
-from placement.trace import Trace
-from placement.traces.files import TraceFolder, find_trace
+from placement.together import take_turns
+from placement.trace import Hotness
+from placement.traces.files import TraceFolder
 
 from .reference_parts import Part, PartJob, make_parts, not_written
 
@@ -49,7 +51,7 @@ def build(
     for case in grid.cases:
         groups.setdefault(f"{case.model}/{case.dataset}", []).append(case)
     for cases in groups.values():
-        find_trace(traces.path, cases[0].model, cases[0].dataset)
+        traces.check(cases[0].model, cases[0].dataset)
     work = [PartJob(grid, name, cases, traces, parts) for name, cases in groups.items()]
     made = make_parts(work, measure, jobs, show)
     rows = {tuple(row[key] for key in NAMED): row for part in made for row in part.rows}
@@ -74,23 +76,31 @@ def write(output: Path, reference: Mapping[str, Any], curves: Mapping[str, np.nd
         raise not_written(error, output) from None
 
 
-def measure(job: PartJob, trace: Trace) -> Part:
-    """Rows and curves of a trace's cases. Raises OrganizerError."""
+def measure(job: PartJob, trace: Hotness) -> Part:
+    """Rows and curves of a trace's cases, which go through it together. Raises OrganizerError."""
     part = Part([], {})
-    for case in job.cases:
-        baseline, static = replay(trace, case, ds_eplb_policy(trace, case)), replay(trace, case, decline)
-        clairvoyant = clairvoyant_par(trace, case)
+    baselines = [steps(trace, case, ds_eplb_policy(trace, case)) for case in job.cases]
+    statics = [steps(trace, case, decline) for case in job.cases]
+    clairvoyants = [clairvoyant_steps(trace, case) for case in job.cases]
+    measured = take_turns([*baselines, *statics, *clairvoyants])
+    thirds = (measured[first :: len(job.cases)] for first in range(len(job.cases)))
+    for case, (baseline, static, clairvoyant) in zip(job.cases, thirds, strict=True):
         part.rows.append(row(case, job.grid, trace, baseline, static.par, clairvoyant))
         place = case.key
         part.curves.update({f"{place}/ds_eplb/{kind}": array for kind, array in series(baseline).items()})
         part.curves[f"{place}/ds_eplb/heat_map"] = heat_map(baseline.par).astype(np.float32)
-        part.curves[f"{place}/static/par"] = static.par.mean(axis=1)
-        part.curves[f"{place}/clairvoyant/par"] = clairvoyant.mean(axis=1)
+        part.curves[f"{place}/static/par"] = iteration_means(static.par)
+        part.curves[f"{place}/clairvoyant/par"] = iteration_means(clairvoyant)
     return part
 
 
 def row(
-    case: Case, grid: Grid, trace: Trace, baseline: Replay, static: np.ndarray, clairvoyant: np.ndarray
+    case: Case,
+    grid: Grid,
+    trace: Hotness,
+    baseline: Replay,
+    static: np.ndarray | ParRows,
+    clairvoyant: np.ndarray | ParRows,
 ) -> dict[str, Any]:
     """One case of ds_eplb.json; static and clairvoyant: PAR [iteration, layer] of the yardsticks.
 
@@ -111,13 +121,13 @@ def row(
     return identity(case, grid.cost, trace.sha256) | measures(baseline, trace) | yardsticks | version
 
 
-def ds_eplb_policy(trace: Trace, case: Case) -> Rebalance:
+def ds_eplb_policy(trace: Hotness, case: Case) -> Rebalance:
     """DS-EPLB inside the simulator's process: all layers in order, at every call."""
     layers = np.arange(case.layers)
 
     def rebalance(start: int, stop: int, deployment: np.ndarray, iteration: int) -> tuple[np.ndarray, np.ndarray]:
-        weights = trace.window(start, stop).sum(axis=0, dtype=np.int64)
-        return layers, ds_eplb(weights, case.devices, case.redundant_experts, case.groups, case.nodes)
+        sums = trace.sums(start, stop)
+        return layers, ds_eplb(sums, case.devices, case.redundant_experts, case.groups, case.nodes)
 
     return rebalance
 

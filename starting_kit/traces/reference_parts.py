@@ -23,7 +23,7 @@ from placement.evaluation.trace_process import METHOD
 from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.submission.receipt import simulator_sha256
-from placement.trace import Trace
+from placement.trace import Hotness
 from placement.traces.files import TraceFolder
 
 # The member of a part's file that holds all but the curves, as JSON.
@@ -55,7 +55,7 @@ class PartJob:
     folder: Path | None
 
 
-Measure = Callable[[PartJob, Trace], Part]
+Measure = Callable[[PartJob, Hotness], Part]
 
 
 def make_parts(work: Sequence[PartJob], measure: Measure, jobs: int, show: Callable[[str], None]) -> list[Part]:
@@ -108,7 +108,7 @@ def _make_part(job: PartJob, measure: Measure) -> tuple[Part, str]:
     return part, "measured" + (f" again, because the part that was kept {useless}" if useless else "")
 
 
-def _identity(job: PartJob, trace: Trace) -> dict[str, Any]:
+def _identity(job: PartJob, trace: Hotness) -> dict[str, Any]:
     """All that a part depends on, by the names that a person is told when one differs."""
     return {
         "format": PART_FORMAT,

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 from ..errors import OrganizerError
-from ..traces.files import find_trace
 from .case_run import Outcome
 from .interruption import results_of
 from .trace_process import Run, TraceJob, TraceProcess
@@ -26,7 +25,7 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
     """
     grid, groups = run.grid, run.grid.by_trace()
     for cases in groups:
-        find_trace(run.traces.path, cases[0].model, cases[0].dataset)
+        run.traces.check(cases[0].model, cases[0].dataset)
     deadline = time.monotonic() + grid.limits.grid_seconds
     processes: list[TraceProcess] = []
     stop = threading.Event()

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import hide_process
-from ..trace import Trace
+from ..trace import Hotness
 from ..traces.files import TraceFolder
 from .case_run import Outcome, lost_case
 from .interruption import JOIN_SECONDS, die_with_program
@@ -127,7 +127,7 @@ def _serve(job: TraceJob, connection: Connection) -> None:
         connection.recv()
         run = job.run
 
-        def open_trace() -> Trace:
+        def open_trace() -> Hotness:
             trace = run.traces.trace_of(job.cases[0])
             connection.send(OPENED)
             return trace

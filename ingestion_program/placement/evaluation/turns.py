@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..grid import Case, Grid
 from ..isolation.neighbours import Neighbours
-from ..trace import Trace
+from ..trace import Hotness
 from .case_run import Outcome, case_steps
 
 
 def run_cases(
-    folder: Path, cases: Sequence[Case], open_trace: Callable[[], Trace], grid: Grid, deadline: float
+    folder: Path, cases: Sequence[Case], open_trace: Callable[[], Hotness], grid: Grid, deadline: float
 ) -> Iterator[Outcome]:
     """Run a trace's cases at the same time, one policy after the other, and yield their outcomes as they end.
 

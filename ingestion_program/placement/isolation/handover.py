@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..grid import Case
-from ..trace import Trace
+from ..trace import Hotness
 from .protocol import write_all
 
 # Linux's numbers: F_ADD_SEALS, and F_SEAL_SEAL | SHRINK | GROW | WRITE.
@@ -22,7 +22,7 @@ SEAL_TRIES = 20
 BLOCK = 16
 
 
-def share_window(trace: Trace, start: int, stop: int) -> int:
+def share_window(trace: Hotness, start: int, stop: int) -> int:
     """A descriptor of iterations start .. stop - 1 (from 0), int32 [iteration, layer, expert]; the caller closes it.
 
     Raises OSError when memory or disk is full.
@@ -50,7 +50,7 @@ def receive(case: Case, window: int, table: int) -> tuple[np.ndarray, np.ndarray
     )
 
 
-def _blocks(trace: Trace, start: int, stop: int) -> Iterator[memoryview]:
+def _blocks(trace: Hotness, start: int, stop: int) -> Iterator[memoryview]:
     buffer = np.empty((BLOCK, trace.layers, trace.experts), np.int32)
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)

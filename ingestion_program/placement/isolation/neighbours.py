@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..trace import Trace
+from ..trace import Hotness
 from .handover import opened_again, share_window
 from .usage import resident_memory
 
@@ -16,9 +16,9 @@ class Neighbours:
     and before one of them starts.
     """
 
-    trace: Trace
+    trace: Hotness
 
-    def __init__(self, trace: Trace | None = None) -> None:
+    def __init__(self, trace: Hotness | None = None) -> None:
         if trace is not None:
             self.trace = trace
         self._bytes: dict[int, int] = {}

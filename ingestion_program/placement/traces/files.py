@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..chunked_trace import ChunkedTrace, checked_sha256
 from ..errors import OrganizerError
 from ..grid import Case
-from ..trace import Trace, check_fits
+from ..trace import Hotness, Trace, check_fits
+from .long_file import WHOLE_BYTES, int32_bytes, long_values
+from .par_file import ParFile
 from .plain_file import PlainFile
 from .sealed import open_sealed
 from .yaml_file import read_yaml
@@ -21,16 +24,45 @@ SUFFIXES = (".npy", ".npz", ".sealed")
 
 @dataclass(frozen=True)
 class TraceFolder:
-    """A folder of traces, the content of its manifest.yaml or None where there is none, and the key of sealed ones."""
+    """A folder of traces, the content of its manifest.yaml or None where there is none, and the key of sealed ones.
+
+    whole_bytes: a trace that is larger, as int32, is not held in memory; chunk: how many iterations of it are read at a
+    time, by default what ChunkedTrace takes.
+    """
 
     path: Path
     manifest: Mapping[str, Any] | None = None
     key: bytes | None = field(default=None, repr=False)
+    whole_bytes: int = WHOLE_BYTES
+    chunk: int | None = None
 
-    def trace_of(self, case: Case) -> Trace:
-        """Open a case's trace, which has the case's sizes. Raises OrganizerError."""
-        trace = open_trace(self.path, case.model, case.dataset, self.manifest, self.key)
-        check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
+    def check(self, model: str, dataset: str) -> None:
+        """Raise OrganizerError where there is no file of a trace."""
+        find_trace(self.path, model, dataset)
+
+    def trace_of(self, case: Case) -> Hotness:
+        """Open a case's trace, which has the case's sizes, looked at and hashed to its end. Raises OrganizerError."""
+        name = f"trace {case.model}/{case.dataset}"
+        if int32_bytes(find_trace(self.path, case.model, case.dataset)) <= self.whole_bytes:
+            trace: Hotness = open_trace(self.path, case.model, case.dataset, self.manifest, self.key)
+        else:
+            trace = self._chunked(case, name)
+        check_fits(trace, name, case.layers, case.experts, case.window)
+        return trace
+
+    def _chunked(self, case: Case, name: str) -> ChunkedTrace:
+        path, key = find_trace(self.path, case.model, case.dataset), self.key
+        if path.suffix == ".sealed":
+            key = _needed(key, name)
+        try:
+            values = long_values(path, key, f"{case.model}/{case.dataset}")
+        except OrganizerError:
+            raise
+        except Exception as error:
+            raise unreadable(path, error, name) from error
+        trace = ChunkedTrace(values, checked_sha256(values, name), case.window, ParFile, self.chunk, name=name)
+        if self.manifest is not None:
+            _check_manifest(trace, self.manifest, f"{case.model}/{case.dataset}", name)
         return trace
 
 
@@ -121,7 +153,7 @@ def _needed(key: bytes | None, name: str) -> bytes:
     return key
 
 
-def _check_manifest(trace: Trace, manifest: Mapping[str, Any], key: str, name: str) -> None:
+def _check_manifest(trace: Hotness, manifest: Mapping[str, Any], key: str, name: str) -> None:
     traces = manifest.get("traces") if isinstance(manifest, Mapping) else None
     entry = traces.get(key) if isinstance(traces, Mapping) else None
     if not isinstance(entry, Mapping):

@@ -15,7 +15,9 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -86,34 +88,87 @@ class Header:
             raise ValueError("file_id is not 32 hexadecimal characters")
 
 
+class SealedFile:
+    """The values of a sealed trace, decrypted chunk by chunk in memory only; the file's key is kept as long.
+
+    As placement.trace.Values: shape, ndim, dtype; header: as the file has it, vouched for by every chunk's tag.
+    """
+
+    def __init__(self, path: Path, key: bytes, name: str) -> None:
+        """key: the 32 bytes it was sealed with; name: `<model>/<dataset>`. Raises OrganizerError, as all methods do,
+        when any bit of the file, its name or the key is another.
+        """
+        self._path, self._name, self.dtype = path, name, np.dtype("<i4")
+        with self._readable():
+            self._file = os.fdopen(os.open(path, os.O_RDONLY), "rb")
+            weakref.finalize(self, self._file.close)
+            self.header = read_sealed_header(self._file)
+        self.shape, self.ndim = self.header.shape, len(self.header.shape)
+        self._start, self._cipher = self._file.tell(), ciphers(self.header, key, name)
+        size = self.header.chunk_iterations * self.header.iteration_bytes
+        self._record = memoryview(bytearray(NONCE_BYTES + size + TAG_BYTES))
+        self._last: tuple[int, np.ndarray] | None = None
+
+    def decrypt(self, chunk: int, plain: memoryview) -> None:
+        """Decrypt a chunk into as many bytes."""
+        sealed = self._record[: NONCE_BYTES + len(plain) + TAG_BYTES]
+        with self._readable():
+            self._file.seek(self._start + chunk * len(self._record))
+            if self._file.readinto(sealed) != len(sealed):
+                raise ValueError("the file ends early")
+            aes = self._cipher(chunk, bytes(sealed[:NONCE_BYTES]))
+            _open_chunk(aes, sealed[NONCE_BYTES:], plain, self._name)
+
+    def read(self, start: int, out: np.ndarray) -> np.ndarray:
+        """As Values.read; whoever goes forward has each chunk decrypted once."""
+        done = 0
+        while done < len(out):
+            chunk, first = divmod(start + done, self.header.chunk_iterations)
+            part = self._plain(chunk)[first : first + len(out) - done]
+            out[done : done + len(part)] = part
+            done += len(part)
+        return out
+
+    def pieces(self, seen: Callable[[np.ndarray], object]) -> Iterator[np.ndarray]:
+        """As Values.pieces: the chunks."""
+        for chunk in range(self.header.chunks):
+            plain = self._plain(chunk)
+            seen(plain)
+            yield plain
+
+    def _plain(self, chunk: int) -> np.ndarray:
+        if not self._last or self._last[0] != chunk:
+            size = self.header.chunk_iterations
+            values = np.empty((min(size, self.shape[0] - chunk * size), *self.shape[1:]), "<i4")
+            # Of what cannot be opened, nothing is left to be taken for values.
+            self._last = None
+            self.decrypt(chunk, memoryview(values).cast("B"))
+            self._last = chunk, values
+        return self._last[1]
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise OrganizerError(
+                "the sealed trace cannot be read",
+                got=f"{type(error).__name__}: {error}",
+                expected="a complete .sealed file of format 1",
+                next_step=f"copy {self._path.name} again and compare it with its manifest",
+                where=f"trace {self._name}",
+            ) from None
+
+
 def open_sealed(path: Path, key: bytes, name: str) -> np.ndarray:
     """Decrypt a sealed trace into memory: int32 [iteration, layer, expert], the values as stored.
 
-    key: the 32 bytes it was sealed with; name: `<model>/<dataset>`. Nothing plain is written anywhere, and the key
-    is kept nowhere. Raises OrganizerError when any bit of the file, its name or the key is another.
+    key, name, and what is raised: as of SealedFile. Nothing plain is written anywhere, and the key is kept nowhere.
     """
-    try:
-        with open(path, "rb") as file:
-            header = read_sealed_header(file)
-            cipher = ciphers(header, key, name)
-            values = np.empty(header.shape, "<i4")
-            target = memoryview(values).cast("B")
-            size = header.chunk_iterations * header.iteration_bytes
-            record = memoryview(bytearray(NONCE_BYTES + size + TAG_BYTES))
-            for chunk in range(header.chunks):
-                plain = target[chunk * size : (chunk + 1) * size]
-                sealed = record[: NONCE_BYTES + len(plain) + TAG_BYTES]
-                if file.readinto(sealed) != len(sealed):
-                    raise ValueError("the file ends early")
-                _open_chunk(cipher(chunk, bytes(sealed[:NONCE_BYTES])), sealed[NONCE_BYTES:], plain, name)
-    except (OSError, ValueError) as error:
-        raise OrganizerError(
-            "the sealed trace cannot be read",
-            got=f"{type(error).__name__}: {error}",
-            expected="a complete .sealed file of format 1",
-            next_step=f"copy {path.name} again and compare it with its manifest",
-            where=f"trace {name}",
-        ) from None
+    file = SealedFile(path, key, name)
+    values, size = np.empty(file.shape, "<i4"), file.header.chunk_iterations
+    for chunk in range(file.header.chunks):
+        file.decrypt(chunk, memoryview(values[chunk * size : (chunk + 1) * size]).cast("B"))
     return values.astype(np.int32, copy=False)
 
 
