@@ -243,7 +243,7 @@ def test_the_tables_of_hand_computed_numbers() -> None:
     text = page(rows, Header("2026-01-02", {"good": "123", "bad": "456"}, {"numpy": "2.0"}, {}), None)
     # Half of the interval of 110 and 112: 12.706 * sqrt(2) / sqrt(2); with the constant 120 beside each, half of it.
     for line in (
-        "Written by `tools/leaderboard.py` on 2026-01-02, with numpy 2.0; seeds 1, 2.",
+        "For readers who compare policies. Measured on 2026-01-02, with numpy 2.0; seeds 1, 2.",
         f"| policy | all cases | {STATIONARY} | {MIX} | worst case, mean | worst case |",
         f"| {CLAIRVOYANT} | 136.00 ± 12.71 | 122.00 ± 25.41 | 150.00 ± 0.00 | 122.00 | 120.00 |",
         "| good | 115.50 ± 6.35 | 111.00 ± 12.71 | 120.00 ± 0.00 | 111.00 | 110.00 |",

@@ -60,10 +60,11 @@ def page(rows: Sequence[Row], header: Header, plots: Mapping[str, str] | None) -
     versions = ", ".join(f"{name} {version}" for name, version in header.versions.items())
     lines = [
         "# Leaderboard",
-        f"Written by `tools/leaderboard.py` on {header.date}, with {versions}; seeds {seeds}.",
-        "The traces are generated, none of them is a recording. A score is the mean over cases of 100 times DS-EPLB's",
-        "modeled seconds over the policy's; ± is half of its 95 % interval over seeds (Student's t), with several.",
-        "PAR is the peak-to-average ratio. Seconds are this machine's, where other policies ran at the same time.",
+        f"For readers who compare policies. Measured on {header.date}, with {versions}; seeds {seeds}.",
+        "The traces are generated; no trace is a recording. A score is the mean over cases of 100 times DS-EPLB's",
+        "modeled seconds over the policy's. With several seeds, ± is half of their 95 % interval (Student's t). PAR is",
+        "the peak-to-average ratio. Seconds were measured on this machine while other policies ran, too.",
+        "`tools/leaderboard.py` writes this page.",
         *([] if plots is not None else ["", NO_PLOTS]),
     ]
     for family in dict.fromkeys(row.family for row in rows):
