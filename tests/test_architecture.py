@@ -88,7 +88,7 @@ ARRAYS_ONLY = {
 FILE_ACCESS = {"open", "load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt"}
 # A policy's process finds its modules by an edit of its own, and a text that a container runs has one more.
 INSIDE = {f"{RULES}/isolation/interface.py"}
-TEXTS = {f"{RULES}/isolation/process.py", f"{KIT}/sweeps/job.py", "tools/rehearse.py"}
+TEXTS = {f"{RULES}/isolation/template.py", f"{KIT}/sweeps/job.py", "tools/rehearse.py"}
 # Imports nothing but the standard library, as the first process of a container.
 PROCESS_1 = "tools/rehearsal/container.py"
 EDITING = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"}

@@ -18,7 +18,7 @@ import pytest
 
 from placement.errors import OrganizerError
 from placement.grid import grid_from_mapping
-from placement.isolation import failures, landlock, sandbox
+from placement.isolation import failures, landlock, sandbox, template
 from placement.isolation import process as policy_process
 from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
@@ -183,14 +183,20 @@ def fill_requests(process: PolicyProcess) -> None:
             process._requests.send(bytes(2**16))
 
 
-# Stand for what the process runs before it is isolated: the descriptors of requests and answers are its arguments.
+# Stands for what the process runs before it is isolated.
 BOOT = """
-import json, os, signal, socket, struct, sys
-requests, answers = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
-def answer(header):
-    requests.recv(1)
-    data = json.dumps(header).encode()
-    os.write(answers, struct.pack("<I", len(data)) + data)
+import json, sys; sys.path[:] = json.loads(sys.argv[2])
+import os, signal, socket, struct
+from placement.isolation import forking, host
+def main(requests, answers):
+    requests = socket.socket(fileno=requests)
+    def answer(header):
+        requests.recv(1)
+        data = json.dumps(header).encode()
+        os.write(answers, struct.pack("<I", len(data)) + data)
+    ACT
+host.main = main
+forking.main(int(sys.argv[1]))
 """
 
 
@@ -223,13 +229,13 @@ def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(policy_process, "BOOT", BOOT + boot)
+    monkeypatch.setattr(template, "BOOT", BOOT.replace("ACT", boot))
+    fork = PolicyProcess._fork
+    monkeypatch.setattr(PolicyProcess, "_fork", lambda process: (fork(process), before and before(process)))
     grid, folder = tiny_grid(), write_policy(tmp_path, DECLINES)
     with PolicyProcess(
         folder, grid.cases[0], Neighbours(Trace(stored_hotness("Small"))), grid, time.monotonic() + 300
     ) as process:
-        if before:
-            before(process)
         with pytest.raises(OrganizerError) as caught:
             process.start()
     assert str(caught.value) == (
@@ -242,7 +248,7 @@ def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
 def test_a_process_that_is_not_isolated_in_time_is_not_the_policy_s_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_process, "BOOT", "import signal; signal.pause()")
+    monkeypatch.setattr(template, "BOOT", "import signal; signal.pause()")
     monkeypatch.setattr(policy_process, "ISOLATED_SECONDS", 0.0)
     with pytest.raises(OrganizerError, match=r"Got: no answer in time\. Expected: Python with numpy, .* within 0 s\."):
         run_policy(write_policy(tmp_path, DECLINES))
@@ -251,7 +257,7 @@ def test_a_process_that_is_not_isolated_in_time_is_not_the_policy_s_fault(
 def test_a_process_that_is_not_isolated_when_the_grid_s_time_is_over_is_a_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_process, "BOOT", "import signal; signal.pause()")
+    monkeypatch.setattr(template, "BOOT", "import signal; signal.pause()")
     row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0).row
     assert row["status"] == "timeout"
     assert "start: the policy took too long. Got: no answer within 300 s (grid_seconds)." in sentence_of(row)

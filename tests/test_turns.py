@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import pytest
 from placement.evaluation import case_run
 from placement.evaluation.case_run import Outcome
 from placement.evaluation.turns import run_cases
-from placement.isolation import handover, neighbours
+from placement.isolation import handover, neighbours, template
 from placement.isolation.neighbours import Neighbours
 from placement.trace import Trace
 from submissions import DECLINES, sentence_of, stored_hotness, tiny_grid, write_policy
@@ -27,6 +31,17 @@ UNEVEN = """
             self.calls += 1
             return ([0], deployment) if self.case.devices == 2 and self.calls == 1 else None
 """
+
+# The parent, what is random, whether standard input waits, and memory that it shares and could write to.
+SAYS = """
+import os, random
+import numpy as np
+print(os.getppid(), np.random.random(), random.random(), os.get_blocking(0), sep="\\n")
+os.set_blocking(0, False)
+with open("/proc/self/maps") as maps:
+    print([line for line in maps if line.split()[1].startswith("rw") and line.split()[1].endswith("s")])
+"""
+linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 
 
 def run_both(folder: Path, policy: str, **limits: float) -> list[Outcome]:
@@ -57,7 +72,7 @@ def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_th
     assert seen == [(0, 2), (0, 4), (4, 2), (4, 4), (8, 4), (9, 2), (12, 4), (13, 2)]
 
 
-def test_processes_begin_to_start_before_their_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_template_of_the_processes_begins_to_start_before_their_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
     join = Neighbours.join
     monkeypatch.setattr(Neighbours, "join", lambda *arguments: (order.append("joins"), join(*arguments))[1])
@@ -102,6 +117,7 @@ def test_no_process_is_left_where_the_machine_is_to_blame(tmp_path: Path, monkey
 
     class Broken(case_run.PolicyProcess):
         def start(self) -> str:
+            super().start()
             left.append(self._process)
             raise RuntimeError
 
@@ -126,19 +142,20 @@ def test_what_the_policies_of_a_trace_hold_together_is_limited_and_the_running_o
 def test_a_process_that_left_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "resident_memory", lambda process: 100 * process)
     crowd = Neighbours(Trace(stored_hotness("Small")))
-    crowd.join(1)
-    crowd.join(2)
+    crowd.join()
+    crowd.join()
     assert crowd.excess(1, 300) is None and crowd.excess(2, 300) is None
     got = "300 bytes of memory in use by this trace's 2 policies", "at most 299 (trace_memory_bytes)"
     assert crowd.excess(2, 299) == got
     crowd.leave(1)
     assert crowd.excess(2, 299) is None
+    crowd.leave(2)
 
 
 def test_a_window_s_copy_goes_with_the_last_policy() -> None:
     crowd = Neighbours(Trace(stored_hotness("Small")))
-    crowd.join(1)
-    crowd.join(2)
+    crowd.join()
+    crowd.join()
     first, second = crowd.window(0, 3), crowd.window(0, 3)
     assert os.fstat(first).st_ino == os.fstat(second).st_ino
     # Where one has read to is nothing that the other can ask.
@@ -151,3 +168,52 @@ def test_a_window_s_copy_goes_with_the_last_policy() -> None:
         os.fstat(copy)
     for descriptor in (first, second):
         os.close(descriptor)
+
+
+def of_both(folder: Path, lines: str) -> list[list[str]]:
+    """What the processes of two cases of one trace say at their start, each in a line."""
+    return [outcome.log.splitlines() for outcome in run_both(folder, lines + textwrap.dedent(DECLINES))]
+
+
+@linux
+def test_all_processes_of_a_trace_are_the_simulator_s_children_and_differ_in_what_is_random(tmp_path: Path) -> None:
+    first, second = of_both(tmp_path, SAYS)
+    assert first[0] == second[0] == str(os.getpid())
+    assert all(one != other for one, other in zip(first[1:3], second[1:3], strict=True))
+
+
+@linux
+def test_processes_of_a_trace_have_nothing_open_in_common_and_no_memory_to_write_to(tmp_path: Path) -> None:
+    assert [said[3:] for said in of_both(tmp_path, SAYS)] == [["True", "[]"]] * 2
+
+
+def test_where_nothing_forks_every_policy_is_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template, "FORKS", False)
+    monkeypatch.setattr(neighbours, "FORKS", False)
+    outcomes = run_both(tmp_path, DECLINES)
+    assert [(outcome.row["status"], outcome.layers) for outcome in outcomes] == [("ok", outcomes[0].layers)] * 2
+
+
+@linux
+def test_an_end_is_waited_for_no_longer_than_allowed() -> None:
+    process = os.fork()
+    if not process:
+        signal.pause()
+    fork = template.Fork(process)
+    with pytest.raises(subprocess.TimeoutExpired):
+        fork.wait(0)
+    os.kill(process, signal.SIGKILL)
+    assert (fork.wait(), fork.wait(0)) == (-9, -9)
+
+
+@linux
+def test_a_template_that_is_used_up_says_so_again() -> None:
+    made = template.Template()
+    made._process.kill()
+    for _ in range(2):
+        with pytest.raises(template.TemplateEnded) as caught:
+            made.fork(Path("/nowhere"), [], 60.0)
+        assert (caught.value.exit_code, caught.value.said) == (-9, "")
+    made.close()

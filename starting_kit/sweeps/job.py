@@ -16,9 +16,9 @@ from placement.errors import OrganizerError
 from placement.evaluation.temporary import fresh_folder
 from placement.evaluation.versions import versions
 from placement.grid import Case, Cost
-from placement.isolation.process import PACKAGE_FOLDER
 from placement.isolation.sandbox import environment
 from placement.isolation.sandbox import libraries as library_folders
+from placement.isolation.template import PACKAGE_FOLDER
 from placement.submission.receipt import simulator_sha256
 from placement.traces.whole_file import write_whole
 

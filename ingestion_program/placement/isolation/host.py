@@ -24,7 +24,7 @@ from .interface import load_policy, policy_case
 def main(request_fd: int, answer_fd: int) -> None:
     """Serve one case until the parent closes the requests: a start message, then one message per call."""
     requests = socket.socket(fileno=request_fd)
-    start, _ = _receive(requests)
+    start, _ = receive_request(requests, 0)
     folder = Path(start["folder"])
     case, cost = Case(**start["case"]), Cost(**start["cost"])
     layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
@@ -35,7 +35,7 @@ def main(request_fd: int, answer_fd: int) -> None:
         form, policy, _ = load_policy(folder, policy_case(case, cost, start["iterations"]))
         _send(answer_fd, {"kind": "ready", "form": form})
         while True:
-            request, descriptors = _receive(requests)
+            request, descriptors = receive_request(requests, 2)
             hotness, deployment = receive(case, *descriptors)
             answer = policy(hotness, deployment, request["iteration"])
             _answer(answer_fd, answer, request["iteration"])
@@ -86,9 +86,10 @@ def _report(status: str, what: str, got: str, expected: str = "", next_step: str
     return {"kind": "problem"} | {key: readable(text)[: protocol.LARGEST_TEXT] for key, text in texts.items()}
 
 
-def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def receive_request(requests: socket.socket, most: int) -> tuple[dict[str, Any], list[int]]:
+    """The next request, with at most so many descriptors; the process ends where none comes any more."""
     # Descriptors travel with the first byte of their request.
-    received, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, 2)
+    received, descriptors, _, _ = socket.recv_fds(requests, protocol.LENGTH.size, most)
     data = bytearray(received)
 
     def read(count: int) -> bytes:

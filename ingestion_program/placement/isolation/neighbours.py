@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from ..trace import Hotness
 from .handover import opened_again, share_window
+from .template import FORKS, Child, Template
 from .usage import resident_memory
 
 
 class Neighbours:
-    """The policies of one trace, of which one runs at a time; the processes join it and leave it.
+    """The policies of one trace, of which one runs at a time; they join it and leave it.
 
-    trace: what all of them are shown, each window at the same iteration; may be set once the processes have joined,
-    and before one of them starts.
+    trace: what all of them are shown, each window at the same iteration; may be set once the policies have joined, and
+    before one of them starts.
     """
 
     trace: Hotness
@@ -21,19 +24,36 @@ class Neighbours:
     def __init__(self, trace: Hotness | None = None) -> None:
         if trace is not None:
             self.trace = trace
+        self._policies = 0
+        self._template: Template | None = None
         self._bytes: dict[int, int] = {}
         self._window: tuple[int, int] | None = None
         self._descriptor = -1
 
-    def join(self, process: int) -> None:
-        """Count a policy's process, by its id, from now on."""
-        self._bytes[process] = 0
+    def join(self) -> None:
+        """Count a policy from now on; the first one has the template of their processes begin to start."""
+        self._template = self._template or Template()
+        self._policies += 1
 
-    def leave(self, process: int) -> None:
-        """Count a process no more; the last one takes the window's copy along."""
-        del self._bytes[process]
-        if not self._bytes:
+    def fork(self, scratch: Path, descriptors: Sequence[int], seconds: float) -> Child:
+        """A process for a policy that has joined; arguments and what it raises are those of Template.fork."""
+        template = self._template or Template()
+        self._template = template if FORKS else None
+        try:
+            return template.fork(scratch, descriptors, seconds)
+        finally:
+            if not FORKS:
+                template.close()
+
+    def leave(self, process: int | None) -> None:
+        """Count a policy and its process no more; the last one takes the template and the window's copy along."""
+        self._policies -= 1
+        self._bytes.pop(process, None)
+        if not self._policies:
             self._forget()
+            if self._template:
+                self._template.close()
+            self._template = None
 
     def window(self, start: int, stop: int) -> int:
         """A descriptor of iterations start .. stop - 1 (from 0); the caller closes it.
@@ -52,11 +72,11 @@ class Neighbours:
         Only the running one is looked at: the others stand still and hold what they held at their last look.
         """
         self._bytes[process] = resident_memory(process)
-        held, policies = sum(self._bytes.values()), len(self._bytes)
+        held = sum(self._bytes.values())
         if held <= most:
             return None
         return (
-            f"{held} bytes of memory in use by this trace's {policies} policies",
+            f"{held} bytes of memory in use by this trace's {self._policies} policies",
             f"at most {most} (trace_memory_bytes)",
         )
 

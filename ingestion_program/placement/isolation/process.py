@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,14 +26,9 @@ from .messages import read_answer, read_header
 from .neighbours import Neighbours
 from .printed import Printed
 from .scratch import Scratch
+from .template import Child, TemplateEnded
 from .usage import peak_memory, seconds_and_threads
 
-PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
-# The package's folder leaves the path again: beside the package lie files that are not for policies.
-BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
-    "from placement.isolation.host import main; del sys.path[0]; main(int(sys.argv[1]), int(sys.argv[2]))"
-)
 # How often the scratch folder and the threads are counted while an answer is waited for.
 LOOK_SECONDS = 0.2
 # A machine that needs longer to start Python and to isolate the process is out of order.
@@ -56,6 +49,7 @@ class PolicyProcess:
         self._case, self._neighbours, self._limits = case, neighbours, grid.limits
         self._required, self._hidden, self._grid_deadline = grid.sandbox == "required", grid.hidden, grid_deadline
         self._printed, self._trace_lines = Printed(grid.limits.log_bytes), ""
+        self._process: Child | None = None
         # Nothing is looked at before the process is isolated: until then the machine is to blame.
         self._next_look = math.inf
         self._start_message = {
@@ -69,39 +63,29 @@ class PolicyProcess:
     def __enter__(self) -> PolicyProcess:
         self._scratch = Scratch()
         self._requests, child_requests = socket.socketpair()
+        self._requests.setblocking(False)
         self._answers, child_answers = os.pipe()
         self._output, child_output = os.pipe()
-        self._requests.setblocking(False)
-        libraries = json.dumps([str(PACKAGE_FOLDER), *sandbox.libraries()])
-        self._process = subprocess.Popen(
-            [sys.executable, "-B", "-u", "-c", BOOT, str(child_requests.fileno()), str(child_answers), libraries],
-            stdin=subprocess.DEVNULL,
-            stdout=child_output,
-            stderr=child_output,
-            pass_fds=(child_requests.fileno(), child_answers),
-            env=sandbox.environment(self._scratch.folder),
-            cwd="/",
-            start_new_session=True,
-        )
-        for descriptor in (child_requests.detach(), child_answers, child_output):
-            os.close(descriptor)
-        self._neighbours.join(self._process.pid)
-        self._maps = sandbox.hold_maps(self._process.pid)
+        self._its_ends = [child_requests.detach(), child_answers, child_output]
         self._selector = selectors.DefaultSelector()
         for descriptor in (self._answers, self._output):
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ)
+        self._neighbours.join()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        self._neighbours.leave(self._process.pid)
+        self._close_its_ends()
+        if self._process:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            os.close(self._maps)
+        self._neighbours.leave(self._process and self._process.pid)
         for _ in range(2):
             self._read_output()
         self._selector.close()
         self._requests.close()
-        for descriptor in (self._answers, self._output, self._maps):
+        for descriptor in (self._answers, self._output):
             os.close(descriptor)
         self._scratch.remove()
 
@@ -178,6 +162,7 @@ class PolicyProcess:
         # The layers are sent before anything of the submission is imported: until then the machine is to blame.
         self._deadline = min(time.monotonic() + ISOLATED_SECONDS, self._grid_deadline)
         try:
+            self._fork()
             told = {"scratch": str(self._scratch.folder), "iterations": self._neighbours.trace.iterations}
             self._ask(self._start_message | told, [])
             return protocol.texts(read_header(self._read, self._limits), "layers")
@@ -186,6 +171,19 @@ class PolicyProcess:
                 raise failures.late("grid_seconds", self._limits) from None
             self._read_output()
             raise failures.cannot_start(error, self.log, ISOLATED_SECONDS) from None
+        except TemplateEnded as error:
+            ended = failures.ended(error.exit_code, 0.0, self._limits)
+            raise failures.cannot_start(ended, error.said.rstrip("\n"), ISOLATED_SECONDS) from None
+
+    def _fork(self) -> None:
+        seconds = self._deadline - time.monotonic()
+        self._process = self._neighbours.fork(self._scratch.folder, self._its_ends, seconds)
+        self._close_its_ends()
+        self._maps = sandbox.hold_maps(self._process.pid)
+
+    def _close_its_ends(self) -> None:
+        while self._its_ends:
+            os.close(self._its_ends.pop())
 
     def _check_usage(self) -> None:
         """Hold what the operating system does not, and leave the process stopped. Raises PolicyError."""

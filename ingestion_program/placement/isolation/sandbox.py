@@ -76,6 +76,12 @@ def hide_process() -> None:
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
+def show_process() -> None:
+    """Open what `hide_process` has closed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
 def enter(folder: Path, scratch: Path, memory_bytes: int, cpu_seconds: float) -> list[str]:
     """Close everything to the calling process, which has one thread, but what a policy may use.
 
