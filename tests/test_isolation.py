@@ -233,11 +233,13 @@ def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
     fork = PolicyProcess._fork
     monkeypatch.setattr(PolicyProcess, "_fork", lambda process: (fork(process), before and before(process)))
     grid, folder = tiny_grid(), write_policy(tmp_path, DECLINES)
-    with PolicyProcess(
-        folder, grid.cases[0], Neighbours(Trace(stored_hotness("Small"))), grid, time.monotonic() + 300
-    ) as process:
-        with pytest.raises(OrganizerError) as caught:
-            process.start()
+    with (
+        PolicyProcess(
+            folder, grid.cases[0], Neighbours(Trace(stored_hotness("Small"))), grid, time.monotonic() + 300
+        ) as process,
+        pytest.raises(OrganizerError) as caught,
+    ):
+        process.start()
     assert str(caught.value) == (
         f"sandbox: a process for the policy cannot be started on this machine. Got: {got}. "
         "Expected: Python with numpy, started with few environment variables within 60 s. "

@@ -72,7 +72,7 @@ def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_th
     assert seen == [(0, 2), (0, 4), (4, 2), (4, 4), (8, 4), (9, 2), (12, 4), (13, 2)]
 
 
-def test_the_template_of_the_processes_begins_to_start_before_their_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_begins_to_start_before_its_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
     join = Neighbours.join
     monkeypatch.setattr(Neighbours, "join", lambda *arguments: (order.append("joins"), join(*arguments))[1])

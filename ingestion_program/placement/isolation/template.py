@@ -23,7 +23,7 @@ BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]);"
     "from placement.isolation.forking import main; del sys.path[0]; main(int(sys.argv[1]))"
 )
-# Elsewhere libraries do not survive a fork, or the fork of a fork stays a stranger: every case has a template of its own.
+# Elsewhere libraries may not survive a fork, and the fork of a fork stays a stranger: every case has its own template.
 FORKS = sys.platform == "linux"
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.001
