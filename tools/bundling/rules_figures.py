@@ -68,10 +68,10 @@ STATED: dict[str, tuple[Statement, ...]] = {
     POLICY: (
         _limit("start_seconds", rf"`__init__` may take {NUMBER} s"),
         _limit("call_seconds", rf"a call {NUMBER} s"),
-        _limit("case_seconds", rf"calls of a case together {NUMBER} s"),
-        _limit("grid_seconds", rf"the whole grid {NUMBER} s"),
+        _limit("case_seconds", rf"calls of a case together may take {NUMBER} s"),
+        _limit("grid_seconds", rf"[Tt]he whole grid may take {NUMBER} s"),
         _limit("memory_bytes", rf"has {NUMBER} GiB of memory", 2**30),
-        _limit("trace_memory_bytes", rf"cases together {NUMBER} GiB", 2**30),
+        _limit("trace_memory_bytes", rf"cases together have {NUMBER} GiB", 2**30),
         _limit("log_bytes", rf"{NUMBER} KiB per case", 2**10),
     ),
     TERMS: (_limit("grid_seconds", rf"at most {NUMBER} s: then"),),
