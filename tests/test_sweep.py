@@ -19,9 +19,10 @@ from submissions import DECLINES, run_policy, stored_hotness, write_policy, writ
 from sweeps import pool
 from sweeps.cases import Axes, cases_of
 from sweeps.job import run_job
-from sweeps.table import COLUMNS
+from sweeps.output import alone
+from sweeps.table import COLUMNS, cost_text
 from sweeps.trace_file import TraceFile
-from traces.manifest import write_manifest
+from traces.manifest import entry_of, write_manifest
 
 # Remembers calls in a global, which every case has for itself, and reads a constant.
 SHIFTS = """
@@ -54,6 +55,17 @@ EXAMPLE = """
 HALF = (
     "def rebalance(hotness, n, r):\n    assert hotness.shape[2] == 4, 'too many'\n    return False, None, None, None\n"
 )
+# Never ends its call on four devices.
+WAITS = """
+    import signal
+    from pathlib import Path
+
+    def rebalance(hotness, n_device, n_red_expert):
+        if n_device == 4:
+            Path({begun!r}).touch()
+            signal.pause()
+        return False, None, None, None
+"""
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +111,19 @@ def test_a_hand_computed_case(tmp_path: Path) -> None:
     (tmp_path / "traces" / "Small").mkdir(parents=True)
     np.save(tmp_path / "traces" / "Small" / "example.npy", np.tile(np.array([4, 2, 1, 0], np.int32), (12, 2, 1)))
     policy = write_policy(tmp_path / "example", EXAMPLE)
-    (row,) = kit.sweep(tmp_path / "traces", policy, ep=[2], window=[3], output=tmp_path).to_dict("records")
+    cost, said = {"expert_bytes": 9 * 10**11, "balanced_compute_seconds": 24}, []
+    frame = kit.sweep(tmp_path / "traces", policy, ep=[2], window=[3], cost=cost, output=tmp_path, show=said.append)
+    (row,) = frame.to_dict("records")
     assert (row["mean_par"], row["transmit_amount"], row["largest_transmit"]) == (1.385416666667, 6, 5)
-    assert row["modeled_seconds"] == pytest.approx(60 * 1.385416666667 + 6 * 88_080_384 / 9e11)
+    # PAR is 1.5 in iterations 1 to 5, of 12, in both layers.
+    assert row["fixed_par"] == round(5 / 24, 12)
+    # A second for each slot that changed.
+    assert row["modeled_seconds"] == pytest.approx(24 * 1.385416666667 + 6)
     # Two layers, of each device one of two redundant experts.
-    assert row["replica_bytes_per_device"] == 2 * 88_080_384
+    assert row["replica_bytes_per_device"] == 2 * 9 * 10**11
+    assert cost_text(frame.attrs["cost"]) == (
+        "cost: balanced_compute_seconds 24, expert_bytes 900000000000, bandwidth_bytes_per_second 900000000000"
+    )
 
 
 def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Path, tmp_path: Path, capsys) -> None:
@@ -113,7 +133,7 @@ def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Pat
     *_, trusted, failure, last = capsys.readouterr().out.splitlines()
     assert trusted == "policies ran without the sandbox, and no limit of time or memory held"
     assert failure == (
-        "half: Large/two ep 4, window 3, call 1 (iteration 4): the policy raised an exception. "
+        "half: Large/two ep 4 +4, window 3, call 1 (iteration 4): the policy raised an exception. "
         "Got: AssertionError: too many (policy.py, line 2, in rebalance)."
     )
     assert last == "failed: half. Next: mend what is named above; the rest is kept"
@@ -131,6 +151,21 @@ def test_what_is_kept_is_not_run_again_and_the_table_is_the_same(traces: Path, t
     # Of a wider sweep what is new alone is run.
     kit.sweep(traces, policy, ep=[4], window=[3, 4], output=tmp_path)
     assert len(jobs) == 8
+
+
+def test_an_interrupted_policy_keeps_the_cases_that_it_has_finished(traces: Path, tmp_path: Path) -> None:
+    begun, said = tmp_path / "begun", []
+    policy = write_policy(tmp_path / "waits", WAITS.format(begun=str(begun)))
+
+    def interrupt() -> None:
+        if begun.exists():
+            raise KeyboardInterrupt
+
+    arguments = {"ep": [2, 4], "window": [3], "output": tmp_path, "jobs": 1, "show": said.append}
+    with pytest.raises(KeyboardInterrupt):
+        kit.sweep(traces, policy, tick=interrupt, **arguments)
+    # Four of DS-EPLB, and the first of the policy's first two.
+    assert said[-1] == f"5 of 8 cases are kept in {tmp_path / 'units'}; the same command goes on from there"
 
 
 def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
@@ -185,8 +220,22 @@ def test_cases_that_do_not_fit_are_left_out_and_said(traces: Path, tmp_path: Pat
     assert len(frame) == 2
     assert said[:2] == [
         "Large/two ep 4 +3, window 3, is left out: 4 does not divide 8 + 3",
-        "Large/two ep 4, window 13, is left out: 14 iterations are less than window + 2",
+        "Large/two ep 4 +4, window 13, is left out: 14 iterations are less than window + 2",
     ]
+
+
+def test_a_trace_that_no_case_fits_is_left_out_and_a_sweep_without_any_case_is_refused(
+    traces: Path, tmp_path: Path, capsys
+) -> None:
+    policy, options = write_policy(tmp_path / "ok", DECLINES), {"redundant": [0], "window": [3], "output": tmp_path}
+    frame = kit.sweep(traces, policy, ep=[8], **options)
+    assert frame["model"].tolist() == ["Large"]
+    arguments = ["sweep", traces, "--policy", policy, "--output", tmp_path, "--ep", 3, "--redundant", 0, "--window", 3]
+    assert refused(capsys, *arguments) == (
+        "kit.py: error: no case fits. Got: Large/two ep 3 +0, window 3, is left out: 3 does not divide 8 + 0; "
+        "Small/one ep 3 +0, window 3, is left out: 3 does not divide 4 + 0. Expected: ep that divides the experts and "
+        "the redundant ones together, window + 2 iterations. Next: correct --ep, --redundant or --window."
+    )
 
 
 @pytest.mark.parametrize(("iterations", "notes"), [(99, 1), (100, 0)])
@@ -200,16 +249,45 @@ def test_windows_that_begin_at_too_different_iterations_are_noted(iterations: in
     assert said == [note] * notes
 
 
-def test_a_dump_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dump, said = tmp_path / "counts.npy", []
-    np.save(dump, stored_hotness("Small") + 1)
+def test_a_dump_is_converted_once_and_again_when_what_an_option_names_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump, said, note = tmp_path / "counts", [], "note: what lies in older/ of counts is not read"
+    (dump / "older").mkdir(parents=True)
+    np.save(dump / "counts.npy", stored_hotness("Small") + 1)
     policy, options = write_policy(tmp_path / "ok", DECLINES), {"ep": [2], "window": [3], "output": tmp_path / "out"}
-    convert = "--from npy --model Small"
+    licence = tmp_path / "licence"
+    licence.write_text("one")
+    convert = f"--from npy --model Small --licence {licence}"
     frame = kit.sweep(dump, policy, convert=convert, show=said.append, **options)
     assert frame[["model", "dataset"]].values.tolist() == [["Small", "counts"]]
-    assert said[0] == f"converts {dump}" and any("counts.npy: " in line for line in said)
-    monkeypatch.setattr(sweep_traces, "_convert", None)
-    assert frame.equals(kit.sweep(dump, policy, convert=convert, **options))
+    assert said[0] == f"converts {dump}" and any("counts.npy: " in line for line in said) and note in said
+    said.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_traces, "_convert", None)
+        assert frame.equals(kit.sweep(dump, policy, convert=convert, show=said.append, **options))
+    assert said[0] == note
+    licence.write_text("another")
+    kit.sweep(dump, policy, convert=convert, show=said.append, **options)
+    assert f"converts {dump}" in said
+
+
+def test_a_trace_that_is_replaced_under_its_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Small").mkdir()
+    write_manifest(tmp_path, {"traces": {"Small/one": entry_of("Small/one.npy", stored_hotness("Small"), "", "")}})
+    np.save(tmp_path / "Small" / "one.npy", stored_hotness("Small") + 1)
+    with pytest.raises(OrganizerError, match=r"^trace Small/one: the trace's sha256 is not the manifest's\. Got: "):
+        kit.sweep(tmp_path, write_policy(tmp_path / "ok", DECLINES), output=tmp_path / "out")
+
+
+def test_two_sweeps_do_not_write_into_one_folder(traces: Path, tmp_path: Path, capsys) -> None:
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    with alone(tmp_path):
+        assert kit.main(["sweep", str(traces), "--policy", str(policy), "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == (
+        f"another sweep writes into the output folder. Got: {tmp_path}. Expected: a folder for each sweep at a time. "
+        "Next: wait until it has ended, or name another --output.\n"
+    )
 
 
 def test_a_dump_that_needs_an_option_says_where_it_stands(tmp_path: Path, capsys) -> None:
@@ -247,6 +325,21 @@ def test_the_time_left_counts_what_was_done_since_the_bar_began() -> None:
     bar.line("[7/10] two cases")
     assert "7 of 10 cases, 60 s, about 90 s left" in terminal.getvalue().rpartition("\r")[2]
     assert seconds_left(0, 5, 60.0) is None
+
+
+@pytest.mark.parametrize(
+    ("constant", "said"),
+    [
+        (
+            "expert_bytes=0",
+            "cost.expert_bytes is not valid. Got: 0. Expected: an integer of at least 1 and below 2^63.",
+        ),
+        ("bytes=1", "bandwidth_bytes_per_second; unknown: 'bytes'. Next: correct --cost."),
+        ("expert_bytes", "argument --cost: 'expert_bytes' is not NAME=NUMBER"),
+    ],
+)
+def test_a_constant_of_the_cost_that_grids_would_refuse_is_refused(traces: Path, capsys, constant, said) -> None:
+    assert said in refused(capsys, "sweep", traces, "--policy", traces, "--cost", constant)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from sweeps.panels import parameter_panels, redundancy_panels, transmit_panels
 from sweeps.plots import Panel, Series, draw, ticks
 from sweeps.table import COLUMNS
 
+COST = {"balanced_compute_seconds": 60.0, "expert_bytes": 1000, "bandwidth_bytes_per_second": 9e11}
+
 
 def row(
     policy: str, redundant: int, seconds: float | None, score: float | None = 100.0, text: str = ""
@@ -29,7 +31,7 @@ def row(
 
 def frame_of(*rows: dict[str, Any], values: dict[str, Any] | None = None) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame.attrs |= {"failed": [], "values": values or {"": {}}}
+    frame.attrs |= {"failed": [], "values": values or {"": {}}, "cost": COST}
     return frame
 
 

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from placement.errors import OrganizerError
+from placement.errors import OrganizerError, sentence
 from placement.grid import Case, Cost
 from submissions import DECLINES, stored_hotness
 from sweeps import trace_file as module
 from sweeps.job import Job, JobLost, made_with, run_job
+from sweeps.plan import Plan, Unit
 from sweeps.pool import ATTEMPTS, run_all
 from sweeps.trace_file import here, trace_file
+from sweeps.variants import Variant
+from traces.store import find
 
 COST = Cost(60.0, 1000, 10**6)
 CASE = Case("Small", "one", 2, 2, 2, 4, window=3, latency=0)
@@ -35,12 +38,22 @@ class Inline(Executor):
         return future
 
 
+# Leaves a process that holds all that was open, and dies.
+LEAVES = b"""
+import os, signal
+if os.fork() == 0:
+    signal.pause()
+os.kill(os.getpid(), 9)
+"""
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     (tmp_path / "Small").mkdir()
     np.save(tmp_path / "Small" / "one.npy", stored_hotness("Small"))
     files = {"policy.py": DECLINES.encode()}
-    return Job("declines", files, trace_file(tmp_path, "Small", "one"), (CASE,), COST, made_with())
+    trace, kept = trace_file(tmp_path, "Small", "one"), (tmp_path / "units", ({"unit": "one"},))
+    return Job("declines", files, trace, (CASE,), COST, made_with(), *kept)
 
 
 @pytest.mark.parametrize("error", [JobLost("gone"), BrokenExecutor("gone"), type("KilledWorker", (Exception,), {})()])
@@ -58,15 +71,33 @@ def test_a_lost_job_is_run_again(job: Job, error: Exception) -> None:
     assert tries == [job] * ATTEMPTS and ended == [(job, [{"status": "ok"}])]
 
 
-def test_a_job_that_is_always_lost_is_an_error_with_the_next_step(job: Job) -> None:
-    def run(given: Job) -> None:
-        raise JobLost("ended by signal 9")
+def test_a_job_that_is_always_lost_has_rows_that_say_so_and_the_others_are_finished(job: Job) -> None:
+    def run(given: Job) -> Any:
+        if given.title == "declines":
+            raise JobLost("ended by signal 9")
+        return [{"status": "ok"}]
+
+    ended: dict[str, Any] = {}
+    jobs = [job, replace(job, title="other")]
+    run_all(jobs, Inline(), lambda job, rows: ended.update({job.title: rows[0]}), run=run)
+    assert ended["other"] == {"status": "ok"}
+    assert (ended["declines"]["status"], ended["declines"]["mean_par"]) == ("crashed", None)
+    assert sentence(ended["declines"]["failure"]) == (
+        "the process of the policy's cases was lost. Got: JobLost: ended by signal 9. Expected: a process that lives "
+        "on. Next: look for used-up memory, or for what in the policy ends processes."
+    )
+
+
+def test_an_executor_that_takes_no_more_jobs_ends_the_sweep(job: Job) -> None:
+    class Broken(Executor):
+        def submit(self, *arguments: Any) -> Any:
+            raise BrokenExecutor("its workers ended")
 
     with pytest.raises(OrganizerError) as lost:
-        run_all([job], Inline(), lambda *end: None, run=run)
+        run_all([job], Broken(), lambda *end: None)
     assert str(lost.value) == (
-        "declines, Small/one: the workers of a job were lost. Got: JobLost: ended by signal 9. Expected: a worker that "
-        "lives on. Next: look for used-up memory, and start the sweep again: it goes on."
+        "declines, Small/one: the workers of a job were lost. Got: BrokenExecutor: its workers ended. Expected: a "
+        "worker that lives on. Next: look for used-up memory, and start the sweep again: it goes on."
     )
 
 
@@ -74,9 +105,9 @@ def test_a_worker_that_lacks_the_trace_is_sent_it_and_keeps_it(job: Job, tmp_pat
     monkeypatch.setattr(module, "copies", lambda: tmp_path / "copies")
     elsewhere, given = replace(job.trace, folder=tmp_path / "nowhere"), []
 
-    def run(sent: Job) -> Any:
-        given.append(sent.content is not None)
-        path = here(replace(sent.trace, folder=elsewhere.folder), sent.content)
+    def run(sent: Job, content: Any = None) -> Any:
+        given.append(content is not None)
+        path = here(replace(sent.trace, folder=elsewhere.folder), content)
         return [{"path": path}] if path else None
 
     ended: list[Any] = []
@@ -97,9 +128,25 @@ def test_a_job_is_measured_on_a_copy_as_on_the_file(job: Job, tmp_path: Path, mo
     monkeypatch.setattr(module, "copies", lambda: tmp_path / "copies")
     there = replace(job, trace=replace(job.trace, folder=tmp_path / "nowhere"))
     assert run_job(there) is None
-    (copied,) = run_job(replace(there, content=stored_hotness("Small")))
+    (copied,) = run_job(there, stored_hotness("Small"))
     (direct,) = run_job(job)
     assert copied | {"policy_seconds": 0} == direct | {"policy_seconds": 0}
+
+
+def test_a_job_keeps_its_rows_where_the_folder_is_and_finds_them_when_it_runs_again(job: Job) -> None:
+    job.units.mkdir()
+    rows = run_job(job)
+    assert find(job.units, *job.made_of) == rows[0]
+    # Seconds that were measured again would differ.
+    assert run_job(replace(job, files={"policy.py": b"raise OSError"})) == rows
+
+
+def test_where_there_are_fewer_units_than_jobs_at_a_time_each_becomes_several_jobs(job: Job, tmp_path: Path) -> None:
+    cases = tuple(replace(CASE, window=window) for window in (3, 4, 5))
+    plan = Plan([Unit(Variant("declines", {}, job.files, "0"), job.trace, cases)], COST, tmp_path / "units")
+    assert [job.cases for _, job in plan.missing(1)] == [cases]
+    assert [job.cases for _, job in plan.missing(2)] == [(cases[0], cases[2]), (cases[1],)]
+    assert len(plan.missing(4)) == 3
 
 
 def test_a_worker_with_other_versions_is_refused(job: Job) -> None:
@@ -116,8 +163,8 @@ def test_a_trace_that_changed_is_an_error(job: Job) -> None:
         run_job(replace(job, trace=replace(job.trace, sha256="0" * 64)))
 
 
-def test_a_policy_s_process_that_dies_is_a_failed_case(job: Job) -> None:
-    files = {"policy.py": b"import os\nos.kill(os.getpid(), 9)\n"}
+def test_a_policy_s_process_that_dies_is_a_failed_case_whatever_it_left_behind(job: Job) -> None:
+    files = {"policy.py": LEAVES}
     (row,) = run_job(replace(job, files=files))
     assert (row["status"], row["mean_par"], row["failure"]["got"]) == ("crashed", None, "exit code -9")
 

@@ -10,6 +10,7 @@ from placement.errors import OrganizerError
 from traces.conversion.axis_order import sizes_in_words
 from traces.conversion.counts import AXES
 from traces.conversion.destination import origin_of, refuse_recording, write_recording
+from traces.conversion.inputs import unread
 from traces.conversion.iterations import differences, divided, summed, without_empty
 from traces.conversion.layers import numbered
 from traces.conversion.recording import Recording, counted
@@ -156,7 +157,7 @@ def run_convert(options: argparse.Namespace) -> int:
     if not hotness.any():
         raise _wrong("no token is in the recording", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name
-    notes = [*recording.notes, *suspicions(recording, options.sum or 1)]
+    notes = [*recording.notes, *unread(options.inputs), *suspicions(recording, options.sum or 1)]
     more = {} if recording.layers is None else {"layers": [int(number) for number in recording.layers]}
     more |= {"notes": notes, "options": _used(options, form)}
     path = write_recording(options.output, name, hotness, origin_of(source, recording.form), options.licence, more)

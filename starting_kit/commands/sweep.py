@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from placement.submission.folder import find_policy
+from placement.errors import OrganizerError
+from placement.grid import Case, Cost
+from placement.grid_values import checked_numbers
 from placement.traces.whole_file import write_whole
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
 from sweeps.cases import Axes, cases_of
 from sweeps.choice import HEADINGS, choices
-from sweeps.constants import constants
 from sweeps.job import made_with
+from sweeps.output import alone
 from sweeps.page import page
 from sweeps.plan import OK, Plan, Unit
 from sweeps.pool import processes, run_all
-from sweeps.table import as_csv, as_markdown, narrowed, shown, table_of
+from sweeps.table import as_csv, as_markdown, cost_text, narrowed, shown, table_of
 from sweeps.trace_file import TraceFile
-from sweeps.variants import Variant, variants
 
 from . import options as shared
 from .argument_types import integer_from
@@ -33,9 +35,9 @@ from .fitting import fitting_eps, fitting_window
 from .named_paths import check_output
 from .options import UsageError, show
 from .places import GRID, KIT, OUTPUT, short
-from .policy_folder import named_policy, staged
 from .seeds import FIRST_SEED
 from .selection import read_grid
+from .sweep_policies import all_variants, parameter, staged_variants
 from .sweep_traces import drawn_traces, named_traces
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ sweep traces --policy my_policy --window 256 1024 --parameter threshold=0.5,0.8 
 sweep sample_traces --policy my_policy --seeds 5  traces drawn from five seeds instead
 """
 BASELINE = KIT / "policies" / "ds_eplb"
+COST = tuple(field.name for field in fields(Cost))
 TRUSTED = "policies ran without the sandbox, and no limit of time or memory held"
 Show = Callable[[str], None]
 
@@ -62,6 +65,8 @@ def add_sweep(commands: Any) -> None:
     told = "folders with policy.py. They are run without the sandbox: name only policies that you trust"
     parser.add_argument("--policy", nargs="+", required=True, type=Path, metavar="POLICY", dest="policies", help=told)
     _add_axes(parser)
+    told = f"constants of the cost, as grids have them: {', '.join(COST)} (default: the grids')"
+    parser.add_argument("--cost", nargs="+", type=constant, default=[], metavar="NAME=NUMBER", help=told)
     parser.add_argument(
         "--seeds", type=int, default=0, metavar="N", help="instead of each trace, N of its size, drawn as compare does"
     )
@@ -110,8 +115,8 @@ def sweep_command(options: argparse.Namespace) -> int:
     given |= {"show": bar.line, "tick": bar.draw} if bar else {"show": show}
     try:
         with chosen(options.executor, options.dask_address, options.jobs) as executor:
-            parameters = dict(options.parameter)
-            frame = sweep(options.inputs, options.policies, parameters=parameters, executor=executor, **given)
+            given |= {"parameters": dict(options.parameter), "cost": dict(options.cost)}
+            frame = sweep(options.inputs, options.policies, executor=executor, **given)
     finally:
         if bar:
             bar.erase()
@@ -123,7 +128,7 @@ def sweep_command(options: argparse.Namespace) -> int:
         name = f"sweep.{suffix}"
         write_whole(options.output / name, text.encode("utf-8"))
         print(f"written: {short(options.output / name)}")
-    print(TRUSTED)
+    print(f"{cost_text(frame.attrs['cost'])}; --cost sets others\n{TRUSTED}")
     for line in frame.attrs["failed"]:
         print(line)
     if frame.attrs["failed"]:
@@ -140,6 +145,7 @@ def sweep(
     redundant: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
     parameters: Mapping[str, Sequence[Any]] | None = None,
+    cost: Mapping[str, float] | None = None,
     seeds: int = 0,
     convert: str = "",
     executor: Executor | None = None,
@@ -151,46 +157,43 @@ def sweep(
     """A row for each policy, its parameters, and case: the columns of sweeps.table.COLUMNS.
 
     executor: any of concurrent.futures whose workers can import this kit; without one, `jobs` processes of this
-    machine. parameters: values by name; other arguments as the command's options. A policy that fails has rows with its
-    status, and `.attrs["failed"]` says how. What is finished is kept in the output folder, and found by the next sweep.
-    Raises UsageError and OrganizerError.
+    machine. parameters: values by name; cost: constants by name; other arguments as the command's options. A policy
+    that fails has rows with its status, and `.attrs["failed"]` says how. What is finished is kept in the output folder,
+    which one sweep at a time may use, and found by the next sweep. Raises UsageError, OrganizerError and Problem.
     """
     shared.check_least("--jobs", jobs, 1)
     shared.check_least("--seeds", seeds, 0)
     output = Path(output)
     check_output("--output", output)
-    cost = read_grid(GRID).cost
-    made = _variants(_listed(policies), parameters or {}, output / "policies", show)
-    found = named_traces([Path(path) for path in _listed(traces)], convert, output / "converted", show)
-    if seeds:
-        windows = window or [fitting_window(trace.shape[0]) for trace in found]
-        found = drawn_traces(found, windows, range(FIRST_SEED, FIRST_SEED + seeds), output / "drawn", show)
-    ((baseline, _),) = _staged_variants([BASELINE], {}, output / "policies")
-    bases, units = {}, []
-    for trace in found:
-        cases = _cases(trace, ep, redundant, window, show)
-        bases[trace.name] = Unit(baseline, trace, cases)
-        units += [Unit(variant, trace, cases) for variant in made]
-    plan = Plan([*bases.values(), *units], cost, output / "units")
-    _measure(plan, executor, jobs, output, show, tick)
-    return table_of(plan, units, bases, cost)
+    prices = _cost(cost or {})
+    with alone(output):
+        made = all_variants(_listed(policies), parameters or {}, output / "policies", show)
+        found = named_traces([Path(path) for path in _listed(traces)], convert, output / "converted", show)
+        if seeds:
+            windows = window or [fitting_window(trace.shape[0]) for trace in found]
+            found = drawn_traces(found, windows, range(FIRST_SEED, FIRST_SEED + seeds), output / "drawn", show)
+        ((baseline, _),) = staged_variants([BASELINE], {}, output / "policies")
+        fitting = _cases(found, ep, redundant, window, show)
+        bases = {trace.name: Unit(baseline, trace, cases) for trace, cases in fitting}
+        units = [Unit(variant, trace, cases) for trace, cases in fitting for variant in made]
+        plan = Plan([*bases.values(), *units], prices, output / "units")
+        _measure(plan, executor, jobs, output, show, tick)
+        return table_of(plan, units, bases, prices)
 
 
-def parameter(text: str) -> tuple[str, list[Any]]:
-    """A parameter's name and values: Python's numbers, texts, tuples, True, False, None; other words are texts."""
-    name, equals, values = text.partition("=")
-    if not name.isidentifier() or not equals or not values.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
-    try:
-        return name, list(ast.literal_eval(f"[{values}]"))
-    except (ValueError, SyntaxError):
-        return name, [value.strip() for value in values.split(",")]
+def constant(text: str) -> tuple[str, float]:
+    """A constant of the cost and its number."""
+    name, _, number = text.partition("=")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return name, kind(number)
+    raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER")
 
 
 def _measure(
     plan: Plan, executor: Executor | None, jobs: int, output: Path, show: Show, tick: Callable[[], None]
 ) -> None:
-    missing = plan.missing()
+    missing = plan.missing(jobs)
     units = {id(job): unit for unit, job in missing}
     kept, cases = plan.count()
     # The time that is left is counted from this line on.
@@ -211,55 +214,43 @@ def _measure(
             with processes(jobs) as threads:
                 run_all([job for _, job in missing], threads, finished, tick)
     except KeyboardInterrupt:
+        # With those of the jobs that were ended.
+        plan.look()
         done, cases = plan.count()
         show(f"{done} of {cases} cases are kept in {short(output / 'units')}; the same command goes on from there")
         raise
 
 
+def _cost(given: Mapping[str, float]) -> Cost:
+    """The cost of the grids with other values for some constants. Raises UsageError."""
+    try:
+        return checked_numbers(Cost, {**vars(read_grid(GRID).cost), **given}, "cost")
+    except OrganizerError as error:
+        raise UsageError(error.what, error.got, error.expected, "correct --cost") from None
+
+
 def _cases(
-    trace: TraceFile,
+    traces: Sequence[TraceFile],
     ep: Sequence[int] | None,
     redundant: Sequence[int] | None,
     window: Sequence[int] | None,
     show: Show,
-) -> tuple[Any, ...]:
-    iterations, _, experts = trace.shape
-    axes = Axes(ep or fitting_eps(experts), redundant, window or [fitting_window(iterations)])
-    cases, left_out = cases_of(trace, axes)
-    for line in left_out:
+) -> list[tuple[TraceFile, tuple[Case, ...]]]:
+    """The cases of each trace that has any; what is left out is shown. Raises UsageError where no case fits a trace."""
+    fitting, said = [], []
+    for trace in traces:
+        iterations, _, experts = trace.shape
+        axes = Axes(ep or fitting_eps(experts), redundant, window or [fitting_window(iterations)])
+        cases, notes = cases_of(trace, axes)
+        said += notes
+        if cases:
+            fitting.append((trace, tuple(cases)))
+    if not fitting:
+        expected = "ep that divides the experts and the redundant ones together, window + 2 iterations"
+        raise UsageError("no case fits", "; ".join(said), expected, "correct --ep, --redundant or --window")
+    for line in said:
         show(line)
-    return tuple(cases)
-
-
-def _variants(
-    policies: Sequence[str | Path], parameters: Mapping[str, Sequence[Any]], written: Path, show: Show
-) -> list[Variant]:
-    """All variants of the policies. Raises UsageError for a parameter that no policy has a constant for."""
-    made = list(_staged_variants([named_policy(policy) for policy in policies], parameters, written))
-    for name in parameters:
-        lacking = {variant.policy: known for variant, known in made if name.upper() not in known}
-        if len(lacking) == len({variant.policy for variant, _ in made}):
-            known = "; ".join(f"{policy}: {', '.join(names) or 'none'}" for policy, names in lacking.items())
-            what, got = "no policy has a constant of this name", f"--parameter {name}, so {name.upper()}"
-            expected = f"a constant at the top of policy.py, set once to a plain value: {known}"
-            raise UsageError(what, got, expected, "correct --parameter, or add the constant to policy.py")
-        for policy in lacking:
-            show(f"{policy} has no {name.upper()}: {name} does not vary there")
-    return [variant for variant, _ in made]
-
-
-def _staged_variants(
-    policies: Sequence[Path], parameters: Mapping[str, Sequence[Any]], written: Path
-) -> Iterable[tuple[Variant, list[str]]]:
-    """Variants, each with the names of its policy's constants."""
-    stems = [policy.resolve().stem for policy in policies]
-    for policy, stem in zip(policies, stems, strict=True):
-        title = stem if stems.count(stem) == 1 else str(short(policy))
-        with staged(policy) as submission:
-            folder = find_policy(submission)[0]
-            known = list(constants((folder / "policy.py").read_text(encoding="utf-8")))
-            for variant in variants(title, folder, parameters, written):
-                yield variant, known
+    return fitting
 
 
 def _listed(values: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:

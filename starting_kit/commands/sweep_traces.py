@@ -23,7 +23,7 @@ from sweeps.trace_file import TraceFile, trace_file
 from traces.folder import parts_of, traces_in
 from traces.generation.generator import generate
 from traces.generation.profile import FOLDER
-from traces.manifest import MANIFEST, entry_of, read_manifest, write_manifest
+from traces.manifest import MANIFEST, entry_of, notes_of, read_manifest, write_manifest
 from traces.plain_trace import PlainTrace
 from traces.trace_file import write_trace
 
@@ -111,14 +111,19 @@ def _is_trace(folder: Path, name: str) -> bool:
 
 
 def _converted(path: Path, options: str, output: Path, show: Show) -> TraceFile:
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    content = [[file.name, file_sha256(file)] for file in files]
+    # With what the options name, as `--map FILE` does.
+    named = [Path(word.rpartition("=")[2]) for word in shlex.split(options)]
+    inside = sorted(path.iterdir()) if path.is_dir() else [path]
+    content = [[place.name, file_sha256(place) if place.is_file() else ""] for place in [*inside, *named]]
     folder = output / _digits([path.name, content, options, *map(file_sha256, sorted(CONVERSION.glob("*.py")))])
     if not read_manifest(folder)["traces"]:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().stem).lstrip("._-") or "dump"
         given = ["--output", str(folder), "--model", "dump", "--dataset", name, "--licence", "not stated"]
         show(f"converts {path}")
         _convert([str(path), *given, *shlex.split(options)], path, show)
+    else:
+        for note in next(map(notes_of, read_manifest(folder)["traces"].values())):
+            show(f"note: {note}")
     (name,) = read_manifest(folder)["traces"]
     return trace_file(folder, *name.split("/"))
 

@@ -37,7 +37,10 @@ class UnitJob:
     grid: Mapping[str, Any]
     made_of: Mapping[str, Any] = field(repr=False)
     made_with: Mapping[str, str]
-    content: np.ndarray | None = field(default=None, repr=False)
+
+    def lost(self, error: Exception) -> list[dict[str, Any]]:
+        """No rows: whoever asks for the unit next runs it, and hears why."""
+        return []
 
 
 def keep_all(
@@ -58,13 +61,14 @@ def keep_all(
         run_all(jobs, executor, finished, run=run_unit)
 
 
-def run_unit(job: UnitJob) -> list[dict[str, Any]] | None:
+def run_unit(job: UnitJob, content: np.ndarray | None = None) -> list[dict[str, Any]] | None:
     """The rows of results.json, or None where this machine lacks the trace and was not sent it.
 
-    No rows where the ingestion program left none. Raises OrganizerError for a worker with other versions.
+    No rows where the ingestion program left none. content: as of run_job. Raises OrganizerError for a worker with
+    other versions.
     """
     check_versions(job.made_with)
-    path = here(job.trace, job.content)
+    path = here(job.trace, content)
     if path is None:
         return None
     with fresh_folder() as folder:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from placement.errors import Problem
 from placement.grid import MOST_DEVICES, MOST_REDUNDANT, Case
 
 from .trace_file import TraceFile
@@ -24,9 +23,14 @@ class Axes:
     window: Sequence[int]
 
 
+def title(case: Case) -> str:
+    """A case of a sweep, with its redundant experts and window, which vary there."""
+    return f"{case.model}/{case.dataset} ep {case.ep} +{case.redundant_experts}, window {case.window}"
+
+
 def cases_of(trace: TraceFile, axes: Axes) -> tuple[list[Case], list[str]]:
     """The cases that fit a trace, and a sentence for each combination that does not, with a note where windows begin
-    at too different iterations to compare. Raises Problem where no case fits.
+    at too different iterations to compare.
     """
     iterations, layers, experts = trace.shape
     fitting, left_out = [], []
@@ -34,19 +38,15 @@ def cases_of(trace: TraceFile, axes: Axes) -> tuple[list[Case], list[str]]:
         for redundant in [ep] if axes.redundant is None else axes.redundant:
             case = Case(trace.model, trace.dataset, ep, redundant, layers, experts, window, latency=0)
             if reason := _misfit(case, iterations):
-                left_out.append(f"{case.name}, window {window}, is left out: {reason}")
+                left_out.append(f"{title(case)}, is left out: {reason}")
             else:
                 fitting.append(case)
-    if not fitting:
-        expected = "ep that divides the experts and the redundant ones together, window + 2 iterations"
-        next_step = "correct --ep, --redundant or --window"
-        raise Problem("no case fits the trace", "; ".join(left_out), expected, next_step, f"trace {trace.name}")
     return list(dict.fromkeys(fitting)), left_out + _beginnings(trace, [case.window for case in fitting])
 
 
 def _beginnings(trace: TraceFile, windows: Sequence[int]) -> list[str]:
     """A note where the iterations before the first redeployment differ too much to compare windows; [] where not."""
-    iterations, shortest, longest = trace.shape[0], min(windows), max(windows)
+    iterations, shortest, longest = trace.shape[0], min(windows, default=0), max(windows, default=0)
     if longest - shortest <= SLIGHT * iterations:
         return []
     before = f"of {iterations} iterations {shortest + 2} at window {shortest} and {longest + 2} at window {longest}"

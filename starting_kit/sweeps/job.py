@@ -23,6 +23,7 @@ from placement.submission.receipt import simulator_sha256
 from placement.traces.whole_file import write_whole
 
 from .libraries import libraries
+from .measurement import failed_row
 from .program import ANSWER, JOB, POLICY
 from .trace_file import TraceFile, here
 
@@ -43,9 +44,10 @@ class JobLost(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """Cases of one trace for the policy in `files`; content: the trace's values, for a worker that lacks them.
+    """Cases of one trace for the policy in `files`.
 
-    made_with: what the worker must have, as made_with() gives it.
+    made_with: what the worker must have, as made_with() gives it; units, made_of: where a row is kept as soon as it is
+    measured, if the worker has this folder, and what each case's row is made of (traces/store.py).
     """
 
     title: str
@@ -54,7 +56,15 @@ class Job:
     cases: tuple[Case, ...]
     cost: Cost
     made_with: Mapping[str, str]
-    content: np.ndarray | None = field(default=None, repr=False)
+    units: Path
+    made_of: tuple[Mapping[str, Any], ...] = field(repr=False)
+
+    def lost(self, error: Exception) -> list[dict[str, Any]]:
+        """The rows of a job whose process or worker was lost again and again."""
+        got = f"{type(error).__name__}: {error}".rstrip(": ")
+        step = "look for used-up memory, or for what in the policy ends processes"
+        failure = {"where": "", "what": "the process of the policy's cases was lost", "got": got}
+        return [failed_row(failure | {"expected": "a process that lives on", "next": step}) for _ in self.cases]
 
 
 def made_with() -> dict[str, str]:
@@ -62,13 +72,14 @@ def made_with() -> dict[str, str]:
     return versions() | libraries() | {"simulator_sha256": simulator_sha256()}
 
 
-def run_job(job: Job) -> list[dict[str, Any]] | None:
+def run_job(job: Job, content: np.ndarray | None = None) -> list[dict[str, Any]] | None:
     """The rows of a job's cases in their order, or None where this machine lacks the trace and was not sent it.
 
-    Raises OrganizerError, also for a worker with other versions, and JobLost.
+    content: the trace's values, for a worker that lacks them. Raises OrganizerError, also for a worker with other
+    versions, and JobLost.
     """
     check_versions(job.made_with)
-    path = here(job.trace, job.content)
+    path = here(job.trace, content)
     if path is None:
         return None
     with fresh_folder() as folder:
@@ -77,6 +88,9 @@ def run_job(job: Job) -> list[dict[str, Any]] | None:
             write_whole(folder / POLICY / name, content)
         told = {"trace": str(path), "name": job.trace.name, "sha256": job.trace.sha256, "cost": asdict(job.cost)}
         told["cases"] = [asdict(case) for case in job.cases]
+        # A worker elsewhere has no such folder, and returns its rows alone.
+        told["units"] = str(job.units) if job.units.is_dir() else None
+        told["made_of"] = list(job.made_of)
         (folder / JOB).write_text(json.dumps(told), encoding="utf-8")
         return _answer(folder.resolve(), job.title)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from placement.grid import Case, Cost
 from placement.isolation.exception_steps import next_step
 from placement.isolation.exception_text import describe
 from placement.isolation.interface import load_policy, policy_case
+from placement.parts import fixed_par
 from placement.replay import Replay, replay
 from placement.results import mean_par
 from placement.trace import Trace
 
-MEASURES = ("mean_par", "balancedness", "par_p50", "par_p95", "par_p99", "transmit_amount", "largest_transmit", "calls")
+MEASURES = (
+    *("mean_par", "fixed_par", "balancedness", "par_p50", "par_p95", "par_p99"),
+    *("transmit_amount", "largest_transmit", "calls"),
+)
 PERCENTS = (50, 95, 99)
 
 
@@ -44,10 +49,16 @@ def measured(folder: Path, case: Case, trace: Trace, cost: Cost) -> dict[str, An
     return {"status": status} | numbers | spent | {"failure": failure and failure.fields()}
 
 
+def failed_row(failure: Mapping[str, str]) -> dict[str, Any]:
+    """The row of a case whose process ended without one."""
+    return {"status": "crashed"} | dict.fromkeys(MEASURES) | {"policy_seconds": None, "failure": dict(failure)}
+
+
 def numbers_of(done: Replay) -> dict[str, Any]:
     """MEASURES of a replay; percentiles are nearest-rank over all iterations and layers, balancedness is 1 / mean_par.
 
-    largest_transmit: the most entries that the redeployment of one call changed.
+    fixed_par: what of mean_par above 1 the iterations before the first redeployment add; largest_transmit: the most
+    entries that the redeployment of one call changed.
     """
     ordered = np.sort(done.par, axis=None)
     percentiles = [round(float(ordered[-(-percent * ordered.size // 100) - 1]), 12) for percent in PERCENTS]
@@ -55,7 +66,8 @@ def numbers_of(done: Replay) -> dict[str, Any]:
     for application in done.applications:
         by_call[application.call] += application.changed
     par = mean_par(done.par)
-    values = (par, round(1 / par, 12), *percentiles, done.transmit_amount, int(by_call.max()), len(done.calls))
+    parts = (par, round(fixed_par(done.par, done.case), 12), round(1 / par, 12))
+    values = (*parts, *percentiles, done.transmit_amount, int(by_call.max()), len(done.calls))
     return dict(zip(MEASURES, values, strict=True))
 
 

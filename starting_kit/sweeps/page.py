@@ -12,7 +12,7 @@ from .choice import HEADINGS, choices
 from .panels import MOST_PANELS, parameter_panels, redundancy_panels, transmit_panels
 from .plan import OK
 from .plots import Panel, draw, legend
-from .table import shown
+from .table import cost_text, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +21,12 @@ TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="ut
 GLOSSARY = {
     "case_score": "100 times DS-EPLB's modeled seconds on the same case over the policy's: above 100 is better",
     "mean_par": "the busiest device's load over the mean, mean over all iterations and layers; balancedness is 1 / it",
+    "fixed_par": "what of mean_par above 1 the iterations before the first redeployment add: no policy changes it",
     "par_p50, par_p95, par_p99": "percentiles of the same values, nearest-rank",
     "transmit_amount": "slots whose expert changed, over the whole trace",
     "largest_transmit": "the most of them in the redeployment of one call",
     "modeled_seconds": "balanced compute times mean_par, and the transfer of transmit_amount",
-    "replica_gb_per_device": "what the redundant experts take on a device, over all layers, at 88 MB each",
+    "replica_gb_per_device": "what the redundant experts take on a device, over all layers, expert_bytes each",
     "policy_seconds": "wall clock of the policy's start and calls; counts for nothing",
 }
 
@@ -39,6 +40,8 @@ def page(frame: pd.DataFrame, trusted: str, made_with: Mapping[str, str]) -> str
     }
     return TEMPLATE.substitute(
         headline=escape(_headline(frame)),
+        cost=escape(f"{cost_text(frame.attrs['cost'])}."),
+        seconds=f"{frame.attrs['cost']['balanced_compute_seconds']:g}",
         trusted=escape(f"{trusted[0].upper()}{trusted[1:]}."),
         failed="\n".join(f'<p class="failed">{escape(line)}</p>' for line in frame.attrs["failed"]),
         choices=_table(HEADINGS, choices(frame)),

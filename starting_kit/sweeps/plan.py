@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from placement.grid import Case, Cost
+from placement.submission.receipt import file_sha256
 from traces.store import find, keep
 
 from .job import Job, made_with
 from .trace_file import TraceFile
 from .variants import Variant
 
-# Where a sweep keeps nothing of a case: it failed.
 OK = "ok"
+# Rows of another kind of measurement are not found.
+MEASURED_BY = file_sha256(Path(__file__).with_name("measurement.py"))
 
 
 @dataclass(frozen=True)
@@ -34,32 +36,48 @@ class Plan:
     """
 
     def __init__(self, units: Sequence[Unit], cost: Cost, folder: Path) -> None:
-        """folder: of the kept rows. Looks there at once for every case."""
-        self._cost, self._folder, self._made_with = cost, folder, made_with()
+        """folder: of the kept rows, made where it is missing. Looks there at once for every case. Raises OSError."""
+        self._cost, self._folder, self._made_with = cost, folder.resolve(), made_with()
         self.units = list(units)
         self._rows: dict[tuple[str, str, Case], dict[str, Any]] = {}
+        # Jobs keep their rows themselves where the folder is.
+        folder.mkdir(parents=True, exist_ok=True)
+        self.look()
+
+    def look(self) -> None:
+        """Find what is kept of the cases that have no row."""
         for unit in self.units:
             for case in unit.cases:
-                if (row := find(folder, self._made_of(unit, case))) is not None:
+                if not self.row(unit, case) and (row := find(self._folder, self._made_of(unit, case))) is not None:
                     self._rows[self._key(unit, case)] = row
 
-    def missing(self) -> list[tuple[Unit, Job]]:
-        """What is still to be measured, each job with the unit that it is of; equal units once."""
-        jobs: dict[tuple[str, str], tuple[Unit, Job]] = {}
+    def missing(self, at_least: int = 1) -> list[tuple[Unit, Job]]:
+        """What is still to be measured, each job with the unit that it is of; equal units once.
+
+        at_least: jobs that are wanted; where there are fewer units, each becomes several jobs.
+        """
+        left: dict[tuple[str, str], tuple[Unit, tuple[Case, ...]]] = {}
         for unit in self.units:
-            cases = tuple(case for case in unit.cases if self._key(unit, case) not in self._rows)
-            if cases:
-                place = (unit.variant.sha256, unit.trace.sha256)
-                left = (unit, self._job(unit, cases))
-                jobs.setdefault(place, left)
-        return list(jobs.values())
+            if cases := tuple(case for case in unit.cases if not self.row(unit, case)):
+                left.setdefault((unit.variant.sha256, unit.trace.sha256), (unit, cases))
+        parts = -(-at_least // max(len(left), 1))
+        return [
+            (unit, self._job(unit, cases[part::parts]))
+            for unit, cases in left.values()
+            for part in range(min(parts, len(cases)))
+        ]
 
     def landed(self, unit: Unit, cases: Sequence[Case], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take the rows of a job that has ended, and keep those that are ok, each whole or not at all."""
+        """Take the rows of a job that has ended, and keep those that are ok, each whole or not at all.
+
+        A job that was lost has rows that say so; of its cases those count that it kept before.
+        """
         for case, row in zip(cases, rows, strict=True):
+            made_of = self._made_of(unit, case)
+            found = dict(row) if row["status"] == OK else find(self._folder, made_of) or dict(row)
             if row["status"] == OK:
-                keep(self._folder, self._made_of(unit, case), row)
-            self._rows[self._key(unit, case)] = dict(row)
+                keep(self._folder, made_of, row)
+            self._rows[self._key(unit, case)] = found
 
     def row(self, unit: Unit, case: Case) -> dict[str, Any] | None:
         """What is known of a case."""
@@ -71,7 +89,9 @@ class Plan:
         return len(keys & self._rows.keys()), len(keys)
 
     def _job(self, unit: Unit, cases: tuple[Case, ...]) -> Job:
-        return Job(unit.variant.title, unit.variant.files, unit.trace, cases, self._cost, self._made_with)
+        made_of = tuple(self._made_of(unit, case) for case in cases)
+        named = (unit.variant.title, unit.variant.files, unit.trace, cases)
+        return Job(*named, self._cost, self._made_with, self._folder, made_of)
 
     def _key(self, unit: Unit, case: Case) -> tuple[str, str, Case]:
         return unit.variant.sha256, unit.trace.sha256, _nameless(case)
@@ -83,6 +103,7 @@ class Plan:
             "trace_sha256": unit.trace.sha256,
             "case": asdict(_nameless(case)),
             "cost": asdict(self._cost),
+            "measured_by": MEASURED_BY,
             "made_with": self._made_with,
         }
 

@@ -12,7 +12,6 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import replace
 from typing import Any
 
 from placement.errors import OrganizerError
@@ -39,37 +38,42 @@ def run_all(
     executor: Executor,
     finished: Callable[[Job, Rows], None],
     tick: Callable[[], None] = lambda: None,
-    run: Callable[[Job], Rows | None] = run_job,
+    run: Callable[..., Rows | None] = run_job,
 ) -> None:
     """Run jobs; `finished` is called here with each job and its rows as it ends, `tick` now and then.
 
-    A job whose process or worker was lost is run again, up to ATTEMPTS times in all. A worker that lacks a trace is
-    sent it, and keeps it. Whatever is raised, and an interrupt, ends what runs on this machine and takes back the rest.
-    Raises OrganizerError, and what `finished` raises.
+    A job whose process or worker was lost is run again, up to ATTEMPTS times in all; then its rows are job.lost(). A
+    worker that lacks a trace is sent it, and keeps it. Whatever is raised, and an interrupt, ends what runs on this
+    machine and takes back the rest. Raises OrganizerError, and what `finished` raises.
     """
-    pending: dict[Future[Rows | None], tuple[Job, int]] = {}
+    # Each with the attempts that were lost, and whether the trace was sent along.
+    pending: dict[Future[Rows | None], tuple[Job, int, bool]] = {}
     sent: dict[str, Any] = {}
     try:
         for job in jobs:
-            pending[_submit(executor, run, job)] = (job, 1)
+            pending[_submit(executor, run, job)] = (job, 0, False)
         while pending:
             done, _ = wait(pending, WAIT_SECONDS, FIRST_COMPLETED)
             tick()
             for future in done:
-                job, attempt = pending.pop(future)
+                job, lost, with_trace = pending.pop(future)
                 try:
                     rows = future.result()
                 except Exception as error:
                     if not _is_lost(error):
                         raise
-                    if attempt == ATTEMPTS:
-                        raise _given_up(job, error) from None
-                    pending[_submit(executor, run, job)] = (job, attempt + 1)
+                    if with_trace:
+                        # It may have been lost with the worker that held it.
+                        sent.clear()
+                    if lost + 1 < ATTEMPTS:
+                        pending[_submit(executor, run, job)] = (job, lost + 1, False)
+                    else:
+                        finished(job, job.lost(error))
                     continue
                 if rows is not None:
                     finished(job, rows)
                     continue
-                if job.content is not None:
+                if with_trace:
                     raise OrganizerError(
                         "a trace changed while it was read",
                         f"another hash than {job.trace.sha256}",
@@ -78,16 +82,22 @@ def run_all(
                         job.trace.name,
                     )
                 if job.trace.sha256 not in sent:
-                    sent = {job.trace.sha256: stored_values(job.trace)}
-                pending[_submit(executor, run, replace(job, content=sent[job.trace.sha256]))] = (job, attempt)
+                    sent = {job.trace.sha256: _sendable(executor, stored_values(job.trace))}
+                pending[_submit(executor, run, job, sent[job.trace.sha256])] = (job, lost, True)
     except BaseException:
         _end(pending)
         raise
 
 
-def _submit(executor: Executor, run: Callable[[Job], Rows | None], job: Job) -> Future[Rows | None]:
+def _sendable(executor: Executor, values: Any) -> Any:
+    """The values as an argument of several jobs: of Dask a future, which each worker fetches once."""
+    client = getattr(executor, "_client", None)
+    return client.scatter(values) if hasattr(client, "scatter") else values
+
+
+def _submit(executor: Executor, run: Callable[..., Rows | None], job: Job, *content: Any) -> Future[Rows | None]:
     try:
-        return executor.submit(run, job)
+        return executor.submit(run, job, *content)
     except BrokenExecutor as error:
         raise _given_up(job, error) from None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from placement.grid import Case, Cost
 from placement.isolation.sandbox import die_with_parent
 from placement.trace import Trace
 from placement.traces.files import open_trace
+from traces.store import find, keep
 
-from .measurement import MEASURES, measured
+from .measurement import failed_row, measured
 
+WAIT_SECONDS = 0.5
 JOB, ANSWER, POLICY = "job.json", "answer.json", "policy"
 ANOTHER = "the trace is another one than when the sweep began, or than its manifest.yaml lists"
 STEP = "put the right trace there, or correct manifest.yaml, and start the sweep again"
@@ -45,7 +49,19 @@ def _rows(policy: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
     if trace.sha256 != job["sha256"]:
         raise OrganizerError(ANOTHER, trace.sha256, job["sha256"], STEP, where)
     cost = Cost(**job["cost"])
-    return [_in_a_fork(policy, Case(**case), trace, cost) for case in job["cases"]]
+    units = Path(job["units"]) if job["units"] else None
+    rows = []
+    for fields, made_of in zip(job["cases"], job["made_of"], strict=True):
+        # A job that runs again has some of its rows.
+        row = find(units, made_of) if units else None
+        if row is None:
+            row = _in_a_fork(policy, Case(**fields), trace, cost)
+            if units and row["status"] == "ok":
+                # On a full disk the sweep itself says so, when it keeps the row.
+                with suppress(OSError):
+                    keep(units, made_of, row)
+        rows.append(row)
+    return rows
 
 
 def _in_a_fork(policy: Path, case: Case, trace: Trace, cost: Cost) -> dict[str, Any]:
@@ -56,18 +72,29 @@ def _in_a_fork(policy: Path, case: Case, trace: Trace, cost: Cost) -> dict[str, 
     process.start()
     other.close()
     try:
+        # A process that the policy left behind may hold the other end when its own has ended.
+        while not connection.poll(WAIT_SECONDS):
+            if not process.is_alive() and not connection.poll():
+                return _lost(process.exitcode)
         return connection.recv()
     except EOFError:
         process.join()
         return _lost(process.exitcode)
     finally:
         process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.join()
 
 
 def _serve(policy: Path, case: Case, trace: Trace, cost: Cost, connection: Connection) -> None:
     die_with_program()
+    os.setpgid(0, 0)
     os.chdir(policy)
+    # What a policy prints is for `run`, which limits it: here it could fill the disk.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     connection.send(measured(policy, case, trace, cost))
     # Without the policy's exit hooks, as in the sandbox.
     sys.stdout.flush()
@@ -77,5 +104,5 @@ def _serve(policy: Path, case: Case, trace: Trace, cost: Cost, connection: Conne
 def _lost(exit_code: int | None) -> dict[str, Any]:
     what = "the policy's process ended without an answer"
     step = "look for used-up memory on the machine, or for what ends the process"
-    failure = {"where": "", "what": what, "got": f"exit code {exit_code}", "expected": "an answer", "next": step}
-    return {"status": "crashed"} | dict.fromkeys(MEASURES) | {"policy_seconds": None, "failure": failure}
+    got = f"exit code {exit_code}"
+    return failed_row({"where": "", "what": what, "got": got, "expected": "an answer", "next": step})

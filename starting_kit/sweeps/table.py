@@ -10,6 +10,7 @@ from scores.modeled_runtime import case_score, modeled_seconds
 from scores.problems import sentence
 from scores.table import cells, markdown
 
+from .cases import title
 from .plan import OK, Plan, Unit
 
 if TYPE_CHECKING:
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("policy", "model", "dataset", "ep", "redundant_experts", "window", "parameters", "status"),
-    *("case_score", "modeled_seconds", "mean_par", "balancedness", "par_p50", "par_p95", "par_p99"),
+    *("case_score", "modeled_seconds", "mean_par", "fixed_par", "balancedness", "par_p50", "par_p95", "par_p99"),
     *("transmit_amount", "largest_transmit", "replica_bytes_per_device", "policy_seconds"),
 )
 # What a terminal and a page show.
 SHOWN = (
     *("policy", "parameters", "model", "dataset", "ep", "redundant_experts", "window", "case_score", "mean_par"),
-    *("par_p99", "transmit_amount", "largest_transmit", "modeled_seconds", "replica_gb_per_device", "policy_seconds"),
+    *("fixed_par", "par_p99", "transmit_amount", "largest_transmit", "modeled_seconds", "replica_gb_per_device"),
+    "policy_seconds",
 )
 NAMING = ("parameters", "model", "dataset", "ep", "redundant_experts", "window")
 GB = 1e9
@@ -32,7 +34,8 @@ GB = 1e9
 def table_of(plan: Plan, units: Sequence[Unit], baseline: Mapping[str, Unit], cost: Cost) -> pd.DataFrame:
     """A row under COLUMNS for each case of the units, None where it failed; baseline: DS-EPLB's units by trace.
 
-    `.attrs["failed"]` has a sentence for each failed case, `.attrs["values"]` the parameters' values by their text.
+    `.attrs["failed"]` has a sentence for each failed case, `.attrs["values"]` the parameters' values by their text,
+    `.attrs["cost"]` the constants of the cost.
     """
     import pandas as pd
 
@@ -42,9 +45,10 @@ def table_of(plan: Plan, units: Sequence[Unit], baseline: Mapping[str, Unit], co
             row = plan.row(unit, case)
             rows.append(_row(unit, case, row, plan.row(baseline[unit.trace.name], case), cost))
             if row["status"] != OK:
-                failed.append(sentence(row["failure"], f"{unit.variant.title}: {case.name}, window {case.window}"))
+                failed.append(sentence(row["failure"], f"{unit.variant.title}: {title(case)}"))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame.attrs["failed"] = failed
+    frame.attrs["cost"] = dict(vars(cost))
     frame.attrs["values"] = {unit.variant.parameters: dict(unit.variant.values) for unit in units}
     return frame
 
@@ -52,6 +56,11 @@ def table_of(plan: Plan, units: Sequence[Unit], baseline: Mapping[str, Unit], co
 def replica_bytes(case: Case, cost: Cost) -> float:
     """The bytes that redundant experts take on a device, over all layers of the model."""
     return case.layers * case.redundant_experts * cost.expert_bytes / case.ep
+
+
+def cost_text(cost: Mapping[str, float]) -> str:
+    """The constants by which moves and memory are priced, in a line."""
+    return "cost: " + ", ".join(f"{name} {value:.15g}" for name, value in cost.items())
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:

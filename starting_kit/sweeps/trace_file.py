@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from placement.errors import OrganizerError
-from placement.trace import trace_sha256
-from placement.traces.files import find_trace, open_trace
-from placement.traces.whole_file import write_whole
+from placement.trace import start_hash, trace_sha256
+from placement.traces.files import find_trace
 from traces.manifest import read_manifest
 from traces.plain_trace import PlainTrace
 
 COPY = "trace"
+# Iterations that are hashed at a time.
+BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,21 @@ class TraceFile:
 
 
 def trace_file(folder: Path, model: str, dataset: str) -> TraceFile:
-    """The trace of this name in a folder; its hash is the manifest's, or else taken. Raises OrganizerError."""
+    """The trace of this name in a folder, hashed as it lies there. Raises OrganizerError, also where its manifest.yaml
+    lists another one: what was measured is found again by the hash, and must be that of these values.
+    """
     name = f"trace {model}/{dataset}"
     path = find_trace(folder, model, dataset)
     if path.suffix == ".sealed":
         next_step = "name plain traces: a sweep opens none with a key"
         raise OrganizerError("the trace is sealed", path.name, "a .npy or .npz file", next_step, name)
-    shape = PlainTrace(path, name).shape
-    digits = read_manifest(folder)["traces"].get(f"{model}/{dataset}", {}).get("sha256")
-    if not isinstance(digits, str):
-        digits = open_trace(folder, model, dataset, None).sha256
-    return TraceFile(folder.resolve(), model, dataset, shape, digits)
+    plain = PlainTrace(path, name)
+    digits = _hash(plain)
+    listed = read_manifest(folder)["traces"].get(f"{model}/{dataset}", {}).get("sha256", digits)
+    if listed != digits:
+        next_step = "put the right trace there, or correct manifest.yaml"
+        raise OrganizerError("the trace's sha256 is not the manifest's", digits, str(listed), next_step, name)
+    return TraceFile(folder.resolve(), model, dataset, plain.shape, digits)
 
 
 def here(trace: TraceFile, content: np.ndarray | None = None) -> Path | None:
@@ -64,7 +69,7 @@ def here(trace: TraceFile, content: np.ndarray | None = None) -> Path | None:
     if not path.is_file() and content is not None:
         if trace_sha256(content) != trace.sha256:
             return None
-        write_whole(path, _npy(content))
+        _write_copy(path, content)
     return path if path.is_file() else None
 
 
@@ -79,9 +84,21 @@ def stored_values(trace: TraceFile) -> np.ndarray:
     return loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]]
 
 
-def _npy(values: np.ndarray) -> bytes:
-    import io
+def _hash(plain: PlainTrace) -> str:
+    digest = start_hash(plain.shape)
+    for block in plain.blocks(BLOCK):
+        digest.update(np.ascontiguousarray(block, dtype="<i4"))
+    return digest.hexdigest()
 
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    return buffer.getvalue()
+
+def _write_copy(path: Path, values: np.ndarray) -> None:
+    """Write a copy whole or not at all, until then under a name of its own: other workers may be writing it, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            np.save(file, values, allow_pickle=False)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise

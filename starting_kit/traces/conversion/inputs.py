@@ -9,6 +9,7 @@ from pathlib import Path
 
 from placement.errors import OrganizerError
 
+MOST_NAMES = 8
 # Times such as 1723.5 and counters such as 10 compare as the numbers they are.
 NUMBER = re.compile(r"(\d+(?:\.\d+)?)")
 
@@ -63,10 +64,21 @@ def refuse_copies(files: Sequence[Path]) -> None:
         alike.append(file)
 
 
+def unread(paths: Sequence[Path]) -> list[str]:
+    """A note for each folder of files that has folders in it: these are not read."""
+    notes = []
+    for path in paths:
+        inside = sorted(f"{place.name}/" for place in path.iterdir() if place.is_dir()) if path.is_dir() else []
+        if inside:
+            more = f" and {len(inside) - MOST_NAMES} more" if len(inside) > MOST_NAMES else ""
+            notes.append(f"what lies in {', '.join(inside[:MOST_NAMES])}{more} of {path.resolve().name} is not read")
+    return notes
+
+
 def nothing_in(folder: Path, expected: str) -> OrganizerError:
     """The error for a folder without such files, with the folders in it."""
     inside = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    got = f"no such file, but folders: {', '.join(inside[:8])}" if inside else "no such file"
+    got = f"no such file, but folders: {', '.join(inside[:MOST_NAMES])}" if inside else "no such file"
     next_step = "name one of the folders" if inside else "correct the path"
     return _wrong(f"there is nothing to convert in {folder}", got, expected, next_step)
 
