@@ -164,7 +164,7 @@ def test_a_seeded_defect_has_its_message(change: Change, messages: tuple[str, ..
 def test_a_figure_is_told_with_its_line_and_what_to_write() -> None:
     (fault,) = check(changed(text_of_page("evaluation", "= 60.0\n", "= 50.0\n")), NAME)
     assert str(fault) == (
-        "pages/evaluation.md, line 46: states balanced_compute_seconds otherwise than the grid. Got: 50.0. Expected: "
+        "pages/evaluation.md, line 51: states balanced_compute_seconds otherwise than the grid. Got: 50.0. Expected: "
         "60.0 (phase 'Development', phase 'Final'). Next: correct the text."
     )
 
