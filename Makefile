@@ -1,5 +1,6 @@
 # `make run` scores the template policy on the sample grid, `make test` runs the tests, `make bundle` builds the zip
-# that organizers upload, and `make rehearse` takes it through both phases as Codabench's worker does.
+# that organizers upload, and `make rehearse` takes it through both phases as Codabench's worker does. `make verify` does
+# all of this and more.
 REQUIREMENTS := requirements-test.txt
 # The environment, and how to `run` and `clean`, which participants have, too.
 include kit.mk
@@ -18,7 +19,7 @@ NEWEST := $(NEWEST_VENV)/ready
 
 MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 
-.PHONY: test test-guides test-modes test-platform test-newest lint reference benchmark leaderboard screenshot bundle rehearse
+.PHONY: test test-guides test-modes test-platform test-newest lint style types verify reference benchmark leaderboard screenshot bundle rehearse
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
@@ -39,10 +40,18 @@ test-platform: $(PLATFORM)
 test-newest: $(NEWEST)
 	$(NEWEST_VENV)/bin/python -m pytest -m platform
 
-lint: $(READY)
+lint: style types
+
+style: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+types: $(READY)
 	$(VENV)/bin/mypy
+
+# All that can be verified on this machine, under half an hour on two cores: a table in output/verify.md. CI runs a part.
+verify: $(READY)
+	$(VENV)/bin/python tools/verify.py
 
 reference: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py reference

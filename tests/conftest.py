@@ -36,7 +36,7 @@ ELSEWHERE = (
     *("test_architecture.py", "test_docs*.py", "test_pages.py", "test_tutorial.py", "test_page_browser.py"),
     *("test_attacks.py", "test_rehearse.py", "test_phase.py", "test_ranking.py", "test_by_heart.py"),
     *("test_store.py", "test_units.py", "test_leaderboard.py", "test_ablation.py", "test_streams.py"),
-    *("test_studies.py", "test_hindsight.py", "test_environment.py", "test_rescore.py"),
+    *("test_studies.py", "test_hindsight.py", "test_environment.py", "test_rescore.py", "test_verify.py"),
 )
 # The longest files begin, so that none of them is left for one core alone at the end.
 LONGEST = (

@@ -24,7 +24,9 @@ LAB_ROOMS = tuple(
     for name in ("commands", "experiments", "online", "oracle", "search", "planning", "serving", "traces")
 )
 COMMANDS = f"{KIT}/commands"
-TOOLS = tuple(f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal", "rescoring"))
+TOOLS = tuple(
+    f"tools/{name}" for name in ("bundling", "benchmarking", "judging", "rehearsal", "rescoring", "verification")
+)
 # Each room, and the rooms beside itself that it may import from.
 ARROWS = {
     RULES: (),
@@ -68,6 +70,7 @@ ARROWS = {
     "tools/benchmarking": (*PLACEMENT, SCORES, f"{KIT}/traces"),
     "tools/judging": (*PLACEMENT, SCORES, COMMANDS, f"{KIT}/planning", *TRACES),
     "tools/rescoring": (*PLACEMENT, SCORES, f"{KIT}/traces"),
+    "tools/verification": (*PLACEMENT, SCORES, COMMANDS, f"{KIT}/traces", "tools/rehearsal"),
     # Policies, made ready beside the champion whose planner they use.
     "tools/judging/studies": (f"{KIT}/planning", f"{KIT}/policies"),
     "tools/rehearsal": (*PLACEMENT, SCORES, COMMANDS, *TRACES, "tools", "tools/bundling"),

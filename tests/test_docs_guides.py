@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs import COMMANDS, blocks, copy_tree, execute
+from docs import COMMANDS, ROOT, blocks, copy_tree, execute
 from placement.traces.yaml_file import read_yaml
 from rehearsal import container
-from test_docs import shown_scores
+from verification.gallery import stated_scores
 
 pytestmark = pytest.mark.guides
 
@@ -22,7 +22,7 @@ def test_the_organizers_guide_works_from_top_to_bottom(tmp_path: Path) -> None:
     # The same without making an environment first.
     made = {"make bundle": "python tools/bundle.py build", "make rehearse": "python tools/rehearse.py"}
     # DS-EPLB on new traces, static on the sample traces.
-    scores = {"policies/ds_eplb": "100.0000", "output/static.zip": shown_scores()["policies/static"]}
+    scores = {"policies/ds_eplb": "100.0000", "output/static.zip": stated_scores(ROOT)["policies/static"]}
     found = {}
     for line in lines:
         # Traces with one call are enough.

@@ -27,7 +27,8 @@ ROOMS = (
     *(f"starting_kit/{room}" for room in ("commands", "deployments", "sweeps", "viewer", "traces", "planning")),
     *(f"starting_kit/traces/{room}" for room in ("generation", "composition", "calibration", "statistics")),
     *(f"starting_kit/lab/{room}" for room in ("experiments", "imbalance", "planning", "search", "serving", "traces")),
-    *("tools", "tools/bundling", "tools/rehearsal", "tools/benchmarking", "tools/judging", "tools/rescoring", "tests"),
+    *("tools", "tests"),
+    *(f"tools/{room}" for room in ("bundling", "rehearsal", "benchmarking", "judging", "rescoring", "verification")),
 )
 WORDS = re.compile(r"^\| here \|.*\n(?:\|.*\n)+", re.MULTILINE)
 PATH_SECTION = "## The only places that touch `sys.path`"
