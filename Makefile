@@ -28,7 +28,8 @@ test: $(READY)
 test-guides: $(READY)
 	$(VENV)/bin/python -m pytest -m guides
 
-# The attacks once more: without root, with Landlock's first version, and without Landlock.
+# The attacks once more: on the platform, without root, with Landlock's first version, and without Landlock; and the bundle
+# that ships, rehearsed.
 test-modes: $(READY)
 	$(VENV)/bin/python -m pytest -m modes
 

@@ -28,6 +28,7 @@ from bundles import (
     page,
     rename,
     sound,
+    whole,
 )
 from bundling.check import INDEPENDENT, STRUCTURE, WHOLE, Rule, check, faults_of, warnings
 from bundling.parts import Files
@@ -39,7 +40,7 @@ GIF = b"GIF89a" + struct.pack("<HH", 300, 280)
 
 
 def test_a_built_bundle_has_no_faults() -> None:
-    assert check(archive(sound()), NAME) == []
+    assert check(archive(whole()), NAME) == check(archive(sound()), NAME) == []
 
 
 def test_a_message_says_where_what_got_expected_and_next() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
+from commands.places import GRIDS
+from commands.selection import read_grid
 from docs import COMMANDS, ROOT, blocks, copy_tree, execute
 from dumps import safetensors
 from verification.gallery import stated_scores
@@ -56,17 +58,21 @@ PLACED = (
     "python starting_kit/kit.py run --placement output/map.json --case DS-R1/generated:64 --layers 3-60 "
     "--output output/placed"
 )
+COMPARE = "python starting_kit/kit.py compare starting_kit starting_kit/policies/once"
+RUN_OFFICIAL = "python starting_kit/kit.py run --traces output/official/traces"
 # These need what another one made.
 AFTER = {
     "python starting_kit/kit.py view": RUN,
     "python starting_kit/kit.py run --traces traces": CONVERT,
     PLACED: EXPORT,
-    "python starting_kit/kit.py run --traces output/official/traces": OFFICIAL,
+    RUN_OFFICIAL: OFFICIAL,
 }
-# Five seeds take longer. One seed gives no verdict; the rest is the same. Short traces have as many cases as long ones.
+# Five seeds take longer, and so do all cases. One seed gives no verdict; the rest is the same. Short traces have as
+# many cases as long ones.
 SHORTER = {
-    "python starting_kit/kit.py compare starting_kit starting_kit/policies/once": "--seeds 1 --iterations 140",
+    COMPARE: "--seeds 1 --iterations 140 --case DS-R1/generated:32",
     OFFICIAL: "--iterations 140",
+    RUN_OFFICIAL: "--case Qwen3/LmSys:128",
 }
 # These are run by test_attacks.py, each with the attacks that its mode may change.
 ATTACKS = {"python tests/attacks/runner.py", "python tests/attacks/runner.py --mode platform"}
@@ -124,8 +130,14 @@ def test_every_command_that_is_treated_differently_stands_in_the_docs() -> None:
 
 
 def test_traces_of_the_official_grids_shape_have_its_cases(ran: Ran) -> None:
-    (run,) = [command for command, before in AFTER.items() if before == OFFICIAL]
-    assert "[25/25] " in ran(run).stdout
+    grid = read_grid(GRIDS["official"])
+    cases = "; ".join(
+        f"{first.model}/{first.dataset} ep {', '.join(str(case.ep) for case in (first, *others))}"
+        for first, *others in grid.by_trace()
+    )
+    printed = ran(RUN_OFFICIAL).stdout
+    assert len(grid.cases) == 25 and f"grid of output/official/traces: {cases}; window " in printed
+    assert "[1/1] Qwen3/LmSys ep 128: ok, " in printed
 
 
 def test_ci_runs_what_no_test_can() -> None:

@@ -16,6 +16,7 @@ import pytest
 from page_files import GRID, curves, explanation, explanations, large_reference, page_of, series_bytes, write_run
 from page_parser import HOSTILE, Page
 from score_files import NAMES, reference
+from scores import companions
 from scores.companions import LARGEST, read_companions
 from scores.explanations import read_explanation
 from scores.page import heat_map
@@ -282,21 +283,24 @@ def archive_of(data, method=zipfile.ZIP_DEFLATED, declared=None):
     return buffer.getvalue()
 
 
-ZEROS = bytes(80 * 1024**2)
+# With an eighth of the limit the bombs are as small.
+SMALL = LARGEST // 8
+ZEROS = bytes(10 * 1024**2)
 BOMBS = {
     "large": lambda: archive_of(npy((len(ZEROS) // 8,), ZEROS)),
     "large and of a larger shape": lambda: archive_of(npy((10**12,), ZEROS)),
     "larger than its directory says": lambda: archive_of(npy((len(ZEROS) // 8,), ZEROS), declared=4096),
     "of a large shape": lambda: archive_of(npy((50_000_000,))),
     "of a shape larger than memory": lambda: archive_of(npy((10**14,))),
-    "of small numbers": lambda: archive_of(npy((30_000_000,), ZEROS[:30_000_000], "|i1")),
+    "of small numbers": lambda: archive_of(npy((3_750_000,), ZEROS[:3_750_000], "|i1")),
     "bzip2": lambda: archive_of(npy((1000,), ZEROS), zipfile.ZIP_BZIP2, declared=128 + 8000),
     "lzma": lambda: archive_of(npy((1000,), ZEROS), zipfile.ZIP_LZMA, declared=128 + 8000),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, known, name):
+def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, known, monkeypatch, name):
+    monkeypatch.setattr(companions, "LARGEST", SMALL)
     data = BOMBS[name]()
     assert len(data) < 1_000_000
     for folder in ("res", "ref"):
@@ -310,18 +314,19 @@ def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, known, name):
         tracemalloc.stop()
     assert (found.series, found.reference) == ({}, {})
     assert len([note for note in found.notes if "series.npz cannot be read (ValueError: " in note]) == 2
-    assert peak < 75_000_000
+    assert peak < 9_000_000
 
 
-def test_all_curves_together_take_no_more_than_one_may(tmp_path, known):
-    whole = np.zeros(LARGEST // 16 - 100)
+def test_all_curves_together_take_no_more_than_one_may(tmp_path, known, monkeypatch):
+    monkeypatch.setattr(companions, "LARGEST", SMALL)
+    whole = np.zeros(SMALL // 16 - 100)
     names = [f"{key_of(name)}/par" for name in NAMES]
     (tmp_path / "series.npz").write_bytes(series_bytes(dict.fromkeys(names[:2], whole)))
     assert list(read_companions(tmp_path, tmp_path, known["cases"]).series) == names[:2]
     (tmp_path / "series.npz").write_bytes(series_bytes(dict.fromkeys(names, whole)))
     found = read_companions(tmp_path, tmp_path, known["cases"])
     assert found.series == {}
-    assert f"(ValueError: more than {LARGEST} bytes)" in found.notes[0]
+    assert f"(ValueError: more than {SMALL} bytes)" in found.notes[0]
 
 
 def test_only_what_the_page_uses_is_read(tmp_path, known):

@@ -148,6 +148,7 @@ def honest(tiny: World) -> Rehearsed:
 # Scores
 
 
+@pytest.mark.modes
 def test_the_template_scores_as_at_home_in_both_phases(sample: World, tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "starting_kit" / "kit.py", "run", "--output", tmp_path]
     subprocess.run(command, check=True, capture_output=True)
