@@ -16,8 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestion_program", "scoring_program")]
 
-from placement.evaluation.interruption import INTERRUPTED as INTERRUPTED_CODE
-from placement.evaluation.interruption import begin, raise_when_interrupted
+from placement.evaluation.interruption import INTERRUPTED, begin
 
 if __name__ == "__main__":
     # Before the rest is imported, which takes its time.
@@ -34,7 +33,7 @@ from verification import summary
 from verification.bars import check_bars
 from verification.gallery import check_gallery
 from verification.kit_trial import check_kit
-from verification.running import FAIL, INTERRUPTED, NOT_RUN, Outcome, run_step
+from verification.running import ASKED_TO_END, FAIL, NOT_RUN, Outcome, listen, run_step
 from verification.shipped_reference import check_reference
 from verification.steps import STEPS, Step
 
@@ -78,11 +77,10 @@ def verify(steps: Sequence[Step], folder: Path, output: Path, whole_logs: bool =
         waiting = [Outcome(each.name, NOT_RUN) for each in steps[number:]]
         # After every step: a machine that goes down leaves what ran.
         text = summary.write_summary(output / "verify.md", head, [*done, *waiting])
-        if outcome.result == INTERRUPTED:
+        if ASKED_TO_END.is_set():
             break
     print(f"\n{text}\n{short(output / 'verify.md')}")
-    results = {outcome.result for outcome in done}
-    return INTERRUPTED_CODE if INTERRUPTED in results else int(FAIL in results)
+    return INTERRUPTED if ASKED_TO_END.is_set() else int(any(each.result == FAIL for each in done))
 
 
 def check(name: str) -> int:
@@ -110,5 +108,5 @@ CHECKS: dict[str, Callable[[], tuple[str, list[str]]]] = {
 
 
 if __name__ == "__main__":
-    raise_when_interrupted()
+    listen()
     run_program(main, "verify.py")

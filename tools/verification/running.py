@@ -6,10 +6,13 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from placement.evaluation.interruption import SIGNALS
 
 from .needs import lacking
 from .steps import Step
@@ -17,6 +20,9 @@ from .steps import Step
 PASS, FAIL, SKIPPED, INTERRUPTED, NOT_RUN = "pass", "FAIL", "skipped", "interrupted", "not run"
 # What a step's programs have to end by themselves, before they are killed.
 GRACE_SECONDS = 10.0
+LOOK_SECONDS = 0.2
+# Set by an interrupt. An exception could come between the start of a process and its place in a variable.
+ASKED_TO_END = threading.Event()
 
 
 class Outcome(NamedTuple):
@@ -27,6 +33,14 @@ class Outcome(NamedTuple):
     figure: str = ""
     seconds: float = 0.0
     log: Path | None = None
+
+
+def listen() -> None:
+    """Have an interrupt, and the end of the terminal, end the step that runs, and let no other begin."""
+    for number in SIGNALS:
+        # What nohup has set is meant.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *signal_and_frame: ASKED_TO_END.set())
 
 
 def run_step(step: Step, folder: Path, log: Path) -> Outcome:
@@ -50,14 +64,26 @@ def run_step(step: Step, folder: Path, log: Path) -> Outcome:
             start_new_session=True,
         )
         try:
-            result, figure = judge(step, process.wait(step.seconds), log)
-        except subprocess.TimeoutExpired:
-            result, figure = FAIL, f"no end within {step.seconds} s"
-        except KeyboardInterrupt:
-            result, figure = INTERRUPTED, ""
+            while (code := ended(process)) is None and time.monotonic() < began + step.seconds:
+                if ASKED_TO_END.is_set():
+                    break
         finally:
             end(process)
+    if code is not None:
+        result, figure = judge(step, code, log)
+    elif ASKED_TO_END.is_set():
+        result, figure = INTERRUPTED, ""
+    else:
+        result, figure = FAIL, f"no end within {step.seconds} s"
     return Outcome(step.name, result, figure, time.monotonic() - began, log)
+
+
+def ended(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit code of a process that ends within a moment."""
+    try:
+        return process.wait(LOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def judge(step: Step, code: int, log: Path) -> tuple[str, str]:
