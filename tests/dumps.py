@@ -45,6 +45,16 @@ def lines(path: Path, objects: list[dict[str, Any]]) -> Path:
     return path
 
 
+def traced(ids: np.ndarray = IDS, rank: int = 0) -> list[dict[str, Any]]:
+    """Lines of Megatron-LM's RouterTracer."""
+    return [
+        {"step": step, "stage": "pre_dispatch", "block": "decoder", "layer": layer, "rank": rank, "num_tokens": 4}
+        | {"topk": 2, "top_indices": ids[step, place].tolist()}
+        for step in range(len(ids))
+        for place, layer in enumerate(LAYERS)
+    ]
+
+
 def _trtllm(folder: Path) -> list[str]:
     (folder / "meta_info.json").write_text(json.dumps({"num_experts": EXPERTS, "num_experts_per_token": 2}))
     for rank, share in enumerate((COUNTS // 3, COUNTS - COUNTS // 3)):

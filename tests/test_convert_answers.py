@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import kit
+from conversions import result
 
 LAYERS, EXPERTS, CHOICES, PROMPT, ROWS = 3, 8, 2, 4, 7
 DRAW = np.random.default_rng(7)
@@ -46,10 +47,6 @@ def answer(ids: np.ndarray = IDS) -> dict[str, Any]:
 def convert(folder: Path, file: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0", "--replace"]
     return kit.main(["convert", "--from", "vllm", str(file), "--in-flight", "1", *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def written(folder: Path, name: str, *contents: Any) -> Path:

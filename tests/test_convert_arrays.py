@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 HOTNESS = np.random.default_rng(6).integers(1, 50, (200, 2, 4)).astype(np.int32)
 WITH_DENSE = np.insert(HOTNESS, 1, 0, axis=1)
@@ -18,10 +19,6 @@ WITH_DENSE = np.insert(HOTNESS, 1, 0, axis=1)
 def convert(folder: Path, form: str, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", form, *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def array(folder: Path, values: np.ndarray) -> Path:

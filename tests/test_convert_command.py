@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import kit
+from conversions import result
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
 
@@ -29,10 +30,6 @@ def convert(folder: Path, *arguments: object, values: np.ndarray = HOTNESS, data
 
 def manifest(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "out" / "manifest.yaml").read_text(encoding="utf-8"))
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:

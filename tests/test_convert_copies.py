@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 from dumps import COUNTS, EXPERTS, IDS, LAYERS, lines, safetensors, write
 
 NEEDED = ["--experts", str(EXPERTS)]
@@ -30,10 +31,6 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
 def notes(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
     assert convert(folder, *arguments) == 0
     return [line.removeprefix("note: ") for line in capsys.readouterr().out.splitlines()[1:]]
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def array(folder: Path, values: np.ndarray) -> list[object]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 from placement.errors import OrganizerError
 from torch_files import STORAGES, Call, View, save
 from traces.conversion.inputs import input_files
@@ -25,10 +26,6 @@ PADDED = np.concatenate([HOTNESS, HOTNESS[:2] * 0])
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -14,6 +14,7 @@ import dumps
 import kit
 import torch_files
 from commands import own_traces
+from conversions import convert
 from submissions import ROOT
 from traces.conversion.guess import Guess, guesses
 
@@ -33,11 +34,6 @@ NAMED = {
     "adrs": "expert-load.json has load_history",
     "vllm-load": "M_expert_load.json has snapshots",
 }
-
-
-def convert(folder: Path, *arguments: object) -> int:
-    where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
-    return kit.main(["convert", *map(str, arguments), *where])
 
 
 def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 PASSES, LAYERS, EXPERTS = 5, 4, 8
 HOTNESS = np.random.default_rng(2).integers(1, 40, (PASSES, LAYERS, EXPERTS)).astype(np.int32)
@@ -19,10 +20,6 @@ MAP = np.tile(np.arange(EXPERTS), (LAYERS, 1)).tolist()
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:

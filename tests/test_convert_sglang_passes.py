@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 DRAW = np.random.default_rng(4)
 # A dense layer, then two with 4 experts in 6 slots; the replicas lie differently in each.
@@ -28,10 +29,6 @@ for _layer in (1, 2):
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", "sglang", *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def record(rank: int, number: int, /, **changes: Any) -> dict[str, Any]:

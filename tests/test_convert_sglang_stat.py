@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 # Of every row of a buffer: a dense layer, then two with experts.
 HOTNESS = np.random.default_rng(3).multinomial(90, [0.1, 0.2, 0.3, 0.4], (5, 2)).astype(np.int32)
@@ -30,10 +31,6 @@ def stat(folder: Path, rows: np.ndarray, name: str = "dump.npz") -> Path:
 
 def rows(*parts: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 DRAW = np.random.default_rng(5)
 HOTNESS = DRAW.integers(1, 50, (40, 2, 8)).astype(np.int32)
@@ -24,10 +25,6 @@ def convert(folder: Path, values: np.ndarray, *arguments: object) -> int:
 def notes(folder: Path, capsys: pytest.CaptureFixture[str], values: np.ndarray, *arguments: object) -> list[str]:
     assert convert(folder, values, *arguments) == 0
     return [line.removeprefix("note: ") for line in capsys.readouterr().out.splitlines()[1:]]
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def advised(note: str) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import kit
+from conversions import result
 
 LAYERS, EXPERTS, CHOICES = 3, 8, 2
 # Tokens of each request, and how many of them are the prompt's.
@@ -41,10 +42,6 @@ def expected() -> np.ndarray:
 def convert(folder: Path, *arguments: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", "vllm", *map(str, arguments), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def save(folder: Path, index: int, **arrays: Any) -> Path:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import kit
+from conversions import result
 
 LAYERS, EXPERTS, SLOTS, STEPS = 2, 6, 8, 5
 MAP = np.array([[0, 1, 2, 3, 4, 5, 0, 1], [5, 4, 3, 2, 1, 0, 5, 5]])
@@ -42,10 +43,6 @@ def dump(folder: Path, snapshots: Any = None, **keys: Any) -> Path:
 def convert(folder: Path, file: Path, *options: object) -> int:
     where = ["--output", str(folder / "out"), "--model", "M", "--dataset", "d", "--licence", "CC0-1.0"]
     return kit.main(["convert", "--from", "vllm-load", str(file), *map(str, options), *where])
-
-
-def result(folder: Path) -> np.ndarray:
-    return np.load(folder / "out" / "M" / "d.npy")
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
