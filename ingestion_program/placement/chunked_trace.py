@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .par_rows import ParRows
-from .trace import BLOCK, Values, check_array, check_values, lay_out, start_hash
+from .trace import BLOCK, Readable, Values, check_array, check_values, lay_out, start_hash
 
 CHUNK_BYTES = 2**24
 
@@ -31,7 +31,7 @@ class ChunkedTrace:
 
     def __init__(
         self,
-        values: Values,
+        values: Readable,
         sha256: str,
         window: int,
         new_par: Callable[[int, int], np.ndarray | ParRows],

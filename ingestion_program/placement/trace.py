@@ -17,8 +17,8 @@ LARGEST_HOTNESS = 2**31 - 1
 BLOCK = 16
 
 
-class Values(Protocol):
-    """Values that are not in memory: what `Trace` needs of them."""
+class Readable(Protocol):
+    """Values that are not in memory, and can be asked for at any place."""
 
     shape: tuple[int, ...]
     ndim: int
@@ -26,6 +26,10 @@ class Values(Protocol):
 
     def read(self, start: int, out: np.ndarray) -> np.ndarray:
         """Read iterations start .. start + len(out) - 1 (from 0) into an int32 array, and return it."""
+
+
+class Values(Readable, Protocol):
+    """Those that are also looked at from the first to the last, before anything is measured: a file's."""
 
     def pieces(self, seen: Callable[[np.ndarray], object]) -> Iterator[np.ndarray]:
         """All iterations in order, each piece after it was given to `seen`, and valid until the next is asked for."""

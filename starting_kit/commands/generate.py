@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,10 @@ import numpy as np
 
 from placement.errors import OrganizerError
 from traces.folder import refuse_to_replace
-from traces.generation.generator import generate
+from traces.generation.generator import Drawing, generate
 from traces.generation.independent import independent
-from traces.generation.profile import FOLDER, Profile, read_profile
+from traces.generation.profile import FOLDER, Parameters, Profile, read_profile
+from traces.generation.stream import Stream
 from traces.manifest import entry_of, read_manifest, write_manifest
 from traces.trace_file import SMALLEST_TRACE, write_trace
 
@@ -66,13 +68,28 @@ class NewTrace(NamedTuple):
 
     def values(self) -> np.ndarray:
         """The trace, int32 [iteration, layer, expert]. Raises OrganizerError for one that cannot be generated."""
-        profile = self.profile
-        parameters = independent(profile.parameters) if self.family == "independent" else profile.parameters
+        with self._generable():
+            return generate(self._parameters(), *self.shape, self.seed, self.fitted)
+
+    def stream(self) -> Stream:
+        """The same values, drawn when they are asked for. Raises as `values` does."""
+        with self._generable():
+            return Stream(Drawing(self._parameters(), *self.shape, self.seed, self.fitted), *self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.iterations, self.profile.layers, self.profile.experts
+
+    def _parameters(self) -> Parameters:
+        return independent(self.profile.parameters) if self.family == "independent" else self.profile.parameters
+
+    @contextmanager
+    def _generable(self) -> Iterator[None]:
         try:
-            return generate(parameters, self.iterations, profile.layers, profile.experts, self.seed, self.fitted)
+            yield
         except ValueError as error:
             what, expected = "the trace cannot be generated", "parameters that give the counts of a trace"
-            where = f"profile {profile.name}"
+            where = f"profile {self.profile.name}"
             raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
 
     def origin(self) -> str:

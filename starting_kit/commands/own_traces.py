@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,11 @@ def own_grid(traces: Path) -> dict[str, Any]:
     if not (entries := read_manifest(traces)["traces"]):
         next_step = "make it with kit.py convert or kit.py generate, or name a grid by --grid"
         raise UsageError("no manifest lists the traces", f"none in {traces / MANIFEST}", "an entry for each", next_step)
-    shapes = {name: _shape(name, entry) for name, entry in entries.items()}
+    return fitted_grid(NAME, {name: _shape(name, entry) for name, entry in entries.items()})
+
+
+def fitted_grid(grid: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """The content of a grid of that name, of traces of these shapes: as own_grid says. Raises UsageError."""
     models: dict[str, dict[str, int]] = {}
     cases = []
     for name, (_, layers, experts) in shapes.items():
@@ -48,7 +52,7 @@ def own_grid(traces: Path) -> dict[str, Any]:
             raise _wrong(name, "no number of devices fits", f"{experts} experts", "two experts or more", "leave it out")
         cases.append({"model": model, "dataset": dataset, "ep": eps})
     window = fitting_window(min(iterations for iterations, _, _ in shapes.values()))
-    return read_yaml(GRID, "grid") | {"name": NAME, "window": window, "models": models, "cases": cases}
+    return read_yaml(GRID, "grid") | {"name": grid, "window": window, "models": models, "cases": cases}
 
 
 def own_world(traces: Path) -> World:

@@ -32,6 +32,7 @@ from .repeat import repeat_line
 from .runs import keep, previous
 from .seeds import World
 from .selection import grid_of, read_grid, select, write_grid
+from .streamed import StreamedWorld, add_stream, ingest_stream, measure_stream_once, streamed_world
 from .worlds import ESTIMATE, check_reference, check_traces, grid_for, official_estimate, world_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ run my_policy --case DS-R1/generated:64  one case of the grid: no page, what to 
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
 run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
 run --placement map.json --case DS-R1/generated:64  a placement file of a serving engine, kept from the first call on
+run --generate DS-R1/LmSys --iterations 200000 --case DS-R1/LmSys:32  a trace of any length, drawn meanwhile
 run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
 """
 SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
@@ -69,6 +71,7 @@ def add_run(commands: Any) -> None:
         help="instead of a policy: what kit.py export writes, in any form; applied at the first call, then kept",
     )
     add_layers(parser, "with --placement: ")
+    add_stream(parser)
     parser.set_defaults(run=run_command, grid=None)
 
 
@@ -78,6 +81,8 @@ def run_command(options: argparse.Namespace) -> int:
     shared.check_least("--jobs", options.jobs, 1)
     for name in ("prediction", "scoring"):
         check_output("--output", options.output / name)
+    if streamed := streamed_world(options):
+        return _run_stream(options, named, streamed)
     file = grid_for(options.grid, options.traces)
     whole = read_grid(file)
     check_isolation(whole, file)
@@ -91,6 +96,15 @@ def run_command(options: argparse.Namespace) -> int:
             cases = (some or whole.cases, whole.cases)
             policy = stack.enter_context(placed(options.placement, *cases, world.traces, options.layers))
         return _run(options, named, policy, file, whole, some, world)
+
+
+def _run_stream(options: argparse.Namespace, named: Path, streamed: StreamedWorld) -> int:
+    """As run_command, of a trace that is drawn meanwhile."""
+    whole = read_grid(streamed.grid)
+    check_isolation(whole, streamed.grid)
+    measure_stream_once(streamed, show)
+    check_reference(streamed.world, whole, whole.cases)
+    return _run(options, named, options.policy, streamed.grid, whole, None, streamed.world, streamed)
 
 
 def _named(options: argparse.Namespace) -> Path:
@@ -115,6 +129,7 @@ def _run(
     whole: Grid,
     some: list[Case] | None,
     world: World,
+    streamed: StreamedWorld | None = None,
 ) -> int:
     """Run and score what was checked; named: what the policy is called."""
     prediction, scoring = options.output / "prediction", options.output / "scoring"
@@ -128,9 +143,12 @@ def _run(
         if some:
             grid = temporary / "grid.yaml"
             write_grid(grid, grid_of(file, some))
-        paths = {"submission": submission, "traces": world.traces, "grid": grid, "output": prediction}
-        arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
-        run_shown(INGESTION / "ingestion.py", *arguments, "--jobs", options.jobs)
+        if streamed:
+            ingest_stream(submission, streamed, prediction)
+        else:
+            paths = {"submission": submission, "traces": world.traces, "grid": grid, "output": prediction}
+            arguments = [argument for name, path in paths.items() for argument in (f"--{name}", path)]
+            run_shown(INGESTION / "ingestion.py", *arguments, "--jobs", options.jobs)
     if not (prediction / "results.json").is_file():
         print(NO_RESULTS)
         return 2

@@ -25,7 +25,7 @@ from placement.replay import Rebalance, Replay, steps
 from placement.results import identity, mean_par, measures, series
 from placement.together import take_turns
 from placement.trace import Hotness
-from placement.traces.files import TraceFolder
+from placement.traces.files import Traces
 
 from .reference_parts import Part, PartJob, make_parts, not_written
 
@@ -37,7 +37,7 @@ REFERENCE_FORMAT = 3
 
 def build(
     grid: Grid,
-    traces: TraceFolder,
+    traces: Traces,
     jobs: int = 1,
     parts: Path | None = None,
     show: Callable[[str], None] = lambda line: None,

@@ -24,7 +24,7 @@ from placement.evaluation.versions import versions
 from placement.grid import Case, Grid
 from placement.submission.receipt import simulator_sha256
 from placement.trace import Hotness
-from placement.traces.files import TraceFolder
+from placement.traces.files import Traces
 
 # The member of a part's file that holds all but the curves, as JSON.
 HEAD = "part"
@@ -51,7 +51,7 @@ class PartJob:
     grid: Grid
     name: str
     cases: list[Case]
-    traces: TraceFolder
+    traces: Traces
     folder: Path | None
 
 

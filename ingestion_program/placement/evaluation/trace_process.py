@@ -19,7 +19,7 @@ from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import hide_process
 from ..trace import Hotness
-from ..traces.files import TraceFolder
+from ..traces.files import Traces
 from .case_run import Outcome, lost_case
 from .interruption import JOIN_SECONDS, die_with_program
 from .machine import lack
@@ -41,7 +41,7 @@ class Run:
 
     folder: Path
     grid: Grid
-    traces: TraceFolder
+    traces: Traces
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +20,19 @@ from .sealed import open_sealed
 from .yaml_file import read_yaml
 
 SUFFIXES = (".npy", ".npz", ".sealed")
+
+
+class Traces(Protocol):
+    """Where a run's traces come from: a folder, or what draws them; manifest: as manifest.yaml has it, or None."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any] | None: ...
+
+    def check(self, model: str, dataset: str) -> None:
+        """Raise OrganizerError where there is no such trace."""
+
+    def trace_of(self, case: Case) -> Hotness:
+        """Open a case's trace, which has the case's sizes. Raises OrganizerError."""
 
 
 @dataclass(frozen=True)

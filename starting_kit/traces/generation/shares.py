@@ -20,7 +20,7 @@ All of it stands still for STEP iterations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -31,36 +31,52 @@ from .timing import Timing, draw_spread, regime_weights, topic_weights
 STEP = 16
 
 
-def expert_shares(
-    p: Parameters, timing: Timing, iterations: int, layers: int, experts: int, seed: np.random.SeedSequence
-) -> Iterator[np.ndarray]:
-    """Shares float64 [layer, expert], one array for every STEP iterations; every row adds up to 1.
+class Shares:
+    """Shares of one step of STEP iterations after the other; where it stands can be marked, and gone back to."""
 
-    The draws before an iteration do not depend on `iterations`. Raises ValueError for parameters that leave the range
-    of the numbers.
-    """
-    lasting, moving, alone = (np.random.Generator(np.random.PCG64(child)) for child in seed.spawn(3))
-    regimes = regime_shares(p, layers, experts, lasting)
-    spread = draw_spread(p, moving)
-    ranks = regimes[0].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    volatility = np.exp(p.volatility_spread * spread_over_layers(ranks, moving) - p.volatility_spread**2)
-    topics = _draw_topics(p, ranks, moving)
-    memories = np.atleast_1d(p.own_memory)
-    # One by one: an array's exp() may differ from a number's in the last digit.
-    memory = np.array([np.exp(-STEP / one) for one in memories])[:, None, None]
-    own = alone.standard_normal((len(memories), layers, experts))
-    for t in range(0, iterations, STEP):
-        moved = p.own_drift / np.sqrt(len(memories)) * own.sum(axis=0)
+    def __init__(self, p: Parameters, timing: Timing, layers: int, experts: int, seed: np.random.SeedSequence) -> None:
+        lasting, moving, self._alone = (np.random.Generator(np.random.PCG64(child)) for child in seed.spawn(3))
+        self._parameters, self._timing = p, timing
+        self._regimes = regime_shares(p, layers, experts, lasting)
+        self._spread = draw_spread(p, moving)
+        ranks = self._regimes[0].argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
+        self._volatility = np.exp(p.volatility_spread * spread_over_layers(ranks, moving) - p.volatility_spread**2)
+        self._topics = _draw_topics(p, ranks, moving)
+        memories = np.atleast_1d(p.own_memory)
+        # One by one: an array's exp() may differ from a number's in the last digit.
+        self._memory = np.array([np.exp(-STEP / one) for one in memories])[:, None, None]
+        self._own = self._alone.standard_normal((len(memories), layers, experts))
+        self._step = 0
+
+    def draw(self) -> np.ndarray:
+        """The next step's: float64 [layer, expert], every row adding up to 1.
+
+        Raises ValueError for parameters that leave the range of the numbers.
+        """
+        p, t = self._parameters, self._step * STEP
+        if t:
+            noise = self._alone.standard_normal(self._own.shape)
+            self._own = self._memory * self._own + np.sqrt(1 - self._memory**2) * noise
+        moved = p.own_drift / np.sqrt(len(self._own)) * self._own.sum(axis=0)
         # Plain sums, not matrix products: BLAS libraries differ in the order in which they add.
-        for weight, topic in zip(topic_weights(p, timing, spread, t), topics, strict=True):
+        for weight, topic in zip(topic_weights(p, self._timing, self._spread, t), self._topics, strict=True):
             moved += weight * topic
-        popular = sum(weight * share for weight, share in zip(regime_weights(p, timing, t), regimes, strict=True))
-        load = popular * np.exp(volatility * moved)
+        weights = regime_weights(p, self._timing, t)
+        popular = sum(weight * share for weight, share in zip(weights, self._regimes, strict=True))
+        load = popular * np.exp(self._volatility * moved)
         share = load / load.sum(axis=1, keepdims=True)
         if not np.isfinite(share).all():
             raise ValueError("these parameters give loads that are not finite")
-        yield share
-        own = memory * own + np.sqrt(1 - memory**2) * alone.standard_normal(own.shape)
+        self._step += 1
+        return share
+
+    def mark(self) -> tuple[int, np.ndarray, Any]:
+        """Where it stands: the next step's number, and what that is drawn from."""
+        return self._step, self._own, self._alone.bit_generator.state
+
+    def go_to(self, mark: tuple[int, np.ndarray, Any]) -> None:
+        """Stand where `mark` was made."""
+        self._step, self._own, self._alone.bit_generator.state = mark
 
 
 def _draw_topics(p: Parameters, ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
