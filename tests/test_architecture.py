@@ -78,6 +78,7 @@ ARROWS = {
 }
 ARRAYS_ONLY = {
     "__future__",
+    "bisect",
     "collections",
     "collections.abc",
     "dataclasses",
@@ -87,6 +88,7 @@ ARRAYS_ONLY = {
     "math",
     "numpy",
     "typing",
+    "weakref",
 }
 FILE_ACCESS = {"open", "load", "save", "savez", "savez_compressed", "memmap", "fromfile", "tofile", "loadtxt"}
 # A policy's process finds its modules by an edit of its own, and a text that a container runs has one more.

@@ -6,7 +6,7 @@ import pytest
 from benchmarking.plain_replay import initial_deployment as plain_initial_deployment
 from benchmarking.plain_replay import plain_par
 from cases import random_rows, random_sizes
-from placement.balance import BLOCK, Work, device_loads, par
+from placement.balance import BLOCK, Work, device_loads, par, pars
 from placement.deployment import changed_slots, initial_deployment, replica_counts
 
 
@@ -140,6 +140,13 @@ def test_kept_memory_changes_no_digit_whatever_it_was_used_for_before():
     for experts, devices, iterations in ((12, 4, 1100), (40, 20, 3), (12, 4, 600)):
         hotness, totals, rows = random_layer(7, experts, devices, iterations)
         assert par(hotness, totals, rows, work).tolist() == par(hotness, totals, rows).tolist()
+
+
+def test_deployments_that_are_measured_together_get_the_digits_of_each_alone():
+    hotness, totals, rows = random_layer(5)
+    others = [random_rows(np.random.default_rng(seed), 12, devices) for seed, devices in ((1, 4), (2, 12), (3, 2))]
+    together = pars(hotness, totals, [rows, *others], Work())
+    assert [one.tolist() for one in together] == [par(hotness, totals, one).tolist() for one in (rows, *others)]
 
 
 def test_few_and_many_experts_with_several_replicas_are_divided_alike():

@@ -15,7 +15,8 @@ from placement.decisions import Decision, Sizes, pack, replay_decisions, unpack
 from placement.errors import OrganizerError, PolicyError
 from placement.evaluation.decision_log import read_decisions
 from placement.evaluation.result_files import write_series
-from placement.replay import Application, Replay, replay
+from placement.measuring import Application
+from placement.replay import Replay, replay
 
 AGAIN = "Next: replay the log with the window, the latency and a trace of the length that it was written with."
 Arrays = dict[str, np.ndarray]

@@ -19,7 +19,7 @@ from placement.evaluation.turns import run_cases
 from placement.isolation import handover, neighbours, template
 from placement.isolation.neighbours import Neighbours
 from placement.trace import Trace
-from submissions import DECLINES, sentence_of, stored_hotness, tiny_grid, write_policy
+from submissions import DECLINES, run_case, sentence_of, stored_hotness, tiny_grid, write_policy
 
 # Redeploys at the first call of the case with two devices, whose second call is then later than the other's.
 UNEVEN = """
@@ -70,6 +70,14 @@ def test_calls_are_served_in_order_of_iteration_and_those_of_one_iteration_in_th
     outcomes = run_both(tmp_path, UNEVEN)
     assert [outcome.row["status"] for outcome in outcomes] == ["ok", "ok"]
     assert seen == [(0, 2), (0, 4), (4, 2), (4, 4), (8, 4), (9, 2), (12, 4), (13, 2)]
+
+
+def test_cases_that_are_measured_together_get_the_digits_of_each_alone(tmp_path: Path) -> None:
+    grid, trace = tiny_grid(), Trace(stored_hotness("Small"))
+    together = {outcome.case: outcome.series for outcome in run_both(tmp_path, UNEVEN)}
+    for case in grid.cases[:2]:
+        alone = run_case(tmp_path, case, trace, grid, time.monotonic() + 300).series
+        assert [together[case][name].tolist() for name in alone] == [alone[name].tolist() for name in alone]
 
 
 def test_a_template_begins_to_start_before_its_trace_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

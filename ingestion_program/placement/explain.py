@@ -9,8 +9,9 @@ import numpy as np
 
 from .balance import device_loads
 from .deployment import initial_deployment, replica_counts
+from .measuring import Application
 from .par_rows import ParRows
-from .replay import Application, Replay
+from .replay import Replay
 from .roll_out import fixed_iterations
 from .shifts import shifts
 from .trace import Hotness

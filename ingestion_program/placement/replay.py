@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import balance, deployment
+from . import deployment
 from .answer import Redeployment, check_answer
 from .errors import PolicyError
 from .grid import Case
+from .measuring import Application, Measuring, measure
 from .par_rows import ParRows
-from .roll_out import gain, waiting
 from .trace import Hotness
 
 # rebalance(start, stop, deployment, iteration): the policy sees trace.window(start, stop) and the live
 # table, and answers (layers_priority, deployment_table), or None to keep the deployment.
 Rebalance = Callable[[int, int, np.ndarray, int], "Redeployment | None"]
-
-
-@dataclass(frozen=True)
-class Application:
-    """One layer's redeployment: its new rows count from iteration `iteration + 1` on."""
-
-    call: int
-    iteration: int
-    layer: int
-    changed: int
-    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,14 +72,19 @@ def replay(trace: Hotness, case: Case, rebalance: Rebalance) -> Replay:
             return end.value
 
 
-def steps(trace: Hotness, case: Case, rebalance: Rebalance) -> Generator[int, None, Replay]:
+def steps(
+    trace: Hotness, case: Case, rebalance: Rebalance, together: list[Measuring] | None = None
+) -> Generator[int, None, Replay]:
     """Replay a trace against a policy (iterations count from 1, pages/evaluation.md), and return what was measured.
 
-    Before each call, yields its iteration. The trace must fit the case. Raises PolicyError, with call and iteration,
-    for an answer that breaks a rule, and passes on what `rebalance` raises.
+    Before each call, yields its iteration, and after the last one, the iteration behind the end of a whole trace: what
+    has come so far of a list that the trace's cases share is then measured together, with one look at each value.
+    The trace must fit the case. Raises PolicyError, with call and iteration, for an answer that breaks a rule, and
+    passes on what `rebalance` raises.
     """
+    together = [] if together is None else together
     live = deployment.initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
-    measuring = _Measuring(trace, case, live)
+    measuring = Measuring(trace, case, live)
     # A table of a long trace is kept for every application.
     kind = live.dtype if trace.whole else np.min_scalar_type(case.experts - 1)
     calls: list[int] = []
@@ -103,7 +96,7 @@ def steps(trace: Hotness, case: Case, rebalance: Rebalance) -> Generator[int, No
         calls.append(iteration)
         if not trace.whole:
             # While what was passed is held; all in one is quicker.
-            measuring.until(iteration)
+            measure(trace, [measuring], iteration)
         try:
             answer = rebalance(iteration - case.window, iteration, live.copy(), iteration)
             if answer is not None and not len(answer[0]):
@@ -127,44 +120,12 @@ def steps(trace: Hotness, case: Case, rebalance: Rebalance) -> Generator[int, No
             applications.append(Application(len(calls), finish, layer, changed, rows))
             live[layer] = rows
             measuring.apply(applications[-1], iteration)
-    measuring.until(trace.iterations)
+    if trace.whole:
+        # Whoever goes on first measures all that have come so far.
+        together.append(measuring)
+        yield trace.iterations + 1
+        measure(trace, together, trace.iterations)
+        together.clear()
+    else:
+        measure(trace, [measuring], trace.iterations)
     return Replay(case, measuring.par, calls, priorities, applications, measuring.gains)
-
-
-class _Measuring:
-    """PAR of the piecewise constant deployment, up to some iteration; gains: of what was applied by then."""
-
-    def __init__(self, trace: Hotness, case: Case, initial: np.ndarray) -> None:
-        self.par, self.gains = trace.new_par(), []
-        self._trace, self._case, self._work = trace, case, balance.Work()
-        # The rows that each layer has, from an iteration on.
-        self._segments = [[(0, rows)] for rows in initial.copy()]
-        self._waiting: deque[tuple[Application, int]] = deque()
-        self._done = 0
-
-    def apply(self, application: Application, call: int) -> None:
-        """Take new rows, which count from the next iteration on; call: the iteration of theirs."""
-        self._segments[application.layer].append((application.iteration, application.rows))
-        if not self._trace.whole:
-            self._waiting.append((application, call))
-
-    def until(self, stop: int) -> None:
-        """Measure all iterations up to `stop`: nothing may be applied any more before it."""
-        for first, last in self._trace.spans(self._done, stop):
-            block = np.empty((last - first, len(self._segments)))
-            for layer, segments in enumerate(self._segments):
-                ends = [start for start, _ in segments[1:]] + [stop]
-                for (begin, rows), end in zip(segments, ends, strict=True):
-                    start, until = max(begin, first), min(end, last)
-                    if start < until:
-                        hotness, totals = self._trace.stretch(layer, start, until)
-                        block[start - first : until - first, layer] = balance.par(hotness, totals, rows, self._work)
-            self.par[first:last] = block
-        self._done = stop
-        # The last rows from before it count on.
-        self._segments = [segments[-1:] for segments in self._segments]
-        while self._waiting and self._waiting[0][0].iteration <= stop:
-            application, call = self._waiting.popleft()
-            seen = waiting(self._case, self._trace.iterations, call, application.iteration)
-            old = self.par[seen][:, application.layer]
-            self.gains.append(gain(self._trace, old, application.layer, seen, application.rows, self._work))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from .trace import Hotness
 
 # Of each bin so many iterations in its middle are looked at, so that little of a trace is read.
 SAMPLE = 8
+# All cases of a trace have the same: by trace, the bins and what was found last.
+KEPT: WeakKeyDictionary[Hotness, tuple[bytes, np.ndarray]] = WeakKeyDictionary()
 
 
 def samples(starts: np.ndarray, iterations: int) -> list[tuple[int, int]]:
@@ -23,6 +27,14 @@ def shifts(trace: Hotness, starts: np.ndarray) -> np.ndarray:
     Mean over layers, in shares of a layer's load; 0 for the first and last two bins. starts: first iteration of each
     bin, from 0. A switch is a peak; noise and drift give much the same everywhere.
     """
+    bins, found = KEPT.get(trace, (b"", np.empty(0)))
+    if bins != starts.tobytes():
+        found = _apart(trace, starts)
+        KEPT[trace] = starts.tobytes(), found
+    return found.copy()
+
+
+def _apart(trace: Hotness, starts: np.ndarray) -> np.ndarray:
     loads = np.empty((len(starts), trace.layers, trace.experts))
     for place, ends in enumerate(samples(starts, trace.iterations)):
         loads[place] = trace.sums(*ends)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from placement.replay import Application, Replay
+from placement.measuring import Application
+from placement.replay import Replay
 from placement.results import MEASURES, series
 
 # Curves are means that two builds of numpy may round apart; numbers of results.json are exact.

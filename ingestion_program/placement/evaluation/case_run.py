@@ -16,6 +16,7 @@ from ..grid import Case, Grid
 from ..isolation.neighbours import Neighbours
 from ..isolation.process import PolicyProcess
 from ..isolation.sandbox import LAYERS
+from ..measuring import Measuring
 from ..replay import steps
 from ..results import MEASURES, identity, measures, series
 
@@ -35,12 +36,12 @@ class Outcome:
 
 
 def case_steps(
-    folder: Path, case: Case, neighbours: Neighbours, grid: Grid, deadline: float
+    folder: Path, case: Case, neighbours: Neighbours, grid: Grid, deadline: float, together: list[Measuring]
 ) -> Generator[int, None, Outcome]:
     """Replay one case against the policy in a fresh process, and return what is left of it.
 
-    Yields 0 before the policy starts, when its process has begun to and `neighbours` may yet lack the trace; and the
-    iteration of each call before the call.
+    Yields 0 before the policy starts, when `neighbours` may yet lack the trace; and further on as replay.steps, which
+    has the trace's cases measured together.
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks.
     """
     process = PolicyProcess(folder, case, neighbours, grid, deadline)
@@ -49,7 +50,7 @@ def case_steps(
         with process:
             yield 0
             process.start()
-            measured = yield from steps(neighbours.trace, case, process.rebalance)
+            measured = yield from steps(neighbours.trace, case, process.rebalance, together)
     except PolicyError as error:
         failure = error
         if grid.hidden:

@@ -22,14 +22,13 @@ def run_cases(
     Raises OrganizerError where the grid requires a layer of isolation that the machine lacks, and passes on what
     `open_trace` raises.
     """
-    neighbours = Neighbours()
+    neighbours, together = Neighbours(), []
     with ExitStack() as open_cases:
-        turns = [case_steps(folder, case, neighbours, grid, deadline) for case in cases]
+        turns = [case_steps(folder, case, neighbours, grid, deadline, together) for case in cases]
         for case in turns:
             # Where something goes wrong, no policy's process is left.
             open_cases.enter_context(closing(case))
-        # Processes begin to start here, side by side and beside the opening: until it is its turn, none of them has met
-        # the policy.
+        # What all processes are forked from begins to start here, beside the opening.
         waiting = [(next(case), number) for number, case in enumerate(turns)]
         neighbours.trace = open_trace()
         while waiting:
