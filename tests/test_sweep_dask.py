@@ -1,9 +1,12 @@
-"""Sweeps and comparisons on Dask, the extra `dask`: the same tables, also when a worker or the sweep dies."""
+"""Sweeps and comparisons on Dask, the extra `dask`: the same tables, also when a worker or the sweep dies.
+
+`make test-dask` installs it and runs this file. One cluster serves all tests, as it takes seconds to begin.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import pandas as pd
 import pytest
 
 import kit
+from commands.executor import chosen
 from kit_world import write_kit_world
 from placement.grid import Case, Cost
 from submissions import DECLINES, ROOT, stored_hotness, write_policy
@@ -22,16 +26,23 @@ from sweeps import pool
 from sweeps.job import Job, made_with, run_job
 from sweeps.trace_file import trace_file
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
-# Takes long enough for a worker to be killed in the middle.
-BUSY = """
+# On four devices it waits while a file is there, and kills its worker, the process above its job's, if one is there.
+SHIFTS = """
+    import os
+    from pathlib import Path
     import numpy as np
     POWER = 1
+    FOLDER = Path({folder!r})
 
     def rebalance(hotness, n_device, n_red_expert):
+        if n_device == 4 and (FOLDER / "kills").exists():
+            (FOLDER / "kills").unlink()
+            os.kill(int(Path(f"/proc/{{os.getppid()}}/stat").read_text().rpartition(")")[2].split()[1]), 9)
+        while n_device == 4 and (FOLDER / "waits").exists():
+            pass
         _, layers, experts = hotness.shape
-        sum(number * number for number in range(2_000_000))
         row = np.roll(np.arange(experts + n_red_expert) % experts, POWER).reshape(n_device, -1)
         return True, range(layers), np.tile(row, (layers, 1, 1)), None
 """
@@ -41,21 +52,26 @@ SETTINGS: dict[str, Any] = {"ep": [2, 4], "window": [3], "parameters": {"power":
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_kit_world(tmp_path_factory.mktemp("world"))
-    write_policy(folder / "busy", BUSY)
+    write_policy(folder / "shifts", SHIFTS.format(folder=str(folder)))
     write_policy(folder / "declines", DECLINES)
+    shutil.copytree(folder / "traces" / "Small", folder / "one" / "Small")
     return folder
 
 
 @pytest.fixture(scope="module")
 def expected(world: Path) -> pd.DataFrame:
     """The table of processes."""
-    return kit.sweep(world / "traces", world / "busy", output=world / "processes", **SETTINGS)
+    return kit.sweep(world / "one", world / "shifts", output=world / "processes", **SETTINGS)
 
 
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as made:
-        yield made
+@pytest.fixture(scope="module")
+def cluster(world: Path) -> Iterator[Any]:
+    """An executor of two workers of this machine, whose temporary files lie in the world's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        (world / "temporary").mkdir()
+        patch.setenv("TMPDIR", str(world / "temporary"))
+        with chosen("dask", None, 2) as made:
+            yield made
 
 
 def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
@@ -63,72 +79,63 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     return one.drop(columns="policy_seconds").equals(other.drop(columns="policy_seconds"))
 
 
-def test_a_cluster_gives_the_table_of_processes_also_when_a_worker_is_killed(
+def test_a_cluster_gives_the_table_of_processes_also_when_a_worker_is_killed_in_the_middle(
     world: Path, expected: pd.DataFrame, cluster: Any, tmp_path: Path
 ) -> None:
-    victims: list[int] = []
-
-    def kill(line: str) -> None:
-        if line.startswith("[") and not line.startswith("[0/") and not victims:
-            victims.append(next(iter(cluster.workers.values())).pid)
-            os.kill(victims[0], signal.SIGKILL)
-
-    with distributed.Client(cluster) as client:
-        executor = client.get_executor(pure=False)
-        frame = kit.sweep(world / "traces", world / "busy", output=tmp_path, executor=executor, show=kill, **SETTINGS)
-    assert victims and len(frame) == 8 and same(frame, expected)
+    (world / "kills").touch()
+    frame = kit.sweep(world / "one", world / "shifts", output=tmp_path, executor=cluster, **SETTINGS)
+    assert not (world / "kills").exists() and len(frame) == 4 and same(frame, expected)
 
 
 def test_a_sweep_that_is_killed_and_started_again_gives_the_same_table(
-    world: Path, expected: pd.DataFrame, tmp_path: Path
+    world: Path, expected: pd.DataFrame, cluster: Any, tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(ROOT / "starting_kit" / "kit.py"), "sweep", str(world / "traces")]
-    command += ["--policy", str(world / "busy"), "--ep", "2", "4", "--window", "3", "--parameter", "power=1,2"]
-    command += ["--output", str(tmp_path), "--executor", "dask"]
+    (world / "waits").touch()
+    command = [sys.executable, ROOT / "starting_kit" / "kit.py", "sweep", world / "one", "--policy", world / "shifts"]
+    command += ["--ep", "2", "4", "--window", "3", "--parameter", "power=1,2", "--output", tmp_path]
+    command += ["--executor", "dask", "--dask-address", cluster._client.scheduler.address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
-        next(line for line in program.stdout if line.startswith("[") and not line.startswith("[0/"))
+        next(line for line in program.stdout if line.startswith("[2/6] ds_eplb"))
         program.kill()
         program.stdout.read()
-    again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert " kept from an earlier sweep in " in again
-    frame = pd.read_csv(tmp_path / "sweep.csv")
-    expected.to_csv(tmp_path / "expected.csv", index=False)
-    assert same(frame, pd.read_csv(tmp_path / "expected.csv"))
+    (world / "waits").unlink()
+    said: list[str] = []
+    frame = kit.sweep(world / "one", world / "shifts", output=tmp_path, executor=cluster, show=said.append, **SETTINGS)
+    assert re.fullmatch(rf"\[[2-5]/6\] kept from an earlier sweep in {tmp_path}/units", said[0]), said
+    assert same(frame, expected)
 
 
 def test_a_comparison_on_a_cluster_is_that_of_processes(world: Path, cluster: Any, tmp_path: Path) -> None:
-    paths = {"grid": world / "grid.yaml", "traces": world / "traces", "iterations": 14, "seeds": 2}
-    policies = world / "busy", world / "declines"
-    said: list[str] = []
-    with distributed.Client(cluster) as client:
-        executor = client.get_executor(pure=False)
-        frame = kit.compare(*policies, **paths, output=tmp_path / "dask", executor=executor, show=said.append)
-    assert sum(": 1 cases" in line for line in said) == 8
-    assert frame.equals(kit.compare(*policies, **paths, output=tmp_path / "processes"))
+    settings = {"grid": world / "grid.yaml", "traces": world / "traces", "iterations": 14, "seeds": 1}
+    settings |= {"cases": ["Small/one:4"], "output": tmp_path}
+    policies, said = (world / "shifts", world / "declines"), []
+    frame = kit.compare(*policies, **settings, executor=cluster, show=said.append)
+    assert sum(": 1 cases" in line for line in said) == 2
+    shutil.rmtree(tmp_path / "units")
+    assert frame.equals(kit.compare(*policies, **settings))
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(world: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("commands.executor.WAIT", "1s")
+    monkeypatch.setattr("commands.executor.WAIT", "200ms")
     arguments = ["sweep", str(world / "traces"), "--policy", str(world / "declines"), "--output", str(tmp_path)]
     with pytest.raises(SystemExit):
         kit.main([*arguments, "--executor", "dask", "--dask-address", "tcp://127.0.0.1:9"])
     assert "no scheduler of Dask answers. Got: tcp://127.0.0.1:9: " in capsys.readouterr().err
 
 
-def test_a_worker_without_the_traces_folder_is_sent_the_trace(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+def test_workers_without_the_traces_folder_are_sent_the_trace_once_for_all_jobs(
+    world: Path, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Before the workers begin, which keep their copies there.
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    trace = trace_file(world / "traces", "Small", "one")
+    trace = trace_file(world / "one", "Small", "one")
     case = Case("Small", "one", 2, 2, 2, 4, window=3, latency=0)
     files = {"policy.py": DECLINES.encode()}
-    job = Job("declines", files, trace, (case,), Cost(60.0, 1000, 10**6), made_with())
-    monkeypatch.setattr(pool, "stored_values", lambda trace: stored_hotness("Small"))
+    kept = (tmp_path / "nowhere", ({"unit": "one"},))
+    job = Job("declines", files, trace, (case,), Cost(60.0, 1000, 10**6), made_with(), *kept)
+    read: list[Any] = []
+    monkeypatch.setattr(pool, "stored_values", lambda trace: read.append(trace) or stored_hotness("Small"))
     rows: list[Any] = []
-    with distributed.Client(request.getfixturevalue("cluster")) as client:
-        jobs = [replace(job, trace=replace(trace, folder=tmp_path / "nowhere"))] * 3
-        pool.run_all(jobs, client.get_executor(pure=False), lambda job, found: rows.extend(found))
+    jobs = [replace(job, trace=replace(trace, folder=tmp_path / "nowhere"))] * 3
+    pool.run_all(jobs, cluster, lambda job, found: rows.extend(found))
     (direct,) = run_job(job)
-    assert [row["mean_par"] for row in rows] == [direct["mean_par"]] * 3
-    assert [path.name for path in tmp_path.glob("expert-placement-traces-*/*")] == [trace.sha256]
+    assert [row["mean_par"] for row in rows] == [direct["mean_par"]] * 3 and len(read) == 1
+    assert [path.parent.name for path in (world / "temporary").glob("*/*/trace.npy")] == [trace.sha256]

@@ -94,7 +94,7 @@ def drawn_traces(
 def _listed(path: Path) -> list[TraceFile]:
     """The traces of a folder with a manifest or the layout of traces, or the trace that a file is; none of a dump."""
     if path.is_file():
-        folder, name = path.resolve().parents[1], f"{path.resolve().parent.name}/{path.stem}"
+        folder, name = path.resolve().parent.parent, f"{path.resolve().parent.name}/{path.stem}"
         return [trace_file(folder, *name.split("/"))] if name in read_manifest(folder)["traces"] else []
     manifest = path / MANIFEST
     names = list(read_manifest(path)["traces"]) if manifest.is_file() else traces_in(path, PLAIN)
