@@ -14,12 +14,13 @@ PLATFORM := $(PLATFORM_VENV)/ready
 # The packages of the platform's image, as pip reads them: those with a version.
 IMAGE := starting_kit/commands/image_packages.yaml
 IMAGE_PACKAGES = $(shell sed -n 's/.*name: \([^,]*\),.*version: \([0-9.]*\)[,}].*/\1==\2/p' $(IMAGE))
+DASK = $(shell sed -n 's/^dask = \[\(.*\)\]/\1/p' pyproject.toml)
 NEWEST_VENV := $(VENV)-newest
 NEWEST := $(NEWEST_VENV)/ready
 
 MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 
-.PHONY: test test-guides test-modes test-platform test-newest lint style types verify reference benchmark leaderboard screenshot bundle rehearse
+.PHONY: test test-guides test-modes test-platform test-newest test-dask lint style types verify reference benchmark leaderboard screenshot bundle rehearse
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
@@ -40,6 +41,11 @@ test-platform: $(PLATFORM)
 # The same with the newest packages: numpy is held back for generated traces, and none is generated here.
 test-newest: $(NEWEST)
 	$(NEWEST_VENV)/bin/python -m pytest -m platform
+
+# Sweeps and comparisons on Dask: the extra of pyproject.toml, which goes into the tests' environment, and its tests.
+test-dask: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(DASK)
+	$(VENV)/bin/python -m pytest -n 0 tests/test_sweep_dask.py
 
 lint: style types
 

@@ -36,6 +36,7 @@ def test_the_longest_files_are_there() -> None:
 
 
 def test_ci_runs_both_sides() -> None:
-    assert {"make test", "make test-platform", "make test-newest"} <= {step.command for step in STEPS if step.ci}
+    commands = {step.command for step in STEPS if step.ci}
+    assert {"make test", "make test-platform", "make test-newest", "make test-dask"} <= commands
     recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert recipes.count("/bin/python -m pytest -m platform\n") == 2

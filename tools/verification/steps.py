@@ -40,6 +40,7 @@ STEPS = (
     Step("modes", "make test-modes", TESTS, ("container",), ci=True),
     Step("platform", "make test-platform", TESTS, ("python3.12",), ci=True, seconds=600),
     Step("newest", "make test-newest", TESTS, ci=True, seconds=600),
+    Step("dask", "make test-dask", TESTS, ci=True),
     Step("run", "make run", SCORE, ci=True),
     Step("gallery", f"{CHECK} gallery", FOUND, ci=True),
     Step("leaderboard", f"{PYTHON} tools/leaderboard.py --quick", r"(\d+ policies, \d+ traces)", ci=True),
