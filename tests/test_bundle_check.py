@@ -167,6 +167,8 @@ COMPETITION = [
     ("style", page("# x\n<style>p {}</style>\n"), "has HTML, which the platform may drop"),
     ("style attribute", page('# x\n<p style="color: red">y</p>\n'), "has HTML, which the platform may drop"),
     ("script", page("# x\n<script>alert(1)</script>\n"), "has HTML, which the platform may drop"),
+    ("dollars", page("# x\n`$a $b`\n"), "has code that is shown as a formula"),
+    ("dollars in a block", page("# x\n\n```\n$a $b\n```\n"), "has code that is shown as a formula"),
     ("comment", page("# x\n<!-- y -->\n"), "has HTML, which the platform may drop"),
     ("relative image", page("# x\n![y](images/y.png)\n"), "links to a file that is not on the platform"),
     ("relative link", page("# x\n[y](policy.md#z)\n"), "links to a file that is not on the platform"),
@@ -396,7 +398,7 @@ def test_a_seeded_defect_has_its_message(change: Change, messages: tuple[str, ..
         ),
         competition("phases", 1, "execution_time_limit", value=1560),
         competition("make_programs_available", value=DELETE),
-        page("# x\n`<style>` and\n\n```\n<script> [a](b)\n```\n[z](https://example.org)\n"),
+        page("# x\n$y = x$\n\n`$a` and `<style>` and\n\n```\n<script> [a](b)\n```\n[z](https://example.org)\n"),
         logo(GIF),
         all_of(competition("phases", 0, "public_data", value=KIT_ZIP)),
         # The order of phases in the file is not theirs.

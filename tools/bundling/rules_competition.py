@@ -29,6 +29,8 @@ SMALLEST_IMAGE, WIDEST = 100, 1.25
 TAG = re.compile(r"<[A-Za-z/!][^>\n]*>?")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+# The platform takes what stands between two of them in a line for LaTeX, in code, too (codalab/codabench issue 1273).
+FORMULA = re.compile(r"\$[^$\n]*\$")
 
 
 def texts(bundle: Bundle) -> Iterator[Fault]:
@@ -155,8 +157,12 @@ def pages(bundle: Bundle) -> Iterator[Fault]:
         yield from shown_file(bundle, where, "file", entry.get("file"))
     names = [*(entry.get("file") for entry in entries), bundle.competition.get("terms")]
     for name in sorted({name for name in names if isinstance(name, str) and name in bundle.files}):
-        prose = CODE.sub("", bundle.files[name].decode("utf-8", "replace"))
-        yield from markup(name, prose)
+        content = bundle.files[name].decode("utf-8", "replace")
+        for code in CODE.findall(content):
+            if formula := FORMULA.search(code):
+                what, expected = "has code that is shown as a formula", "no two $ in a line of code"
+                yield Fault(name, what, shown(formula[0]), expected, "write the code without $")
+        yield from markup(name, CODE.sub("", content))
 
 
 def shown_file(bundle: Bundle, where: str, key: str, name: object) -> Iterator[Fault]:
