@@ -14,7 +14,7 @@ import sealing
 from cases import grid_mapping, make_case
 from placement.chunked_trace import ChunkedTrace
 from placement.clairvoyant import clairvoyant_par
-from placement.decisions import pack, unpack
+from placement.decisions import pack, replay_decisions, unpack
 from placement.errors import OrganizerError
 from placement.evaluation.turns import run_cases
 from placement.exact_sum import exact_sum
@@ -264,3 +264,12 @@ def test_a_reference_of_a_long_trace_is_the_same(tmp_path: Path, form: str) -> N
     assert {name: curve.tobytes() for name, curve in chunked[1].items()} == {
         name: curve.tobytes() for name, curve in whole[1].items()
     }
+
+
+def test_a_log_played_back_on_a_long_trace_gives_the_run_s_numbers(tmp_path: Path) -> None:
+    store(tmp_path)
+    case, whole = CASES[0], Trace(HOTNESS)
+    done, _ = run(whole, case)
+    chunked = opened(tmp_path)
+    again = replay_decisions(chunked, case, unpack(pack(done))[1])
+    assert measures(again, chunked) == measures(done, whole)

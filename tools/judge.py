@@ -47,7 +47,7 @@ from judging.variants import write_policies
 from placement.errors import OrganizerError, Problem
 from placement.evaluation.printing import run_program
 from placement.evaluation.temporary import fresh_folder
-from placement.traces.files import TraceFolder, manifest_beside
+from placement.traces.files import manifest_beside, open_trace
 from scores.table import markdown
 from traces.generation.profile import FOLDER, read_profile
 
@@ -143,7 +143,7 @@ def run_yardsticks(options: argparse.Namespace) -> None:
     grid = read_grid(world.grid)
     cases = select(grid, [f"{options.trace}:{ep}" for ep in options.ep] if options.ep else [options.trace])
     check_traces(world, cases)
-    trace = TraceFolder(world.traces, manifest_beside(world.traces, [])).trace_of(cases[0])
+    trace = open_trace(world.traces, cases[0].model, cases[0].dataset, manifest_beside(world.traces, []))
     rows = [row for case in cases for row in yardsticks(trace, case, grid.cost)]
     print(markdown(["case", "moves are free, but for DS-EPLB's", "mean PAR", "case score"], rows, ".3f"))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from placement.errors import OrganizerError
 from placement.submission.receipt import file_sha256
-from placement.traces.files import SUFFIXES, find_trace, open_trace
+from placement.traces.files import SUFFIXES, TraceFolder, find_trace
 from placement.traces.keys import read_key
 from traces.folder import no_trace, parts_of, traces_in
 from traces.manifest import read_manifest
@@ -63,5 +63,5 @@ def _verify(folder: Path, name: str, manifest: Mapping[str, Any], key: bytes | N
             )
     if sealed and key is None:
         return f"{path.name}, sealed file's hash only, because no key was given"
-    trace = open_trace(folder, model, dataset, manifest, key)
+    trace = TraceFolder(folder, manifest, key).open(model, dataset)
     return f"{path.name}, [{trace.iterations}, {trace.layers}, {trace.experts}]" + ", opened with the key" * sealed

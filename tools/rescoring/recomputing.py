@@ -17,8 +17,8 @@ from placement.evaluation.decision_log import FILE, read_decisions
 from placement.evaluation.trace_process import METHOD
 from placement.grid import Case, Cost, Grid
 from placement.results import identity, measures
-from placement.trace import Trace
-from placement.traces.files import TraceFolder, open_trace
+from placement.trace import Hotness
+from placement.traces.files import TraceFolder
 from rescoring.differences import Difference, difference
 from rescoring.stored_runs import StoredRun, stored_curves
 from traces.reference_parts import begin_process
@@ -47,7 +47,7 @@ class Job:
 
 
 # The trace that this process had last: jobs come trace by trace.
-_held: dict[tuple[str, str], Trace] = {}
+_held: dict[tuple[str, str], Hotness] = {}
 
 
 def recompute(
@@ -86,7 +86,7 @@ def recompute_rows(job: Job) -> dict[str, Recomputed]:
     name = job.rows[0]["model"], job.rows[0]["dataset"]
     if name not in _held:
         _held.clear()
-        _held[name] = open_trace(job.traces.path, *name, job.traces.manifest, job.traces.key)
+        _held[name] = job.traces.open(*name, job.rows[0]["window"])
     trace = _held[name]
     answers = {}
     for row in job.rows:
@@ -98,7 +98,7 @@ def recompute_rows(job: Job) -> dict[str, Recomputed]:
     return answers
 
 
-def case_of(row: dict[str, Any], trace: Trace, grid: Grid | None) -> tuple[Case, Cost]:
+def case_of(row: dict[str, Any], trace: Hotness, grid: Grid | None) -> tuple[Case, Cost]:
     """The case of a row and its costs: the grid's, or what the row says."""
     named = ("model", "dataset", "ep", "redundant_experts")
     if grid:
@@ -108,7 +108,7 @@ def case_of(row: dict[str, Any], trace: Trace, grid: Grid | None) -> tuple[Case,
     return Case(layers=trace.layers, experts=trace.experts, **told), Cost(**row["cost"])
 
 
-def _recompute(folder: Path, row: dict[str, Any], case: Case, cost: Cost, trace: Trace) -> Recomputed:
+def _recompute(folder: Path, row: dict[str, Any], case: Case, cost: Cost, trace: Hotness) -> Recomputed:
     sizes, decisions = read_decisions(folder, case.key)
     expected = sizes_of(case, trace.iterations)
     if sizes != expected:

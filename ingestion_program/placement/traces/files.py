@@ -55,27 +55,26 @@ class TraceFolder:
 
     def trace_of(self, case: Case) -> Hotness:
         """Open a case's trace, which has the case's sizes, looked at and hashed to its end. Raises OrganizerError."""
-        name = f"trace {case.model}/{case.dataset}"
-        if int32_bytes(find_trace(self.path, case.model, case.dataset)) <= self.whole_bytes:
-            trace: Hotness = open_trace(self.path, case.model, case.dataset, self.manifest, self.key)
-        else:
-            trace = self._chunked(case, name)
-        check_fits(trace, name, case.layers, case.experts, case.window)
+        trace = self.open(case.model, case.dataset, case.window)
+        check_fits(trace, f"trace {case.model}/{case.dataset}", case.layers, case.experts, case.window)
         return trace
 
-    def _chunked(self, case: Case, name: str) -> ChunkedTrace:
-        path, key = find_trace(self.path, case.model, case.dataset), self.key
+    def open(self, model: str, dataset: str, window: int = 1) -> Hotness:
+        """Open a trace; window: how many iterations are going to be asked for together. Raises OrganizerError."""
+        path, name, key = find_trace(self.path, model, dataset), f"trace {model}/{dataset}", self.key
+        if int32_bytes(path) <= self.whole_bytes:
+            return open_trace(self.path, model, dataset, self.manifest, key)
         if path.suffix == ".sealed":
             key = _needed(key, name)
         try:
-            values = long_values(path, key, f"{case.model}/{case.dataset}")
+            values = long_values(path, key, f"{model}/{dataset}")
         except OrganizerError:
             raise
         except Exception as error:
             raise unreadable(path, error, name) from error
-        trace = ChunkedTrace(values, checked_sha256(values, name), case.window, ParFile, self.chunk, name=name)
+        trace = ChunkedTrace(values, checked_sha256(values, name), window, ParFile, self.chunk, name=name)
         if self.manifest is not None:
-            _check_manifest(trace, self.manifest, f"{case.model}/{case.dataset}", name)
+            _check_manifest(trace, self.manifest, f"{model}/{dataset}", name)
         return trace
 
 
