@@ -156,6 +156,8 @@ def changed(**arrays: Any) -> Callable[[Arrays], Arrays]:
         (changed(changed=[2, 3, -1]), "slots has length [3, 1], not [2, 1]"),
         (changed(changed=[2, 3, 2]), "experts has length 6, not 7"),
         (changed(changed=[2, 2, 2]), "slots and changed differ at applied layer 1"),
+        # Six slots: the byte's last bit is nobody's.
+        (changed(slots=[[0b10000001], [0b01010100], [0b00001000]]), "slots and changed differ at applied layer 0"),
         (changed(layers=[1, 2, 0]), "layers hold 0 .. 2, not 0 .. 1"),
     ],
 )

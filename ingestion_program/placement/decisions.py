@@ -28,15 +28,24 @@ from .replay import Replay, replay
 from .trace import Hotness
 
 NAMES = ("sizes", "calls", "listed", "layers", "changed", "slots", "experts")
+# As long as what was moved: these are not converted.
+LARGE = ("slots", "experts")
+# Bits that are set in each byte.
+SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Move:
-    """What changed in one applied layer: int64 slots (device * slots per device + slot), and the experts that came."""
+    """What changed in one applied layer: which slots, as bits, and the experts that came, of any integer type."""
 
     layer: int
-    slots: np.ndarray
+    bits: np.ndarray
     experts: np.ndarray
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Device * slots per device + slot of each changed slot: int64, rising."""
+        return np.flatnonzero(np.unpackbits(self.bits))
 
 
 @dataclass(frozen=True)
@@ -70,17 +79,18 @@ def pack(measured: Replay) -> dict[str, np.ndarray]:
     case = measured.case
     live = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
     changed: list[int] = []
-    masks, experts = [np.zeros((0, case.devices * case.slots), bool)], [np.zeros(0, np.int64)]
+    # Bytes, which grow in place: a long trace has as many applications as it has iterations.
+    bits, experts, kind = bytearray(), bytearray(), np.min_scalar_type(case.experts - 1)
     applied = iter(measured.applications)
     for layer in (layer for priority in measured.priorities for layer in priority):
         if (application := next(applied, None)) is None:
             # The trace ended before this layer's turn.
             changed.append(-1)
             continue
-        mask = (live[layer] != application.rows).reshape(1, -1)
+        mask = live[layer] != application.rows
         changed.append(application.changed)
-        masks.append(mask)
-        experts.append(application.rows.reshape(-1)[mask[0]])
+        bits += np.packbits(mask).tobytes()
+        experts += application.rows[mask].astype(kind).tobytes()
         live[layer] = application.rows
     sizes = sizes_of(case, len(measured.par))
     return {
@@ -89,8 +99,8 @@ def pack(measured: Replay) -> dict[str, np.ndarray]:
         "listed": _smallest(measured.listed),
         "layers": _smallest([layer for priority in measured.priorities for layer in priority]),
         "changed": np.array(changed, "<i4"),
-        "slots": np.packbits(np.concatenate(masks), axis=1),
-        "experts": _smallest(np.concatenate(experts)),
+        "slots": np.frombuffer(bits, np.uint8).reshape(-1, -(-case.devices * case.slots // 8)),
+        "experts": _smallest(np.frombuffer(experts, kind)),
     }
 
 
@@ -104,29 +114,30 @@ def unpack(arrays: Mapping[str, np.ndarray]) -> tuple[Sizes, list[Decision]]:
     for name in NAMES:
         if arrays[name].dtype.kind not in "iu" or arrays[name].ndim != (2 if name == "slots" else 1):
             raise ValueError(f"{name} is {arrays[name].dtype} {list(arrays[name].shape)}")
-    given = {name: arrays[name].astype(np.int64) for name in NAMES if name != "slots"}
+    given = {name: arrays[name].astype(np.int64) for name in NAMES if name not in LARGE}
     if len(given["sizes"]) != 5 or given["sizes"].min() < 1:
         raise ValueError(f"sizes are {given['sizes'].tolist()}")
     sizes = Sizes(*given["sizes"].tolist())
     listed, layers, changed = given["listed"], given["layers"], given["changed"]
     width = sizes.devices * sizes.slots
-    masks = np.unpackbits(arrays["slots"].astype(np.uint8), axis=1)[:, :width].astype(bool)
+    bits, experts = arrays["slots"].astype(np.uint8, copy=False), arrays["experts"]
     applied = changed >= 0
     lengths = {
         "listed": (len(listed), len(given["calls"])),
         "layers": (len(layers), int(listed.sum())),
         "changed": (len(changed), len(layers)),
         "slots": (list(arrays["slots"].shape), [int(applied.sum()), -(-width // 8)]),
-        "experts": (len(given["experts"]), int(changed[applied].sum())),
+        "experts": (len(experts), int(changed[applied].sum())),
     }
     for name, (got, expected) in lengths.items():
         if got != expected:
             raise ValueError(f"{name} has length {got}, not {expected}")
     if layers.size and (layers.min() < 0 or layers.max() >= sizes.layers):
         raise ValueError(f"layers hold {layers.min()} .. {layers.max()}, not 0 .. {sizes.layers - 1}")
-    if wrong := np.flatnonzero(masks.sum(axis=1) != changed[applied]).tolist():
+    beyond = bits[:, -1:] & (0xFF >> 1 + (width - 1) % 8)
+    if wrong := np.flatnonzero((SET[bits].sum(axis=1) != changed[applied]) | beyond.any(axis=1)).tolist():
         raise ValueError(f"slots and changed differ at applied layer {wrong[0]}")
-    return sizes, _decisions(given, masks)
+    return sizes, _decisions(given, bits, experts)
 
 
 def replay_decisions(trace: Hotness, case: Case, decisions: list[Decision]) -> Replay:
@@ -154,13 +165,13 @@ def replay_decisions(trace: Hotness, case: Case, decisions: list[Decision]) -> R
     return measured
 
 
-def _decisions(given: Mapping[str, np.ndarray], masks: np.ndarray) -> list[Decision]:
+def _decisions(given: Mapping[str, np.ndarray], bits: np.ndarray, experts: np.ndarray) -> list[Decision]:
     decisions, layer, row, expert = [], 0, 0, 0
     for call, count in zip(given["calls"].tolist(), given["listed"].tolist(), strict=True):
         listed, moves = given["layers"][layer : layer + count].tolist(), []
         for number, changed in zip(listed, given["changed"][layer : layer + count].tolist(), strict=True):
             if changed >= 0:
-                moves.append(Move(number, np.flatnonzero(masks[row]), given["experts"][expert : expert + changed]))
+                moves.append(Move(number, bits[row], experts[expert : expert + changed]))
                 row, expert = row + 1, expert + changed
         decisions.append(Decision(call, tuple(listed), tuple(moves)))
         layer += count
@@ -174,5 +185,5 @@ def _other_calls(number: int, got: str, expected: str) -> OrganizerError:
 
 def _smallest(values: list[int] | np.ndarray) -> np.ndarray:
     """Integers from 0 in the smallest unsigned type."""
-    array = np.asarray(values, np.int64)
+    array = values if isinstance(values, np.ndarray) else np.array(values, np.int64)
     return array.astype(np.min_scalar_type(int(array.max(initial=0))).newbyteorder("<"))
