@@ -25,7 +25,7 @@ MADE += $(VENV)-platform $(NEWEST_VENV) build dist *.egg-info
 test: $(READY)
 	$(VENV)/bin/python -m pytest
 
-# The guides whose commands build on one another, and the tutorial's cells, from top to bottom.
+# The guides whose commands build on one another, their programs, and the tutorial's cells, from top to bottom.
 test-guides: $(READY)
 	$(VENV)/bin/python -m pytest -m guides
 

@@ -40,9 +40,11 @@ ELSEWHERE = (
 )
 # The longest files begin, so that none of them is left for one core alone at the end.
 LONGEST = (
-    *("test_attacks.py", "test_rehearse.py", "test_docs_guides.py", "test_docs.py", "test_tutorial.py", "test_kit.py"),
-    *("test_bundle_check.py", "test_reference.py", "test_kit_compare.py", "test_bundle.py", "test_foreign_packages.py"),
-    *("test_page.py", "test_typical_mistakes.py", "test_isolation.py", "test_kit_replay.py", "test_kit_python.py"),
+    *("test_attacks.py", "test_rehearse.py", "test_docs_guides.py", "test_own_bundle.py", "test_docs.py"),
+    *("test_tutorial.py", "test_lab_catalogue.py", "test_kit_check.py", "test_leaderboard.py", "test_kit.py"),
+    *("test_typical_mistakes.py", "test_bundle.py", "test_bundle_check.py", "test_sweep.py", "test_kit_pack.py"),
+    *("test_foreign_packages.py", "test_isolation.py", "test_kit_replay.py", "test_lab_search_moves.py"),
+    *("test_kit_compare.py", "test_deployed_sizes.py", "test_reference.py"),
 )
 
 

@@ -164,6 +164,7 @@ def test_the_guides_show_what_a_sweep_prints(document: str, ran: Ran) -> None:
     assert "champion  " in table and set(table.splitlines()) <= set(lines.splitlines())
 
 
+@pytest.mark.guides
 def test_the_sweep_s_guide_has_a_program_that_prints_a_table(clone: Path) -> None:
     (program,) = [block for block in blocks("starting_kit/sweeps/guide.md") if "import sweep" in block]
     (clone / "sweeps.py").write_text(program, encoding="utf-8")

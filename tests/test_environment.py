@@ -141,6 +141,7 @@ def test_the_guides_show_the_lines_for_pip_and_for_uv(guide: str) -> None:
     assert PIP in shown and UV in shown
 
 
+@pytest.mark.guides
 def test_the_lines_for_pip_make_an_environment_in_which_the_kit_runs(tmp_path: Path) -> None:
     clone = copy_tree(tmp_path / "clone")
     run(PIP[0].replace("python3", sys.executable), clone)
@@ -151,6 +152,7 @@ def test_the_lines_for_pip_make_an_environment_in_which_the_kit_runs(tmp_path: P
     assert run(".venv/bin/python starting_kit/kit.py --version", clone).startswith("kit ")
 
 
+@pytest.mark.guides
 @pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
 def test_the_lines_for_uv_make_an_environment_in_which_the_kit_runs(tmp_path: Path) -> None:
     clone = copy_tree(tmp_path / "clone")

@@ -111,6 +111,7 @@ def test_a_folder_that_is_not_there_is_named(paths) -> None:
         kit.run(DS_EPLB, **paths, cases=["Small/one:2"])
 
 
+@pytest.mark.guides
 def test_the_guide_s_sweep_prints_a_score_for_each_parameter(tmp_path: Path) -> None:
     guide = (ROOT / "starting_kit" / "README.md").read_text(encoding="utf-8")
     (program,) = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)

@@ -73,6 +73,7 @@ def test_every_item_stands_in_the_table_once_with_a_command_and_a_figure() -> No
     assert all("`" in cell and re.search(r"\d", figure) for _, cell, figure in lines())
 
 
+@pytest.mark.guides
 def test_every_command_of_the_table_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

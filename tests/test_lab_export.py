@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import kit
 from lab.experiments.export import filled, write_policy
 from lab.planning.even import even_table
 from lab.serving.measures import even_par
@@ -87,7 +86,9 @@ def test_a_table_without_a_case_is_refused(tmp_path: Path, table: np.ndarray, te
     assert not (tmp_path / "policy").exists()
 
 
-def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_path: Path) -> None:
+def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     trace = zipf(Sample(tokens=1920, experts=32, k=4, layers=2, seed=5))
     hotness = hotness_of(trace, 64)
     write_hotness(tmp_path / "traces", "M/zipf", hotness)
@@ -97,10 +98,8 @@ def test_an_exported_plan_beats_static_on_hotness_counted_from_its_trace(tmp_pat
     write_policy(tmp_path / "exported", tables, 32)
 
     def last_line(*arguments: object) -> str:
-        command = [sys.executable, ROOT / "starting_kit" / "kit.py", *arguments]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.splitlines()[-1]
+        assert kit.main(list(map(str, arguments))) == 0
+        return capfd.readouterr().out.splitlines()[-1]
 
     def composite(policy: Path) -> float:
         return float(last_line("run", policy, *rest).removeprefix("composite_score: "))
