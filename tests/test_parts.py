@@ -236,7 +236,7 @@ def test_a_policy_whose_plans_are_worse_than_ds_eplbs_reads_to_plan_better() -> 
     bad = np.tile([[0, 1, 2], [3, 4, 5], [6, 7, 2], [3, 4, 5]], (4, 1, 1))
     said = found(trace, Answers(redeploy([0, 1, 2, 3], bad), *[None] * 20))
     assert (said.part, said.short) == ("settled", "better plans")
-    assert "DS-EPLB's plans, of the last window, lose 0.00 s there." in said.advice
+    assert "DS-EPLB plans from the last window alone, and loses 0.00 s in that part." in said.advice
 
 
 def answering(trace: Trace, case: Case, at: set[int], layers: list[int]) -> Rebalance:
@@ -256,7 +256,8 @@ def test_a_policy_that_declines_its_first_calls_reads_to_redeploy_sooner(first: 
     trace, case = make_trace(loads(640)), make_case(layers=4, experts=8, devices=4, window=WINDOW)
     said = found(trace, answering(trace, case, {first}, [0, 1, 2, 3]))
     assert (said.part, said.short) == ("settled", "redeploy sooner")
-    assert f"{first - 1} calls declined before the first redeployment, at {first * 65 - 64 + 64}" in said.advice
+    late = f"The policy declined {first - 1} calls before the first redeployment (iteration {first * 65 - 64 + 64})."
+    assert late in said.advice
 
 
 def test_a_policy_that_leaves_layers_out_reads_to_redeploy_them() -> None:
