@@ -150,6 +150,18 @@ def test_ci_installs_what_it_needs_and_ends_with_the_tables_exit_code() -> None:
     assert not any(" | " in line for line in script)
 
 
+def test_a_python_that_is_there_and_does_not_start_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs.sys, "version_info", (3, 11, 7))
+    monkeypatch.setattr(needs, "PYENV", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    script = tmp_path / "python3.12"
+    script.write_text("#!/bin/sh\nexit 127\n")
+    script.chmod(0o755)
+    assert needs.lacking(("python3.12",)) == "there is no python3.12"
+    script.write_text("#!/bin/sh\n")
+    assert needs.lacking(("python3.12",)) == ""
+
+
 # The checks that are steps.
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,17 @@ PYENV = Path.home() / ".pyenv" / "versions"
 
 def no_python() -> str:
     """Why there is no Python 3.12, which the platform has."""
-    # A command of this name may be one of pyenv's, which does not work: make looks further, as here.
-    there = sys.version_info[:2] == (3, 12) or shutil.which("python3.12") or next(PYENV.glob("3.12.*"), None)
-    return "" if there else "there is no python3.12"
+    # As in Makefile: a command of this name may be there and not work.
+    found = sys.version_info[:2] == (3, 12) or any(map(works, ["python3.12", *PYENV.glob("3.12.*/bin/python3.12")]))
+    return "" if found else "there is no python3.12"
+
+
+def works(python: str | Path) -> bool:
+    """Whether a Python can be started."""
+    try:
+        return not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode
+    except OSError:
+        return False
 
 
 def no_chromium() -> str:
