@@ -1,6 +1,6 @@
 """The participant's command line: check, run, compare and pack a policy, replay or profile a call, and make traces.
 
-The same from Python, where `run` and `compare` return pandas tables:
+The same commands in Python; `run` and `compare` return pandas tables:
 
     from kit import compare, pack, replay, run
 """
@@ -67,20 +67,20 @@ TRACE_COMMANDS = (add_generate, add_calibrate, add_statistics, add_convert, add_
 ENDED_AT_ONCE = ("check", "export", "pack", "profile", "replay", "view")
 EXAMPLES = """examples, in the order of a day's work:
   python starting_kit/kit.py check                                      is starting_kit/policy.py accepted?
-  python starting_kit/kit.py run                                        score it on the sample grid
+  python starting_kit/kit.py run                                        score the template on the sample grid
   python starting_kit/kit.py run my_policy --case DS-R1/generated:64    score my_policy/policy.py on one case
-  python starting_kit/kit.py runs                                       what was run, and its scores
-  python starting_kit/kit.py view                                       step through a case of the last one
-  python starting_kit/kit.py replay my_policy --call 2                  look at what it saw at its second call
-  python starting_kit/kit.py profile my_policy --call 2                 see where the seconds of that call went
-  python starting_kit/kit.py compare my_policy starting_kit             is it better than the template, or a tie?
+  python starting_kit/kit.py runs                                       list finished runs and their scores
+  python starting_kit/kit.py view                                       step through a case of the last run
+  python starting_kit/kit.py replay my_policy --call 2                  look at what the policy saw at call 2
+  python starting_kit/kit.py profile my_policy --call 2                 see where the seconds of call 2 went
+  python starting_kit/kit.py compare my_policy starting_kit             is my_policy better than the template?
   python starting_kit/kit.py pack my_policy                             make submission.zip to upload
-  python starting_kit/kit.py export my_policy --to vllm --output a.json write its deployment for a serving engine
+  python starting_kit/kit.py export my_policy --to vllm --output a.json write a deployment for a serving engine
 """
 
 
 class Version(argparse.Action):
-    """Prints what a run's receipt says of kit and simulator."""
+    """The action of --version: prints the kit's version and the simulator's hash, as in a run's receipt."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
         print(f"kit {SIMULATOR_VERSION}, simulator {simulator_sha256()}")
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options of a command; `run` is the function that carries it out."""
+    """Read the options of a command; `run` is the function that carries the command out."""
     # A part of an option's name is refused: `compare --seed 3` would draw three seeds.
     whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
     parser = whole_names(
@@ -114,7 +114,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Carry out a command and return its exit code."""
+    """Carry out a command and return the exit code."""
     try:
         return options.run(options)
     except UsageError as error:
@@ -134,7 +134,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def from_command_line() -> int:
-    """Run the command line as a program, which ends in the command's way when it is interrupted."""
+    """Run the command line as a program; an interrupt ends it in the way of the command."""
     settings = parse(None)
     if settings.command in ENDED_AT_ONCE:
         end_when_interrupted(f"{settings.command}: interrupted")

@@ -52,7 +52,7 @@ def test_points_that_are_left_out_are_counted(folder: Path, capsys: pytest.Captu
     rows = path.read_text(encoding="utf-8").splitlines()[1:]
     table(path, *rows, *(f"M,d,2,kept_from_first_100,{i},9" for i in (145, 155)), columns=CURVE_COLUMNS)
     assert calibrate(folder, *with_all(folder), *MEASURE) == 0
-    line = f"{path}: 2 of {len(rows) + 2} points left out, as the redeployment was not complete\n"
+    line = f"{path}: 2 of {len(rows) + 2} points left out; the redeployment was not complete there\n"
     assert capsys.readouterr().out == line + without
 
 
@@ -65,7 +65,7 @@ def test_the_command_writes_the_fitted_profile_and_measures_it(
     assert fitted.parameters.layer_sigma == pytest.approx(0.4, rel=0.05)
     assert fitted.parameters == replace(PROFILE.parameters, layer_sigma=fitted.parameters.layer_sigma)
     files, begun = "published.csv, once.csv, curves.csv", folder / "profile.yaml"
-    assert fitted.source == f"M/d: fitted by kit.py calibrate to {files}, beginning with {begun}"
+    assert fitted.source == f"M/d: fitted by kit.py calibrate to {files}, starting from {begun}"
     shown, printed = capsys.readouterr().out.split("\n\n", 1)
     *steps, last = shown.splitlines()
     assert last == "seed 1: measured"

@@ -26,7 +26,7 @@ def test_a_trace_without_figures_is_refused(folder: Path, capsys: pytest.Capture
     published, once = table(folder / "published.csv"), table(folder / "once.csv", columns=ONCE_COLUMNS)
     text = (
         ": the trace has no published figures. Got: none of M/d. Expected: rows of the profile's model and dataset. "
-        "Next: name other files or another profile."
+        "Next: name other files, or another profile."
     )
     assert calibrate(folder, "--curves", folder / "curves.csv") == 2
     assert error(capsys) == f"{published}{text}"
@@ -48,7 +48,7 @@ def test_a_picture_needs_curves(folder: Path, capsys: pytest.CaptureFixture[str]
         assert calibrate(folder, *MEASURE, "--image", folder / "curves.png", *curves) == 2
         assert error(capsys) == (
             "--image needs curves. Got: none. Expected: --curves with curves of M/d. "
-            "Next: name a file of curves, or leave --image out."
+            "Next: name a file of curves with --curves, or leave --image out."
         )
 
 
@@ -59,7 +59,7 @@ def test_without_matplotlib_the_extra_is_named_before_anything_is_measured(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert calibrate(folder, *with_all(folder), *MEASURE, "--image", folder / "curves.png") == 2
     assert error(capsys) == (
-        "--image needs matplotlib. Got: it is not installed. Expected: the extra `plots`. "
+        "--image needs matplotlib. Got: matplotlib is not installed. Expected: the extra `plots`. "
         "Next: .venv/bin/python -m pip install '.[plots]', or leave --image out."
     )
     assert not (folder / "kept").exists()
@@ -72,7 +72,7 @@ def test_points_outside_of_the_trace_are_refused(
     path = table(folder / "curves.csv", f"M,d,2,static,{iteration},1.5", columns=CURVE_COLUMNS)
     assert calibrate(folder, "--curves", path) == 2
     assert error(capsys) == (
-        f"{path}: a curve's point lies outside of the trace. Got: iteration {iteration}. "
+        f"{path}: a point of a curve lies outside of the trace. Got: iteration {iteration}. "
         "Expected: the middle of 10 of 300 iterations. Next: correct the file."
     )
 
@@ -87,7 +87,7 @@ def test_names_that_cannot_be_fitted_are_refused(folder: Path, capsys: pytest.Ca
     names = "topics,layer_sigma,sigma,regime_common:1,switches:0,period_range,regime_strength"
     assert calibrate(folder, "--fit-layers", 4, "--fit", names) == 2
     assert error(capsys) == (
-        "--fit names what cannot be fitted. "
+        "--fit names a parameter that cannot be fitted. "
         "Got: period_range, regime_common:1, regime_strength, sigma, switches:0, topics. "
         f"Expected: some of {', '.join(fittable(PROFILE))}. Next: correct --fit."
     )
@@ -97,7 +97,8 @@ def test_names_that_cannot_be_fitted_are_refused(folder: Path, capsys: pytest.Ca
 def test_a_fit_of_nothing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], names: str) -> None:
     assert calibrate(folder, "--fit-layers", 4, "--fit", names) == 2
     assert error(capsys) == (
-        "--fit names no parameter. Got: none. Expected: at least one. Next: name one, or measure with --steps 0."
+        "--fit names no parameter. Got: none. Expected: at least one. Next: name a parameter, or measure with --steps "
+        "0."
     )
 
 

@@ -150,7 +150,7 @@ def test_a_recording_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest
 def test_a_recording_without_tokens_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(tmp_path, "--drop-dense", values=HOTNESS * 0) == 2
     assert error(capsys) == (
-        "convert: no token is in the recording. Got: zeros. Expected: a recording. Next: record again."
+        "convert: the recording holds no tokens. Got: zeros. Expected: a recording. Next: record again."
     )
 
 
@@ -180,13 +180,13 @@ def test_an_option_of_another_form_is_refused(
     assert convert(tmp_path, "--from", form, "counts.npy", *options) == 2
     assert error(capsys) == (
         f"convert: {named} is not an option of --from {form}. Got: {named}. Expected: no such option. Next:"
-        " leave it out."
+        " leave the option out."
     )
 
 
 WRONG_ARGUMENTS = [
     (["--dataset", "../d"], "argument --dataset: '../d' is not a plain name of letters, digits, '.', '_' and '-'"),
-    (["--licence", " "], "argument --licence: it is empty"),
+    (["--licence", " "], "argument --licence: the text is empty"),
     (["--in-flight", "0"], "argument --in-flight: 0 is less than 1"),
     (["--experts", "many"], "argument --experts: 'many' is not an integer"),
     (["--oldest", "1", "--as-is"], "argument --as-is: not allowed with argument --oldest"),
@@ -215,5 +215,5 @@ def test_the_help_tells_what_unpickling_risks() -> None:
     command = [sys.executable, "starting_kit/kit.py", "convert", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     words = " ".join(done.stdout.split())
-    assert "Such a file can run any code on this machine, as you, when it is opened" in words
+    assert "Such a file can run any code on this machine under your account when it is opened. Use this" in words
     assert "only for files that you made yourself or whose maker you trust" in words

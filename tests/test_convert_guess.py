@@ -139,7 +139,7 @@ def test_settings_beside_a_dump_say_nothing(tmp_path: Path) -> None:
 def test_an_array_without_a_name_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path, "d.npy", ROWS + 1)
     assert refusal(tmp_path, capsys, path) == (
-        "input: the form of the dump is not certain. Got: npy, since d.npy is an array [4, 2, 8]; vllm, since d.npy is"
+        "input: the dump can have several forms. Got: npy, since d.npy is an array [4, 2, 8]; vllm, since d.npy is"
         " an array [4, 2, 8]; vllm-ascend, since d.npy is an array [4, 2, 8]. Expected: one form. Next: give --from npy"
         " or --from vllm or --from vllm-ascend."
     )
@@ -155,7 +155,7 @@ def test_an_option_that_no_guessed_form_takes_is_refused(tmp_path: Path, capsys:
     dumps.write("adrs", tmp_path / "in")
     assert refusal(tmp_path, capsys, tmp_path / "in", "--in-flight", 2) == (
         "input: the dump's form does not take --in-flight. Got: adrs, since expert-load.json has load_history."
-        " Expected: one that takes --in-flight. Next: leave out what the form does not take."
+        " Expected: a form that takes --in-flight. Next: leave these options out."
     )
 
 

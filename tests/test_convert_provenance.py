@@ -99,9 +99,9 @@ def test_other_numbers_of_layers_are_refused(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("3-", "'3-' is no list of layers such as 3-60 or 1,3,5"),
-        ("5-3", "'5-3' does not ascend"),
-        ("3,3", "'3,3' does not ascend"),
+        ("3-", "'3-' is not a list of layers such as 3-60 or 1,3,5"),
+        ("5-3", "'5-3' is not in ascending order"),
+        ("3,3", "'3,3' is not in ascending order"),
     ],
 )
 def test_what_names_no_layers_is_refused(

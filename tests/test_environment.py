@@ -192,10 +192,10 @@ def test_a_grid_that_requires_linux_is_refused_elsewhere_before_anything_runs(
     policies = [KIT, KIT] if command == "compare" else [KIT]
     official = ROOT / "ingestion_program" / "grid_official.yaml"
     assert refused(capsys, command, *policies, "--grid", "official") == (
-        "kit.py: error: the grid official requires a policy to be isolated as only Linux can. Got: sandbox: required, "
-        "on macOS. Expected: sandbox: best_effort, which changes no score. "
+        "kit.py: error: the grid official requires isolation that only Linux has. Got: sandbox: required, "
+        "on macOS. Expected: sandbox: best_effort (the scores stay the same). "
         f"Next: sed 's/^sandbox: required/sandbox: best_effort/' {official} > grid_best_effort.yaml, then --grid "
-        "grid_best_effort.yaml; run needs --traces output/official/traces --reference output/official/reference, too."
+        "grid_best_effort.yaml; run also needs --traces output/official/traces --reference output/official/reference."
     )
     assert list(tmp_path.iterdir()) == []
 

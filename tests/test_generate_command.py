@@ -206,9 +206,9 @@ def test_a_trace_that_another_numpy_drew_is_kept(folder: Path, capsys: pytest.Ca
     capsys.readouterr()
     assert run(folder, "--profile", "M/d") == 2
     assert error(capsys) == (
-        f"trace M/d: numpy {np.__version__} draws other values from this seed than made the trace that is there. "
+        f"trace M/d: numpy {np.__version__} draws other values from this seed than the existing trace has. "
         f"Got: sha256 {sha256}, not written. Expected: {'f' * 64}. "
-        "Next: use the numpy of pyproject.toml, or write to another folder."
+        "Next: use the numpy version of pyproject.toml, or write to another folder."
     )
     assert trace.read_bytes() == b"drawn elsewhere"
 

@@ -131,12 +131,12 @@ def test_a_composed_trace_is_replaced_and_a_recording_is_not(folder: Path, capsy
         (
             ["--profile", "M/d", "--in-flight", "4"],
             "generate: --in-flight is not an option of --family profiles. Got: --in-flight 4. "
-            "Expected: no such option. Next: leave it out, or choose another family.",
+            "Expected: no such option. Next: leave the option out, or choose another family.",
         ),
         (
             ["--family", "independent", "--profile", "M/d", "--fitted"],
             "generate: --fitted is not an option of --family independent. Got: --fitted True. "
-            "Expected: no such option. Next: leave it out, or choose another family.",
+            "Expected: no such option. Next: leave the option out, or choose another family.",
         ),
         (
             ["--family", "independent"],
@@ -161,13 +161,13 @@ def test_options_of_another_family_are_refused(
     [
         (
             ["--switch-every", 9],
-            "generate: --switch-every is for switching topics. Got: --weights stationary. "
+            "generate: --switch-every needs --weights switching. Got: --weights stationary. "
             "Expected: --weights switching. Next: leave one of them out.",
         ),
         (
             ["--weights", "switching", "--switch-every", 9, 5],
-            "generate: --switch-every has another form. Got: 9 5. "
-            "Expected: one number, or the least and the most. Next: correct it.",
+            "generate: --switch-every has the wrong form. Got: 9 5. "
+            "Expected: one number, or the least and the most. Next: correct --switch-every.",
         ),
         (
             ["--requests", "nowhere.npz"],

@@ -75,7 +75,7 @@ def test_a_failing_policy_ends_with_its_reason_and_the_next_step(score: Score, t
     step, again = run.stdout.splitlines()[-2:]
     command = kit_command(*run.args, "--case", "Small/one:4")
     assert step.startswith("Next: correct the policy as the messages above say; ")
-    assert again == f"Then one case alone, as every case failed: {command}"
+    assert again == f"Every case failed; to repeat one case: {command}"
 
 
 FAILS_ON_8 = """
@@ -88,7 +88,7 @@ FAILS_ON_8 = """
 def test_the_command_that_a_failed_run_names_repeats_the_failed_case_alone(score: Score, tmp_path: Path) -> None:
     policy = write_policy(tmp_path / "my policy", FAILS_ON_8)
     run = score(policy, tmp_path / "output")
-    (command,) = re.findall(r"^Then the failed cases alone: (.*)$", run.stdout, re.MULTILINE)
+    (command,) = re.findall(r"^To repeat only the failed cases: (.*)$", run.stdout, re.MULTILINE)
     assert run.stdout.endswith(f"{command}\n") and run.returncode == 1
     options = ["--case", "Large/two:8"]
     assert shlex.split(command)[1:] == ["starting_kit/kit.py", *run.args, *options]
@@ -124,7 +124,7 @@ def test_what_is_no_folder_of_a_policy_is_named(
     (tmp_path / "my_policy.py").write_text(DECLINES)
     got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
     expected = "a folder with policy.py, the file, or the zip. Next: correct the path."
-    text = f"kit.py: error: there is no policy. Got: {got}. Expected: {expected}"
+    text = f"kit.py: error: the policy is missing. Got: {got}. Expected: {expected}"
     assert refused(capsys, command, tmp_path / name) == text
 
 
@@ -147,7 +147,7 @@ def test_a_grid_that_is_not_there_is_refused(tmp_path: Path, capsys, monkeypatch
     monkeypatch.chdir(tmp_path)
     policies = {"compare": [KIT, KIT], "reference": []}.get(command, [KIT])
     assert refused(capsys, command, *policies, "--grid", "practise") == (
-        "kit.py: error: there is no such grid. Got: practise. "
+        "kit.py: error: the grid file is missing. Got: practise. "
         "Expected: sample, practice, official, or a grid file. Next: correct --grid."
     )
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +183,7 @@ def test_some_cases_have_a_score_of_their_own_name(score: Score, tmp_path: Path)
     assert (run.returncode, run.stderr) == (0, "")
     assert "[1/1] Large/two ep 8: ok" in run.stdout and "composite_score" not in run.stdout
     assert run.stdout.splitlines()[-1] == "mean case score over 1 of 2 cases: 100.0000"
-    assert f"\npage: none of some cases; {page} is that of the last whole grid\n" in run.stdout
+    assert f"\npage: none for some cases; {page} is still the page of the last whole grid\n" in run.stdout
     assert page.read_bytes() == written
     assert re.fullmatch("Large/two ep 8: (Largest saving|No change stands out): .*", run.stdout.splitlines()[-2])
 
@@ -198,7 +198,10 @@ def test_a_failing_policy_has_no_score_of_some_cases(score: Score, tmp_path: Pat
     run = score(write_policy(tmp_path, "1 / 0\n"), tmp_path / "output", "--case", "Small/one:4")
     assert (run.returncode, run.stderr) == (1, "")
     assert "\ncrashed: Small/one ep 4, start: the policy raised an exception. Got: ZeroDivisionError: " in run.stdout
-    assert run.stdout.splitlines()[-1] == "No score. Next: mend the cases above and try again with the same command."
+    assert (
+        run.stdout.splitlines()[-1]
+        == "No score. Next: correct the policy as the messages above say and repeat the same command."
+    )
 
 
 def test_data_that_cannot_be_read_is_not_the_policy_s_fault_in_some_cases_either(score: Score, tmp_path: Path) -> None:
@@ -209,14 +212,14 @@ def test_data_that_cannot_be_read_is_not_the_policy_s_fault_in_some_cases_either
     assert (run.returncode, run.stderr) == (2, "")
     last = run.stdout.splitlines()[-1]
     assert last.startswith("No score: data_unavailable: ") and " Expected: " in last and " Next: " in last
-    assert "mend the cases" not in run.stdout
+    assert "correct the policy" not in run.stdout
 
 
 @pytest.mark.parametrize("name", ["Small/one:2", "Small", "Small/one ep", "Small/one:4:4", ""])
 def test_a_case_that_the_grid_has_not_is_named(world: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case"
     if name == "Small/one:2":
-        expected += "; for other sizes name a grid file of your own by --grid, whose cases have that ep and"
+        expected += "; for other sizes, name your own grid file with --grid: its cases state ep and"
         expected += " redundant_experts (starting_kit/README.md, --grid)"
     options = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "output")
     text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}."

@@ -134,7 +134,9 @@ def test_a_case_that_the_grid_does_not_have_is_refused(world: Path, capsys) -> N
         kit.main(["check", str(KIT), "--grid", str(world / "grid.yaml"), "--case", "Small/one:2"])
     last = capsys.readouterr().err.splitlines()[-1]
     text = "the grid tiny has no such case. Got: Small/one:2. Expected: one of Small/one:4, Large/two:8. "
-    assert last.startswith(f"kit.py: error: {text}Next: correct --case; for other sizes name a grid file of your own")
+    assert last.startswith(
+        f"kit.py: error: {text}Next: correct --case; for other sizes, name your own grid file with --grid:"
+    )
 
 
 @pytest.mark.parametrize(("ep", "least", "most"), [(32, 1.4, 2.2), (256, 3.5, 7.0)])
@@ -161,8 +163,8 @@ def test_a_policy_that_never_redeploys_is_accepted_with_a_warning(check, tmp_pat
     assert code == 0 and last.startswith(ACCEPTED)
     assert first.startswith("Small ep 4: function form, 0 of 2 calls redeployed, ")
     assert warning == (
-        "warning: the policy redeployed at no call, so none of its tables was checked. Next: unless that is meant, "
-        "look why with kit.py replay"
+        "warning: the policy redeployed at no call, so no table was checked. Next: if the policy should redeploy, "
+        "find the reason with kit.py replay"
     )
     assert NONE_REDEPLOYED not in check(KIT)[1]
 
@@ -188,9 +190,10 @@ def test_a_policy_that_answers_otherwise_in_another_process_is_told_where(tmp_pa
     *_, warning, last = capsys.readouterr().out.splitlines()
     assert last.startswith(ACCEPTED)
     assert re.fullmatch(
-        r"warning: Large ep 8, call 2 \(iteration \d+\), layer 1: the policy answers differently when it is run again. "
-        r"Got: another expert in \d+ of 16 slots. Expected: the same answers in every run. Next: seed its random "
-        r"generators, sort with kind='stable', and let neither clock nor threads decide.",
+        r"warning: Large ep 8, call 2 \(iteration \d+\), layer 1: the policy gives different answers when it runs "
+        r"again\. Got: a different expert in \d+ of 16 slots. Expected: the same answers in every run. Next: seed the "
+        r"random "
+        r"generators, sort with kind='stable', and do not use the clock or the order of threads.",
         warning,
     )
 
@@ -202,10 +205,10 @@ ELSEWHERE = TABLE + np.array([0, 0, 5]).reshape(3, 1, 1)
 @pytest.mark.parametrize(
     ("other", "where", "got"),
     [
-        (None, "call 2 (iteration 8)", "one run redeploys, the other keeps the deployment"),
+        (None, "call 2 (iteration 8)", "one run redeploys, the other run keeps the deployment"),
         ((LAYERS[::-1], TABLE), "call 2 (iteration 8)", "layers_priority [1, 0] and [0, 1]"),
         ((np.arange(9), TABLE), "call 2 (iteration 8)", "layers_priority [1, 0] and [0, 1, 2, 3, 4, ...]"),
-        ((LAYERS, TABLE + 1), "call 2 (iteration 8), layer 1", "another expert in 4 of 4 slots"),
+        ((LAYERS, TABLE + 1), "call 2 (iteration 8), layer 1", "a different expert in 4 of 4 slots"),
     ],
 )
 def test_the_first_difference_of_two_runs_is_found(other: object, where: str, got: str) -> None:
@@ -304,7 +307,7 @@ OLDER = "use what Python 3.12 and numpy 1.26.4 have"
 
 def test_another_numpy_than_the_platform_s_is_said_in_the_verdict(check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doubts, "is_platform_numpy", lambda: False)
-    step = f"{kit_command('run', 'starting_kit')}; `make run PYTHON=python3.12` installs the platform's"
+    step = f"{kit_command('run', 'starting_kit')}; `make run PYTHON=python3.12` installs the platform's versions"
     assert check(KIT)[1][-1] == f"{LATER}. Next: {step}"
 
 
@@ -392,9 +395,14 @@ def test_packages_are_compared_with_the_platform_s() -> None:
 
 def test_missing_isolation_is_said() -> None:
     line = machine_line(["limits", "capabilities", "calls"])
-    assert line.startswith("machine: ") and " cores, isolated by limits, capabilities, calls; not by files, " in line
     assert (
-        machine_line([]).partition("isolated by ")[2].startswith("nothing; not by limits, capabilities, files, calls")
+        line.startswith("machine: ")
+        and " cores, isolated by limits, capabilities, calls; not isolated by files as " in line
+    )
+    assert (
+        machine_line([])
+        .partition("isolated by ")[2]
+        .startswith("nothing; not isolated by limits, capabilities, files, calls")
     )
     assert "not by" not in machine_line(["limits", "capabilities", "files", "calls"])
 

@@ -131,7 +131,10 @@ def test_the_help_tells_how_large_a_seed_of_the_practice_grid_is(tmp_path: Path,
     with pytest.raises(SystemExit, match="0"):
         kit.main(["compare", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "drawn from N seeds (default: 5) and kept, of the practice grid about 976 MB for each seed; 0 takes" in text
+    assert (
+        "draw traces from N seeds (default: 5) and keep them, about 976 MB per seed for the practice grid; 0: use"
+        in text
+    )
 
 
 def test_the_reference_is_measured_with_the_jobs_of_compare(world: Path, tmp_path: Path, monkeypatch) -> None:
@@ -180,7 +183,9 @@ def test_on_given_traces_there_is_no_verdict(compare, world: Path) -> None:
     code, lines = compare(STATIC, DS_EPLB, "--seeds", 0, "--reference", world / "reference")
     score = kit.run(STATIC, *(world / name for name in ("grid.yaml", "traces", "reference"))).attrs["composite_score"]
     assert code == 0 and lines[0] == f"these traces: A {score:.4f}, B 100.0000"
-    assert lines[-1] == f"composite_score: B - A = {100 - score:+.4f}; which is better is not known. Next: --seeds 5"
+    assert (
+        lines[-1] == f"composite_score: B - A = {100 - score:+.4f}; one set of traces gives no verdict. Next: --seeds 5"
+    )
 
 
 def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ def test_a_policy_that_fails_is_named(compare, tmp_path: Path) -> None:
     assert code == 1
     message = "call 1 (iteration 4): the policy raised an exception. Got: ZeroDivisionError: division by zero "
     assert any(line.startswith(f"B: {bad}: Small/one ep 4, {message}") for line in lines)
-    assert lines[-1] == "No comparison. Next: mend the policy and try again with the same command."
+    assert lines[-1] == "No comparison. Next: correct the policy and repeat the same command."
 
 
 @pytest.mark.parametrize("results", [False, True])
@@ -227,8 +232,8 @@ FEW = "compare needs several policies"
         ([STATIC, DS_EPLB, "--jobs", 0], "--jobs is too small. Got: 0. Expected: at least 1. Next: correct --jobs."),
         (
             [STATIC, DS_EPLB, "--seeds", 2, "--reference", "mine"],
-            "--reference is for --seeds 0 alone. Got: --seeds 2. Expected: --seeds 0 with it, or drawn traces, which "
-            "are measured. Next: leave one of them out.",
+            "--reference needs --seeds 0. Got: --seeds 2. Expected: --seeds 0 with --reference, or drawn traces "
+            "without --reference. Next: leave one of them out.",
         ),
     ],
 )
@@ -276,7 +281,7 @@ def test_a_picture_without_matplotlib_is_refused_before_anything_runs(compare, t
     with pytest.raises(SystemExit, match="2"):
         compare(STATIC, DS_EPLB, "--plot", tmp_path / "picture.svg")
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "kit.py: error: --plot needs matplotlib. Got: it is not installed. Expected: the extra `plots`. "
+        "kit.py: error: --plot needs matplotlib. Got: matplotlib is not installed. Expected: the extra `plots`. "
         "Next: .venv/bin/python -m pip install '.[plots]', or leave --plot out."
     )
 

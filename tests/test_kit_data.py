@@ -48,7 +48,7 @@ def refusal(world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 def test_a_missing_trace_is_named(refusal, tmp_path: Path) -> None:
     assert refusal(traces=tmp_path / "nowhere") == (
         f"trace Small/one: the trace is missing. Got: no file {tmp_path / 'nowhere/Small/one'}.npy, .npz or .sealed. "
-        "Expected: one of the three. Next: name the folder of the grid's traces by --traces."
+        "Expected: one of the three. Next: name the folder of the grid's traces with --traces."
     )
 
 
@@ -65,7 +65,7 @@ def test_a_trace_that_the_kit_can_make_comes_with_the_command(refusal, tmp_path:
     content = grid_mapping(models={"DS-R1": {"layers": 1, "experts": 8}}, cases=cases)
     (tmp_path / "grid.yaml").write_text(yaml.safe_dump(content))
     text = refusal(grid=tmp_path / "grid.yaml", traces=tmp_path / "t")
-    assert text.endswith(f" --traces, or make it: {MAKE} generate --output {tmp_path / 't'}{profile}.")
+    assert text.endswith(f" --traces, or make the trace: {MAKE} generate --output {tmp_path / 't'}{profile}.")
 
 
 def test_a_reference_that_is_not_there_comes_with_the_command_that_makes_it(refusal, world: Path, tmp_path) -> None:
@@ -90,7 +90,7 @@ def test_a_reference_of_another_format_is_refused_and_not_replaced(refusal, worl
     other = world / "output" / "reference"
     assert text.startswith(f"{tmp_path}/ds_eplb.json: ")
     assert ": was written by an older kit. Got: format 1. Expected: format 3. Next: " in text
-    assert text.endswith(f" --output {other}, then --reference {other}.")
+    assert text.endswith(f" --output {other}, then use --reference {other}.")
 
 
 def test_a_reference_of_another_grid_is_refused(refusal) -> None:
@@ -123,4 +123,4 @@ def test_compare_names_a_folder_of_traces_that_is_not_there(world: Path, tmp_pat
     with pytest.raises(kit.UsageError) as caught:
         kit.compare(POLICY, POLICY, grid=world / "grid.yaml", traces=tmp_path / "nowhere")
     got = f"Got: {tmp_path / 'nowhere'}. Expected: a folder with traces. Next: correct --traces."
-    assert str(caught.value) == f"--traces is no folder. {got}"
+    assert str(caught.value) == f"--traces is not a folder. {got}"

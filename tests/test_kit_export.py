@@ -51,8 +51,8 @@ def test_a_placement_scores_what_the_policy_scores_that_it_is_from(
     )
     of_file = scored(world, tmp_path / "out", "--placement", tmp_path / "map.json", *case, "--layers", "1,3")
     assert (
-        "note: map.json has 4 rows: those of layers 0, 2 are no layers of the case, and left out\n"
-        "note: applied at the first call in order of the layers, then kept: advice on a policy's order is not for it\n"
+        "note: map.json has 4 rows; the rows of layers 0, 2 belong to no layer of the case and are left out\n"
+        "note: the layers are applied at the first call, in order, and kept; ignore advice on the order of layers\n"
     ) in capsys.readouterr().out
     assert of_file == scored(world, tmp_path / "out", ONCE, *case) and of_file["status"] == "ok"
 
@@ -102,7 +102,7 @@ def test_the_deployment_is_the_one_after_the_call_that_is_named(world: Path, tmp
 
 def test_what_never_moved_is_said(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(world, STATIC, tmp_path / "a.npy", "--to", "npy") == 0
-    assert "note: nothing has moved up to there: this is the initial deployment" in capsys.readouterr().out
+    assert "note: no layer was redeployed up to this call: this is the initial deployment" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_what_never_moved_is_said(world: Path, tmp_path: Path, capsys: pytest.Ca
         (["--to", "sglang", "--output", "a.txt"], "Next: name the file a.json."),
         (["--to", "sglang", "--output", "a.json"], "sglang needs the model's layer numbers. Got: none in"),
         (["--to", "vllm", "--output", "a.json", "--layers", "3"], "--layers does not fit. Got: 1 numbers."),
-        (["--to", "vllm", "--output", "a.json", "--layers", "4-3"], "'4-3' does not ascend"),
-        (["--to", "vllm", "--output", "a.json", "--layers", "x"], "'x' is no list of layers such as 3-60 or 1,3,5"),
+        (["--to", "vllm", "--output", "a.json", "--layers", "4-3"], "'4-3' is not in ascending order"),
+        (["--to", "vllm", "--output", "a.json", "--layers", "x"], "'x' is not a list of layers such as 3-60 or 1,3,5"),
         (["--to", "npy", "--output", "a.npy", "--after", 9], "Got: --after 9. Expected: 1 .. 3."),
     ],
 )
@@ -131,7 +131,7 @@ def test_cases_that_a_placement_does_not_fit_are_named(
     np.save(tmp_path / "a.npy", ds_eplb(weights, 8, 8))
     run = ("run", *grid(world), "--reference", world / "reference", "--placement", tmp_path / "a.npy")
     assert refused(capsys, *run) == (
-        "kit.py: error: the placement fits 1 of the grid's 2 cases, and not Small/one ep 4. Got: 16 slots a layer on 8 "
+        "kit.py: error: the placement fits 1 of the grid's 2 cases, but not Small/one ep 4. Got: 16 slots a layer on 8 "
         "devices; Small/one ep 4 takes 8 slots on 4 devices. Expected: a case of 3 layers, 8 experts and 8 redundant "
         "ones on 8 devices. Next: give --case Large/two:8."
     )
@@ -148,8 +148,8 @@ def test_cases_that_a_placement_does_not_fit_are_named(
     ("options", "text"),
     [
         ([ONCE, "--placement", "a.npy"], "a policy and --placement are named."),
-        (["--layers", "3-4"], "--layers is for a placement file. Got: no --placement."),
-        (["--placement", "a.npy"], "there is no placement. Got: a.npy."),
+        (["--layers", "3-4"], "--layers needs --placement. Got: no --placement."),
+        (["--placement", "a.npy"], "the placement file is missing. Got: a.npy."),
     ],
 )
 def test_options_of_a_placement_that_make_no_sense_are_refused(

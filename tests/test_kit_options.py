@@ -17,7 +17,7 @@ from submissions import ROOT
 
 STATIC = str(ROOT / "starting_kit" / "policies" / "static")
 PAGE, SCORES, RESULTS = "scoring/detailed_results.html", "scoring/scores.json", "prediction/results.json"
-FREE = "Expected: a folder, or a name that is free. Next: name another --output, or move it away."
+FREE = "Expected: a folder, or a name that is free. Next: name another folder with --output, or move the file away."
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +59,19 @@ def run(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
 def test_a_grid_that_is_a_folder(run, tmp_path: Path) -> None:
     expected = "Expected: sample, practice, official, or a grid file. Next: correct --grid."
-    assert run(grid=tmp_path) == f"there is no such grid. Got: {tmp_path}. {expected}"
+    assert run(grid=tmp_path) == f"the grid file is missing. Got: {tmp_path}. {expected}"
 
 
 @pytest.mark.parametrize(("option", "holds"), [("traces", "traces"), ("reference", "ds_eplb.json")])
 def test_a_file_for_a_folder(run, file: Path, option: str, holds: str) -> None:
-    text = f"--{option} is no folder. Got: {file}. Expected: a folder with {holds}. Next: correct --{option}."
+    text = f"--{option} is not a folder. Got: {file}. Expected: a folder with {holds}. Next: correct --{option}."
     assert run(**{option: file}) == text
 
 
 def test_a_trace_that_is_missing(run, tmp_path: Path) -> None:
     assert run(traces=tmp_path / "nowhere") == (
         f"trace Small/one: the trace is missing. Got: no file {tmp_path / 'nowhere/Small/one'}.npy, .npz or .sealed. "
-        "Expected: one of the three. Next: name the folder of the grid's traces by --traces."
+        "Expected: one of the three. Next: name the folder of the grid's traces with --traces."
     )
 
 
@@ -100,7 +100,7 @@ def test_an_output_without_the_right_to_write(run, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(named_paths.os, "access", lambda path, mode: Path(path) != locked and access(path, mode))
     assert run(output=locked / "mine") == (
         f"--output cannot be written. Got: no right to write into {locked}. "
-        "Expected: a folder that may be written to. Next: name another --output."
+        "Expected: a writable folder. Next: name another folder with --output."
     )
 
 
@@ -108,8 +108,9 @@ def test_a_reference_that_is_not_there_draws_nothing(tmp_path: Path, capsys, mon
     monkeypatch.setattr(worlds, "OUTPUT", tmp_path / "drawn")
     text = told(capsys, "run", STATIC, "--grid", "practice", "--reference", tmp_path, "--output", tmp_path / "out")
     assert text == (
-        f"there is no reference. Got: no {tmp_path / 'ds_eplb.json'}. Expected: what kit.py reference wrote. "
-        "Next: correct --reference, or leave it out: then it is measured."
+        f"the reference is missing. Got: no {tmp_path / 'ds_eplb.json'}. Expected: the file that kit.py reference "
+        "writes. "
+        "Next: correct --reference, or leave it out: the reference is then measured."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -172,12 +173,12 @@ def test_a_file_in_the_way_of_a_table(option: str, file: Path, capsys) -> None:
     words = ("calibrate", "--profile", "DS-R1/Mix", "--published", "published.csv", f"--{option}", file / "below")
     assert told(capsys, *words) == (
         f"a file is in the way of --{option}. Got: {file}. Expected: a folder, or a name that is free. "
-        f"Next: name another --{option}, or move it away."
+        f"Next: name another folder with --{option}, or move the file away."
     )
 
 
 def test_a_zip_s_name_that_the_platform_refuses(tmp_path: Path, capsys) -> None:
-    refusal = "the zip's name is too long. Got: 65 characters. Expected: at most 64, which is what Codabench takes. "
+    refusal = "the zip's name is too long. Got: 65 characters. Expected: at most 64 characters, Codabench's limit. "
     name = "x" * 61 + ".zip"
     text = told(capsys, "pack", STATIC, "--output", tmp_path / name)
     assert text == refusal + "Next: name another --output."

@@ -21,7 +21,7 @@ from submissions import ROOT
 from traces.manifest import entry_of, write_manifest
 
 STATIC, DS_EPLB = (ROOT / "starting_kit" / "policies" / name for name in ("static", "ds_eplb"))
-OR_GRID = ", or name a grid by --grid."
+OR_GRID = ", or name a grid with --grid."
 
 
 @pytest.fixture
@@ -83,12 +83,13 @@ def test_other_numbers_of_experts_have_divisors(experts: int, eps: list[int]) ->
         ),
         (
             {"M__a": [9, 1, 1]},
-            "trace M/a: no number of devices fits. Got: 1 experts. Expected: two experts or more. "
-            f"Next: leave it out{OR_GRID}",
+            "trace M/a: no number of devices fits the experts. Got: 1 experts. Expected: two experts or more. "
+            f"Next: leave the trace out{OR_GRID}",
         ),
         (
             {"M__a": [9, 8]},
-            "trace M/a: the manifest's shape is no trace's. Got: [9, 8]. Expected: [iterations, layers, experts]. "
+            "trace M/a: the manifest's shape is not the shape of a trace. Got: [9, 8]. Expected: [iterations, layers, "
+            "experts]. "
             f"Next: correct manifest.yaml{OR_GRID}",
         ),
     ],
@@ -100,16 +101,17 @@ def test_traces_without_a_grid_are_named(tmp_path: Path, shapes: dict[str, Any],
 
 
 def test_a_folder_without_a_manifest_or_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make = "make it with kit.py convert or kit.py generate"
+    make = "make the manifest with kit.py convert or kit.py generate"
     for folder, text in (
         (
             tmp_path,
-            f"no manifest lists the traces. Got: none in {tmp_path / 'manifest.yaml'}. Expected: an entry for each. "
+            f"no manifest lists the traces. Got: none in {tmp_path / 'manifest.yaml'}. Expected: an entry for each "
+            "trace. "
             f"Next: {make}{OR_GRID}",
         ),
         (
             tmp_path / "nowhere",
-            f"--traces is no folder. Got: {tmp_path / 'nowhere'}. Expected: a folder with manifest.yaml. "
+            f"--traces is not a folder. Got: {tmp_path / 'nowhere'}. Expected: a folder with manifest.yaml. "
             "Next: correct --traces.",
         ),
     ):
@@ -132,7 +134,7 @@ def test_a_run_measures_the_reference_once(traces: Path, tmp_path: Path, capfd, 
     (kept,) = (tmp_path / "kept" / "own").iterdir()
     assert lines[:3] == [
         f"grid of {traces}: Mine/chat ep 2, 4; window 4, which fits four times into the shortest trace",
-        f"kept in {kept}; for other cases, change a copy of its grid.yaml and name that by --grid",
+        f"kept in {kept}; for other cases, change a copy of its grid.yaml and name the copy with --grid",
         "measures DS-EPLB on these traces, once",
     ]
     assert lines[-1] == "composite_score: 100.0000"
@@ -157,8 +159,9 @@ def test_check_takes_the_sizes_and_the_window_of_the_traces(traces: Path, tmp_pa
     with pytest.raises(SystemExit, match="2"):
         kit.main(["check", str(STATIC), "--traces", str(traces), "--grid", "practice"])
     assert capfd.readouterr().err.splitlines()[-1] == (
-        f"kit.py: error: check looks into no trace. Got: --grid {short(GRIDS['practice'])} and --traces {traces}. "
-        "Expected: the sizes of one of them. Next: leave one out."
+        f"kit.py: error: --grid and --traces exclude each other. Got: --grid {short(GRIDS['practice'])} and --traces "
+        f"{traces}. "
+        "Expected: --grid or --traces. Next: leave one of them out."
     )
 
 

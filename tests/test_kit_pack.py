@@ -49,7 +49,7 @@ PLANS = """
             rows = [heaviest_first(e, w[e], empty, np.zeros(len(empty))) for e, w in zip(experts, load)]
             return list(range(len(rows))), np.array(rows)
 """
-OWN = "planning is the policy's own: the kit's is not taken along"
+OWN = "planning is the policy's own folder, so the kit's planning is not packed"
 JUNK = {".git/config": "", "__pycache__/policy.pyc": "", "part/.hidden": "", "old.zip": "", ".DS_Store": ""}
 
 
@@ -197,9 +197,7 @@ def test_a_zip_is_not_packed_again(pack, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         pack(pack(write_policy(tmp_path / "policy", DECLINES))[2], "again.zip")
     assert ended.value.code == 2
-    with pytest.raises(
-        kit.UsageError, match=r"the policy is a zip already.*Next: name the folder that the zip was made"
-    ):
+    with pytest.raises(kit.UsageError, match=r"the policy is a zip\..*Next: name the folder that the zip was made"):
         kit.pack(tmp_path / "packed" / "submission.zip", tmp_path / "again.zip")
 
 
@@ -208,7 +206,8 @@ def test_another_suffix_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         kit.main(["pack", str(KIT), "--output", str(tmp_path / "policy.py")])
     assert ended.value.code == 2
     text = (
-        f"--output is no zip. Got: {tmp_path / 'policy.py'}. Expected: a name ending in .zip. Next: correct --output."
+        f"--output does not end in .zip. Got: {tmp_path / 'policy.py'}. Expected: a name ending in .zip. Next: correct "
+        "--output."
     )
     assert capsys.readouterr().err.splitlines()[-1] == f"kit.py: error: {text}"
 

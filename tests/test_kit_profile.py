@@ -160,7 +160,9 @@ def test_an_exception_at_the_call_is_shown_as_python_does(tmp_path: Path) -> Non
     policy = write_policy(tmp_path / "policy", "def rebalance(hotness, n_device, n_red_expert):\n    1 / 0\n")
     done = run_program(KIT, "profile", policy, "--grid", world / "grid.yaml", "--traces", world / "traces")
     assert done.returncode == 1 and done.stderr.endswith("ZeroDivisionError: division by zero\n")
-    assert done.stdout.endswith("the policy raised the exception above. Next: mend it and repeat this command\n")
+    assert done.stdout.endswith(
+        "the policy raised the exception above. Next: correct the policy and repeat this command\n"
+    )
 
 
 def spin() -> None:
@@ -172,7 +174,7 @@ def spin() -> None:
 def test_a_loop_that_does_not_end_is_ended_with_its_line_and_another_alarm_stays() -> None:
     before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
     try:
-        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s; is there a loop that does not end\?"):
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s; look for a loop that does not end"):
             spin()
         assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)

@@ -111,7 +111,7 @@ def test_again_shows_an_exception_as_python_does(world: Path, tmp_path: Path) ->
     assert f'File "{policy}/policy.py", line 14, in rebalance\n' in done.stderr
     assert done.stderr.endswith("ValueError: the third call\n")
     assert done.stdout.splitlines()[-1].endswith(
-        "the policy raised the exception above. Next: mend it and repeat this command"
+        "the policy raised the exception above. Next: correct the policy and repeat this command"
     )
 
 
@@ -135,7 +135,10 @@ def test_a_policy_that_answers_otherwise_here_is_told(world: Path, tmp_path: Pat
     command = [sys.executable, str(KIT), "replay", str(policy), "--again", "--call", "2", "--grid"]
     command += [str(world / "grid.yaml"), "--traces", str(world / "traces")]
     done = subprocess.run(command, env={"HOME": "/home-of-a-test"}, capture_output=True, text=True, check=False)
-    assert "note: the policy's answer at call 1 is another one here than in its own process: chance" in done.stdout
+    assert (
+        "note: at call 1 the policy answers differently here than in its own process: a random generator without a seed"
+        in done.stdout
+    )
 
 
 def test_the_prompt_has_what_the_policy_saw(world: Path, tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_the_prompt_has_the_policy_itself_with_the_state_it_had(world: Path, tmp
     typed += "print(instance.rebalance(hotness.copy(), deployment.copy(), iteration), instance.calls)\n"
     done = replay(world, write_policy(tmp_path, RECORDS), "--call", 2, text=typed)
     assert "Policy 1 ['calls', 'case']\n" in done.stdout and "None 2\n" in done.stdout
-    assert "\ninstance is the Policy itself: vars(instance) is its state, " in done.stderr
+    assert "\ninstance is the Policy object: vars(instance) is its state, " in done.stderr
 
 
 def test_a_breakpoint_stops_the_call_that_is_called_again(world: Path, tmp_path: Path) -> None:
@@ -190,7 +193,11 @@ def test_what_cannot_be_saved_is_named_before_the_policy_is_run(world: Path, tmp
     policy = write_policy(tmp_path / "policy", "1 / 0\n")
     missing = tmp_path / "no" / "call.npz"
     for path, text in (
-        (missing, f"--save has no folder. Got: no {missing.parent}. Expected: a folder that is there. Next: make it."),
+        (
+            missing,
+            f"the folder of --save is missing. Got: no {missing.parent}. Expected: a path in an existing folder. Next: "
+            "make the folder.",
+        ),
         (tmp_path, f"--save is a folder. Got: {tmp_path}. Expected: the name of a file. Next: correct --save."),
     ):
         done = replay(world, policy, "--save", path)

@@ -220,7 +220,7 @@ def test_two_runs_are_compared_case_by_case_without_a_verdict(ran, capsys, tmp_p
     assert change_of_all == pytest.approx(small + large, abs=0.0025)
     assert change_of_all[[1, 4]].tolist() == [0, 0] and change_of_all[5] > 0
     assert lines[-1] == (
-        f"composite_score: B - A = {change:+.4f}; one set of traces decides nothing. "
+        f"composite_score: B - A = {change:+.4f}; one set of traces gives no verdict. "
         "Next: compare the two policies, over seeds, with kit.py compare POLICY POLICY"
     )
     header = (tmp_path / "table.csv").read_text().splitlines()[0]
@@ -251,12 +251,12 @@ def test_runs_of_different_grids_are_told_by_the_grids_names(tmp_path: Path, mon
     second = keep_made_up(tmp_path / "other", trace_sha256="another")
     with pytest.raises(runs.UsageError) as caught:
         compare_runs([first, second])
-    assert f"Got: of {second.name}, on the grid practice, DS-R1/made-up ep 64 was measured" in str(caught.value)
-    assert f"the traces of {first.name}, on the grid tiny. {CHOOSE}" in str(caught.value)
+    assert f"Got: {second.name}, on the grid practice, DS-R1/made-up ep 64 was measured" in str(caught.value)
+    assert f"traces of {first.name}, on the grid tiny. {CHOOSE}" in str(caught.value)
 
 
-CHOOSE = "Next: choose among what kit.py runs prints."
-GRIDS = "the runs are of different grids or traces. Got: of {other}, "
+CHOOSE = "Next: choose among the runs that kit.py runs prints."
+GRIDS = "the runs are of different grids or traces. Got: {other}, "
 
 
 @pytest.mark.parametrize(
@@ -270,26 +270,26 @@ GRIDS = "the runs are of different grids or traces. Got: of {other}, "
         ),
         (
             "{made} {traces}",
-            "the runs are of different grids or traces. Got: of {traces.name}, DS-R1/made-up ep 64 was measured with "
-            f"another trace_sha256. Expected: the cases and the traces of {{made.name}}. {CHOOSE}",
+            "the runs are of different grids or traces. Got: {traces.name}, DS-R1/made-up ep 64 was measured with "
+            f"another trace_sha256. Expected: the cases and traces of {{made.name}}. {CHOOSE}",
         ),
         (
             "{first} {made}",
-            "the runs are of different grids or traces. Got: of {made.name}, cases are missing. Expected: the cases "
-            f"and the traces of {{first.name}}. {CHOOSE}",
+            "the runs are of different grids or traces. Got: {made.name}, cases are missing. Expected: the cases "
+            f"and traces of {{first.name}}. {CHOOSE}",
         ),
         (
             "{first} {policy}",
-            "a run is compared with a run. Got: {policy}. Expected: RUN RUN, or POLICY POLICY. "
+            "a run is compared with a policy. Got: {policy}. Expected: RUN RUN, or POLICY POLICY. "
             "Next: name two runs, or two policies.",
         ),
         (
             "{first} {first} --case Small/one",
-            "two runs are compared as they are. Got: --case. Expected: RUN RUN alone. Next: leave --case out.",
+            "an option does not go with two runs. Got: --case. Expected: RUN RUN alone. Next: leave --case out.",
         ),
         (
             "{first} {first} --first-seed 5",
-            "two runs are compared as they are. Got: --first-seed. Expected: RUN RUN alone. "
+            "an option does not go with two runs. Got: --first-seed. Expected: RUN RUN alone. "
             "Next: leave --first-seed out.",
         ),
         (

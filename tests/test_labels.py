@@ -313,7 +313,9 @@ def test_inspect_says_where_nothing_was_relabelled(world: Path, capsys: pytest.C
     assert seal(world, "--rename", f"M/LmSys={NAME}") == 0 and seal(world) == 0
     options = ("--key", str(world / "trace.key"), "--labels", str(world / "labels"))
     assert inspect(world, capsys, *options)[1][-1] == "  relabelled: no"
-    assert inspect(world, capsys, *options, name="M/LmSys")[1][1:] == ["  the manifest keeps nothing sealed of it"]
+    assert inspect(world, capsys, *options, name="M/LmSys")[1][1:] == [
+        "  the manifest keeps nothing sealed for this trace"
+    ]
     assert not (world / "labels").exists()
 
 
@@ -325,7 +327,7 @@ def test_inspect_names_another_key_and_a_missing_one(world: Path, capsys: pytest
     assert inspect(world, capsys, "--labels", str(world / "labels")) == (
         2,
         [
-            "kit.py inspect: error: --labels: labels cannot be shown without the key. Got: no --key. "
+            "kit.py inspect: error: --labels: --labels needs the key. Got: no --key. "
             "Expected: the key of the sealed traces. Next: add --key."
         ],
     )

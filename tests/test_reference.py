@@ -189,18 +189,19 @@ def test_the_command_writes_the_same_files_each_time(tmp_path, traces, capsys):
 
 def test_a_reference_of_another_grid_is_replaced_with_a_note(tmp_path, traces, capsys):
     note = (
-        f"note: {tmp_path / 'out'} holds the reference of grid {{}} with {{}} cases, which this one replaces. Next: "
-        "another --output, where both are wanted."
+        f"note: {tmp_path / 'out'} holds the reference of grid {{}} with {{}} cases; the new reference replaces the "
+        "old one. Next: "
+        "to keep both, name another --output."
     )
     assert run(tmp_path, traces) == run(tmp_path, traces) == 0
-    assert "which this one replaces" not in capsys.readouterr().out
+    assert "the new reference replaces" not in capsys.readouterr().out
     assert run(tmp_path, traces, cases=UNEVEN) == 0
     assert note.format("tiny", 2) in capsys.readouterr().out.splitlines()
     assert run(tmp_path, traces, cases=UNEVEN, name="other") == 0
     assert note.format("tiny", 2) in capsys.readouterr().out.splitlines()
     # What no reader knows is no reference.
     (tmp_path / "out" / "ds_eplb.json").write_text("[]")
-    assert run(tmp_path, traces) == 0 and "which this one replaces" not in capsys.readouterr().out
+    assert run(tmp_path, traces) == 0 and "the new reference replaces" not in capsys.readouterr().out
 
 
 def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, traces, capsys):
@@ -210,7 +211,7 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, traces, cap
         run(tmp_path, tmp_path / "nowhere")
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"kit.py: error: trace M/d: the trace is missing. Got: no file {tmp_path / 'nowhere/M/d'}.npy, .npz or "
-        ".sealed. Expected: one of the three. Next: name the folder of the grid's traces by --traces."
+        ".sealed. Expected: one of the three. Next: name the folder of the grid's traces with --traces."
     )
     assert not (tmp_path / "out").exists()
 
@@ -296,7 +297,7 @@ def test_a_failed_run_keeps_what_is_finished_and_says_how_to_go_on(tmp_path, two
     *_, error, kept = capsys.readouterr().out.splitlines()
     assert error.startswith("trace M/e: the trace cannot be read. Got: ")
     folder = tmp_path / "out" / "reference_parts"
-    assert kept == f"the traces that were finished are kept in {folder}, and the same command goes on from there"
+    assert kept == f"the finished traces are kept in {folder}; repeat the same command to continue"
     assert run(tmp_path, two, cases=TWO) == 0
     assert {line.split("] ")[1] for line in progress(capsys)} == {
         "M/d: 2 cases kept from an earlier run",
@@ -438,8 +439,8 @@ def test_an_interrupted_run_says_in_one_line_what_is_kept_and_goes_on_from_there
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 130
     assert output == (
-        f"reference: interrupted; the traces that were finished are kept in {waits.parent.parent},"
-        " and the same command goes on from there\n"
+        f"reference: interrupted; the finished traces are kept in {waits.parent.parent};"
+        " repeat the same command to continue\n"
     )
     assert sorted(files(tmp_path / "out")) == ["reference_parts/M/d.npz"]
     waits.unlink()

@@ -22,21 +22,21 @@ FIRST, SECOND, THIRD = (case.name for case in GRID.cases)
 @pytest.mark.parametrize(
     ("typed", "failed", "line"),
     [
-        ("run", [THIRD], "Then the failed cases alone: {} run --case M/c:4"),
+        ("run", [THIRD], "To repeat only the failed cases: {} run --case M/c:4"),
         (
             "run p --grid practice --jobs 1",
             [THIRD, SECOND],
-            "Then the failed cases alone: {} run p --grid practice --jobs 1 --case 'M/a b:4' --case M/c:4",
+            "To repeat only the failed cases: {} run p --grid practice --jobs 1 --case 'M/a b:4' --case M/c:4",
         ),
         (
             "run 'my policy' --case 'M/a b' --seed 3 --case=M/c",
             [FIRST],
-            "Then the failed cases alone: {} run 'my policy' --seed 3 --case 'M/a b:2'",
+            "To repeat only the failed cases: {} run 'my policy' --seed 3 --case 'M/a b:2'",
         ),
         (
             "run",
             [FIRST, SECOND, THIRD],
-            "Then one case alone, as every case failed: {} run --case 'M/a b:2'",
+            "Every case failed; to repeat one case: {} run --case 'M/a b:2'",
         ),
     ],
 )

@@ -131,12 +131,12 @@ def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Pat
     arguments = ["sweep", str(traces), "--policy", *policies, "--ep", "4", "--window", "3"]
     assert kit.main([*arguments, "--output", str(tmp_path / "out")]) == 1
     *_, trusted, failure, last = capsys.readouterr().out.splitlines()
-    assert trusted == "policies ran without the sandbox, and no limit of time or memory held"
+    assert trusted == "policies ran without the sandbox and without limits of time and memory"
     assert failure == (
         "half: Large/two ep 4 +4, window 3, call 1 (iteration 4): the policy raised an exception. "
         "Got: AssertionError: too many (policy.py, line 2, in rebalance)."
     )
-    assert last == "failed: half. Next: mend what is named above; the rest is kept"
+    assert last == "failed: half. Next: correct what is named above; all other results are kept"
     header, *rows = (tmp_path / "out" / "sweep.csv").read_text().splitlines()
     status = header.split(",").index("status")
     assert [row.split(",")[status] for row in rows] == ["crashed", "ok", "ok", "ok"]
@@ -165,7 +165,7 @@ def test_an_interrupted_policy_keeps_the_cases_that_it_has_finished(traces: Path
     with pytest.raises(KeyboardInterrupt):
         kit.sweep(traces, policy, tick=interrupt, **arguments)
     # Four of DS-EPLB, and the first of the policy's first two.
-    assert said[-1] == f"5 of 8 cases are kept in {tmp_path / 'units'}; the same command goes on from there"
+    assert said[-1] == f"5 of 8 cases are kept in {tmp_path / 'units'}; repeat the same command to continue"
 
 
 def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
@@ -181,7 +181,7 @@ def test_an_interrupt_keeps_what_is_finished_and_says_how_to_go_on(
     arguments = {"ep": [4], "window": [3], "output": tmp_path, "jobs": 1}
     with pytest.raises(KeyboardInterrupt):
         kit.sweep(traces, policy, show=interrupt, **arguments)
-    assert said[-1] == f"2 of 4 cases are kept in {tmp_path / 'units'}; the same command goes on from there"
+    assert said[-1] == f"2 of 4 cases are kept in {tmp_path / 'units'}; repeat the same command to continue"
     jobs.clear()
     said.clear()
     again = kit.sweep(traces, policy, show=said.append, **arguments)
@@ -195,7 +195,7 @@ def test_a_parameter_sets_a_constant_of_the_policies_that_have_it(traces: Path, 
     frame = kit.sweep(
         traces, policies, ep=[2], window=[3], parameters={"step": [1, 0]}, output=tmp_path, show=said.append
     )
-    assert said[0] == "ok has no STEP: step does not vary there"
+    assert said[0] == "ok has no constant STEP, so step does not vary there"
     small = frame[frame["model"] == "Small"]
     assert small["parameters"].tolist() == ["step=1", "step=0", ""]
     assert small["transmit_amount"].tolist()[1:] == [0, 0] and small["transmit_amount"].iloc[0] > 0
@@ -295,7 +295,7 @@ def test_a_dump_that_needs_an_option_says_where_it_stands(tmp_path: Path, capsys
     policy = write_policy(tmp_path / "ok", DECLINES)
     assert kit.main(["sweep", str(tmp_path / "dump.txt"), "--policy", str(policy), "--output", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.endswith("; here the options of kit.py convert stand in --convert 'OPTIONS'.\n")
+    assert said.endswith("; give the options of kit.py convert as --convert 'OPTIONS'.\n")
 
 
 def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:
@@ -314,7 +314,9 @@ def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:
 def test_two_traces_of_one_name_are_refused(traces: Path, tmp_path: Path, capsys) -> None:
     policy = write_policy(tmp_path / "ok", DECLINES)
     said = refused(capsys, "sweep", traces, traces, "--policy", policy, "--output", tmp_path)
-    assert said.startswith("kit.py: error: two traces have one name. Got: Large/two. Expected: a name for each. Next: ")
+    assert said.startswith(
+        "kit.py: error: two traces have the same name. Got: Large/two. Expected: a different name for each. Next: "
+    )
 
 
 def test_the_time_left_counts_what_was_done_since_the_bar_began() -> None:
@@ -347,13 +349,14 @@ def test_a_constant_of_the_cost_that_grids_would_refuse_is_refused(traces: Path,
     [
         (
             ("--executor", "dask"),
-            "--executor dask needs distributed. Got: it is not installed. Expected: the extra `dask`. "
+            "--executor dask needs distributed. Got: distributed is not installed. Expected: the extra `dask`. "
             "Next: .venv/bin/python -m pip install '.[dask]', or leave --executor out.",
         ),
         (
             ("--dask-address", "tcp://here:1"),
-            "--dask-address is for Dask. Got: --executor processes. Expected: --executor dask with it. "
-            "Next: add --executor dask, or leave it out.",
+            "--dask-address needs --executor dask. Got: --executor processes. Expected: --executor dask with "
+            "--dask-address. "
+            "Next: add --executor dask, or leave --dask-address out.",
         ),
     ],
 )

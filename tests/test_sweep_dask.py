@@ -120,7 +120,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(world: Path, tmp_path: Pat
     arguments = ["sweep", str(world / "traces"), "--policy", str(world / "declines"), "--output", str(tmp_path)]
     with pytest.raises(SystemExit):
         kit.main([*arguments, "--executor", "dask", "--dask-address", "tcp://127.0.0.1:9"])
-    assert "no scheduler of Dask answers. Got: tcp://127.0.0.1:9: " in capsys.readouterr().err
+    assert "no Dask scheduler answers. Got: tcp://127.0.0.1:9: " in capsys.readouterr().err
 
 
 def test_workers_without_the_traces_folder_are_sent_the_trace_once_for_all_jobs(

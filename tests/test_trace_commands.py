@@ -289,7 +289,7 @@ def test_without_a_key_the_sealed_files_hash_is_compared(world: Path, capsys: py
     assert seal(world) == 0
     code, lines = verify(world, "sealed", capsys, key=False)
     assert code == 0
-    assert lines[0] == "ok     Small/one: one.sealed, sealed file's hash only, because no key was given"
+    assert lines[0] == "ok     Small/one: one.sealed, only the sealed file's hash, because no --key was given"
 
 
 @pytest.mark.parametrize("key", [True, False])
@@ -301,7 +301,7 @@ def test_a_damaged_sealed_file_is_wrong(world: Path, key: bool, capsys: pytest.C
     path.write_bytes(data)
     code, lines = verify(world, "sealed", capsys, key)
     assert code == 1 and len(lines) == 2
-    assert lines[0].startswith("wrong  trace Small/one: the sealed file's sha256 is not the manifest's. Got: ")
+    assert lines[0].startswith("wrong  trace Small/one: the sealed file's sha256 differs from the manifest's. Got: ")
     assert lines[1].startswith("ok     Large/two")
 
 

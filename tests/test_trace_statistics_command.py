@@ -124,7 +124,7 @@ def test_a_sealed_trace_is_measured_with_its_key(folder: Path, tmp_path: Path) -
     ("arguments", "what"),
     [
         (["--trace", "M/other"], "the trace is missing"),
-        (["--ep", "5"], "no ep fits a trace. Got: 5+5. Expected: N that divides experts + R; without +R, R is N."),
+        (["--ep", "5"], "no --ep fits a trace. Got: 5+5. Expected: N that divides experts + R; without +R, R is N."),
         (["--window", "8"], "the window is too short"),
         (["--window", "159"], "the trace is too short for the window"),
         (["--traces", "/nowhere"], "there is no trace"),
@@ -160,7 +160,7 @@ def test_without_a_window_one_is_chosen_that_fits(folder: Path, capsys: pytest.C
 def test_an_ep_that_is_no_size_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     with pytest.raises(SystemExit):
         run(folder, f"--ep={size}")
-    assert f"'{size}' is no number of devices like 72, or 72+32" in capsys.readouterr().err
+    assert f"'{size}' is not a number of devices such as 72, or 72+32" in capsys.readouterr().err
 
 
 def test_devices_are_chosen_that_fit_the_experts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +169,7 @@ def test_devices_are_chosen_that_fit_the_experts(folder: Path, capsys: pytest.Ca
     assert run(folder, "--trace", "M/e8", "--trace", "M/e1", "--trace", "M/e60") == 0
     said = capsys.readouterr()
     assert DEVICES.findall(said.out) == ["2", "4", "8", "15", "20", "30", "60"]
-    assert said.err == "M/e1 is left out: no ep fits its 1 experts\n"
+    assert said.err == "M/e1 is left out: no number of devices fits 1 experts\n"
 
 
 def test_each_trace_is_measured_at_the_sizes_that_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

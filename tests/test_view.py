@@ -155,19 +155,19 @@ def test_nothing_of_a_name_becomes_markup() -> None:
         (
             {"grid": {"name": "final", "hidden": True}},
             [],
-            "{run}: a page would show hidden traces. Got: the hidden grid final. Expected: a run on traces that "
-            "everybody may see. Next: view a run of another grid.",
+            "{run}: the page would show hidden traces. Got: the hidden grid final. Expected: a run on open traces. "
+            "Next: view a run of another grid.",
         ),
         (
             {},
             [],
             "the run's traces are not known. Got: a run of the grid tiny. Expected: the folder of its traces. Next: "
-            "name it by --traces.",
+            "name the folder with --traces.",
         ),
         (
             {},
             ["--case", "M/d:4"],
-            "the run has no such case that is ok. Got: M/d:4. Expected: one of M/d:2. Next: correct --case.",
+            "the run has no such case with status ok. Got: M/d:4. Expected: one of M/d:2. Next: correct --case.",
         ),
     ],
 )
@@ -183,7 +183,8 @@ def test_a_log_that_is_missing_or_not_the_runs_own_has_a_sentence(tmp_path, caps
     log = folder / "decisions.npz"
     log.write_bytes(log.read_bytes() + b"\0")
     assert re.fullmatch(
-        r"decisions.npz: the log of decisions is not this run's. Got: sha256 \w{64}. Expected: \w{64}. Next: copy the "
+        r"decisions.npz: the log of decisions belongs to another run. Got: sha256 \w{64}. Expected: \w{64}. Next: copy "
+        r"the "
         r"run's files again, or run the policy again.",
         said(folder, capsys),
     )
@@ -197,13 +198,13 @@ def test_another_trace_than_the_runs_and_a_sealed_one_have_a_sentence(tmp_path, 
     file = folder / "traces" / "M" / "d.npy"
     np.save(file, STORED + 1)
     assert re.fullmatch(
-        r"trace M/d: the trace is another one than the run's. Got: sha256 \w{64}. Expected: \w{64}. Next: name the "
-        r"folder by --traces.",
+        r"trace M/d: the trace differs from the run's trace. Got: sha256 \w{64}. Expected: \w{64}. Next: name the "
+        r"folder of the run's traces with --traces.",
         said(folder, capsys, "--traces", file.parents[1]),
     )
     file.rename(file.with_suffix(".sealed"))
     assert said(folder, capsys, "--traces", file.parents[1]) == (
-        "trace M/d: the trace is sealed. Got: traces/M/d.sealed. Expected: a plain .npy or .npz. Next: view a run of "
+        "trace M/d: the trace is sealed. Got: traces/M/d.sealed. Expected: a plain .npy or .npz. Next: view a run on "
         "other traces."
     )
 
@@ -214,6 +215,7 @@ def test_a_log_that_gives_other_numbers_than_the_run_is_refused(tmp_path, capsys
     results["cases"][0]["transmit_amount"] = 7
     (folder / "results.json").write_text(json.dumps(results))
     assert said(folder, capsys, "--traces", folder / "traces") == (
-        "M/d ep 2: the log does not give the run's numbers. Got: mean_par 1.385416666667, transmit_amount 6. Expected: "
-        "mean_par 1.385416666667, transmit_amount 7. Next: use the kit that the run was made with."
+        "M/d ep 2: the log of decisions gives other numbers than the run. Got: mean_par 1.385416666667, "
+        "transmit_amount 6. Expected: "
+        "mean_par 1.385416666667, transmit_amount 7. Next: use the kit that made the run."
     )

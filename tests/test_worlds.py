@@ -74,12 +74,12 @@ def test_an_interrupted_practice_grid_goes_on_with_what_is_there(tiny: Path, mon
     with pytest.raises(KeyboardInterrupt):
         world_of("practice", seed=3, show=lines.append)
     (kept,) = (tiny / "output" / "practice").iterdir()
-    assert lines[-1] == f"the traces that were finished are kept in {kept}, and the same command goes on from there"
+    assert lines[-1] == f"the finished traces are kept in {kept}; repeat the same command to continue"
     monkeypatch.setattr(seeds, "generate", generate)
     lines.clear()
     world_of("practice", seed=3, show=lines.append)
     # 6144 iterations of 1 * 8 experts and 5120 of 2 * 8, four bytes each.
-    assert lines[0] == f"1 of 3 traces are here, draws 2 traces, 0.5 MB, into {kept}"
+    assert lines[0] == f"1 of 3 traces are here; draws 2 traces, 0.5 MB, into {kept}"
     assert drawn == [3000] and [line.split(":")[0] for line in lines[2:]] == ["DS-R1/Mix", "Qwen3/LmSys"]
 
 
@@ -93,7 +93,7 @@ def test_a_command_that_was_interrupted_in_its_measurement_draws_nothing(tiny: P
             world_of("practice", seed=3, show=lambda line: None)
     lines: list[str] = []
     world_of("practice", seed=3, show=lines.append)
-    assert lines == ["3 of 3 traces are here, measures DS-EPLB", "seed 3: measures DS-EPLB on its traces"]
+    assert lines == ["3 of 3 traces are here; measures DS-EPLB", "seed 3: measures DS-EPLB on the traces"]
 
 
 def test_a_seed_is_not_negative_and_leaves_no_folder(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_a_seed_that_nothing_is_drawn_from_is_refused(capsys, command: str, opti
         kit.main([command, *options, "--seed", "5"])
     got = "--traces mine" if options else f"the grid {short(GRIDS['sample'])}"
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "kit.py: error: --seed is for the practice grid alone, whose traces are drawn from it. "
+        "kit.py: error: --seed is for the practice grid, whose traces are drawn from the seed. "
         f"Got: --seed 5 with {got}. Expected: --grid practice without --traces. "
         "Next: leave --seed out."
     )
@@ -140,8 +140,8 @@ def test_the_official_grid_without_its_traces_says_how_to_make_them(tiny: Path) 
         world_of("official")
     folder = tiny / "output" / "official"
     assert str(caught.value) == (
-        f"the official grid's traces are not here: organizers keep the recorded ones. Got: no {folder / 'traces'}. "
-        "Expected: generated ones of that size, 2.2 GB, or your own by --traces and --reference. "
+        f"the official grid's traces are not here; the organizers keep the recorded ones. Got: no {folder / 'traces'}. "
+        "Expected: generated traces of that size (2.2 GB), or your own with --traces and --reference. "
         f"Next: {kit_command()} generate --output {folder}/traces --profile DS-R1/ShareGPT DS-R1/WildChat "
         "DS-R1/LmSys DS-R1/Mix Qwen3/ShareGPT Qwen3/WildChat Qwen3/LmSys, then "
         f"{kit_command()} reference --grid official --output {folder}/reference."

@@ -124,7 +124,7 @@ def others(paths: list[Path], taken: dict[str, Path]) -> dict[str, Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(
-                "there is no policy", f"no {path}", "a folder with policy.py, or a file", "correct the path"
+                "the policy is missing", f"no {path}", "a folder with policy.py, or a file", "correct the path"
             )
         place = path.parent if path.name == "policy.py" else path
         whole = place.resolve()

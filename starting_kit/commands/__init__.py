@@ -1,1 +1,1 @@
-"""The kit's commands, a module each, and what they work with; kit.py is the way in."""
+"""The kit's commands, one module each, and the modules that they share. kit.py is the entry point."""

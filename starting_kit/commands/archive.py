@@ -1,4 +1,4 @@
-"""Writes zips whose bytes depend on nothing but names and content (and the release of zlib)."""
+"""Writes zips whose bytes depend only on names and content (and on the release of zlib)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
-    """Content by name of a zip's files. Raises zipfile.BadZipFile."""
+    """The content of a zip's files, by name. Raises zipfile.BadZipFile."""
     with zipfile.ZipFile(io.BytesIO(data)) as source:
         return {info.filename: source.read(info) for info in source.infolist() if not info.is_dir()}

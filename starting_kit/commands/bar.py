@@ -1,4 +1,4 @@
-"""A bar on the last line of a terminal, below the lines of a log, that says how far it is."""
+"""A progress bar on the last line of a terminal, below the lines of a log."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Bar:
     """The last line of a terminal."""
 
     def __init__(self, terminal: TextIO, estimates: bool = False) -> None:
-        """estimates: whether the time that is left is told, too."""
+        """estimates: whether the bar shows the remaining time."""
         self._terminal, self._began, self._estimates = terminal, time.monotonic(), estimates
         self._done = self._all = 0
         # What had been done before the first line: it took no time.
         self._first: int | None = None
 
     def line(self, text: str) -> None:
-        """Print a line above the bar; one that begins with [2/7] moves it."""
+        """Print a line above the bar; a line that begins with [2/7] moves the bar."""
         if counted := COUNTED.match(text):
             self._done, self._all = map(int, counted.groups())
             self._first = self._done if self._first is None else self._first
@@ -39,18 +39,18 @@ class Bar:
         self._terminal.flush()
 
     def erase(self) -> None:
-        """Leave nothing of the bar."""
+        """Remove the bar."""
         self._terminal.write(ERASE_LINE)
         self._terminal.flush()
 
 
 def bar_text(done: int, cases: int, seconds: float) -> str:
-    """`[######------------------] 2 of 7 cases, 3 s`; without the number of cases as long as it is not known."""
+    """`[######------------------] 2 of 7 cases, 3 s`; without the number of cases while that is unknown."""
     filled = CELLS * done // cases if cases else 0
     progress = f"{done} of {cases} cases" if cases else "running"
     return f"[{'#' * filled}{'-' * (CELLS - filled)}] {progress}, {seconds:.0f} s"
 
 
 def seconds_left(done: int, cases: int, seconds: float) -> float | None:
-    """What the rest takes if it goes on as it went; None as long as nothing is known."""
+    """The remaining seconds at the present speed; None while nothing is known."""
     return seconds * (cases - done) / done if done > 0 else None

@@ -1,4 +1,4 @@
-"""The blocks: the kit's modules in planning/ and adapters/ that a submission imports and that its zip takes along."""
+"""The blocks: modules of planning/ and adapters/ that a submission imports. `pack` puts copies into the zip."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ ROOMS = ("planning", "adapters")
 
 
 def blocks_of(files: Mapping[str, Path]) -> dict[str, Path]:
-    """The blocks that a submission's files import, and the blocks that those import: paths by their names in the zip.
+    """The blocks that a submission's files import, directly or through blocks: paths by name in the zip.
 
-    files: the submission's own, likewise. None of a room of which the submission brings one of that name.
+    files: the submission's files, by name in the zip. A room of which the submission has a module itself gives no
+    blocks.
     """
     rooms = set(ROOMS) - set(own_rooms(files))
     there = {path.relative_to(KIT).as_posix(): path for room in rooms for path in (KIT / room).rglob("*.py")}
@@ -34,7 +35,9 @@ def blocks_of(files: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def own_rooms(files: Mapping[str, Path]) -> list[str]:
-    """The rooms of which a submission has a module or a folder that is its own; files: paths by name in the zip."""
+    """The rooms (planning, adapters) of which a submission has a module or folder itself; files: paths by name in the
+    zip.
+    """
     return [room for room in ROOMS if _brings(room, (name for name in files if files[name] != KIT / name))]
 
 

@@ -1,4 +1,4 @@
-"""`calibrate`: fit a profile to published figures, or only say how far off it is."""
+"""`calibrate`: fit a profile to published figures, or only measure how far the profile is from these figures."""
 
 from __future__ import annotations
 
@@ -48,57 +48,74 @@ KEPT = OUTPUT / "calibrate"
 
 
 def add_calibrate(commands: Any) -> None:
-    """Declare `calibrate` on the subparsers of the command line."""
+    """Declare the command `calibrate`."""
     parser = commands.add_parser(
         "calibrate",
         help="fit a profile to published figures",
         description="Fit a profile's parameters to published figures of a recorded trace. Then measure every figure\n"
-        "on generated traces of full size, and print the errors: for each group of figures the root mean square on\n"
-        "one trace, averaged over the seeds. Period, phase and switches are held as the profile says. Measurements\n"
-        "are kept: a fit that was ended goes on where it was, when the command is given again. The published files\n"
+        "on generated traces of full size and print the errors. For each group of figures, the error is the root\n"
+        "mean square on one trace, averaged over the seeds. Period, phase and switches stay as the profile states.\n"
+        "Measurements are kept: after an interruption, repeat the same command to continue. The published files\n"
         "are not part of this repository.",
         epilog=f"columns of the published files:\n  --published  {', '.join(CELL_COLUMNS)}\n"
         f"  --once       {', '.join(ONCE_COLUMNS)}\n  --curves     {', '.join(CURVE_COLUMNS)}\n"
         f"A curve is {CURVE_NAMES}; its points are means of {POINT} iterations.\n"
-        f"Points before the first redeployment is complete, {REDEPLOYED} iterations after the window, are left out.\n"
-        "Delete other rows that should not count, as those after a recorded policy planned no more.\n\n"
+        f"Points earlier than {REDEPLOYED} iterations after the window are left out: the first redeployment is not\n"
+        "complete there. Delete other rows that should not count, such as rows after a recorded policy's last plan.\n\n"
         "examples:\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --steps 0\n"
         "  python starting_kit/kit.py calibrate --profile my_profile.yaml --published paper.csv --once once.csv \\\n"
         "      --curves curves.csv --output fitted.yaml --table cells.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--profile", required=True, help="where the fit begins: a profile's file or name")
+    parser.add_argument(
+        "--profile",
+        required=True,
+        help="the profile from which the fit begins: a file, or the name of a shipped profile",
+    )
     parser.add_argument("--published", required=True, type=Path, metavar="CSV", help="figures of static and DS-EPLB")
-    parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that deploys once, too")
+    parser.add_argument("--once", type=Path, metavar="CSV", help="figures of a policy that redeploys once")
     parser.add_argument(
-        "--curves", type=Path, metavar="CSV", help="PAR by iteration, too; delete rows that should not count"
+        "--curves", type=Path, metavar="CSV", help="figures of PAR by iteration; delete rows that should not count"
     )
     parser.add_argument(
-        "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show and not to fit, such as once:32"
+        "--aside", nargs="+", default=[], metavar="POLICY:EP", help="cells to show but not to fit, such as once:32"
     )
-    parser.add_argument("--output", type=Path, metavar="YAML", help="takes the fitted profile")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="takes both tables, as Markdown")
-    parser.add_argument("--image", type=Path, metavar="PNG", help="takes a picture of the curves (needs matplotlib)")
-    parser.add_argument("--fit", default=DEFAULT_FIT, help="parameters to move (default: %(default)s)")
-    parser.add_argument("--steps", type=integer_from(0), default=4, help="0: only measure (default: %(default)s)")
+    parser.add_argument("--output", type=Path, metavar="YAML", help="file for the fitted profile")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="file for both tables, as Markdown")
+    parser.add_argument("--image", type=Path, metavar="PNG", help="file for a picture of the curves (needs matplotlib)")
+    parser.add_argument("--fit", default=DEFAULT_FIT, help="parameters to fit (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=integer_from(0), default=4, help="steps of the fit; 0: only measure (default: %(default)s)"
+    )
     parser.add_argument("--fit-seeds", type=_seeds, default=(101, 102, 103), metavar="N,N", help="default: 101,102,103")
-    parser.add_argument("--fit-layers", type=int, default=12, help="slopes come from so many (default: %(default)s)")
-    parser.add_argument("--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="of the tables (default: 1,2,3)")
     parser.add_argument(
-        "--drawn", action="store_true", help="draw period, phase and switches of the tables' traces from their seeds"
+        "--fit-layers",
+        type=int,
+        default=12,
+        help="number of layers from which slopes are measured (default: %(default)s)",
     )
     parser.add_argument(
-        "--kept", type=Path, default=KEPT, metavar="FOLDER", help=f"keeps measurements (default: {short(KEPT)})"
+        "--seeds", type=_seeds, default=(1, 2, 3), metavar="N,N", help="seeds of the tables' traces (default: 1,2,3)"
     )
     parser.add_argument(
-        "--jobs", type=integer_from(1), default=os.cpu_count() or 1, help="processes (default: one per core)"
+        "--drawn", action="store_true", help="draw period, phase and switches of the tables' traces from the seeds"
+    )
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        default=KEPT,
+        metavar="FOLDER",
+        help=f"folder that keeps measurements (default: {short(KEPT)})",
+    )
+    parser.add_argument(
+        "--jobs", type=integer_from(1), default=os.cpu_count() or 1, help="number of processes (default: one per core)"
     )
     parser.set_defaults(run=run_calibrate)
 
 
 def run_calibrate(options: argparse.Namespace) -> int:
-    """Fit, write and report; returns 0. Raises OrganizerError, and UsageError for a file that cannot be written."""
+    """Fit, write and report; return 0. Raises OrganizerError, and UsageError for a file that cannot be written."""
     for name in ("output", "table", "image"):
         if path := getattr(options, name):
             check_output_file(f"--{name}", path)
@@ -132,9 +149,9 @@ def run_calibrate(options: argparse.Namespace) -> int:
 
 
 def _source(options: argparse.Namespace, profile: Profile) -> str:
-    """What a fitted profile says of where its parameters come from."""
+    """The source that a fitted profile states for its parameters."""
     files = [path.name for path in (options.published, options.once, options.curves) if path]
-    return f"{profile.name}: fitted by kit.py calibrate to {', '.join(files)}, beginning with {options.profile}"
+    return f"{profile.name}: fitted by kit.py calibrate to {', '.join(files)}, starting from {options.profile}"
 
 
 def _target(options: argparse.Namespace, profile: Profile) -> Target:
@@ -148,24 +165,24 @@ def _target(options: argparse.Namespace, profile: Profile) -> Target:
                 raise OrganizerError(what, f"ep {policy.ep} of {policy.name}", expected, "correct the file", str(path))
     for iteration in [iteration for curve in curves for iteration in curve.iterations]:
         if not POINT / 2 <= iteration <= profile.iterations - POINT / 2:
-            what, got = "a curve's point lies outside of the trace", f"iteration {iteration:g}"
+            what, got = "a point of a curve lies outside of the trace", f"iteration {iteration:g}"
             expected = f"the middle of {POINT} of {profile.iterations} iterations"
             raise OrganizerError(what, got, expected, "correct the file", str(options.curves))
     cells += once
     if not cells:
         where = ", ".join(str(path) for path in (options.published, options.once) if path)
         what, expected = "the trace has no published figures", "rows of the profile's model and dataset"
-        raise OrganizerError(what, f"none of {profile.name}", expected, "name other files or another profile", where)
+        raise OrganizerError(what, f"none of {profile.name}", expected, "name other files, or another profile", where)
     known = list(dict.fromkeys(f"{cell.policy.name}:{cell.policy.ep}" for cell in cells))
     if unknown := sorted(set(options.aside) - set(known)):
         what, expected = "--aside names no published cell", f"some of {', '.join(known)}"
         raise OrganizerError(what, ", ".join(unknown), expected, "correct --aside")
     if options.image and not curves:
         what, expected = "--image needs curves", f"--curves with curves of {profile.name}"
-        raise OrganizerError(what, "none", expected, "name a file of curves, or leave --image out")
+        raise OrganizerError(what, "none", expected, "name a file of curves with --curves, or leave --image out")
     if options.image and importlib.util.find_spec("matplotlib") is None:
         what, next_step = "--image needs matplotlib", ".venv/bin/python -m pip install '.[plots]', or leave --image out"
-        raise OrganizerError(what, "it is not installed", "the extra `plots`", next_step)
+        raise OrganizerError(what, "matplotlib is not installed", "the extra `plots`", next_step)
     return Target(Published(cells, curves), tuple(options.aside))
 
 
@@ -175,16 +192,18 @@ def _curves(path: Path, name: str) -> list[Curve]:
     all_points, points = (sum(len(curve.iterations) for curve in some) for some in (stated, curves))
     if points < all_points:
         left_out = f"{all_points - points} of {all_points} points left out"
-        print(f"{path}: {left_out}, as the redeployment was not complete", flush=True)
+        print(f"{path}: {left_out}; the redeployment was not complete there", flush=True)
     return curves
 
 
 def _check_fit(options: argparse.Namespace, profile: Profile, names: list[str]) -> None:
     if unknown := sorted(set(names) - set(fittable(profile))):
-        what, got = "--fit names what cannot be fitted", ", ".join(unknown)
+        what, got = "--fit names a parameter that cannot be fitted", ", ".join(unknown)
         raise OrganizerError(what, got, f"some of {', '.join(fittable(profile))}", "correct --fit")
     if not names:
-        raise OrganizerError("--fit names no parameter", "none", "at least one", "name one, or measure with --steps 0")
+        raise OrganizerError(
+            "--fit names no parameter", "none", "at least one", "name a parameter, or measure with --steps 0"
+        )
     if not 1 <= options.fit_layers <= profile.layers:
         expected = f"1 .. {profile.layers}, the layers of {profile.name}"
         raise OrganizerError("--fit-layers is out of range", str(options.fit_layers), expected, "correct --fit-layers")

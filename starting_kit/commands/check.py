@@ -1,4 +1,4 @@
-"""`check`: say whether a policy is accepted, how much of the limits it uses, and what the site may see otherwise."""
+"""`check`: say whether a policy is accepted, how much of the limits it uses, and what can differ on the platform."""
 
 from __future__ import annotations
 
@@ -37,23 +37,26 @@ from .selection import read_grid, select
 EXAMPLES = """
 check  the template, starting_kit/policy.py
 check my_policy  my_policy/policy.py
-check submission.zip  the very file to upload
+check submission.zip  the zip that will be uploaded
 check my_policy --case DS-R1/generated:64  at the size of one case
-check my_policy --grid official  with windows of the official grid's size
-check my_policy --traces traces  at the sizes of traces of your own
+check my_policy --grid official  at the sizes and the window of the official grid
+check my_policy --traces traces  at the sizes of your own traces
 """
 MIB = 2**20
-BOTH_FORMS = "note: policy.py defines the function rebalance and the class Policy: the function is used"
+BOTH_FORMS = "note: policy.py defines both the function rebalance and the class Policy; the function is used"
 NONE_REDEPLOYED = (
-    "warning: the policy redeployed at no call, so none of its tables was checked. Next: unless that is meant, look "
-    "why with kit.py replay"
+    "warning: the policy redeployed at no call, so no table was checked. Next: if the policy should redeploy, "
+    "find the reason with kit.py replay"
 )
 
 
 @dataclass
 class Trial:
-    """What trying a policy on cases of one model told: lines to print, the number of redeployments, where two runs
-    differ, what went wrong, and what isolated it."""
+    """The result of trying a policy on cases of one model.
+
+    lines: to print; redeployed: how many calls redeployed; warnings: where two runs differ; problem: what went wrong;
+    layers: what isolated the policy.
+    """
 
     lines: list[str] = field(default_factory=list)
     redeployed: int = 0
@@ -63,19 +66,24 @@ class Trial:
 
 
 def add_check(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "check", "say in seconds whether a policy is accepted, and why not", EXAMPLES)
+    """Declare the command `check`."""
+    parser = shared.add_command(
+        commands, "check", "check within seconds whether a policy is accepted, and say why not", EXAMPLES
+    )
     shared.add_policy(parser)
     shared.add_grid(parser)
     parser.add_argument(
-        "--traces", type=Path, metavar="FOLDER", help="traces of your own: with the sizes and the window that run takes"
+        "--traces",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of your own traces; the policy is tried at the sizes and the window that `run --traces` uses",
     )
     shared.add_cases(parser)
     parser.set_defaults(run=check_command, grid=None)
 
 
 def check_command(options: argparse.Namespace) -> int:
-    """Print what was found, the verdict and the next step last; return the exit code."""
+    """Print the findings, the verdict and, as the last line, the next step; return the exit code."""
     named_policy(options.policy)
     grid = _grid_file(options.grid, options.traces)
     with temporary_folder():
@@ -97,22 +105,22 @@ def check_command(options: argparse.Namespace) -> int:
 
 
 def _grid_file(grid: Path | None, traces: Path | None) -> Path:
-    """The file of the grid that is named, else of the one made for the traces, else the sample grid's."""
+    """The file of the named grid, else of the grid made for the traces, else of the sample grid."""
     if traces is None:
         return grid or GRID
     if grid:
-        got, expected = f"--grid {short(grid)} and --traces {short(traces)}", "the sizes of one of them"
-        raise UsageError("check looks into no trace", got, expected, "leave one out")
+        got, expected = f"--grid {short(grid)} and --traces {short(traces)}", "--grid or --traces"
+        raise UsageError("--grid and --traces exclude each other", got, expected, "leave one of them out")
     world = own_world(traces)
     tell_grid(world, shared.show)
     return world.grid
 
 
 def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None) -> Doubts:
-    """Try a policy on made-up hotness, in two processes one after the other, and print how that went.
+    """Try a policy on made-up hotness in two processes, one after the other, and print the findings.
 
-    submission: what is uploaded, as `staged` gives it; cases: by name, and else each model's smallest and largest
-    sizes. Returns what the platform lacks of that which the policy uses. Raises Problem when it is not accepted.
+    submission: a staged folder; cases: names of cases, or none for each model's smallest and largest sizes. Returns
+    what the policy uses and the platform lacks. Raises Problem when the policy is not accepted.
     """
     grid = read_grid(grid_path)
     check_isolation(grid, grid_path)
@@ -143,7 +151,7 @@ def check(submission: Path, grid_path: Path, cases: Sequence[str] | None = None)
 
 
 def _extremes(cases: Iterable[Case]) -> list[Case]:
-    """Each model's extreme sizes: by devices, redundant experts, slots, and what devices leave undivided."""
+    """Each model's cases of extreme size: by devices, redundant experts, slots, and experts left over per device."""
     by_model: dict[str, list[Case]] = {case.model: [] for case in cases}
     for case in sorted(cases, key=lambda case: case.ep):
         by_model[case.model].append(case)
@@ -160,7 +168,7 @@ def _try(submission: Path, cases: Sequence[Case], grid: Grid) -> list[Trial]:
 
 
 def _try_cases(submission: Path, cases: Sequence[Case], grid: Grid) -> Trial:
-    """Try cases of one model, up to the first that fails."""
+    """Try the cases of one model; stop at the first case that fails."""
     trial, trace = Trial(), made_up_trace(cases[0])
     neighbours = Neighbours(trace)
     for case in cases:

@@ -1,4 +1,4 @@
-"""`compare`: policies side by side, over seeds of generated traces, and which is better or a tie; or two runs."""
+"""`compare`: several policies over seeds of generated traces, with a verdict (better or tie); or two finished runs."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLES = """
-compare my_policy starting_kit/policies/ds_eplb  over five seeds of traces like the sample traces
+compare my_policy starting_kit/policies/ds_eplb  on traces like the sample traces, drawn from five seeds
 compare first second third --seeds 10 --case DS-R1/generated:64  one case, over ten seeds
-compare first second --seeds 0  on the sample traces themselves, so without a verdict
-compare first second --csv table.csv --plot picture.svg  the table and a picture as files
-compare 20261128T195300.125-0123456789ab 20261128T201500.875-ba9876543210  two finished runs, as `runs` names them
+compare first second --seeds 0  on the sample traces themselves, without a verdict
+compare first second --csv table.csv --plot picture.svg  write the table and a picture
+compare 20261128T195300.125-0123456789ab 20261128T201500.875-ba9876543210  two finished runs, named as `runs` prints
 """
 SEEDS = 5
 COMPOSITE = "composite_score"
@@ -55,47 +55,54 @@ OF_POLICIES = ("grid", "traces", "reference", "seeds", "first_seed", "iterations
 
 
 def add_compare(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "compare", "tell which of several policies is better, or a tie", EXAMPLES)
-    told = "folders with policy.py, two or more; or two runs, as `runs` names them"
+    """Declare the command `compare`."""
+    parser = shared.add_command(
+        commands, "compare", "say which of several policies is better, or that they tie", EXAMPLES
+    )
+    told = "two or more folders with policy.py; or two runs, by the names that `runs` prints"
     parser.add_argument("policies", nargs="+", type=Path, metavar="POLICY", help=told)
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="with --seeds 0: holds ds_eplb.json")
+    parser.add_argument(
+        "--reference", type=Path, metavar="FOLDER", help="with --seeds 0: folder that holds ds_eplb.json"
+    )
     parser.add_argument(
         "--seeds",
         type=int,
         default=SEEDS,
         metavar="N",
-        help=f"traces are drawn from N seeds (default: {SEEDS}) and kept, of the practice grid about 976 MB for each "
-        "seed; 0 takes those of --traces",
+        help=f"draw traces from N seeds (default: {SEEDS}) and keep them, about 976 MB per seed for the practice "
+        "grid; 0: use the traces of --traces",
     )
     parser.add_argument(
         "--first-seed",
         type=integer_from(0),
         default=FIRST_SEED,
         metavar="N",
-        help=f"the first of the seeds, which follow one another (default: {FIRST_SEED})",
+        help=f"the first seed; the others follow it (default: {FIRST_SEED})",
     )
     parser.add_argument(
-        "--iterations", type=int, metavar="N", help="length of what is drawn (default: as the traces in --traces)"
+        "--iterations", type=int, metavar="N", help="length of the drawn traces (default: as the traces in --traces)"
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=OUTPUT / "compare",
-        help="what is drawn and scored is kept here (default: output/compare)",
+        help="folder that keeps drawn traces and scores (default: output/compare)",
     )
     shared.add_cases(parser)
     shared.add_jobs(parser)
     add_executor(parser)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="takes the whole table")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="takes a picture, .svg or .png (needs matplotlib)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="file for the whole table")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="file for a picture, .svg or .png (needs matplotlib)")
     parser.set_defaults(run=partial(compare_command, default=parser.get_default), grid=None)
 
 
 def compare_command(options: argparse.Namespace, default: Callable[[str], Any]) -> int:
-    """Print the table, and the verdict of each pair last; return the exit code. default: of an option."""
+    """Print the table and, as the last lines, the verdict of each pair; return the exit code.
+
+    default: gives the default value of an option.
+    """
     shared.check_least("--jobs", options.jobs, 1)
     for name in ("csv", "plot"):
         if (path := getattr(options, name)) and path.is_dir():
@@ -111,7 +118,7 @@ def compare_command(options: argparse.Namespace, default: Callable[[str], Any]) 
             with chosen(options.executor, options.dask_address, options.jobs) as executor:
                 frame = compare(*options.policies, **given, executor=executor, show=show)
     except RunFailed as error:
-        mend = " Next: mend the policy and try again with the same command." * (error.status != "data_unavailable")
+        mend = " Next: correct the policy and repeat the same command." * (error.status != "data_unavailable")
         print(f"{error}\nNo comparison.{mend}")
         return EXIT_CODES[error.status]
     for letter, policy in frame.attrs["policies"].items():
@@ -141,14 +148,15 @@ def compare(
     executor: Executor | None = None,
     show: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Case scores of policies A, B, ... and their differences, one row per case and the mean of the cases last.
+    """Case scores of policies A, B, ... and their differences: one row for each case, and last the mean of the cases.
 
-    Columns: mean and standard deviation over seeds for each policy, and for each pair the mean difference, the ends of
-    its 95 % interval (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer
-    than two seeds. Only the last row has a verdict: of many cases one easily differs by chance. What was scored on a
-    seed is kept, and not run again until policy, traces, settings or programs change.
-    `.attrs["verdicts"]` says it in a line for each pair. executor: of concurrent.futures, for what is run on drawn
-    traces; other arguments as the command's options. Raises UsageError, and what `run` raises.
+    Columns: mean and standard deviation over seeds for each policy; for each pair the mean difference, the ends of its
+    95 % interval (paired over seeds) and the verdict: `A is better`, `B is better`, `tie`, or `not known` for fewer
+    than two seeds. Only the last row has a verdict: among many cases, one easily differs by chance. Scores of a seed
+    are kept, and measured again only when policy, traces, settings or programs change.
+
+    `.attrs["verdicts"]` has a sentence for each pair. executor: of concurrent.futures, for runs on drawn traces. The
+    other arguments are the command's options. Raises UsageError, and what `run` raises.
     """
     if not 2 <= len(policies) <= len(string.ascii_uppercase):
         expected = f"2 to {len(string.ascii_uppercase)} folders with policy.py"
@@ -157,8 +165,8 @@ def compare(
     if traces is not None:
         check_folder("--traces", Path(traces), "traces")
     if seeds and reference is not None:
-        expected, next_step = "--seeds 0 with it, or drawn traces, which are measured", "leave one of them out"
-        raise shared.UsageError("--reference is for --seeds 0 alone", f"--seeds {seeds}", expected, next_step)
+        expected, next_step = "--seeds 0 with --reference, or drawn traces without --reference", "leave one of them out"
+        raise shared.UsageError("--reference needs --seeds 0", f"--seeds {seeds}", expected, next_step)
     check_output("--output", Path(output))
     folders = {letter: named_policy(policy) for letter, policy in zip(string.ascii_uppercase, policies, strict=False)}
     # Drawn traces take only their lengths from --traces.
@@ -206,14 +214,16 @@ def compare(
 def _only_runs(
     names: Sequence[Path], runs: Sequence[Path | None], given: dict[str, Any], default: Callable[[str], Any]
 ) -> list[Path]:
-    """The runs' folders. Raises UsageError for a policy among them, and for an option that is for policies."""
+    """The folders of the runs. Raises UsageError for a policy among the runs, and for an option that needs policies."""
     if None in runs:
         got, expected = str(names[runs.index(None)]), "RUN RUN, or POLICY POLICY"
-        raise shared.UsageError("a run is compared with a run", got, expected, "name two runs, or two policies")
+        raise shared.UsageError("a run is compared with a policy", got, expected, "name two runs, or two policies")
     for key, value in given.items():
         if value != default(key):
             option = "--case" if key == "cases" else f"--{key.replace('_', '-')}"
-            raise shared.UsageError("two runs are compared as they are", option, "RUN RUN alone", f"leave {option} out")
+            raise shared.UsageError(
+                "an option does not go with two runs", option, "RUN RUN alone", f"leave {option} out"
+            )
     return [folder for folder in runs if folder]
 
 
@@ -228,5 +238,5 @@ def _line(table: pd.DataFrame, first: str, second: str, row: str, seeds: int) ->
     name = f"{second} - {first}"
     mean, low, high, word = (table.loc[row, f"{name}{end}"] for end in ("", " low", " high", " verdict"))
     if word == NOT_KNOWN:
-        return f"{row}: {name} = {mean:+.4f}; which is better is not known. Next: --seeds {SEEDS}"
+        return f"{row}: {name} = {mean:+.4f}; one set of traces gives no verdict. Next: --seeds {SEEDS}"
     return f"{row}: {name} = {mean:+.4f} (95 %: {low:+.4f} .. {high:+.4f}) over {seeds} seeds: {word}"

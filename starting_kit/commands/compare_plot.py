@@ -1,4 +1,4 @@
-"""The picture of `compare`, drawn by matplotlib, which is the extra `plots`."""
+"""The picture of `compare`, drawn with matplotlib (the extra `plots`)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ INCHES_PER_ROW = 0.28
 
 
 def check_plot(path: Path) -> None:
-    """Raise UsageError for a picture that cannot be drawn, before anything runs."""
+    """Raise UsageError for a picture that cannot be drawn. Called before anything runs."""
     if path.suffix not in FORMS:
         raise UsageError("--plot has an unknown ending", str(path), f"{' or '.join(FORMS)}", "correct --plot")
     if importlib.util.find_spec("matplotlib") is None:
         next_step = ".venv/bin/python -m pip install '.[plots]', or leave --plot out"
-        raise UsageError("--plot needs matplotlib", "it is not installed", "the extra `plots`", next_step)
+        raise UsageError("--plot needs matplotlib", "matplotlib is not installed", "the extra `plots`", next_step)
 
 
 def draw(table: pd.DataFrame, form: str) -> bytes:
-    """The picture of the table of `compare`; form: one of FORMS. Equal tables give equal bytes.
+    """Draw the table of `compare`; form: one of FORMS. Equal tables give equal bytes.
 
-    Two panels with a line for each case and the mean: scores with their standard deviation over seeds, and differences
-    from the first policy with their 95 % interval.
+    The picture has two panels with a line for each case and for the mean: the scores with their standard deviation over
+    seeds, and the differences from the first policy with their 95 % interval.
     """
     import matplotlib
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Two finished runs side by side, as `compare RUN RUN` shows them: one set of traces, so there is no verdict."""
+"""Two finished runs side by side, for `compare RUN RUN`. The runs share one set of traces, so there is no verdict."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS_HEADINGS = ("seconds, B - A", *HEADINGS[1:-1])
-CHOOSE = "choose among what kit.py runs prints"
+CHOOSE = "choose among the runs that kit.py runs prints"
 
 
 def compare_runs(folders: Sequence[Path]) -> pd.DataFrame:
     """The table of `compare` for two kept runs, A and B; the last row is the mean of the cases.
 
-    folders: of runs, as find_run returns them. Raises UsageError for another number of runs, for one without a score,
-    and for runs of different grids or traces.
+    folders: of the runs, from find_run. Raises UsageError for another number of runs, for a run without a score, and
+    for runs of different grids or traces.
     """
     if len(folders) != 2:
         raise UsageError("runs are compared two at a time", str(len(folders)), "RUN RUN", "name two runs")
@@ -45,8 +45,8 @@ def compare_runs(folders: Sequence[Path]) -> pd.DataFrame:
             if letter == "A":
                 raise
             grids = [summary_of(each).grid for each in folders]
-            got = f"of {folder.name}, {_on(grids[1], grids)}{error.fields['what']}"
-            expected = f"the cases and the traces of {folders[0].name}, {_on(grids[0], grids)}".rstrip(", ")
+            got = f"{folder.name}, {_on(grids[1], grids)}{error.fields['what']}"
+            expected = f"the cases and traces of {folders[0].name}, {_on(grids[0], grids)}".rstrip(", ")
             raise UsageError("the runs are of different grids or traces", got, expected, CHOOSE) from None
         case_scores = [float(score) for score in frame["case_score"]]
         pairs = match(read_results((folder / "results.json").read_bytes()), read_reference(folders[0] / REFERENCE))
@@ -58,13 +58,13 @@ def compare_runs(folders: Sequence[Path]) -> pd.DataFrame:
     table.attrs["policies"] = dict(zip("AB", names, strict=True))
     change = f"composite_score: B - A = {table['B - A'].iloc[-1]:+.4f}"
     next_step = "compare the two policies, over seeds, with kit.py compare POLICY POLICY"
-    table.attrs["verdicts"] = [f"{change}; one set of traces decides nothing. Next: {next_step}"]
+    table.attrs["verdicts"] = [f"{change}; one set of traces gives no verdict. Next: {next_step}"]
     table.attrs["parts"] = parts_rows(parts["A"], parts["B"])
     return table
 
 
 def parts_rows(first: dict[str, Parts | None], second: dict[str, Parts | None]) -> list[tuple[str, ...]]:
-    """Rows under PARTS_HEADINGS: the parts of B's seconds less A's, by case and in sum, and the sums of each.
+    """Rows under PARTS_HEADINGS: B's seconds minus A's for each part, by case and in sum, and the sums of each run.
 
     No rows where a part is not known.
     """
@@ -77,12 +77,12 @@ def parts_rows(first: dict[str, Parts | None], second: dict[str, Parts | None]) 
 
 
 def changes_of(before: Parts, after: Parts) -> list[str]:
-    """Cells of the changes of all seconds above a perfect balance, and of each part."""
+    """Cells with the changes: of all seconds above a perfect balance, and of each part."""
     changes = [new - old for old, new in zip((sum(before), *before), (sum(after), *after), strict=True)]
     # Nothing has no sign.
     return [f"{round(change, 3) + 0.0:+.3f}" for change in changes]
 
 
 def _on(grid: str, grids: Sequence[str]) -> str:
-    """The name of the grid, where the two have different ones."""
+    """The grid's name, where the two runs have different grids."""
     return f"on the grid {grid}, " if len(set(grids)) > 1 else ""

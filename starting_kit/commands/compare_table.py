@@ -1,4 +1,4 @@
-"""The table of `compare`: scores side by side, how much they spread over seeds, and their differences."""
+"""The table of `compare`: scores side by side, their spread over seeds, and the differences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> pd.DataFrame:
     """The table of `compare`; scores: by policy, [seed][row].
 
-    Columns: the means over seeds (`A`), their standard deviations (`A sd`), and what `difference` says of each pair.
+    Columns: means over the seeds (`A`), standard deviations (`A sd`), and the results of `difference` for each pair.
     """
     import pandas as pd
 
@@ -38,9 +38,9 @@ def side_by_side(rows: Sequence[str], scores: dict[str, list[list[float]]]) -> p
 
 
 def shown(table: pd.DataFrame, verdicts: bool = True) -> pd.DataFrame:
-    """The table as it is printed: `mean ± half of the interval` for each pair, and its verdict.
+    """The printed table: `mean ± half of the interval` for each pair, and the verdict.
 
-    Standard deviations stand where there are several seeds.
+    With several seeds, standard deviations are shown, too.
     """
     import pandas as pd
 
@@ -60,6 +60,6 @@ def shown(table: pd.DataFrame, verdicts: bool = True) -> pd.DataFrame:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """The whole table as CSV, a policy's column under its letter and its name."""
+    """The whole table as CSV; a policy's column has letter and name."""
     named = {letter: f"{letter} {name}" for letter, name in table.attrs["policies"].items()}
     return table.rename(columns=named).to_csv(index_label="case", lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The options of `generate --family requests`, and what a manifest says of a trace composed of recorded requests."""
+"""The options of `generate --family requests`, and the manifest's text on a trace composed of recorded requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT = Composition()
 
 
 class ComposedTrace(NamedTuple):
-    """One trace to write; source: the requests' file and the topics', each with its digits."""
+    """One trace to write; source: the files of requests and topics, each with its hash digits."""
 
     name: str
     requests: Requests
@@ -44,7 +44,7 @@ class ComposedTrace(NamedTuple):
         return compose(self.requests, self.topics, self.plan, self.iterations, self.seed)
 
     def origin(self) -> str:
-        """What a manifest says of it: everything that its values depend on."""
+        """The trace's origin for the manifest: everything that the values depend on."""
         plan = self.plan
         every = "-".join(str(value) for value in dict.fromkeys(plan.switch_every))
         weights = plan.weights + (f" every {every} iterations" if plan.weights == "switching" else "")
@@ -55,44 +55,56 @@ class ComposedTrace(NamedTuple):
 
 
 def add_composed_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that only --family requests has; each is None when it is not given."""
+    """Declare the options of --family requests; each is None when not given."""
     group = parser.add_argument_group("--family requests")
     group.add_argument(
         "--requests",
         type=Path,
         metavar="FILE",
-        help="required: recorded requests, .npz in a form of traces/conversion/stacked_requests.py, or a lab's folder",
+        help="required: recorded requests, an .npz in a form of traces/conversion/stacked_requests.py, or a folder of "
+        "the lab",
     )
-    group.add_argument("--model", type=plain_name, metavar="NAME", help="required: as the grid calls it")
+    group.add_argument("--model", type=plain_name, metavar="NAME", help="required: the model's name in the grid")
     group.add_argument(
         "--topics",
         type=Path,
         metavar="YAML",
-        help="for each topic a list of words: a label that contains one is of that topic (default: each label is one)",
+        help="for each topic a list of words: a label that contains a word belongs to the topic (default: each label "
+        "is a topic)",
     )
-    group.add_argument("--weights", choices=COURSES, help=f"of the topics over time (default: {DEFAULT.weights})")
+    group.add_argument(
+        "--weights", choices=COURSES, help=f"weights of the topics over time (default: {DEFAULT.weights})"
+    )
     group.add_argument(
         "--switch-every",
         nargs="+",
         type=integer_from(1),
         metavar="N",
-        help="iterations between two switches, or the least and the most for random ones "
-        f"(default: {DEFAULT.switch_every[0]})",
+        help="iterations between two switches; two numbers: random between least and most (default: "
+        f"{DEFAULT.switch_every[0]})",
     )
     group.add_argument(
-        "--in-flight", type=integer_from(1), metavar="N", help=f"requests at once (default: {DEFAULT.in_flight})"
+        "--in-flight",
+        type=integer_from(1),
+        metavar="N",
+        help=f"number of requests at the same time (default: {DEFAULT.in_flight})",
     )
     group.add_argument(
-        "--tokens", type=integer_from(1), metavar="N", help=f"of a request in an iteration (default: {DEFAULT.tokens})"
+        "--tokens",
+        type=integer_from(1),
+        metavar="N",
+        help=f"tokens of a request in an iteration (default: {DEFAULT.tokens})",
     )
     group.add_argument(
-        "--longest", type=integer_from(1), metavar="N", help="cut requests after N tokens (default: not)"
+        "--longest", type=integer_from(1), metavar="N", help="cut requests after N tokens (default: no cut)"
     )
-    group.add_argument("--licence", metavar="TEXT", help=f"of the recorded requests (default: {UNKNOWN_LICENCE})")
+    group.add_argument(
+        "--licence", metavar="TEXT", help=f"licence of the recorded requests (default: {UNKNOWN_LICENCE})"
+    )
 
 
 def composed_trace(options: argparse.Namespace) -> ComposedTrace:
-    """The trace that the options ask for, its requests read. Raises OrganizerError."""
+    """The trace that the options ask for, with the requests read. Raises OrganizerError."""
     for name in NEEDED:
         if getattr(options, name) is None:
             raise _wrong(f"--family requests needs --{name}", "none", "a value", f"give --{name}")
@@ -114,10 +126,14 @@ def _plan(options: argparse.Namespace) -> Composition:
     if every := options.switch_every:
         if options.weights != "switching":
             got = f"--weights {options.weights or DEFAULT.weights}"
-            raise _wrong("--switch-every is for switching topics", got, "--weights switching", "leave one of them out")
+            raise _wrong(
+                "--switch-every needs --weights switching", got, "--weights switching", "leave one of them out"
+            )
         if len(every) > 2 or every != sorted(every):
             expected = "one number, or the least and the most"
-            raise _wrong("--switch-every has another form", " ".join(map(str, every)), expected, "correct it")
+            raise _wrong(
+                "--switch-every has the wrong form", " ".join(map(str, every)), expected, "correct --switch-every"
+            )
         given["switch_every"] = (every[0], every[-1])
     return Composition(**{name: value for name, value in given.items() if value is not None})
 

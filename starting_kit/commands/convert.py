@@ -1,4 +1,4 @@
-"""`convert`: make a trace of a serving engine's dump."""
+"""`convert`: make a trace from a serving engine's dump."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CHANGES = ("differences", "drop_empty", "divide", "sum", "layers")
 
 
 def add_convert(commands: Any) -> None:
-    """Declare `convert` on the subparsers of the command line."""
+    """Declare the command `convert`."""
     parser = commands.add_parser(
         "convert",
-        help="make a trace of a serving engine's dump",
-        description="Convert what a serving engine recorded into a trace, and list it in the output folder's\n"
-        "manifest.yaml. starting_kit/traces/conversion/README.md describes the forms, and what is done about\n"
-        "their traps.",
+        help="make a trace from a serving engine's dump",
+        description="Convert the dump of a serving engine into a trace, and list the trace in the output folder's\n"
+        "manifest.yaml. starting_kit/traces/conversion/README.md describes the forms of dumps and how\n"
+        "the traps of each form are handled.",
         epilog="examples:\n"
         "  python starting_kit/kit.py convert --from sglang dumps --output traces --model DS-R1 --dataset chat \\\n"
         "      --licence CC-BY-4.0\n"
@@ -39,13 +39,15 @@ def add_convert(commands: Any) -> None:
         "      --model Qwen3 --dataset chat --licence CC-BY-4.0",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="dump files, or folders of them")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="dump files, or folders of dump files")
     parser.add_argument(
-        "--from", dest="form", choices=FORMATS, help="form of the dump (default: the one that its files speak for)"
+        "--from", dest="form", choices=FORMATS, help="form of the dump (default: the form that the files fit)"
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
-    parser.add_argument("--model", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
-    parser.add_argument("--dataset", required=True, type=plain_name, metavar="NAME", help="as the grid calls it")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder for the trace")
+    parser.add_argument("--model", required=True, type=plain_name, metavar="NAME", help="the model's name in the grid")
+    parser.add_argument(
+        "--dataset", required=True, type=plain_name, metavar="NAME", help="the dataset's name in the grid"
+    )
     parser.add_argument("--licence", required=True, type=_text, metavar="TEXT", help="licence of the recording")
     parser.add_argument(
         "--source", type=_text, metavar="TEXT", help="what was recorded, for the manifest (default: the input's name)"
@@ -57,34 +59,42 @@ def add_convert(commands: Any) -> None:
 
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
-    """Options of every form, in the order in which they are applied."""
+    """Declare the options of every form, in the order in which they are applied."""
     parser.add_argument(
-        "--differences", action="store_true", help="the counts run on: take what was added from one row to the next"
+        "--differences",
+        action="store_true",
+        help="the dump holds running totals: take the differences of neighbouring rows",
     )
-    parser.add_argument("--drop-empty", action="store_true", help="leave out iterations without a token")
+    parser.add_argument("--drop-empty", action="store_true", help="leave out iterations without tokens")
     parser.add_argument(
-        "--divide", type=integer_from(2), metavar="N", help="every token was counted N times: divide all counts"
+        "--divide", type=integer_from(2), metavar="N", help="every token was counted N times: divide all counts by N"
     )
     parser.add_argument(
         "--sum",
         type=integer_from(2),
         metavar="K",
-        help="add up each K iterations in a row, where single ones are sparse",
+        help="add up every K iterations in a row, where single iterations are sparse",
     )
     parser.add_argument(
         "--layers",
         type=layer_numbers,
         metavar="NUMBERS",
-        help="the model's number of each layer, as 3-60 or 0,4,5, where the dump does not tell (kept in the manifest)",
+        help="the model's number of each layer, as 3-60 or 0,4,5, where the dump does not state it (kept in the "
+        "manifest)",
     )
 
 
 def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
     order = parser.add_mutually_exclusive_group()
     order.add_argument(
-        "--oldest", type=integer_from(0), metavar="N", help="sglang, mode stat: index of the ring's oldest row, from 0"
+        "--oldest",
+        type=integer_from(0),
+        metavar="N",
+        help="sglang, mode stat: index of the oldest row of the ring, from 0",
     )
-    order.add_argument("--as-is", action="store_true", help="sglang, mode stat: the file's rows are in order of time")
+    order.add_argument(
+        "--as-is", action="store_true", help="sglang, mode stat: the rows of the file are in order of time"
+    )
     parser.add_argument(
         "--skip-incomplete",
         action="store_true",
@@ -94,29 +104,37 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
         "--experts",
         type=integer_from(1),
         metavar="N",
-        help="logical experts of the model: vllm, megatron and steps need them; csv, vllm-ascend, mindie and omni take"
-        " them",
+        help="number of the model's logical experts: required for vllm, megatron and steps; optional for csv, "
+        "vllm-ascend, mindie and omni",
     )
     parser.add_argument(
         "--map",
         type=Path,
         metavar="FILE",
-        help="vllm-ascend, mindie, omni: the deployment while recording, a file of any form of export",
+        help="vllm-ascend, mindie, omni: the deployment while recording, a placement file of any form of export",
     )
     parser.add_argument(
-        "--in-flight", type=integer_from(1), metavar="N", help=f"vllm: requests at once (default: {IN_FLIGHT})"
+        "--in-flight",
+        type=integer_from(1),
+        metavar="N",
+        help=f"vllm: number of requests at the same time (default: {IN_FLIGHT})",
     )
     parser.add_argument(
-        "--prompt", type=integer_from(1), metavar="N", help="vllm: tokens of the prompts whose length no file tells"
+        "--prompt",
+        type=integer_from(1),
+        metavar="N",
+        help="vllm: number of tokens of prompts whose length no file states",
     )
     parser.add_argument(
-        "--top-k", type=integer_from(1), metavar="N", help="vllm: experts of a token, for SGLang's answers in base64"
+        "--top-k", type=integer_from(1), metavar="N", help="vllm: experts per token, for SGLang's answers in base64"
     )
     parser.add_argument(
-        "--latest", action="store_true", help="vllm-load: the load of each snapshot's last step, not of its window"
+        "--latest",
+        action="store_true",
+        help="vllm-load: take the load of each snapshot's last step, not of the snapshot's window",
     )
     parser.add_argument(
-        "--map-before", action="store_true", help="vllm-load: fold each snapshot with the map of the one before"
+        "--map-before", action="store_true", help="vllm-load: fold each snapshot with the map of the snapshot before"
     )
     parser.add_argument(
         "--axes",
@@ -128,20 +146,21 @@ def _add_options_of_forms(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-pickle",
         action="store_true",
-        help="sglang, vllm: also read .npz and .npy with pickled objects. Such a file can run any code on this"
-        " machine, as you, when it is opened: only for files that you made yourself or whose maker you trust",
+        help="sglang, vllm: also read .npz and .npy files with pickled objects. Such a file can run any code on this "
+        "machine under your account when it is opened. Use this only for files that you made yourself or whose "
+        "maker you trust",
     )
 
 
 def run_convert(options: argparse.Namespace) -> int:
-    """Write `<output>/<model>/<dataset>.npy` and its manifest entry, and print what was done; returns exit code 0.
+    """Write `<output>/<model>/<dataset>.npy` and the manifest entry, print what was done, and return exit code 0.
 
     Raises OrganizerError and OSError; nothing is written then.
     """
     check_output("--output", options.output)
     if options.form is None:
         options.form, because = guessed_form(options)
-        print(f"Read as {options.form}: because {because}", flush=True)
+        print(f"Read as {options.form}, because {because}", flush=True)
     form = FORMATS[options.form]
     for option in OPTIONS:
         value = getattr(options, option)
@@ -155,7 +174,7 @@ def run_convert(options: argparse.Namespace) -> int:
         got = counted(len(hotness), "iteration")
         raise _wrong("the recording is too short", got, f"at least {SMALLEST_TRACE} iterations", "record more")
     if not hotness.any():
-        raise _wrong("no token is in the recording", "zeros", "a recording", "record again")
+        raise _wrong("the recording holds no tokens", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name
     notes = [*recording.notes, *unread(options.inputs), *suspicions(recording, options.sum or 1)]
     more = {} if recording.layers is None else {"layers": [int(number) for number in recording.layers]}
@@ -168,7 +187,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
 
 def _changed(recording: Recording, options: argparse.Namespace) -> Recording:
-    """The recording with the changes that were asked for. Raises OrganizerError where one does not fit."""
+    """The recording after the changes that the options ask for. Raises OrganizerError where a change does not fit."""
     if options.differences:
         recording = differences(recording)
     if options.drop_empty:
@@ -179,7 +198,7 @@ def _changed(recording: Recording, options: argparse.Namespace) -> Recording:
 
 
 def _used(options: argparse.Namespace, form: Format) -> dict[str, Any]:
-    """The options that decided what the trace holds, for the manifest."""
+    """The options that decided the trace's content, for the manifest."""
     given = {name: getattr(options, name) for name in (*form.options, *CHANGES)}
     used = {"from": options.form}
     for name, value in given.items():
@@ -189,13 +208,13 @@ def _used(options: argparse.Namespace, form: Format) -> dict[str, Any]:
     return used
 
 
-def _wrong(what: str, got: str, expected: str, next_step: str = "leave it out") -> OrganizerError:
+def _wrong(what: str, got: str, expected: str, next_step: str = "leave the option out") -> OrganizerError:
     return OrganizerError(what, got, expected, next_step, "convert")
 
 
 def _text(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty")
+        raise argparse.ArgumentTypeError("the text is empty")
     return text.strip()
 
 

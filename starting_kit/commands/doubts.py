@@ -1,4 +1,4 @@
-"""The verdict of `check` on an accepted policy: what the platform lacks for it, and what was not checked."""
+"""The last line of `check` for an accepted policy: what the platform lacks, what was not checked, and the next step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from placement.isolation.missing_module import without
 from .image import NUMPY, PYTHON
 from .newer import Newer
 
-INSTALL = "`make run PYTHON=python3.12` installs the platform's"
+INSTALL = "`make run PYTHON=python3.12` installs the platform's versions"
 
 
 class Doubts(NamedTuple):
-    """Modules that the platform lacks, and what is newer than its numpy and Python."""
+    """Modules that the platform lacks, and uses of numpy and Python that are newer than the platform."""
 
     missing: Sequence[str] = ()
     newer: Sequence[Newer] = ()
 
     def line(self) -> str:
-        """What will fail on the platform, and the next step; empty where nothing is known to."""
+        """What will fail on the platform, with the next step; "" where nothing is known to fail."""
         if self.missing:
             steps = "; ".join(map(without, self.missing))
             return f"accepted here, but the platform has no {', '.join(self.missing)}. Next: {steps}"
@@ -39,12 +39,12 @@ class Doubts(NamedTuple):
 
 
 def newer_line(newer: Sequence[Newer]) -> str:
-    """What a policy uses that is newer than the platform."""
+    """The line that names uses newer than the platform."""
     return f"newer than the platform: {', '.join(map(str, newer))}"
 
 
 def is_platform_numpy() -> bool:
-    """Whether this machine has the platform's numpy."""
+    """Whether this machine has the platform's version of numpy."""
     return NUMPY.installed() == NUMPY.version
 
 

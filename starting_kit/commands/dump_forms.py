@@ -1,4 +1,4 @@
-"""The forms of dumps that `convert` reads: how each is read, and which options it takes."""
+"""The forms of dumps that `convert` reads: for each form, the reader and the options."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ IN_FLIGHT = 32
 
 
 class Format(NamedTuple):
-    """A form of dump: how it is read, and the options that are of this form."""
+    """A form of dump: how the form is read, and the options that only some forms have."""
 
     read: Callable[[argparse.Namespace], Recording]
     options: tuple[str, ...]
@@ -76,9 +76,9 @@ OPTIONS = tuple(dict.fromkeys(option for form in FORMATS.values() for option in 
 
 
 def guessed_form(options: argparse.Namespace) -> tuple[str, str]:
-    """The one form that the inputs may have and that takes all options given, and what speaks for it.
+    """The one form that the inputs can have and that takes all given options, and the reason.
 
-    Raises OrganizerError where there is none, or several.
+    Raises OrganizerError where no form or several forms remain.
     """
     given = [option for option in OPTIONS if getattr(options, option) not in (None, False)]
     found = [guess for guess in guesses(options.inputs) if guess.form in FORMATS]
@@ -87,20 +87,20 @@ def guessed_form(options: argparse.Namespace) -> tuple[str, str]:
         return fitting[0]
     if not found:
         got, next_step = "no file of a known form", f"give --from, one of {', '.join(FORMATS)}"
-        expected = "a form of starting_kit/traces/conversion/README.md"
+        expected = "a form listed in starting_kit/traces/conversion/README.md"
         raise OrganizerError("the form of the dump is not known", got, expected, next_step, "input")
-    got = "; ".join(f"{guess.form}, since {guess.because}" for guess in fitting or found)
+    got = "; ".join(f"{guess.form}, because {guess.because}" for guess in fitting or found)
     if not fitting:
         options_given = " and ".join(map(flag, given))
-        expected, next_step = f"one that takes {options_given}", "leave out what the form does not take"
+        expected, next_step = f"a form that takes {options_given}", "leave these options out"
         what = f"the dump's form does not take {options_given}"
         raise OrganizerError(what, got, expected, next_step, "input")
     next_step = "give --from " + " or --from ".join(guess.form for guess in fitting)
-    raise OrganizerError("the form of the dump is not certain", got, "one form", next_step, "input")
+    raise OrganizerError("the dump can have several forms", got, "one form", next_step, "input")
 
 
 def flag(option: str) -> str:
-    """An option of the command line, by its name in the program."""
+    """The option of the command line for a name in the program."""
     return f"--{option.replace('_', '-')}"
 
 
@@ -113,9 +113,9 @@ def _needed(options: argparse.Namespace, option: str) -> Any:
 
 
 def _table(options: argparse.Namespace) -> np.ndarray | None:
-    """The deployment that stood while recording, int64 [layer, slot], from a placement file of any engine.
+    """The deployment while recording, int64 [layer, slot], from a placement file of any engine.
 
-    Of a file with the model's layer numbers the rows that --layers names, where it is given.
+    Of a file with the model's layer numbers, only the rows that --layers names are returned, where --layers is given.
     """
     if options.map is None:
         return None
@@ -129,7 +129,7 @@ def _table(options: argparse.Namespace) -> np.ndarray | None:
 
 
 def _layer_count(options: argparse.Namespace) -> int | None:
-    """How many layers the person numbers with --layers."""
+    """How many layers --layers names."""
     return len(options.layers) if options.layers else None
 
 
@@ -139,6 +139,6 @@ def _stated(options: argparse.Namespace) -> Stated:
 
 
 def _size(model: str) -> Size | None:
-    """A model's size in the official grid; None for another model."""
+    """A model's (layers, experts) in the official grid; None for another model."""
     sizes = (Size(case.model, case.layers, case.experts) for case in read_grid(GRIDS["official"]).cases)
     return next((size for size in sizes if size.model == model), None)

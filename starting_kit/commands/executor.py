@@ -1,4 +1,4 @@
-"""Where jobs run: in processes of this machine, or on the workers of a Dask cluster, which is the extra `dask`."""
+"""Where jobs run: in processes of this machine, or on workers of a Dask cluster (the extra `dask`)."""
 
 from __future__ import annotations
 
@@ -24,32 +24,37 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         "--executor",
         choices=EXECUTORS,
         default="processes",
-        help="processes of this machine, or workers of Dask (needs the extra `dask`; default: %(default)s)",
+        help="run in processes of this machine, or on workers of Dask (needs the extra `dask`; default: %(default)s)",
     )
     path = ":".join(str(short(folder)) for folder in (KIT, INGESTION, SCORING))
     parser.add_argument(
         "--dask-address",
         metavar="ADDRESS",
-        help="with --executor dask: the scheduler, as tcp://host:8786 (default: a cluster of --jobs workers on this "
-        f"machine). Workers need this kit and these packages, with PYTHONPATH={path}",
+        help="with --executor dask: address of the scheduler, such as tcp://host:8786 (default: a cluster of --jobs "
+        f"workers on this machine). The workers need this kit and the same packages, with PYTHONPATH={path}",
     )
 
 
 @contextmanager
 def chosen(name: str, address: str | None, jobs: int) -> Iterator[Executor | None]:
-    """The executor of Dask, or None for processes of this machine, which each command starts in its own way.
+    """The Dask executor, or None for processes of this machine (each command starts these itself).
 
-    Raises UsageError, for packages that are not installed, too, and where no scheduler answers.
+    Raises UsageError, also when packages are missing and when no scheduler answers.
     """
     if name != "dask":
         if address:
-            expected, next_step = "--executor dask with it", "add --executor dask, or leave it out"
-            raise UsageError("--dask-address is for Dask", f"--executor {name}", expected, next_step)
+            expected, next_step = (
+                "--executor dask with --dask-address",
+                "add --executor dask, or leave --dask-address out",
+            )
+            raise UsageError("--dask-address needs --executor dask", f"--executor {name}", expected, next_step)
         yield None
         return
     if importlib.util.find_spec("distributed") is None:
         next_step = ".venv/bin/python -m pip install '.[dask]', or leave --executor out"
-        raise UsageError("--executor dask needs distributed", "it is not installed", "the extra `dask`", next_step)
+        raise UsageError(
+            "--executor dask needs distributed", "distributed is not installed", "the extra `dask`", next_step
+        )
     from distributed import Client, LocalCluster
 
     if address is None:
@@ -63,13 +68,13 @@ def chosen(name: str, address: str | None, jobs: int) -> Iterator[Executor | Non
             "the address of a Dask scheduler",
             "start one with `dask scheduler`, or correct the address",
         )
-        raise UsageError("no scheduler of Dask answers", f"{address}: {error}", expected, next_step) from None
+        raise UsageError("no Dask scheduler answers", f"{address}: {error}", expected, next_step) from None
     with client:
         yield client.get_executor(pure=False)
 
 
 def _own_cluster(kind: Callable[..., Any], jobs: int) -> Any:
-    """A cluster of this machine, whose workers a terminal's interrupt does not reach: they end with this program."""
+    """A cluster on this machine. A terminal's interrupt does not reach the workers; they end with this program."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return kind(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)

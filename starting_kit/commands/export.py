@@ -1,4 +1,4 @@
-"""`export`: write the deployment that a policy stands at as the file that a serving engine starts from."""
+"""`export`: write a policy's deployment as a placement file that a serving engine starts from."""
 
 from __future__ import annotations
 
@@ -29,27 +29,36 @@ from .selection import read_grid
 from .worlds import check_traces, world_of
 
 EXAMPLES = """
-export my_policy --case DS-R1/generated:64 --to vllm --output map.json  what it stands at when the trace ends
-export my_policy --case DS-R1/generated:64 --after 2 --to sglang --layers 3-60 --output map.json  after its second call
+export my_policy --case DS-R1/generated:64 --to vllm --output map.json  the deployment when the trace ends
+export my_policy --case DS-R1/generated:64 --after 2 --to sglang --layers 3-60 --output map.json  after the second call
 """
 
 
 def add_export(commands: Any) -> None:
-    """Declare the command."""
-    purpose = "write the deployment that a policy stands at as a serving engine's file"
+    """Declare the command `export`."""
+    purpose = "write a policy's deployment as a file that a serving engine starts from"
     parser = shared.add_command(commands, "export", purpose, EXAMPLES)
     shared.add_policy_and_case(parser)
     when = parser.add_mutually_exclusive_group()
-    when.add_argument("--after", type=integer_from(1), metavar="CALL", help="once this call's answer is applied")
-    when.add_argument("--last", action="store_true", help="once the last call's answer is applied (the default)")
-    parser.add_argument("--to", required=True, choices=FORMS, help="whose file")
+    when.add_argument(
+        "--after",
+        type=integer_from(1),
+        metavar="CALL",
+        help="write the deployment once the answer of this call is applied",
+    )
+    when.add_argument(
+        "--last",
+        action="store_true",
+        help="write the deployment once the answer of the last call is applied (the default)",
+    )
+    parser.add_argument("--to", required=True, choices=FORMS, help="form of the file, named after the engine")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the file to write")
     add_layers(parser)
     parser.set_defaults(run=export_command, grid=None)
 
 
 def export_command(options: argparse.Namespace) -> int:
-    """Run the case up to the call, write the deployment after it, and return exit code 0."""
+    """Run the case up to the call, write the deployment after the call, and return exit code 0."""
     check_output_file("--output", options.output)
     case = named_case(options)
     world = world_of(options.grid, options.traces, None, options.seed)
@@ -66,13 +75,15 @@ def export_command(options: argparse.Namespace) -> int:
     table, moment = stood(seen[-1]), seen[-1]
     print(f"{case.name}, after call {len(seen)} (iteration {moment.iteration}): deployment {list(table.shape)}")
     if not any(changed_slots(one.deployment, stood(one)) for one in seen):
-        print("note: nothing has moved up to there: this is the initial deployment")
+        print("note: no layer was redeployed up to this call: this is the initial deployment")
     if FORMS[options.to].apart:
         table, count = apart(table, moment.hotness.sum(axis=0, dtype=np.int64), numbers)
         if count:
-            apart_line = f"exchanged with other devices, so that none holds an expert twice: {counted(count, 'slot')}"
+            apart_line = (
+                f"slots exchanged with other devices, so that no device holds an expert twice: {counted(count, 'slot')}"
+            )
             print(f"{apart_line}; mean PAR before: {mean_par(stood(moment), moment.hotness):.4f}")
-    print(f"mean PAR (peak-to-average ratio) on the window that the call saw: {mean_par(table, moment.hotness):.4f}")
+    print(f"mean PAR (peak-to-average ratio) on the window of the call: {mean_par(table, moment.hotness):.4f}")
     write_placement(options.output, options.to, table, case.experts, numbers)
     print(f"written: {short(options.output)}; {layers_line(options.to, numbers)}")
     print(f"use: {usage_line(options.output, options.to, case.redundant_experts)}")
@@ -80,7 +91,7 @@ def export_command(options: argparse.Namespace) -> int:
 
 
 def stood(moment: Moment) -> np.ndarray:
-    """The table once a call's answer is applied, to its last layer: int64 [layer, device, slot]."""
+    """The table after all layers of a call's answer are applied: int64 [layer, device, slot]."""
     table = moment.deployment.copy()
     if moment.answer is not None:
         layers, rows = moment.answer
@@ -89,7 +100,9 @@ def stood(moment: Moment) -> np.ndarray:
 
 
 def mean_par(table: np.ndarray, hotness: np.ndarray) -> float:
-    """The mean PAR over layers and iterations; hotness: int [iteration, layer, expert]."""
+    """The mean PAR over layers and iterations; hotness: int [iteration, layer, expert]; table: [layer, device,
+    slot].
+    """
     pars = [
         par(np.ascontiguousarray(layer.T), layer.sum(axis=1, dtype=np.int64), rows).mean()
         for layer, rows in zip(hotness.swapaxes(0, 1), table, strict=True)

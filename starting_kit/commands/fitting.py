@@ -1,4 +1,4 @@
-"""What fits a trace of any size, as the shipped grids have it: a window, and numbers of devices."""
+"""Window and numbers of devices that fit a trace of any size, chosen as in the shipped grids."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ WINDOWS_OF_A_TRACE = 4
 
 
 def fitting_window(iterations: int) -> int:
-    """The largest power of two that fits four times into the iterations, at most LONGEST_WINDOW and at least 1."""
+    """The largest power of two that fits four times into the iterations: at most LONGEST_WINDOW, at least 1."""
     return min(1 << max(iterations // WINDOWS_OF_A_TRACE, 1).bit_length() - 1, LONGEST_WINDOW)
 
 
 def fitting_eps(experts: int) -> list[int]:
-    """Those of EPS that divide the experts, or the four largest divisors where fewer than three do."""
+    """The members of EPS that divide the experts; the four largest divisors where fewer than three members do."""
     divisors = [ep for ep in range(2, experts + 1) if experts % ep == 0]
     usual = [ep for ep in divisors if ep in EPS]
     return usual if len(usual) > 2 else divisors[-len(EPS) :]

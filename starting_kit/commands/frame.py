@@ -1,4 +1,4 @@
-"""A run's results as a table: one row per case, named as in results.json and on the leaderboard."""
+"""A run's results as a table: one row for each case, with the names of results.json and the leaderboard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ ADDED = [*MEASURES[2:], "policy_seconds", "slowest_call_seconds"]
 
 
 class RunFailed(Exception):
-    """A run that has no score; the text says why, `rows` has what there is of the cases, `status` one of EXIT_CODES."""
+    """A run without a score. The text is the reason, `rows` has the known numbers of the cases, `status` is one of
+    EXIT_CODES.
+    """
 
     def __init__(self, message: str, rows: pd.DataFrame, status: str) -> None:
         super().__init__(message)
@@ -29,7 +31,7 @@ class RunFailed(Exception):
 
 
 def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> pd.DataFrame:
-    """The table of a run from its files; arguments, and what is raised, as of frame_of."""
+    """Read the table of a run from files. Arguments and errors are those of frame_of."""
     content = read_results((results / "results.json").read_bytes())
     return frame_of(content, read_reference(reference / "ds_eplb.json"), cases)
 
@@ -37,7 +39,7 @@ def read_frame(results: Path, reference: Path, cases: Sequence[Case] | None) -> 
 def pairs_of(
     content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Case] | None
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """The rows of a run, each with its reference's; arguments as of frame_of. Raises problems.FileError."""
+    """The rows of a run, each with the reference's row. Arguments are those of frame_of. Raises problems.FileError."""
     if cases is not None:
         names = [case.name for case in cases]
         stored = stored | {"cases": [row for row in stored["cases"] if case_name(row) in names]}
@@ -45,10 +47,11 @@ def pairs_of(
 
 
 def frame_of(content: dict[str, Any], stored: dict[str, Any], cases: Sequence[Case] | None) -> pd.DataFrame:
-    """The table of a run; content: of results.json; stored: of ds_eplb.json; cases: those that were run, None for all.
+    """Make the table of a run.
 
-    `.attrs` has the leaderboard's columns for the whole grid, and `mean_case_score` for some cases of it. Raises
-    RunFailed, and problems.FileError when the results and the reference do not belong together.
+    content: of results.json; stored: of ds_eplb.json; cases: the cases that ran, None for the whole grid. `.attrs` has
+    the leaderboard's columns for the whole grid, and `mean_case_score` for some cases. Raises RunFailed, and
+    problems.FileError when results and reference do not belong together.
     """
     import pandas as pd
 

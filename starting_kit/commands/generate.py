@@ -1,4 +1,4 @@
-"""`generate`: write generated traces and list them in their folder's manifest.yaml."""
+"""`generate`: write generated traces, and list them in the folder's manifest.yaml."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class NewTrace(NamedTuple):
         return LICENCE
 
     def values(self) -> np.ndarray:
-        """The trace, int32 [iteration, layer, expert]. Raises OrganizerError for one that cannot be generated."""
+        """The trace, int32 [iteration, layer, expert]. Raises OrganizerError for a trace that cannot be generated."""
         with self._generable():
             return generate(self._parameters(), *self.shape, self.seed, self.fitted)
 
     def stream(self) -> Stream:
-        """The same values, drawn when they are asked for. Raises as `values` does."""
+        """The trace as a stream: values are drawn when they are asked for. Raises as `values` does."""
         with self._generable():
             return Stream(Drawing(self._parameters(), *self.shape, self.seed, self.fitted), *self.shape)
 
@@ -93,7 +93,7 @@ class NewTrace(NamedTuple):
             raise OrganizerError(what, str(error), expected, "correct the profile", where) from None
 
     def origin(self) -> str:
-        """What a manifest says of it; the digits tell two states of a profile apart."""
+        """The trace's origin for the manifest; the digits distinguish two states of a profile."""
         parameters = json.dumps(asdict(self.profile.parameters), sort_keys=True).encode()
         digits = hashlib.sha256(parameters).hexdigest()[:8]
         made = f"profile {self.profile.name} (parameters {digits}), seed {self.seed}"
@@ -105,13 +105,14 @@ class NewTrace(NamedTuple):
 
 
 def add_generate(commands: Any) -> None:
-    """Declare `generate` on the subparsers of the command line."""
+    """Declare the command `generate`."""
     parser = commands.add_parser(
         "generate",
-        help="generate synthetic traces from a seed, and profiles or recorded requests",
+        help="generate synthetic traces from a seed and from profiles or recorded requests",
         description="Generate synthetic traces and list them in the output folder's manifest.yaml.\n"
-        "Without --family and --profile this writes the sample traces as they ship. Three families, which\n"
-        "starting_kit/traces/profiles/README.md compares:\n"
+        "Without --family and --profile, this writes the sample traces as shipped. There are three families, compared "
+        "in\n"
+        "starting_kit/traces/profiles/README.md:\n"
         "  profiles     popularity and drift as fitted to published figures of recorded traces\n"
         "  independent  a profile's popularity, but every expert drifts alone\n"
         "  requests     composed of recorded requests, whose topics stay, drift or switch",
@@ -125,46 +126,54 @@ def add_generate(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shipped = ", ".join(sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.yaml")))
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
-    parser.add_argument("--family", choices=FAMILIES, default="profiles", help="default: %(default)s")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder for the traces")
+    parser.add_argument(
+        "--family", choices=FAMILIES, default="profiles", help="family of the traces (default: %(default)s)"
+    )
     parser.add_argument("--profile", nargs="+", metavar="PROFILE", help=f"a profile's file, or one of {shipped}")
-    parser.add_argument("--dataset", type=plain_name, metavar="NAME", help="default: the profile's; requests: required")
+    parser.add_argument(
+        "--dataset",
+        type=plain_name,
+        metavar="NAME",
+        help="name of the dataset (default: the profile's; required for requests)",
+    )
     parser.add_argument(
         "--iterations",
         type=integer_from(SMALLEST_TRACE),
         metavar="N",
-        help="length of the trace; a longer one begins with the shorter one "
-        f"(default: the profile's, {SAMPLE_ITERATIONS} for the sample traces, {COMPOSED_ITERATIONS} for requests)",
+        help="length of the trace; a longer trace begins with the shorter one (default: the profile's; "
+        f"{SAMPLE_ITERATIONS} for the sample traces; {COMPOSED_ITERATIONS} for requests)",
     )
     parser.add_argument(
         "--seed",
         type=integer_from(0),
         default=SAMPLE_SEED,
         metavar="N",
-        help="of the first trace, each further one gets the next: traces of one seed have much in common, whatever "
-        "their profiles (default: %(default)s)",
+        help="seed of the first trace; each further trace has the next seed. Traces of one seed have much in common, "
+        "whatever their profiles (default: %(default)s)",
     )
     parser.add_argument(
         "--fitted",
         action="store_true",
-        help="for calibration alone: hold period, phase and switches at the profile's values, which a seed moves",
+        help="for calibration only: keep period, phase and switches at the profile's values; without --fitted, the "
+        "seed moves them",
     )
     parser.add_argument(
         "--format",
         choices=("npz", "npy"),
-        help="npz: compressed, int16 where the values allow it; npy: int32, for full traces "
-        "(default: npz for the sample traces, else npy)",
+        help="npz: compressed, int16 where the values allow it; npy: int32, for full traces (default: npz for the "
+        "sample traces, else npy)",
     )
     add_composed_options(parser)
     parser.set_defaults(run=run_generate)
 
 
 def run_generate(options: argparse.Namespace) -> int:
-    """Write `<output>/<model>/<dataset>.<format>` and its manifest entry for each trace; returns 0.
+    """Write `<output>/<model>/<dataset>.<format>` and the manifest entry of each trace; return 0.
 
-    Raises OrganizerError: before anything is written for options that the family has not, and when a trace of that name
-    exists that was not generated; later for one that cannot be generated, or that would have other values than the same
-    profile and seed gave.
+    Raises OrganizerError: before writing, for options that the family does not have, and for an existing trace of that
+    name that was not generated; later, for a trace that cannot be generated, or that would differ from the existing
+    trace of the same profile and seed.
     """
     check_output("--output", options.output)
     _refuse_options_of_others(options)
@@ -189,18 +198,20 @@ def run_generate(options: argparse.Namespace) -> int:
 
 
 def find_profile(text: str) -> Profile:
-    """A profile from its file, or from the name of one that ships. Raises OrganizerError."""
+    """A profile from its file or from the name of a shipped profile. Raises OrganizerError."""
     shipped = FOLDER / f"{text}.yaml"
     return read_profile(shipped if shipped.is_file() else Path(text))
 
 
 def _refuse_options_of_others(options: argparse.Namespace) -> None:
-    """Refuse an option that only other families have, rather than leave it unheard."""
+    """Refuse an option that only other families have, instead of ignoring it."""
     for name in dict.fromkeys(name for names in FAMILIES.values() for name in names):
         if name not in FAMILIES[options.family] and getattr(options, name) not in (None, False):
             flag = f"--{name.replace('_', '-')}"
             what, got = f"{flag} is not an option of --family {options.family}", f"{flag} {getattr(options, name)}"
-            raise OrganizerError(what, got, "no such option", "leave it out, or choose another family", "generate")
+            raise OrganizerError(
+                what, got, "no such option", "leave the option out, or choose another family", "generate"
+            )
 
 
 def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
@@ -222,15 +233,15 @@ def _new_traces(options: argparse.Namespace) -> list[NewTrace]:
 
 
 def _refuse_other_draws(name: str, entry: dict[str, Any], manifest: dict[str, Any]) -> None:
-    """Keep a trace of the same origin and shape but other values: its reference would no longer fit."""
+    """Refuse to replace a trace of the same origin and shape by other values: its reference would no longer fit."""
     old = manifest["traces"].get(name, entry)
     made_alike = (old.get("origin"), old.get("shape")) == (entry["origin"], entry["shape"])
     if made_alike and old.get("sha256") != entry["sha256"]:
         raise OrganizerError(
-            f"numpy {np.__version__} draws other values from this seed than made the trace that is there",
+            f"numpy {np.__version__} draws other values from this seed than the existing trace has",
             got=f"sha256 {entry['sha256']}, not written",
             expected=str(old.get("sha256")),
-            next_step="use the numpy of pyproject.toml, or write to another folder",
+            next_step="use the numpy version of pyproject.toml, or write to another folder",
             where=f"trace {name}",
         )
 

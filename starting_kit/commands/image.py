@@ -1,4 +1,4 @@
-"""The packages of the image in which policies run, as image_packages.yaml lists them."""
+"""The packages of the image in which policies run, read from image_packages.yaml."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ANY = "any"
 
 
 class Package(NamedTuple):
-    """A package of the image: its name for pip, the modules that it brings, its version, ANY where none is pinned."""
+    """A package of the image: its name for pip, its modules, and its version (ANY where the image pins none)."""
 
     name: str
     modules: tuple[str, ...]
     version: str
 
     def installed(self) -> str:
-        """The version that this machine has; empty where it has none."""
+        """The version installed on this machine; "" where the package is not installed."""
         try:
             return version(self.name)
         except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What Python files import and define, read from their source: nothing is run."""
+"""What Python files import and define, read from the source without running it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def imported_names(name: str, path: Path) -> Iterator[str]:
-    """Absolute dotted names of what a file imports: modules, and after `from` also what may be a module in one.
+    """Absolute dotted names of a file's imports: modules, and after `from` also names that may be modules.
 
-    name: the file's in the submission, from which relative imports count. Nothing for a file that Python cannot read:
-    loading it tells what is wrong with it.
+    name: the file's name in the submission, from which relative imports count. Empty for a file that Python cannot
+    read: loading the file shows the error.
     """
     if not name.endswith(".py"):
         return
@@ -28,7 +28,7 @@ def imported_names(name: str, path: Path) -> Iterator[str]:
 
 
 def defined_names(path: Path) -> set[str]:
-    """The functions and classes that a file defines at its top; none for a file that Python cannot read."""
+    """The functions and classes that a file defines at its top level; none for a file that Python cannot read."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return {node.name for node in _tree(path).body if isinstance(node, kinds)}
 

@@ -1,4 +1,4 @@
-"""`inspect`: print what a trace file says of itself."""
+"""`inspect`: print form, shape and size of trace files."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ from traces.sealed_part import open_part
 
 
 def add_inspect(commands: Any) -> None:
-    """Declare `inspect` on the subparsers of the command line."""
+    """Declare the command `inspect`."""
     parser = commands.add_parser(
         "inspect",
-        help="print what a trace file says of itself",
+        help="print form, shape and size of trace files",
         description="Print form, shape and size of trace files. Needs no key, and checks no content.\n"
-        "With the key also what the manifest keeps sealed: a trace's former name and origin, how it was relabelled.",
+        "With --key, also print what the manifest keeps sealed: a trace's former name and origin, and "
+        "how it was relabelled.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="key file of sealed traces")
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FOLDER",
-        help="with --key: write <FOLDER>/<model>/<dataset>.npy, for each layer and former id the id in the trace",
+        help="with --key: write <FOLDER>/<model>/<dataset>.npy, an array [layer, former expert id] of the ids in the "
+        "trace",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a .npy, .npz or .sealed file")
     parser.set_defaults(run=run_inspect)
 
 
 def run_inspect(options: argparse.Namespace) -> int:
-    """Print a line per file, and below it what its manifest keeps sealed; returns 1 when one cannot be read.
+    """Print a line for each file, and below it what the manifest keeps sealed; return 1 when a file cannot be read.
 
-    Raises OrganizerError for a key that cannot be read, and for labels without a key.
+    Raises OrganizerError for a key that cannot be read, and for --labels without --key.
     """
     if options.labels and not options.key:
-        what, expected = "labels cannot be shown without the key", "the key of the sealed traces"
+        what, expected = "--labels needs the key", "the key of the sealed traces"
         raise OrganizerError(what, "no --key", expected, "add --key", "--labels")
     wrong, key = 0, read_key(options.key) if options.key else None
     for path in options.files:
@@ -59,12 +61,12 @@ def run_inspect(options: argparse.Namespace) -> int:
 
 
 def _tell_sealed_part(path: Path, key: bytes, folder: Path | None) -> None:
-    """Print what the manifest beside a trace keeps sealed, and write its labels. Raises OrganizerError and OSError."""
+    """Print what the manifest beside a trace keeps sealed, and write the labels. Raises OrganizerError and OSError."""
     name = f"{path.absolute().parent.name}/{path.stem}"
     entry = read_manifest(path.absolute().parent.parent)["traces"].get(name, {})
     part = open_part(entry, key, name)
     if not part:
-        print("  the manifest keeps nothing sealed of it")
+        print("  the manifest keeps nothing sealed for this trace")
         return
     relabelled = part.pop("relabelled")
     for field, value in part.items():
@@ -87,7 +89,7 @@ def _describe(path: Path) -> str:
         try:
             header = read_sealed_header(file)
         except ValueError as error:
-            expected, next_step = "a complete .sealed file of format 1", "copy it again"
+            expected, next_step = "a complete .sealed file of format 1", "copy the file again"
             raise OrganizerError(
                 "the sealed trace cannot be read", str(error), expected, next_step, str(path)
             ) from None

@@ -1,4 +1,4 @@
-"""Seconds of each line of some files while a function runs, by Python's trace function."""
+"""Seconds of each line of some files while a function runs, measured by Python's trace function."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Place = tuple[str, int]
 
 
 class LineClock:
-    """Books the time between two events on the line that runs in between; `seconds` and `counts` are by file and line.
+    """Adds the time between two events to the line that runs between them; `seconds` and `counts` are by file and line.
 
-    Only files below a folder have lines here: what a line calls elsewhere is that line's. A line that calls a function
-    of these files does not have that function's seconds, so that all lines together have all of them, each once. Other
-    threads are not timed: a line that waits for them has the waiting.
+    Only files below a folder have lines here. Time in a call to other files belongs to the calling line. Time in a call
+    to a function of these files belongs to that function's lines, so each second is counted once. Other threads are not
+    timed: a line that waits for a thread has the waiting time.
     """
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.perf_counter) -> None:
@@ -31,7 +31,7 @@ class LineClock:
         self._since = 0.0
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function and return what it returns."""
+        """Call a function and return its result."""
         before = sys.gettrace()
         sys.settrace(self._called)
         try:

@@ -1,4 +1,4 @@
-"""This machine beside the platform's: Python and packages, and what isolates a policy."""
+"""This machine beside the platform: Python and packages, and the layers that isolate a policy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYSTEM = sys.platform
 
 
 def packages_line(imported: Iterable[str]) -> str:
-    """Python and the packages that the policy imports, here and on the platform."""
+    """Python and the policy's packages, with the versions here and on the platform."""
     wanted = set(imported)
     here = platform.python_version()
     parts = [f"Python {here} (platform {PYTHON})"]
@@ -35,7 +35,7 @@ def packages_line(imported: Iterable[str]) -> str:
 
 
 def missing_there(imported: Iterable[str]) -> list[str]:
-    """Imported modules that neither Python nor the platform has."""
+    """Imported modules that are neither part of Python nor of the platform's image."""
     present = {module for package in PACKAGES for module in package.modules} | sys.stdlib_module_names | {"placement"}
     return sorted(set(imported) - present)
 
@@ -48,33 +48,35 @@ def imported_modules(files: dict[str, Path]) -> list[str]:
 
 
 def machine_line(layers: Sequence[str]) -> str:
-    """The machine, and which layers isolate a policy on it."""
+    """The machine, and the layers that isolate a policy on it."""
     system = f"{platform.system()} {platform.machine()}, {cores()} of {os.cpu_count()} cores"
     line = f"machine: {system}, isolated by {', '.join(layers) or 'nothing'}"
     lacking = [layer for layer in REQUIRED_LAYERS if layer not in layers]
     return line + (
-        f"; not by {', '.join(lacking)}, as a worker does: what they refuse shows only there" if lacking else ""
+        f"; not isolated by {', '.join(lacking)} as on the platform: a policy that these would stop runs here"
+        if lacking
+        else ""
     )
 
 
 def check_isolation(grid: Grid, path: Path) -> None:
-    """Raise UsageError on a system without the isolation that a grid, read from a path, requires of it."""
+    """Raise UsageError on a system that lacks the isolation that a grid requires. grid: read from `path`."""
     if grid.sandbox != "required" or SYSTEM == "linux":
         return
     copy = "grid_best_effort.yaml"
     step = f"sed 's/^sandbox: required/sandbox: best_effort/' {short(path)} > {copy}, then --grid {copy}"
     if path == GRIDS["official"]:
-        step += "; run needs --traces output/official/traces --reference output/official/reference, too"
+        step += "; run also needs --traces output/official/traces --reference output/official/reference"
     raise UsageError(
-        f"the grid {grid.name} requires a policy to be isolated as only Linux can",
+        f"the grid {grid.name} requires isolation that only Linux has",
         f"sandbox: required, on {'macOS' if SYSTEM == 'darwin' else SYSTEM}",
-        "sandbox: best_effort, which changes no score",
+        "sandbox: best_effort (the scores stay the same)",
         step,
     )
 
 
 def _beside(package: Package) -> str:
-    """A package here and on the platform."""
+    """The versions of a package here and on the platform."""
     there = "platform" if package.version == ANY else f"platform {package.version}"
     if installed := package.installed():
         return f"{package.name} {installed} ({there})"

@@ -1,4 +1,4 @@
-"""Made-up hotness on which `check` tries a policy, and where its answers differ when it is tried twice."""
+"""Made-up hotness on which `check` tries a policy, and the first difference between two runs of the policy."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ LEAST, MOST = 5, 15
 
 @dataclass(frozen=True)
 class Answer:
-    """What a policy answered at a call's iteration; redeployment: None for keeping the deployment."""
+    """A policy's answer at a call's iteration; redeployment: None to keep the deployment."""
 
     iteration: int
     redeployment: Redeployment | None
 
 
 def made_up_trace(case: Case, seed: int = 0) -> Trace:
-    """Hotness as skewed as recorded one, just long enough for a second call after all layers were redeployed.
+    """Hotness as skewed as recorded hotness, just long enough for a second call after all layers were redeployed.
 
-    Popularity is lognormal, drawn for each expert of each layer, and drawn anew after the first call.
+    Popularity is lognormal, drawn for each expert of each layer, and drawn again after the first call.
     """
     rng = np.random.default_rng(seed)
     iterations = 2 * case.window + case.layers + case.latency + 2
@@ -42,7 +42,7 @@ def made_up_trace(case: Case, seed: int = 0) -> Trace:
 
 
 def answering(rebalance: Rebalance, answers: list[Answer]) -> Rebalance:
-    """The same policy, each of whose answers is added to a list."""
+    """The same policy; each of its answers is also added to a list."""
 
     def ask(start: int, stop: int, deployment: np.ndarray, iteration: int) -> Redeployment | None:
         redeployment = rebalance(start, stop, deployment, iteration)
@@ -53,34 +53,36 @@ def answering(rebalance: Rebalance, answers: list[Answer]) -> Rebalance:
 
 
 def first_difference(one: Sequence[Answer], other: Sequence[Answer]) -> Problem | None:
-    """Where two runs of a policy begin to differ, by call and layer; None where they do not.
+    """The first difference between two runs of a policy, with call and layer; None where the runs are equal.
 
-    The rows of layers that an answer does not list are never looked at, and may differ.
+    Rows of layers that an answer does not list are ignored.
     """
     for number, (first, second) in enumerate(zip(one, other, strict=False), 1):
         if words := _difference(first.redeployment, second.redeployment):
             layer, got = words
             place = f"call {number} (iteration {first.iteration})" + (f", layer {layer}" if layer is not None else "")
             return Problem(
-                "the policy answers differently when it is run again",
+                "the policy gives different answers when it runs again",
                 got,
                 "the same answers in every run",
-                "seed its random generators, sort with kind='stable', and let neither clock nor threads decide",
+                "seed the random generators, sort with kind='stable', and do not use the clock or the order of threads",
                 place,
             )
     return None
 
 
 def _difference(one: Redeployment | None, other: Redeployment | None) -> tuple[int | None, str] | None:
-    """The first layer in which two answers differ, None for the list of layers, and how."""
+    """The first layer in which two answers differ (None for a difference in the listed layers), and the difference in
+    words.
+    """
     if one is None or other is None:
-        return None if one is other else (None, "one run redeploys, the other keeps the deployment")
+        return None if one is other else (None, "one run redeploys, the other run keeps the deployment")
     (layers, table), (other_layers, other_table) = one, other
     if not np.array_equal(layers, other_layers):
         return None, f"layers_priority {_shown(layers)} and {_shown(other_layers)}"
     for layer in layers.tolist():
         if changed := int((table[layer] != other_table[layer]).sum()):
-            return layer, f"another expert in {changed} of {table[layer].size} slots"
+            return layer, f"a different expert in {changed} of {table[layer].size} slots"
     return None
 
 

@@ -1,4 +1,4 @@
-"""What a policy saw at one call of a case, found by running the case with it up to there."""
+"""A moment: what a policy saw at one call of a case. To find it, the case runs up to that call."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from .options import UsageError
 
 @dataclass(frozen=True)
 class Moment:
-    """One call: hotness int32 [window, layer, expert], deployment int64 [layer, device, slot], and its iteration.
+    """One call: hotness int32 [window, layer, expert], deployment int64 [layer, device, slot], and the call's
+    iteration.
 
-    case: what Policy.__init__ was given; answer: the policy's at this call where it is known, and None for keeping.
+    case: the argument of Policy.__init__; answer: the policy's answer where known, None to keep the deployment.
     """
 
     hotness: np.ndarray
@@ -34,24 +35,24 @@ class Moment:
     answer: Redeployment | None = None
 
     def arguments(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """What a policy is called with, in arrays that it may change."""
+        """The arguments of the call: copies of the arrays, which the policy may change."""
         return self.hotness.copy(), self.deployment.copy(), self.iteration
 
 
 class Reached(Exception):
-    """The call was reached, and the rest of the case does not matter."""
+    """Raised when the call is reached: the rest of the case is not needed."""
 
 
 def moments(folder: Path, case: Case, grid: Grid, traces: Path, call: int) -> list[Moment]:
-    """The calls 1 .. call of a case, as the policy in a folder meets them in its own process; the last not answered.
+    """The calls 1 .. call of a case; the policy runs in its own process and does not answer the last call.
 
-    Raises UsageError when there are fewer calls, PolicyError when an earlier call fails, and OrganizerError.
+    Raises UsageError when the case has fewer calls, PolicyError when an earlier call fails, and OrganizerError.
     """
     return _seen(folder, case, grid, traces, call, answered=False)
 
 
 def answered(folder: Path, case: Case, grid: Grid, traces: Path, call: int | None) -> list[Moment]:
-    """The calls 1 .. call of a case, all of its calls for None, with the policy's answers; raises as moments does."""
+    """The calls 1 .. call of a case (None: all calls) with the policy's answers. Raises as `moments` does."""
     return _seen(folder, case, grid, traces, call, answered=True)
 
 

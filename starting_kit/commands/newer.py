@@ -1,4 +1,4 @@
-"""What a policy's files use that is newer than the platform, read from their source: numpy's names, Python's syntax."""
+"""Names of numpy and Python syntax in a policy's files that are newer than the platform, found without running them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CAUGHT = {"AttributeError", "ImportError", "TypeError", "Exception"}
 
 
 class Newer(NamedTuple):
-    """Something newer: what, of which version, and where it is used first."""
+    """Something newer than the platform: what, since which version, and where it is used first."""
 
     what: str
     since: str
@@ -58,10 +58,10 @@ class Newer(NamedTuple):
 
 
 def newer_uses(files: dict[str, Path]) -> list[Newer]:
-    """What a submission's Python files use that the platform's numpy or Python has not, each thing once.
+    """What a submission's Python files use and the platform's numpy or Python lacks, each thing once.
 
-    files: paths by name in the zip. What stands in a `try` that catches its absence, or is asked for by `hasattr`, does
-    not count. Nothing for a file that this Python cannot read: loading it tells what is wrong with it.
+    files: paths by name in the zip. A name in a `try` that catches the name's absence does not count, nor a name that
+    `hasattr` asks for. Files that this Python cannot read are left out: loading them shows the error.
     """
     found: dict[str, Newer] = {}
     for name, path in files.items():
@@ -95,7 +95,7 @@ def _syntax(name: str, source: bytes) -> Iterator[Newer]:
 
 
 def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Names in a file by what they stand for: np for numpy, vecdot for numpy.linalg.vecdot."""
+    """What each name in a file stands for: np for numpy, vecdot for numpy.linalg.vecdot."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -105,7 +105,7 @@ def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _numpy(node: ast.AST, aliases: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Dotted names and arguments, `numpy.sort(stable=)`, in the order of the source, with their lines."""
+    """Dotted names and arguments, such as `numpy.sort(stable=)`, in source order, with their lines."""
     children: Iterable[ast.AST] = ast.iter_child_nodes(node)
     if isinstance(node, ast.Try) and any(map(_catches, node.handlers)):
         children = [*node.handlers, *node.orelse, *node.finalbody]
@@ -121,7 +121,7 @@ def _numpy(node: ast.AST, aliases: dict[str, str]) -> Iterator[tuple[str, int]]:
 
 
 def _dotted(node: ast.AST, aliases: dict[str, str]) -> str:
-    """The dotted name that an expression stands for; empty where it stands for none."""
+    """The dotted name of an expression; "" for another expression."""
     if isinstance(node, ast.Name):
         return aliases.get(node.id, "")
     if isinstance(node, ast.Attribute) and (above := _dotted(node.value, aliases)):
@@ -130,7 +130,7 @@ def _dotted(node: ast.AST, aliases: dict[str, str]) -> str:
 
 
 def _asked(call: ast.Call, aliases: dict[str, str]) -> str:
-    """The dotted name whose presence a `hasattr` asks for."""
+    """The dotted name that a `hasattr` asks for."""
     if isinstance(call.func, ast.Name) and call.func.id == "hasattr" and len(call.args) == 2:
         attribute = call.args[1]
         if isinstance(attribute, ast.Constant):

@@ -1,4 +1,4 @@
-"""The options that several commands share, and the error for those that make no sense."""
+"""Options that several commands share, and the error for options that do not fit."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PRACTICE_SEED = 501
 
 
 class UsageError(Problem):
-    """The command was given something that it cannot work with."""
+    """An option or argument that the command cannot work with."""
 
 
 def usage_of(problem: Problem) -> UsageError:
-    """A problem with what an option names, as one of the command's use."""
+    """The UsageError of a problem with a file that an option names."""
     return UsageError(problem.what, problem.got, problem.expected, problem.next_step, ", ".join(problem.where))
 
 
 def add_command(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
-    """Declare a command; examples: lines of what follows kit.py, two blanks, and what that does."""
+    """Declare a command; examples: lines with the words after kit.py, two blanks, and the effect."""
     rows = [line.split("  ", 1) for line in examples.strip().splitlines()]
     lines = [line for row in rows for line in (f"  python starting_kit/kit.py {row[0]}", f"      {row[1].strip()}")]
     return commands.add_parser(
@@ -39,7 +39,7 @@ def add_command(commands: Any, name: str, purpose: str, examples: str) -> argpar
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Declare POLICY."""
+    """Declare the argument POLICY."""
     parser.add_argument(
         "policy",
         nargs="?",
@@ -57,7 +57,7 @@ def add_grid(parser: argparse.ArgumentParser) -> None:
         type=places.grid_file,
         default=places.GRID,
         metavar="GRID",
-        help="which cases: sample, practice, official, or a grid file (default: sample)",
+        help="the cases: sample, practice, official, or a grid file (default: sample)",
     )
 
 
@@ -67,8 +67,9 @@ def add_traces(parser: argparse.ArgumentParser) -> None:
         "--traces",
         type=Path,
         metavar="FOLDER",
-        help="holds <model>/<dataset>.npy or .npz (default: the named grid's; the sample traces for a grid file); for "
-        "traces without --grid, run, replay, profile and compare --seeds 0 make a grid",
+        help="folder that holds <model>/<dataset>.npy or .npz (default: the named grid's traces; with a grid file, "
+        "the sample traces). Without --grid, a grid is made for these traces by run, replay, profile, export "
+        "and compare --seeds 0",
     )
 
 
@@ -78,12 +79,12 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=integer_from(0),
         metavar="N",
-        help=f"of the practice grid's traces, which are kept for each seed (default: {PRACTICE_SEED})",
+        help=f"seed of the practice grid's traces, which are kept for each seed (default: {PRACTICE_SEED})",
     )
 
 
 def add_policy_and_case(parser: argparse.ArgumentParser) -> None:
-    """Declare the policy, and where its one case is found."""
+    """Declare POLICY and the options that name its case."""
     add_policy(parser)
     add_grid(parser)
     add_traces(parser)
@@ -91,35 +92,38 @@ def add_policy_and_case(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--case",
         metavar="CASE",
-        help="by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
+        help="the case, by its name or as MODEL/DATASET:EP, with +N for N redundant experts (default: the first)",
     )
 
 
 def add_cases(parser: argparse.ArgumentParser) -> None:
-    """Declare --case, which may be given several times."""
+    """Declare --case for several cases."""
     parser.add_argument(
         "--case",
         action="append",
         dest="cases",
         metavar="CASE",
-        help="only this case, by its name or as MODEL/DATASET:EP, with +N for N redundant experts; MODEL/DATASET for "
-        "each of its ep; repeatable",
+        help="only this case, by its name or as MODEL/DATASET:EP, with +N for N redundant experts; MODEL/DATASET "
+        "names the cases of every ep; repeatable",
     )
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     """Declare --jobs."""
     parser.add_argument(
-        "--jobs", type=int, default=JOBS, help=f"traces replayed at the same time (default: {JOBS}); changes no score"
+        "--jobs",
+        type=int,
+        default=JOBS,
+        help=f"number of traces replayed at the same time (default: {JOBS}); changes no score",
     )
 
 
 def show(line: str) -> None:
-    """Print a line at once."""
+    """Print a line at once, without buffering."""
     print(line, flush=True)
 
 
 def check_least(name: str, value: int, least: int) -> None:
-    """Raise UsageError for a number that is too small."""
+    """Raise UsageError for a number below `least`."""
     if value < least:
         raise UsageError(f"{name} is too small", str(value), f"at least {least}", f"correct {name}")

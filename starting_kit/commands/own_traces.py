@@ -1,4 +1,4 @@
-"""A participant's own traces: the grid that fits them, made from their manifest, and their reference, measured once."""
+"""A participant's own traces: a grid that fits them, made from their manifest, and their reference, measured once."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ NAME = "own"
 
 
 def own_grid(traces: Path) -> dict[str, Any]:
-    """The content of a grid of all traces that a manifest lists: the sample grid's, but for its window and cases.
+    """The content of a grid of all traces in a manifest: the sample grid with another window and other cases.
 
     Each trace has the numbers of devices that fit its experts; the window fits the shortest trace. Raises UsageError,
     and OrganizerError for a malformed manifest.
     """
     check_folder("--traces", traces, MANIFEST)
     if not (entries := read_manifest(traces)["traces"]):
-        next_step = "make it with kit.py convert or kit.py generate, or name a grid by --grid"
-        raise UsageError("no manifest lists the traces", f"none in {traces / MANIFEST}", "an entry for each", next_step)
+        next_step = "make the manifest with kit.py convert or kit.py generate, or name a grid with --grid"
+        raise UsageError(
+            "no manifest lists the traces", f"none in {traces / MANIFEST}", "an entry for each trace", next_step
+        )
     return fitted_grid(NAME, {name: _shape(name, entry) for name, entry in entries.items()})
 
 
 def fitted_grid(grid: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """The content of a grid of that name, of traces of these shapes: as own_grid says. Raises UsageError."""
+    """The content of a grid of that name for traces of these shapes, as in own_grid. Raises UsageError."""
     models: dict[str, dict[str, int]] = {}
     cases = []
     for name, (_, layers, experts) in shapes.items():
@@ -49,16 +51,22 @@ def fitted_grid(grid: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any
             got, expected = f"{size} beside {models[model]}", f"one size for all traces of {model}"
             raise _wrong(name, "a model has two sizes", got, expected, "rename one of the models")
         if not (eps := fitting_eps(experts)):
-            raise _wrong(name, "no number of devices fits", f"{experts} experts", "two experts or more", "leave it out")
+            raise _wrong(
+                name,
+                "no number of devices fits the experts",
+                f"{experts} experts",
+                "two experts or more",
+                "leave the trace out",
+            )
         cases.append({"model": model, "dataset": dataset, "ep": eps})
     window = fitting_window(min(iterations for iterations, _, _ in shapes.values()))
     return read_yaml(GRID, "grid") | {"name": grid, "window": window, "models": models, "cases": cases}
 
 
 def own_world(traces: Path) -> World:
-    """Write the grid of a folder's traces and return where its reference lies, once it is measured.
+    """Write the grid of a folder's traces, and return the world with the place of the reference, not yet measured.
 
-    Another place for whatever would change a value of the reference. Raises as own_grid does.
+    The place depends on everything that would change a value of the reference. Raises as own_grid does.
     """
     content = own_grid(traces)
     hashes = {name: entry.get("sha256") for name, entry in read_manifest(traces)["traces"].items()}
@@ -70,16 +78,19 @@ def own_world(traces: Path) -> World:
 
 
 def tell_grid(world: World, show: Callable[[str], None]) -> None:
-    """Tell which cases and window were chosen, and where the grid is kept."""
+    """Say which cases and window were chosen, and where the grid is kept."""
     content = read_yaml(world.grid, "grid")
     rows = [f"{row['model']}/{row['dataset']} ep {', '.join(map(str, row['ep']))}" for row in content["cases"]]
     why = "" if content["window"] == LONGEST_WINDOW else ", which fits four times into the shortest trace"
     show(f"grid of {short(world.traces)}: {'; '.join(rows)}; window {content['window']}{why}")
-    show(f"kept in {short(world.grid.parent)}; for other cases, change a copy of its grid.yaml and name that by --grid")
+    show(
+        f"kept in {short(world.grid.parent)}; for other cases, change a copy of its grid.yaml and name the copy "
+        "with --grid"
+    )
 
 
 def measure_once(world: World, jobs: int, show: Callable[[str], None]) -> None:
-    """Measure DS-EPLB on a world, unless that was done before. Raises UsageError."""
+    """Measure DS-EPLB on a world, unless its reference exists. Raises UsageError."""
     if not (world.reference / "ds_eplb.json").is_file():
         show("measures DS-EPLB on these traces, once")
         measure_reference(world, jobs, "these traces")
@@ -89,9 +100,9 @@ def _shape(name: str, entry: Mapping[str, Any]) -> list[int]:
     shape = entry.get("shape")
     if not isinstance(shape, list) or len(shape) != 3 or not all(type(size) is int and size > 0 for size in shape):
         expected, next_step = "[iterations, layers, experts]", f"correct {MANIFEST}"
-        raise _wrong(name, "the manifest's shape is no trace's", str(shape), expected, next_step)
+        raise _wrong(name, "the manifest's shape is not the shape of a trace", str(shape), expected, next_step)
     return shape
 
 
 def _wrong(name: str, what: str, got: str, expected: str, next_step: str) -> UsageError:
-    return UsageError(what, got, expected, f"{next_step}, or name a grid by --grid", f"trace {name}")
+    return UsageError(what, got, expected, f"{next_step}, or name a grid with --grid", f"trace {name}")

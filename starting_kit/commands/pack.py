@@ -1,4 +1,4 @@
-"""`pack`: make the zip that is uploaded, and take it in as the platform will."""
+"""`pack`: make the zip to upload, and check the zip as the platform will."""
 
 from __future__ import annotations
 
@@ -23,27 +23,37 @@ from .policy_folder import packed_files, policy_folder
 
 EXAMPLES = """
 pack  the template, into submission.zip
-pack my_policy  my_policy/policy.py and all that lies beside it
-pack my_policy --output tries/second.zip  another name
+pack my_policy  my_policy/policy.py and all files beside it
+pack my_policy --output tries/second.zip  into a zip of another name
 """
 OUTPUT = Path("submission.zip")
 LONGEST_NAME = 64
 
 
 def add_pack(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "pack", "make the zip to upload, and check it as the platform will", EXAMPLES)
+    """Declare the command `pack`."""
+    parser = shared.add_command(
+        commands, "pack", "make the zip to upload, and check the zip as the platform will", EXAMPLES
+    )
     shared.add_policy(parser)
     shared.add_grid(parser)
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="ZIP", help="default: submission.zip")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT,
+        metavar="ZIP",
+        help="the zip to write; its name ends in .zip (default: submission.zip)",
+    )
     parser.set_defaults(run=pack_command)
 
 
 def pack_command(options: argparse.Namespace) -> int:
-    """Print what is in the zip and the next step last; return the exit code."""
+    """Print the zip's content and, as the last line, the next step; return the exit code."""
     policy_folder(options.policy)
     if options.output.suffix != ".zip":
-        raise shared.UsageError("--output is no zip", str(options.output), "a name ending in .zip", "correct --output")
+        raise shared.UsageError(
+            "--output does not end in .zip", str(options.output), "a name ending in .zip", "correct --output"
+        )
     _check_file(options.output)
     # Nothing of an earlier call may be taken for this one's.
     options.output.unlink(missing_ok=True)
@@ -65,7 +75,7 @@ def pack_command(options: argparse.Namespace) -> int:
     for name, path in files.items():
         print(f"  {name:{width}}  {path.stat().st_size:>9} bytes")
     for room in own_rooms(files):
-        print(f"{room} is the policy's own: the kit's is not taken along")
+        print(f"{room} is the policy's own folder, so the kit's {room} is not packed")
     if left_out:
         print(f"left out: {', '.join(left_out)}")
     hashed = hashlib.sha256(data).hexdigest()[:12]
@@ -77,17 +87,17 @@ def pack_command(options: argparse.Namespace) -> int:
 
 
 def contents(policy: str | Path) -> tuple[dict[str, Path], list[str]]:
-    """What pack packs of a policy's folder, paths by name in the zip, and what it leaves out.
+    """The files that pack packs (paths by name in the zip), and the names that it leaves out.
 
-    Raises SubmissionRefused for what the platform would refuse, and UsageError.
+    Raises SubmissionRefused for a submission that the platform would refuse, and UsageError.
     """
     return packed_files(find_policy(policy_folder(policy))[0])
 
 
 def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
-    """Write the zip of a policy and return its path; its files are checked, the policy is not tried.
+    """Write the zip of a policy and return the zip's path. The files are checked; the policy is not run.
 
-    Raises SubmissionRefused for what the platform would refuse, and UsageError.
+    Raises SubmissionRefused for a submission that the platform would refuse, and UsageError.
     """
     output = Path(output)
     _check_file(output)
@@ -102,7 +112,7 @@ def pack(policy: str | Path, output: str | Path = OUTPUT) -> Path:
 def _check_file(output: Path) -> None:
     check_output_file("--output", output)
     if len(output.name) > LONGEST_NAME:
-        got, expected = f"{len(output.name)} characters", f"at most {LONGEST_NAME}, which is what Codabench takes"
+        got, expected = f"{len(output.name)} characters", f"at most {LONGEST_NAME} characters, Codabench's limit"
         raise shared.UsageError("the zip's name is too long", got, expected, "name another --output")
 
 

@@ -50,13 +50,13 @@ def placed(
 ) -> Iterator[Path]:
     """A folder with a policy that gives each case the placement of a file.
 
-    cases: those to run; all_cases: the grid's; layers: what --layers says. Raises UsageError for a file
-    in no form, and for one that does not fit each of the cases.
+    cases: the cases to run; all_cases: the grid's; layers: the value of --layers. Raises UsageError for a file of no
+    known form, and for a file that does not fit each of the cases.
     """
     table, left_out = _fitting(path, cases, all_cases, traces, layers)
     if left_out:
         print(f"note: {left_out}")
-    print("note: applied at the first call in order of the layers, then kept: advice on a policy's order is not for it")
+    print("note: the layers are applied at the first call, in order, and kept; ignore advice on the order of layers")
     with fresh_folder() as folder:
         (folder / "policy.py").write_text(TEMPLATE, encoding="utf-8")
         np.save(folder / "placement.npy", table)
@@ -66,10 +66,15 @@ def placed(
 def _fitting(
     path: Path, cases: Sequence[Case], all_cases: Sequence[Case], traces: Path, layers: tuple[int, ...] | None
 ) -> tuple[np.ndarray, str]:
-    """int64 [layer, slot], the same for all cases, and what was left out. Raises as placed does."""
+    """The placement, int64 [layer, slot], the same for all cases, and a note on rows left out. Raises as `placed`
+    does.
+    """
     if not path.is_file():
         raise UsageError(
-            "there is no placement", str(path), "a file that kit.py export wrote, or an engine's", "name one"
+            "the placement file is missing",
+            str(path),
+            "a file that kit.py export wrote, or an engine's file",
+            "name a file",
         )
     try:
         rows = read_placement(path)
@@ -85,7 +90,7 @@ def _fitting(
     if not tables and len(cases) == 1:
         raise usage_of(why[cases[0]])
     if not tables:
-        next_step = "name such a grid by --grid, or a case by --case: then what does not fit is said"
+        next_step = "name such a grid with --grid, or name one case with --case to see why it does not fit"
         got = f"{path.name}: {sizes_in_words(rows)}"
         raise UsageError("the placement fits no case of the grid", got, "a case of these sizes", next_step)
     # A map that all layers share fits models of several depths, and a table is one policy's.
@@ -94,18 +99,21 @@ def _fitting(
     fits = [case for case in alike if np.array_equal(alike[case], alike[first])]
     if any(case not in fits for case in cases):
         other = next(case for case in cases if case not in fits)
-        got = f"{other.name} takes other rows of it than {first.name}"
+        got = f"{other.name} takes other rows of the file than {first.name}"
         if other in why:
             got = f"{why[other].got}; {other.name} takes {why[other].expected}"
         choice = " ".join(f"--case {short_name(case)}" for case in fits)
-        what = f"the placement fits {len(fits)} of the grid's {len(all_cases)} cases, and not {other.name}"
+        what = f"the placement fits {len(fits)} of the grid's {len(all_cases)} cases, but not {other.name}"
         raise UsageError(what, got, f"a case of {sizes_in_words(rows)}", f"give {choice}")
     return alike[first], _left_out(rows, first, numbers_of(first, traces, layers))
 
 
 def _left_out(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> str:
-    """The rows of a file that are no layers of the case, in words; numbers: the model's, of each layer."""
+    """A note on the rows of a file that are no layers of the case; numbers: the model's layer numbers."""
     if numbers is None or rows.layers is None or len(rows.layers) == case.layers:
         return ""
     others = ranges(sorted(set(rows.layers) - set(numbers)))
-    return f"{rows.where} has {len(rows.layers)} rows: those of layers {others} are no layers of the case, and left out"
+    return (
+        f"{rows.where} has {len(rows.layers)} rows; the rows of layers {others} belong to no layer of the case "
+        "and are left out"
+    )

@@ -1,4 +1,4 @@
-"""Where the kit's parts lie."""
+"""Paths of the kit's parts, and commands and paths as a user types them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ GRIDS = {
 
 
 def grid_file(grid: str | Path) -> Path:
-    """A grid's file, by the grid's name or as a path: ./practice is a file."""
+    """A grid's file, from the grid's name or a path; ./practice is a path."""
     return GRIDS.get(str(grid), Path(grid))
 
 
 def kit_command(*words: object) -> str:
-    """A command of the kit as it is typed in the top folder, with the Python that runs: what a next step names."""
+    """A command of the kit as a user types it in the top folder, with the Python that runs; for next steps."""
     return shlex.join([interpreter(), "starting_kit/kit.py", *map(str, words)])
 
 
 def interpreter() -> str:
-    """The Python that runs: the name by which PATH finds it, or else its path, from here when it lies below."""
+    """The Python that runs: by the name that PATH finds, or else by path, relative when it lies below this folder."""
     # Not resolved: an environment's python is a link to one that lacks its packages.
     path, here = Path(sys.executable), Path.cwd()
     for name in ("python", "python3"):
@@ -42,6 +42,6 @@ def interpreter() -> str:
 
 
 def short(path: Path) -> Path:
-    """The path as seen from here, when it lies below."""
+    """The path, relative when it lies below this folder."""
     path, here = path.resolve(), Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""A policy's folder, and which of its files make up the submission: pack packs them, other commands run them."""
+"""A policy's folder, and which files make up the submission: `pack` packs these files, other commands run them."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ KIT_FILES = (
 
 
 def policy_folder(policy: str | Path) -> Path:
-    """The folder of a policy that was named by it or by its policy.py. Raises UsageError, also for a zip."""
+    """The folder of a policy, named as a folder or as its policy.py. Raises UsageError, also for a zip."""
     path = Path(policy)
     if _is_zip(path):
-        expected, next_step = "a folder with policy.py, or the file", "name the folder that the zip was made of"
-        raise UsageError("the policy is a zip already", str(path), expected, next_step)
+        expected, next_step = "a folder with policy.py, or the file", "name the folder that the zip was made from"
+        raise UsageError("the policy is a zip", str(path), expected, next_step)
     if not path.is_dir() and path.name != "policy.py":
         got = str(path) if path.exists() else f"no folder {path}"
         expected = "a folder with policy.py, the file, or the zip"
         of_kit = KIT / "policies" / path.name
         next_step = f"name {os.path.relpath(of_kit)}" if (of_kit / "policy.py").is_file() else "correct the path"
-        raise UsageError("there is no policy", got, expected, next_step)
+        raise UsageError("the policy is missing", got, expected, next_step)
     return path if path.is_dir() else path.parent
 
 
 def named_policy(policy: str | Path) -> Path:
-    """What was named as a policy: a zip to upload, or its folder, as policy_folder gives it. Raises UsageError."""
+    """The policy that was named: a zip to upload, or a folder as policy_folder gives it. Raises UsageError."""
     path = Path(policy)
     return path if _is_zip(path) else policy_folder(path)
 
 
 def packed_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """What pack packs of a policy's folder, paths by their names in the zip, and the names of what it leaves out.
+    """The files that pack packs from a policy's folder (paths by name in the zip), and the names that pack leaves out.
 
-    folder: holds policy.py and was accepted by find_policy. These are the submission's files; of the template's folder
-    the kit's own are no part, and are not named either; the blocks that the files import are (blocks.py). Raises
-    SubmissionRefused as submission_files does.
+    folder: holds policy.py and was accepted by find_policy. Of the template's folder, the kit's own files are neither
+    packed nor named. The blocks that the files import are packed (blocks.py). Raises SubmissionRefused as
+    submission_files does.
     """
     files, left_out = submission_files(folder, KIT_FILES if folder.resolve() == KIT else ())
     return dict(sorted((files | blocks_of(files)).items())), left_out
@@ -69,11 +69,11 @@ def packed_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 @contextmanager
 def staged(policy: str | Path) -> Iterator[Path]:
-    """A folder with what pack would pack and nothing else, so that what is run is what will be uploaded.
+    """A folder that holds exactly the files that pack would pack, so that a run uses the files of the upload.
 
-    That is the policy's own folder, or a temporary copy where pack would take blocks along or leave out what a policy
-    could use, or a folder in it is a link, which a zip holds as files. Of a zip these are the submission's files in it,
-    as the platform takes them. A folder that would be refused is given as it is: the programs say why. Raises
+    This is the policy's folder itself, or a temporary copy: where pack would add blocks, would leave out a file that
+    the policy could use, or would pack a linked folder's files. For a zip, the copy holds the zip's files as the
+    platform takes them. A folder that would be refused is returned unchanged: the programs state the reason. Raises
     UsageError, and OrganizerError when a copy cannot be written.
     """
     folder = named_policy(policy)

@@ -1,4 +1,4 @@
-"""`profile`: where the seconds of one call of a policy went, by function and by line of the policy's own files."""
+"""`profile`: the seconds of one call of a policy, by function and by line of the policy's files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .moment import Moment
 from .replay_calls import add_call, at_call, named_case, policy_at
 
 EXAMPLES = """
-profile my_policy --case DS-R1/generated:64 --call 2  where the seconds of the second call went
+profile my_policy --case DS-R1/generated:64 --call 2  the seconds of the second call
 """
 SHOWN = 15
 # Six times the official limit of a call.
@@ -30,14 +30,14 @@ SIMULATOR = Path(isolation.__file__).parent
 
 
 def add_profile(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "profile", "say where the seconds of one call of a policy went", EXAMPLES)
+    """Declare the command `profile`."""
+    parser = shared.add_command(commands, "profile", "show where the seconds of one call of a policy go", EXAMPLES)
     add_call(parser)
     parser.set_defaults(run=profile_command, grid=None)
 
 
 def profile_command(options: argparse.Namespace) -> int:
-    """Go to the call, print where its seconds went, and return the exit code."""
+    """Run the case up to the call, print where the call's seconds went, and return the exit code."""
     return at_call(named_case(options), options, _show)
 
 
@@ -62,10 +62,10 @@ def _show(folder: Path, seen: list[Moment], place: str) -> None:
 
 @contextmanager
 def ended_after(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what still runs after so long, whose traceback names the line; where there are alarms."""
+    """Raise TimeoutError in a call that runs longer, so that the traceback names the line (on systems with alarms)."""
 
     def end(*signal_and_frame: object) -> None:
-        raise TimeoutError(f"no answer within {seconds:g} s; is there a loop that does not end?")
+        raise TimeoutError(f"no answer within {seconds:g} s; look for a loop that does not end")
 
     if not hasattr(signal, "setitimer"):
         yield
@@ -80,7 +80,7 @@ def ended_after(seconds: float) -> Iterator[None]:
 
 
 def function_lines(profile: cProfile.Profile, folder: Path) -> list[str]:
-    """cProfile's table, the functions with most seconds first, theirs and of all that they called."""
+    """cProfile's table: the functions with most seconds first, alone and with what they called."""
     profile.create_stats()
     # By file, line and name: calls, seconds in it alone, seconds with what it called.
     rows = [(*key, *value[1:4]) for key, value in profile.stats.items() if Path(key[0]).parent != SIMULATOR]
@@ -94,7 +94,7 @@ def function_lines(profile: cProfile.Profile, folder: Path) -> list[str]:
 
 
 def line_lines(seconds: dict[Place, float], counts: dict[Place, int], folder: Path) -> list[str]:
-    """The lines of the policy's own files with most seconds, and their share of all of them."""
+    """The lines of the policy's files with most seconds, and their share of all seconds of these files."""
     total = sum(seconds.values())
     lines = ["", f"lines of the policy's files, with what they called elsewhere ({total:.3f} s, timed line by line):"]
     lines.append("  seconds  share     times  line")
@@ -108,7 +108,7 @@ def line_lines(seconds: dict[Place, float], counts: dict[Place, int], folder: Pa
 
 
 def _short(file: str, folder: Path) -> str:
-    """A file of the policy's by its name below the folder, any other by its last two parts."""
+    """A file of the policy by its path below the folder; any other file by the last two parts of its path."""
     path = Path(file)
     folder = folder.resolve()
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else "/".join(path.parts[-2:])

@@ -1,4 +1,6 @@
-"""Runs the project's programs; an interrupt lets them end in their own way, so that they leave nothing behind."""
+"""Runs the project's programs. After an interrupt the programs end in their own way and remove their temporary
+files.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ ENDING_SECONDS = 30.0
 
 
 def run_shown(program: Path, *arguments: object) -> int:
-    """Run a program whose lines are seen as they come, on a terminal with a bar below; return its exit code."""
+    """Run a program and show each line at once, on a terminal with a bar below; return the exit code."""
     bar = Bar(sys.stdout) if sys.stdout.isatty() else None
     with _started(program, arguments, stdout=subprocess.PIPE if bar else None) as process:
         if bar:
@@ -32,7 +34,7 @@ def run_shown(program: Path, *arguments: object) -> int:
 
 
 def run_quiet(program: Path, *arguments: object) -> tuple[int, str]:
-    """Run a program and return its exit code and what it printed."""
+    """Run a program and return the exit code and the printed text."""
     with _started(program, arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         output = None
         while output is None:
@@ -58,7 +60,7 @@ def _started(program: Path, arguments: tuple[object, ...], **streams: int | None
 
 
 def _show(process: subprocess.Popen[bytes], bar: Bar) -> None:
-    """Print what a program prints until it has ended."""
+    """Print a program's lines until the program ends."""
     descriptor, rest = process.stdout.fileno(), b""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)

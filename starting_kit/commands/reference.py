@@ -1,7 +1,7 @@
-"""`reference`: measure DS-EPLB on a grid's traces; every submission is scored against what this writes.
+"""`reference`: measure DS-EPLB on a grid's traces. Every submission is scored against the reference that this writes.
 
-Each trace that is finished is kept in the output's folder reference_parts until the reference is written, so that the
-same command goes on where an earlier one was interrupted, or failed.
+The measurement of each finished trace is kept in reference_parts in the output folder until the reference is written.
+So the same command continues after an interruption or a failure.
 """
 
 from __future__ import annotations
@@ -27,19 +27,30 @@ from .selection import read_grid
 from .worlds import check_traces, world_of
 
 EXAMPLES = """
-reference  the reference that ships, of the sample grid
-reference --grid my_grid.yaml --traces DIR --output DIR  another grid's
+reference  make the reference of the sample grid again
+reference --grid my_grid.yaml --traces DIR --output DIR  make the reference of another grid
 """
 PARTS = "reference_parts"
 
 
 def add_reference(commands: Any) -> None:
     """Declare the command."""
-    parser = shared.add_command(commands, "reference", "measure DS-EPLB on a grid's traces, to score against", EXAMPLES)
+    parser = shared.add_command(
+        commands,
+        "reference",
+        "measure DS-EPLB on a grid's traces: the reference that submissions are scored against",
+        EXAMPLES,
+    )
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--key", type=Path, help="opens sealed traces: 64 hexadecimal characters")
-    parser.add_argument("--output", type=Path, default=REFERENCE, metavar="FOLDER", help="default: reference_data")
+    parser.add_argument("--key", type=Path, help="key file of sealed traces: 64 hexadecimal characters")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=REFERENCE,
+        metavar="FOLDER",
+        help="folder for ds_eplb.json and series.npz (default: reference_data)",
+    )
     parser.add_argument(
         "--jobs", type=int, default=cores(), help="traces measured at the same time (default: all cores)"
     )
@@ -47,7 +58,7 @@ def add_reference(commands: Any) -> None:
 
 
 def run_reference(options: argparse.Namespace) -> int:
-    """Write the reference, or say why there is none, and return the exit code. Raises UsageError."""
+    """Write the reference, or print why it cannot be written; return the exit code. Raises UsageError."""
     shared.check_least("--jobs", options.jobs, 1)
     check_output("--output", options.output)
     notes: list[str] = []
@@ -77,7 +88,7 @@ def run_reference(options: argparse.Namespace) -> int:
 
 
 def other_grid(path: Path, grid: Grid) -> str:
-    """What will be replaced, where the file is the reference of another grid, or of other cases; else nothing."""
+    """A note where the file holds the reference of another grid or of other cases; "" otherwise."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         known, name = [tuple(row[key] for key in NAMED) for row in stored["cases"]], stored["grid"]
@@ -85,15 +96,18 @@ def other_grid(path: Path, grid: Grid) -> str:
         return ""
     if name == grid.name and sorted(known) == sorted(tuple(getattr(case, key) for key in NAMED) for case in grid.cases):
         return ""
-    kept = f"{path.parent} holds the reference of grid {name} with {len(known)} cases, which this one replaces"
-    return f"{kept}. Next: another --output, where both are wanted."
+    kept = (
+        f"{path.parent} holds the reference of grid {name} with {len(known)} cases; the new reference replaces "
+        "the old one"
+    )
+    return f"{kept}. Next: to keep both, name another --output."
 
 
 def interrupted(options: argparse.Namespace) -> str:
-    """What an interrupted command leaves."""
+    """Print what an interrupted command leaves, and how to continue."""
     return f"reference: interrupted; {how_to_go_on(options.output / PARTS)}"
 
 
 def how_to_go_on(parts: Path) -> str:
-    """What an unfinished run leaves."""
-    return f"the traces that were finished are kept in {parts}, and the same command goes on from there"
+    """A sentence on what an unfinished run keeps, and how to continue."""
+    return f"the finished traces are kept in {parts}; repeat the same command to continue"

@@ -1,4 +1,6 @@
-"""`replay`: stand at one call of a case with what the policy saw there, to look at it or to call the policy again."""
+"""`replay`: stop at one call of a case, with everything that the policy saw there, to look or to call the policy
+again.
+"""
 
 from __future__ import annotations
 
@@ -31,38 +33,42 @@ from .selection import read_grid, select, short_name
 from .worlds import check_traces, grid_for, world_of
 
 EXAMPLES = """
-replay my_policy --case DS-R1/generated:64 --call 2  a Python prompt at the second call
-replay my_policy --call 2 --again  call the policy again, in this process, with a plain traceback
-replay my_policy --call 2 --save call.npz  keep what it saw
+replay my_policy --case DS-R1/generated:64 --call 2  open a Python prompt at the second call
+replay my_policy --call 2 --again  call the policy again in this process; a failure shows a plain traceback
+replay my_policy --call 2 --save call.npz  save the arrays of the call
 """
 NAMES = "hotness, deployment, iteration, case, policy, instance"
 PROMPT = f"""{{place}}: {NAMES}
 Call policy(hotness.copy(), deployment.copy(), iteration); it has answered the earlier calls. Ctrl-D ends this.
 instance is {{instance}}"""
 INSTANCES = {
-    "class": "the Policy itself: vars(instance) is its state, instance.rebalance(...) its answer before it is read",
+    "class": "the Policy object: vars(instance) is its state, instance.rebalance(...) returns its answer unread",
     "function": "the module policy.py: its variables are the state",
 }
 MOST_LAYERS = 10
 
 
 def add_replay(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "replay", "stand at one call of a case with what the policy saw", EXAMPLES)
+    """Declare the command `replay`."""
+    parser = shared.add_command(
+        commands, "replay", "stop at one call of a case, with everything that the policy saw there", EXAMPLES
+    )
     add_call(parser)
-    parser.add_argument("--again", action="store_true", help="call the policy again and print its answer; no prompt")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save hotness, deployment, iteration; no prompt")
+    parser.add_argument("--again", action="store_true", help="call the policy again and print the answer; no prompt")
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE.npz", help="save hotness, deployment and iteration; no prompt"
+    )
     parser.set_defaults(run=replay_command, grid=None)
 
 
 def add_call(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a call."""
     shared.add_policy_and_case(parser)
-    parser.add_argument("--call", type=int, default=1, metavar="N", help="which call of the policy (default: 1)")
+    parser.add_argument("--call", type=int, default=1, metavar="N", help="number of the call, from 1 (default: 1)")
 
 
 def replay_command(options: argparse.Namespace) -> int:
-    """Go to the call, do there what was asked for, and return the exit code."""
+    """Run the case up to the call, do what the options ask for, and return the exit code."""
     if options.save:
         _check_file(options.save)
     case = named_case(options)
@@ -77,7 +83,7 @@ def replay_command(options: argparse.Namespace) -> int:
 
 
 def named_case(options: argparse.Namespace) -> Case:
-    """The case of the options, whose grid is then a file. Raises UsageError."""
+    """The case of the options; changes options.grid to a file. Raises UsageError."""
     options.grid = grid_for(options.grid, options.traces)
     return one_case(options.grid, options.case)
 
@@ -85,10 +91,10 @@ def named_case(options: argparse.Namespace) -> Case:
 def at_call(
     case: Case, options: argparse.Namespace, act: Callable[[Path, list[Moment], str], None], save: Path | None = None
 ) -> int:
-    """Go to the call, save what the policy saw there, call the policy here, and return the exit code.
+    """Run the case up to the call, save the call's arrays, call the policy in this process, and return the exit code.
 
-    act: is given the policy's folder, the calls up to this one, and the words for this place. What is wrong with the
-    policy there is shown as Python shows it.
+    act: is called with the policy's folder, the calls up to this one, and a text that names the call. An exception of
+    the policy is shown as Python shows it.
     """
     here = Path.cwd()
     with temporary_folder(), staged(options.policy) as submission:
@@ -108,7 +114,10 @@ def at_call(
             return 1
         except Exception:
             traceback.print_exc()
-            print(f"{place}: the policy raised the exception above. Next: mend it and repeat this command", flush=True)
+            print(
+                f"{place}: the policy raised the exception above. Next: correct the policy and repeat this command",
+                flush=True,
+            )
             return 1
         finally:
             # Windows removes no folder that a process is in.
@@ -119,7 +128,7 @@ def at_call(
 def replay(
     policy: str | Path, case: str, call: int = 1, grid: str | Path | None = None, traces: str | Path | None = None
 ) -> Moment:
-    """What a policy saw at a call: hotness, deployment, iteration and case, by running the case up to there.
+    """What a policy saw at a call: hotness, deployment, iteration and case. The case runs up to the call.
 
     case: such as "DS-R1/generated:64". Raises UsageError, PolicyError when an earlier call fails, and OrganizerError.
     """
@@ -132,7 +141,7 @@ def replay(
 
 
 def one_case(grid: Path, name: str | None) -> Case:
-    """The case that is named, the grid's first where none is. Raises UsageError."""
+    """The named case, or the grid's first case. Raises UsageError."""
     whole = read_grid(grid)
     check_isolation(whole, grid)
     cases = select(whole, [name]) if name else [whole.cases[0]]
@@ -153,16 +162,18 @@ def _check_file(path: Path) -> None:
     if path.is_dir() or _npz(path).is_dir():
         raise shared.UsageError("--save is a folder", str(path), "the name of a file", "correct --save")
     if not path.parent.is_dir():
-        raise shared.UsageError("--save has no folder", f"no {path.parent}", "a folder that is there", "make it")
+        raise shared.UsageError(
+            "the folder of --save is missing", f"no {path.parent}", "a path in an existing folder", "make the folder"
+        )
 
 
 def _npz(path: Path) -> Path:
-    """The path that numpy writes to."""
+    """The path that numpy writes: with the ending .npz."""
     return path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
 
 
 def policy_at(folder: Path, seen: list[Moment]) -> LoadedPolicy:
-    """The policy in this process, after it has answered all calls but the last."""
+    """The policy in this process, after answering all calls but the last."""
     folder = folder.resolve()
     # As in a process of its own: its data files are found from there.
     os.chdir(folder)
@@ -172,14 +183,15 @@ def policy_at(folder: Path, seen: list[Moment]) -> LoadedPolicy:
         answer = policy.call(*moment.arguments())
         if not _same(answer, moment.answer):
             print(
-                f"note: the policy's answer at call {number} is another one here than in its own process: chance "
-                "decides, or a library rounds otherwise under this shell's variables (OPENBLAS_CORETYPE)"
+                f"note: at call {number} the policy answers differently here than in its own process: a random "
+                "generator without a seed decides, or a library rounds differently under this shell's variables "
+                "(OPENBLAS_CORETYPE)"
             )
     return policy
 
 
 def _forget_modules_named_in(folder: Path) -> None:
-    """Make room for the policy's modules: the kit, which runs in this process, has some of the same names."""
+    """Remove the kit's modules that have names of the policy's modules, so that the policy imports its own."""
     names = {path.stem for path in folder.iterdir()}
     for name in [name for name in sys.modules if name.partition(".")[0] in names]:
         del sys.modules[name]
@@ -192,7 +204,7 @@ def _same(one: Redeployment | None, other: Redeployment | None) -> bool:
 
 
 def _answer_line(answer: Redeployment | None, moment: Moment, case: Case) -> str:
-    """A valid answer in words. Raises PolicyError for another."""
+    """A valid answer in words. Raises PolicyError for an invalid answer."""
     if answer is None or not len(answer[0]):
         return "answer: keep the deployment"
     check_answer(*answer, case)

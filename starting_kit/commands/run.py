@@ -1,4 +1,4 @@
-"""`run`: score a policy with the platform's own programs."""
+"""`run`: score a policy with the programs that the platform uses."""
 
 from __future__ import annotations
 
@@ -41,34 +41,37 @@ if TYPE_CHECKING:
 EXAMPLES = """
 run  score the template on the sample grid
 run my_policy --jobs 1  score my_policy/policy.py
-run submission.zip  score the very file to upload
-run my_policy --case DS-R1/generated:64  one case of the grid: no page, what to change is printed
+run submission.zip  score the zip that will be uploaded
+run my_policy --case DS-R1/generated:64  score one case; prints what to change, makes no page
 run my_policy --grid practice  full-size generated traces, made at first use; about a minute
-run --traces traces  traces of your own: the grid is made for them, and DS-EPLB measured, once
+run --traces traces  your own traces; the grid is made, and DS-EPLB measured, at first use
 run --placement map.json --case DS-R1/generated:64  a placement file of a serving engine, kept from the first call on
-run --generate DS-R1/LmSys --iterations 200000 --case DS-R1/LmSys:32  a trace of any length, drawn meanwhile
-run --grid my_grid.yaml --traces traces --reference reference  a grid and traces of your own
+run --generate DS-R1/LmSys --iterations 200000 --case DS-R1/LmSys:32  a trace of any length, drawn during the run
+run --grid my_grid.yaml --traces traces --reference reference  your own grid and traces
 """
 SHOWN = ("case", "mean_par", "transmit_amount", "modeled_seconds", "case_score", "policy_seconds")
-NO_RESULTS = "The ingestion program left no results. Next: read its messages above."
+NO_RESULTS = "The ingestion program left no results. Next: read the messages above."
 
 
 def add_run(commands: Any) -> None:
-    """Declare the command."""
-    parser = shared.add_command(commands, "run", "score a policy with the platform's own programs", EXAMPLES)
+    """Declare the command `run`."""
+    parser = shared.add_command(commands, "run", "score a policy with the programs that the platform uses", EXAMPLES)
     shared.add_policy(parser)
     shared.add_grid(parser)
     shared.add_traces(parser)
-    parser.add_argument("--reference", type=Path, metavar="FOLDER", help="holds ds_eplb.json (default: the grid's)")
+    parser.add_argument(
+        "--reference", type=Path, metavar="FOLDER", help="folder that holds ds_eplb.json (default: the grid's)"
+    )
     shared.add_seed(parser)
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="results and page go here (default: output)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder for results and page (default: output)")
     shared.add_cases(parser)
     shared.add_jobs(parser)
     parser.add_argument(
         "--placement",
         type=Path,
         metavar="FILE",
-        help="instead of a policy: what kit.py export writes, in any form; applied at the first call, then kept",
+        help="score a placement file instead of a policy: a file in any form of kit.py export, applied at the first "
+        "call and kept",
     )
     add_layers(parser, "with --placement: ")
     add_stream(parser)
@@ -76,7 +79,7 @@ def add_run(commands: Any) -> None:
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Run ingestion and scoring as the platform does; the last line printed is the score or the next step."""
+    """Run ingestion and scoring as the platform does; print the score or the next step last; return the exit code."""
     named = _named(options)
     shared.check_least("--jobs", options.jobs, 1)
     for name in ("prediction", "scoring"):
@@ -108,16 +111,16 @@ def _run_stream(options: argparse.Namespace, named: Path, streamed: StreamedWorl
 
 
 def _named(options: argparse.Namespace) -> Path:
-    """What is scored, as runs and page call it. Raises UsageError."""
+    """The name of what is scored, for the list of runs and the page. Raises UsageError."""
     if not options.placement:
         if options.layers:
-            expected, next_step = "it with --placement alone", "leave it out"
-            raise shared.UsageError("--layers is for a placement file", "no --placement", expected, next_step)
+            expected, next_step = "--layers with --placement", "leave --layers out"
+            raise shared.UsageError("--layers needs --placement", "no --placement", expected, next_step)
         named_policy(options.policy)
         return options.policy
     if options.policy != KIT:
-        expected, next_step = "one of them", "leave one out"
-        raise shared.UsageError("a policy and --placement are named", str(options.policy), expected, next_step)
+        expected, next_step = "a policy or a placement", "leave one of them out"
+        raise shared.UsageError("both a policy and --placement are named", str(options.policy), expected, next_step)
     return options.placement
 
 
@@ -131,7 +134,7 @@ def _run(
     world: World,
     streamed: StreamedWorld | None = None,
 ) -> int:
-    """Run and score what was checked; named: what the policy is called."""
+    """Run and score a checked policy; named: the policy's name for runs and page."""
     prediction, scoring = options.output / "prediction", options.output / "scoring"
     # An earlier run's results must not be scored, or shown, should this one not end; a wrong option takes none away,
     # and some cases, which have no page, leave that of the last whole grid.
@@ -153,8 +156,8 @@ def _run(
         print(NO_RESULTS)
         return 2
     if some:
-        left = f"; {short(page)} is that of the last whole grid" if page.is_file() else ""
-        print(f"page: none of some cases{left}", flush=True)
+        left = f"; {short(page)} is still the page of the last whole grid" if page.is_file() else ""
+        print(f"page: none for some cases{left}", flush=True)
         return _show_some(prediction, world.reference, some, len(whole.cases), options.typed)
     results = read_results((prediction / "results.json").read_bytes())
     if results["status"] == "data_unavailable":
@@ -170,7 +173,7 @@ def _run(
     # Its few lines come at once: nothing to draw a bar for.
     code = subprocess.run([sys.executable, SCORING / "scoring.py", *folders], check=False).returncode
     if code not in (0, *EXIT_CODES.values()):
-        print(f"No score: the scoring program was ended, with code {code}. Next: repeat the command.")
+        print(f"No score: the scoring program ended with exit code {code}. Next: repeat the command.")
         return 2
     estimate: float | str = "-"
     if code == 0 and file == GRIDS["practice"]:
@@ -196,13 +199,13 @@ def run(
     jobs: int | None = None,
     verbose: bool = False,
 ) -> pd.DataFrame:
-    """Score a policy and return one row per case; `.attrs["composite_score"]` is the score over the whole grid.
+    """Score a policy and return one row for each case; `.attrs["composite_score"]` is the score over the whole grid.
 
     policy: a folder with policy.py; grid, traces, reference: as the options of the command; cases: some cases, such as
-    ["DS-R1/generated:64"], for which `.attrs` has `mean_case_score` instead; jobs: traces replayed at the same time;
-    verbose: print what the ingestion program printed. Raises RunFailed when a case has no score, UsageError for a
-    policy, a case or traces that are not there and for a reference of another grid, and problems.FileError for results
-    that do not fit the reference.
+    ["DS-R1/generated:64"] (`.attrs` then has `mean_case_score` instead); jobs: traces replayed at the same time;
+    verbose: print the output of the ingestion program. Raises RunFailed when a case has no score, UsageError for a
+    missing policy, case or trace and for a reference of another grid, and problems.FileError for results that do not
+    fit the reference.
     """
     import pandas as pd
 
@@ -226,30 +229,34 @@ def run(
 
 
 def ingest(submission: Path, grid: Path, traces: Path, output: Path, jobs: int) -> str:
-    """Run the ingestion program, whose results go to `output`, and return what it printed."""
+    """Run the ingestion program with results in `output`, and return what the program printed."""
     paths = ("--submission", submission, "--traces", traces, "--grid", grid, "--output", output)
     return run_quiet(INGESTION / "ingestion.py", *paths, "--jobs", jobs)[1]
 
 
 def _some_cases(whole: Grid, names: Sequence[str] | None) -> list[Case] | None:
-    """The cases that are named, None when they are the whole grid. Raises UsageError."""
+    """The named cases; None when they are the whole grid. Raises UsageError."""
     cases = select(whole, names)
     return None if len(cases) == len(whole.cases) else cases
 
 
 def _failed(results: dict[str, Any]) -> list[str]:
-    """The names of the cases that failed."""
+    """The names of the failed cases."""
     return [case_name(row) for row in results["cases"] if row["status"] != "ok"]
 
 
 def _show_some(prediction: Path, reference: Path, cases: list[Case], of: int, typed: Sequence[str]) -> int:
-    """Print the table and the score of some cases, and return the exit code; typed: as of repeat_line."""
+    """Print the table and the score of some cases, and return the exit code; typed: as for repeat_line."""
     content = read_results((prediction / "results.json").read_bytes())
     stored = read_reference(reference / "ds_eplb.json")
     try:
         frame = frame_of(content, stored, cases)
     except RunFailed as error:
-        mend = ". Next: mend the cases above" + " and try again with the same command" * (len(cases) == 1) + "."
+        mend = (
+            ". Next: correct the policy as the messages above say"
+            + " and repeat the same command" * (len(cases) == 1)
+            + "."
+        )
         print("No score" + (mend if error.status == "failed" else f": {error.status}: {error}"))
         if error.status == "failed" and len(cases) > 1:
             print(repeat_line(typed, cases, _failed(content)))

@@ -1,4 +1,4 @@
-"""`runs`: finished runs of whole grids, which `run` keeps to be compared with later ones."""
+"""`runs`: finished runs of whole grids. `run` keeps them, so that later runs can be compared with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .options import UsageError
 from .places import OUTPUT, kit_command, short
 
 EXAMPLES = """
-runs  what `run` kept in output/runs, the newest last
+runs  the runs that `run` kept in output/runs, newest last
 """
 MOST = 50
 FOLDER = "runs"
@@ -37,9 +37,9 @@ SUMMARY = "run.json"
 
 
 class Summary(NamedTuple):
-    """The policy that was named, the grid's name, the score, or why there is none, and the practice grid's estimate.
+    """A kept run: policy, grid, score or the reason for no score, and the practice grid's estimate.
 
-    traces: the folder of the run's traces, "" where it is not known; it is not listed.
+    traces: the folder of the run's traces, "" where not known; not listed.
     """
 
     policy: str
@@ -53,14 +53,16 @@ LISTED = Summary._fields[:-1]
 
 
 def add_runs(commands: Any) -> None:
-    """Declare the command."""
+    """Declare the command `runs`."""
     parser = shared.add_command(commands, "runs", f"list the last {MOST} runs of whole grids", EXAMPLES)
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="what `run` had as --output (default: output)")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="the folder that `run` had as --output (default: output)"
+    )
     parser.set_defaults(run=list_runs)
 
 
 def list_runs(options: argparse.Namespace) -> int:
-    """Print a line for each kept run, the newest last; returns exit code 0."""
+    """Print a line for each kept run, the newest last; return exit code 0."""
     rows = [(folder.name, *summary_of(folder)[: len(LISTED)]) for folder in kept(options.output)]
     if rows:
         print(aligned(("run", *LISTED), rows))
@@ -75,7 +77,7 @@ def kept(output: Path) -> list[Path]:
 
 
 def summary_of(folder: Path) -> Summary:
-    """What is listed of a kept run."""
+    """The summary of a kept run."""
     try:
         return Summary(**json.loads((folder / SUMMARY).read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -85,11 +87,11 @@ def summary_of(folder: Path) -> Summary:
 def keep(
     output: Path, reference: Path, policy: Path, estimate: float | str = "-", traces: Path | None = None
 ) -> Path | None:
-    """Keep the run whose files lie in `output`, and remove what is older than the last MOST; return its folder.
+    """Keep the run whose files lie in `output`, remove runs beyond the last MOST, and return the kept run's folder.
 
-    reference: the folder of ds_eplb.json; policy: the folder that was named; estimate: the practice grid's
-    official_estimate; traces: the traces' folder. A run that measured nothing, and one that does not fit its reference,
-    is not kept: None. Raises OSError.
+    reference: the folder of ds_eplb.json; policy: the named folder; estimate: the practice grid's official_estimate;
+    traces: the traces' folder. Returns None for a run that measured nothing or does not fit its reference. Raises
+    OSError.
     """
     prediction, scores = output / "prediction", output / "scoring" / "scores.json"
     results = json.loads((prediction / "results.json").read_bytes())
@@ -117,10 +119,10 @@ def keep(
 
 
 def previous(output: Path, reference: Path, policy: Path) -> tuple[Path, str] | None:
-    """A kept run with a score that fits a reference: the same cases on the same traces; None without one.
+    """A kept run with a score on the same cases and traces as a reference; None without such a run.
 
-    The newest of the same policy, by its folder's name, or else the newest. Beside it the name of its policy where that
-    is another, "" where not.
+    The newest run of the same policy (by folder name), or else the newest run. The second value is the policy's name
+    where it is another policy, "" otherwise.
     """
     mine, fitting = str(short(policy)), None
     for folder in reversed(kept(output)):
@@ -139,9 +141,10 @@ def previous(output: Path, reference: Path, policy: Path) -> tuple[Path, str] | 
 
 
 def find_run(name: Path) -> Path | None:
-    """A kept run's folder, by a path or by its name in output/runs, or by how that begins; None for what is no run's.
+    """The folder of a kept run, named by a path, by its name in output/runs, or by the beginning of the name; else
+    None.
 
-    Raises UsageError for a name without a run, and for a beginning of several.
+    Raises UsageError for a name without a run, and for a beginning that several runs have.
     """
     if (name / SUMMARY).is_file() and not (name / "policy.py").exists():
         return name

@@ -36,7 +36,7 @@ MB = 10**6
 
 @dataclass(frozen=True)
 class World:
-    """A grid file, and folders of its traces and of its reference."""
+    """The file of a grid, and the folders of its traces and of its reference."""
 
     grid: Path
     traces: Path
@@ -45,7 +45,7 @@ class World:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a trace is drawn from, but for the seed; number: which trace of the grid it is, from 0."""
+    """How a trace is drawn, apart from the seed; number: index of the trace in the grid, from 0."""
 
     model: str
     dataset: str
@@ -62,7 +62,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Draws:
-    """What all seeds share: the folder that keeps them, the grid's file, its cases, and the recipes of their traces."""
+    """What all seeds share: the folder that keeps the draws, the grid's file, the cases, and the recipes of the
+    traces.
+    """
 
     kept: Path
     grid: Path
@@ -71,11 +73,11 @@ class Draws:
 
 
 def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | None) -> list[Recipe]:
-    """One recipe for each trace of the cases, which are some of the grid's.
+    """One recipe for each trace of the cases.
 
-    The profile is the one of the trace's own name where one ships, otherwise that of the model's sample trace, or of
-    the first. iterations: None for as many as the trace in `traces` has, or the profile. Raises UsageError, and
-    OrganizerError for a manifest that cannot be read.
+    The profile is the shipped one of the trace's name, otherwise that of the model's sample trace, or else the first.
+    iterations: None for the length of the trace in `traces`, or of the profile. Raises UsageError, and OrganizerError
+    for a manifest that cannot be read.
     """
     manifest = manifest_beside(traces, []) or {}
     samples = {name.split("/")[0]: name for name in reversed(SAMPLES)}
@@ -98,7 +100,7 @@ def recipes(grid: Grid, cases: Sequence[Case], traces: Path, iterations: int | N
 
 
 def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[Recipe]) -> Path:
-    """Where the seeds of a grid are kept: another place for whatever would change a value."""
+    """The folder that keeps the seeds of a grid; its name changes with everything that would change a value."""
     parameters = [asdict(replace(recipe, profile=recipe.profile.parameters)) for recipe in drawn]
     sources = [*GENERATION.glob("*.py"), *(FOLDER / f"{recipe.profile.name}.yaml" for recipe in drawn)]
     # A checkout on Windows has CRLF.
@@ -110,14 +112,14 @@ def folder_of(output: Path, grid: Path, cases: Sequence[Case], drawn: Sequence[R
 
 
 def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) -> None:
-    """Tell how many traces are here, and how many are going to be drawn, with their size; nothing where all is made."""
+    """Say how many traces are here and how many will be drawn, with their size; say nothing where all exist."""
     missing = [world for seed in seeds if not _is_made(world := _world(draws.kept, seed))]
     if not missing:
         return
     left = [recipe for world in missing for recipe in _not_drawn(draws, world)]
     count = len(draws.recipes) * len(missing)
     size = sum(recipe.iterations * recipe.layers * recipe.experts for recipe in left) * np.dtype(np.int32).itemsize / MB
-    here = f"{count - len(left)} of {count} traces are here, " if len(left) < count else ""
+    here = f"{count - len(left)} of {count} traces are here; " if len(left) < count else ""
     draw = f"draws {len(left)} traces, {size:.1f} MB, into {short(draws.kept)}"
     show(here + (draw if left else "measures DS-EPLB"))
 
@@ -125,10 +127,11 @@ def announce(draws: Draws, seeds: Sequence[int], show: Callable[[str], None]) ->
 def make_world(
     draws: Draws, seed: int, jobs: int, show: Callable[[str], None], drawn: Callable[[str], None] = lambda line: None
 ) -> World:
-    """The traces of one seed and their reference, made or found; what an interruption left is gone on with.
+    """The traces of one seed and their reference, made or found. Interrupted work is continued.
 
-    The trace with the number k of the grid is drawn from 1000 * seed + k, so that no two traces share their draws.
-    jobs: traces that DS-EPLB is measured on at the same time; drawn: is called with a line for each trace. Raises
+    Trace number k of the grid is drawn from 1000 * seed + k, so no two traces share their draws.
+
+    jobs: traces that DS-EPLB is measured on at the same time; drawn: called with a line for each trace. Raises
     UsageError.
     """
     world = _world(draws.kept, seed)
@@ -137,7 +140,7 @@ def make_world(
     try:
         return _make(draws, seed, world, jobs, show, drawn)
     except KeyboardInterrupt:
-        show(f"the traces that were finished are kept in {short(draws.kept)}, and the same command goes on from there")
+        show(f"the finished traces are kept in {short(draws.kept)}; repeat the same command to continue")
         raise
 
 
@@ -146,7 +149,7 @@ def _make(
 ) -> World:
     left = _not_drawn(draws, world)
     show(
-        f"seed {seed}: {'draws its traces, and measures DS-EPLB on them' if left else 'measures DS-EPLB on its traces'}"
+        f"seed {seed}: {'draws the traces and measures DS-EPLB on them' if left else 'measures DS-EPLB on the traces'}"
     )
     write_grid(world.grid, grid_of(draws.grid, draws.cases))
     for recipe in left:
@@ -169,9 +172,9 @@ def measure_reference(world: World, jobs: int, whose: str) -> None:
         lines = [line for line in log.splitlines() if not line.startswith("note: ")]
         got, next_step = (
             " ".join(lines).rstrip(".") or f"exit code {code}",
-            "mend what it names, or choose longer traces",
+            "correct what the messages above name, or choose longer traces",
         )
-        raise UsageError(f"there is no reference for {whose}", got, "one from kit.py reference", next_step)
+        raise UsageError(f"there is no reference for {whose}", got, "a reference from kit.py reference", next_step)
 
 
 def _world(kept: Path, seed: int) -> World:
@@ -180,7 +183,7 @@ def _world(kept: Path, seed: int) -> World:
 
 
 def _not_drawn(draws: Draws, world: World) -> list[Recipe]:
-    """The recipes whose trace an interrupted command has not left."""
+    """The recipes whose traces are still missing."""
     here = read_manifest(world.traces)["traces"]
     return [recipe for recipe in draws.recipes if recipe.name not in here]
 

@@ -1,4 +1,4 @@
-"""Some cases of a grid, by name."""
+"""Selects some cases of a grid by name."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .places import GRIDS
 # What may stand behind MODEL/DATASET, in which anything but a slash may stand.
 SIZES = re.compile(r"(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?\s*")
 # starting_kit/README.md describes grid files.
-OTHER_SIZES = "; for other sizes name a grid file of your own by --grid, whose cases have that ep and redundant_experts"
+OTHER_SIZES = "; for other sizes, name your own grid file with --grid: its cases state ep and redundant_experts"
 OTHER_SIZES += " (starting_kit/README.md, --grid)"
 
 
 def read_grid(path: Path) -> Grid:
-    """Read a grid file. Raises UsageError when there is none, and OrganizerError."""
+    """Read a grid file. Raises UsageError when the file is missing, and OrganizerError."""
     if not path.is_file():
         expected = f"{', '.join(GRIDS)}, or a grid file"
-        raise UsageError("there is no such grid", str(path), expected, "correct --grid")
+        raise UsageError("the grid file is missing", str(path), expected, "correct --grid")
     return grid_from_mapping(read_yaml(path, "grid"))
 
 
 def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
-    """The cases that are named, in the grid's order, each once; all of them for no names. Raises UsageError."""
+    """The named cases, each once, in the grid's order; all cases for no names. Raises UsageError."""
     chosen = set()
     for name in names or ():
         matches = _matches(grid.cases, name)
@@ -45,14 +45,16 @@ def select(grid: Grid, names: Sequence[str] | None) -> list[Case]:
 
 
 def _names_sizes(cases: Sequence[Case], name: str) -> bool:
-    """Whether a name has a trace of the grid, and an ep behind it."""
+    """Whether a name consists of a trace of the grid and an ep."""
     traces = [trace for case in cases if name.startswith(trace := f"{case.model}/{case.dataset}")]
     sizes = [SIZES.fullmatch(name.removeprefix(trace)) for trace in traces]
     return any(match and match["ep"] for match in sizes)
 
 
 def _matches(cases: Sequence[Case], name: str) -> list[Case]:
-    """The cases that a name stands for: one whose whole name it is, or else those of the longest dataset that fits."""
+    """The cases that a name stands for: the case of that full name, or the cases of the longest dataset name that
+    fits.
+    """
     if whole := [case for case in cases if {name, name.strip()} & {case.name, short_name(case)}]:
         return whole
     traces = {f"{case.model}/{case.dataset}" for case in cases}
@@ -74,12 +76,12 @@ def _matches(cases: Sequence[Case], name: str) -> list[Case]:
 
 
 def short_name(case: Case) -> str:
-    """A case as --case takes it: MODEL/DATASET:EP, and +N where it has another number of redundant experts."""
+    """A case's name as --case takes it: MODEL/DATASET:EP, with +N where the redundant experts are not EP."""
     return ":".join(case.key.rsplit("/", 1))
 
 
 def grid_of(path: Path, cases: Sequence[Case]) -> dict[str, Any]:
-    """The content of a grid file with these of its cases alone."""
+    """The content of a grid file, with only these of its cases."""
     keys = ("model", "dataset", "redundant_experts")
     rows = [{key: getattr(case, key) for key in keys} | {"ep": [case.ep]} for case in cases]
     return {**read_yaml(path, "grid"), "cases": rows}

@@ -31,14 +31,17 @@ SIZE = re.compile(r"(?P<ep>[0-9]{1,6})(?: ?\+(?P<redundant>[0-9]{1,6}))?")
 
 
 def add_statistics(commands: Any) -> None:
-    """Declare `statistics` on the subparsers of the command line."""
+    """Declare the command `statistics`."""
     parser = commands.add_parser(
         "statistics",
         help="measure skew, drift, noise and balance of traces",
-        description="Measure what decides how hard a trace is to place: skew, drift, noise, and the PAR of the static\n"
-        "deployment and of DS-EPLB. Drift stands beside that of the trace shuffled, and says which family of\n"
-        "traces it resembles. Prints tables; with --output also writes <model>-<dataset>.html, .json\n"
-        "and, with a row for each layer, .csv. Plots need matplotlib: .venv/bin/python -m pip install '.[plots]'.",
+        description="Measure what makes a trace hard to place: skew, drift, noise, and PAR of the static\n"
+        "deployment and of DS-EPLB. The drift is shown beside the drift of the shuffled trace, and a "
+        "line says\n"
+        "which family of traces the trace resembles. Prints tables. With --output, also writes "
+        "<model>-<dataset>.html,\n"
+        ".json and .csv (a row for each layer). Plots need matplotlib: .venv/bin/python -m pip install "
+        "'.[plots]'.",
         epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,13 +52,13 @@ def add_statistics(commands: Any) -> None:
         default=[],
         type=_trace_name,
         metavar="MODEL/DATASET",
-        help="one trace only; repeatable (default: every trace of the folder)",
+        help="measure only this trace; repeatable (default: every trace of the folder)",
     )
     parser.add_argument(
         "--window",
         type=int,
         metavar="N",
-        help=f"collection window (default: {LONGEST_WINDOW}, the official grid's, or for a shorter trace the largest\n"
+        help=f"collection window (default: {LONGEST_WINDOW} as in the official grid; for a shorter trace, the largest "
         "power of two that fits four times: 128 for the sample traces)",
     )
     parser.add_argument(
@@ -64,16 +67,19 @@ def add_statistics(commands: Any) -> None:
         default=[],
         type=_size,
         metavar="N",
-        help="number of devices, N+R with R redundant experts; repeatable, and a trace is measured at those that fit\n"
-        "(default: those of 32, 64, 128, 256 that divide the experts, or the four largest divisors for small models)",
+        help="number of devices; N+R with R redundant experts; repeatable; a trace is measured at every N that fits "
+        "(default: those of 32, 64, 128, 256 that divide the experts; for small models the four largest "
+        "divisors)",
     )
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the pages (default: tables only)")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="folder for the pages (default: print tables only)"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="key file of sealed traces")
     parser.set_defaults(run=run_statistics)
 
 
 def run_statistics(options: argparse.Namespace) -> int:
-    """Measure each trace and print, and write, what was found; returns exit code 0.
+    """Measure each trace, print and write the results; return exit code 0.
 
     Raises OrganizerError and OSError.
     """
@@ -102,10 +108,10 @@ def run_statistics(options: argparse.Namespace) -> int:
             _write(options.output, summary)
     if not measured:
         raise OrganizerError(
-            "no ep fits a trace",
+            "no --ep fits a trace",
             got=", ".join(f"{ep}+{redundant}" for ep, redundant in options.ep) or "none",
             expected="N that divides experts + R; without +R, R is N",
-            next_step="name other ones with --ep",
+            next_step="name other numbers with --ep",
             where=str(options.traces),
         )
     return 0
@@ -123,12 +129,12 @@ def _write(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
-    """The folder's manifest, None where it has none. Raises OrganizerError when it is malformed."""
+    """The folder's manifest; None where the folder has none. Raises OrganizerError for a malformed manifest."""
     return read_manifest(folder) if (folder / MANIFEST).is_file() else None
 
 
 def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) -> list[Case]:
-    """The cases of a trace that its experts fit; the other ones that are wanted are named on stderr."""
+    """The cases that fit a trace's experts. Other requested cases are named on stderr."""
     fitting = []
     for ep, redundant in dict.fromkeys(wanted) or [(ep, ep) for ep in fitting_eps(trace.experts)]:
         case = Case(*name.split("/"), ep, redundant, trace.layers, trace.experts, window, latency=0)
@@ -137,7 +143,7 @@ def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) 
         else:
             fitting.append(case)
     if not fitting:
-        print(f"{name} is left out: no ep fits its {trace.experts} experts", file=sys.stderr)
+        print(f"{name} is left out: no number of devices fits {trace.experts} experts", file=sys.stderr)
     return fitting
 
 
@@ -162,7 +168,7 @@ def _size(text: str) -> tuple[int, int]:
     form = SIZE.fullmatch(text)
     if not form or not int(form["ep"]):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of devices like 72, or 72+32 with 32 redundant experts"
+            f"{text!r} is not a number of devices such as 72, or 72+32 with 32 redundant experts"
         )
     return int(form["ep"]), int(form["redundant"] or form["ep"])
 

@@ -1,4 +1,4 @@
-"""`sweep`: policies at many settings on traces or dumps, as one table; trusted policies, without the sandbox."""
+"""`sweep`: trusted policies at many settings on traces or dumps, as one table. The policies run without the sandbox."""
 
 from __future__ import annotations
 
@@ -52,23 +52,27 @@ sweep sample_traces --policy my_policy --seeds 5  traces drawn from five seeds i
 """
 BASELINE = KIT / "policies" / "ds_eplb"
 COST = tuple(field.name for field in fields(Cost))
-TRUSTED = "policies ran without the sandbox, and no limit of time or memory held"
+TRUSTED = "policies ran without the sandbox and without limits of time and memory"
 Show = Callable[[str], None]
 
 
 def add_sweep(commands: Any) -> None:
-    """Declare the command."""
+    """Declare the command `sweep`."""
     purpose = "measure trusted policies at many settings on traces or dumps"
     parser = shared.add_command(commands, "sweep", purpose, EXAMPLES)
-    told = "folders of traces, traces, or dumps; each dump, a file or a folder, is converted once"
+    told = "folders of traces, trace files, or dumps; each dump (a file or a folder) is converted once"
     parser.add_argument("inputs", nargs="+", type=Path, metavar="TRACES_OR_DUMP", help=told)
-    told = "folders with policy.py. They are run without the sandbox: name only policies that you trust"
+    told = "folders with policy.py. The policies run without the sandbox: name only policies that you trust"
     parser.add_argument("--policy", nargs="+", required=True, type=Path, metavar="POLICY", dest="policies", help=told)
     _add_axes(parser)
     told = f"constants of the cost, as grids have them: {', '.join(COST)} (default: the grids')"
     parser.add_argument("--cost", nargs="+", type=constant, default=[], metavar="NAME=NUMBER", help=told)
     parser.add_argument(
-        "--seeds", type=int, default=0, metavar="N", help="instead of each trace, N of its size, drawn as compare does"
+        "--seeds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead of each trace, measure N traces of its size, drawn as compare draws them",
     )
     parser.add_argument(
         "--convert",
@@ -77,23 +81,34 @@ def add_sweep(commands: Any) -> None:
         help="options of convert for the dumps, as '--from vllm --experts 8'",
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT / "sweep", help="tables, and what is kept (default: output/sweep)"
+        "--output",
+        type=Path,
+        default=OUTPUT / "sweep",
+        help="folder for the tables and what is kept (default: output/sweep)",
     )
-    parser.add_argument("--jobs", type=int, default=shared.JOBS, help="processes at once (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=shared.JOBS, help="number of processes (default: %(default)s)")
     add_executor(parser)
     parser.set_defaults(run=sweep_command)
 
 
 def _add_axes(parser: argparse.ArgumentParser) -> None:
-    """Options for what is varied."""
+    """Declare the options with settings to vary."""
     parser.add_argument(
-        "--ep", nargs="+", type=integer_from(1), metavar="N", help="numbers of devices (default: those that fit)"
+        "--ep", nargs="+", type=integer_from(1), metavar="N", help="numbers of devices (default: all that fit)"
     )
     parser.add_argument(
-        "--redundant", nargs="+", type=integer_from(0), metavar="N", help="redundant experts (default: as devices)"
+        "--redundant",
+        nargs="+",
+        type=integer_from(0),
+        metavar="N",
+        help="numbers of redundant experts (default: as many as devices)",
     )
     parser.add_argument(
-        "--window", nargs="+", type=integer_from(1), metavar="N", help="collection windows (default: one that fits)"
+        "--window",
+        nargs="+",
+        type=integer_from(1),
+        metavar="N",
+        help="collection windows (default: one window that fits)",
     )
     parser.add_argument(
         "--parameter",
@@ -101,12 +116,13 @@ def _add_axes(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=parameter,
         metavar="NAME=VALUE,VALUE",
-        help="sets the constant NAME, in upper case, of policy.py to each value; repeatable: all combinations",
+        help="set the constant NAME (in upper case) of policy.py to each value; repeatable: all combinations are "
+        "measured",
     )
 
 
 def sweep_command(options: argparse.Namespace) -> int:
-    """Print the table and write it; return the exit code, of failure where a case of a policy failed."""
+    """Print the table, write the files and return the exit code: 1 where a case of a policy failed."""
     bar = Bar(sys.stdout, estimates=True) if sys.stdout.isatty() else None
     shared.check_least("--jobs", options.jobs, 1)
     given = {
@@ -133,7 +149,7 @@ def sweep_command(options: argparse.Namespace) -> int:
         print(line)
     if frame.attrs["failed"]:
         policies = dict.fromkeys(frame["policy"][frame["status"] != OK])
-        print(f"failed: {', '.join(policies)}. Next: mend what is named above; the rest is kept")
+        print(f"failed: {', '.join(policies)}. Next: correct what is named above; all other results are kept")
     return EXIT_CODES["failed"] if frame.attrs["failed"] else 0
 
 
@@ -154,7 +170,7 @@ def sweep(
     show: Show = lambda line: None,
     tick: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
-    """A row for each policy, its parameters, and case: the columns of sweeps.table.COLUMNS.
+    """Measure policies: one row for each policy, its parameters, and case. The columns are sweeps.table.COLUMNS.
 
     executor: any of concurrent.futures whose workers can import this kit; without one, `jobs` processes of this
     machine. parameters: values by name; cost: constants by name; other arguments as the command's options. A policy
@@ -217,7 +233,7 @@ def _measure(
         # With those of the jobs that were ended.
         plan.look()
         done, cases = plan.count()
-        show(f"{done} of {cases} cases are kept in {short(output / 'units')}; the same command goes on from there")
+        show(f"{done} of {cases} cases are kept in {short(output / 'units')}; repeat the same command to continue")
         raise
 
 

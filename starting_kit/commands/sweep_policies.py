@@ -43,7 +43,7 @@ def all_variants(
             expected = f"a constant at the top of policy.py, set once to a plain value: {known}"
             raise UsageError(what, got, expected, "correct --parameter, or add the constant to policy.py")
         for policy in lacking:
-            show(f"{policy} has no {name.upper()}: {name} does not vary there")
+            show(f"{policy} has no constant {name.upper()}, so {name} does not vary there")
     return [variant for variant, _ in made]
 
 

@@ -1,4 +1,4 @@
-"""The traces of `sweep`: those that are named, those made of dumps, and those that are drawn instead of them."""
+"""The traces of `sweep`: named traces, traces made from dumps, and traces drawn instead of them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Show = Callable[[str], None]
 
 
 def named_traces(inputs: Sequence[Path], options: str, output: Path, show: Show) -> list[TraceFile]:
-    """The traces that the inputs are: of a folder all of them, of a dump the one that `convert` makes of it.
+    """The traces of the inputs: all traces of a folder, and for a dump the trace that `convert` makes.
 
-    options: of `convert`, as they are typed; output: keeps what is made of dumps. Raises UsageError, and
+    options: of `convert`, as typed; output: the folder that keeps what is made from dumps. Raises UsageError, and
     OrganizerError as `convert` does.
     """
     found: list[TraceFile] = []
@@ -55,8 +55,8 @@ def named_traces(inputs: Sequence[Path], options: str, output: Path, show: Show)
     names = [trace.name for trace in found]
     for name in names:
         if names.count(name) > 1:
-            step = "rename one, for a dump with --convert '--dataset NAME', in a sweep of its own"
-            raise UsageError("two traces have one name", name, "a name for each", step)
+            step = "rename one of them; for a dump, with --convert '--dataset NAME' in a separate sweep"
+            raise UsageError("two traces have the same name", name, "a different name for each", step)
     return found
 
 
@@ -65,7 +65,7 @@ def drawn_traces(
 ) -> list[TraceFile]:
     """Traces of the same sizes and lengths drawn from each seed, as `compare` draws them; kept in the output folder.
 
-    windows: the longest must fit. Raises UsageError.
+    windows: the collection windows of the sweep, of which the longest must fit. Raises UsageError.
     """
     made = []
     for number, trace in enumerate(traces):
@@ -92,7 +92,9 @@ def drawn_traces(
 
 
 def _listed(path: Path) -> list[TraceFile]:
-    """The traces of a folder with a manifest or the layout of traces, or the trace that a file is; none of a dump."""
+    """The traces of a folder with a manifest or the layout of traces, or the one trace of a file; no traces for a
+    dump.
+    """
     if path.is_file():
         folder, name = path.resolve().parent.parent, f"{path.resolve().parent.name}/{path.stem}"
         return [trace_file(folder, *name.split("/"))] if name in read_manifest(folder)["traces"] else []
@@ -137,7 +139,7 @@ def _convert(arguments: Sequence[str], path: Path, show: Show) -> None:
         with redirect_stdout(printed):
             settings.run(settings)
     except OrganizerError as error:
-        step = f"{error.next_step}; here the options of kit.py convert stand in --convert 'OPTIONS'"
+        step = f"{error.next_step}; give the options of kit.py convert as --convert 'OPTIONS'"
         raise OrganizerError(error.what, error.got, error.expected, step, str(short(path))) from None
     for line in printed.getvalue().splitlines():
         show(line)

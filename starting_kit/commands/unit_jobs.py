@@ -1,4 +1,4 @@
-"""Units of `compare` on an executor: a policy on a trace, run with the sandbox by whichever worker is free."""
+"""Jobs of `compare` on an executor: any free worker runs a policy on one trace, with the sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from .units import units_of
 
 @dataclass(frozen=True)
 class UnitJob:
-    """A policy's files and a grid file's content with the cases of one trace; the rest as of sweeps.job.Job."""
+    """A job: the files of a policy, and the content of a grid file with the cases of one trace; the rest as in
+    sweeps.job.Job.
+    """
 
     title: str
     files: Mapping[str, bytes] = field(repr=False)
@@ -46,9 +48,10 @@ class UnitJob:
 def keep_all(
     policies: Iterable[Path], worlds: Iterable[World], units: Path, executor: Executor, show: Callable[[str], None]
 ) -> None:
-    """Run what the folder `units` lacks of the policies on the worlds, and keep it there where all is `ok`.
+    """Run the policies on the worlds, except results that the folder `units` has, and keep the results there.
 
-    What fails is not kept, so that whoever asks for it next runs it, and hears why. Raises OrganizerError.
+    Results with a failed case are not kept, so the next command runs them again and shows the reason. Raises
+    OrganizerError.
     """
     jobs = [job for world in worlds for policy in policies for job in _missing(policy, world, units)]
 

@@ -1,4 +1,4 @@
-"""Finished units: a policy's results on all cases of one trace, kept, and not run again while all stays the same."""
+"""Units: a policy's results on all cases of one trace. Kept units are not measured again while nothing changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 def run_kept(policy: Path, world: World, units: Path, jobs: int) -> pd.DataFrame:
-    """What `run` returns of a world's whole grid; what the folder `units` has of it is not run.
+    """The table of a world's whole grid, as `run` returns it; results that the folder `units` has are not measured
+    again.
 
     Raises UsageError for a reference of another grid, RunFailed, and problems.FileError.
     """
@@ -40,8 +41,8 @@ def run_kept(policy: Path, world: World, units: Path, jobs: int) -> pd.DataFrame
 def results_of(policy: Path, world: World, stored: Mapping[str, Any], units: Path, jobs: int) -> dict[str, Any]:
     """The content of results.json of a policy on a world's grid; only traces that `units` lacks are run.
 
-    stored: the content of ds_eplb.json, which names the traces by their hashes. What is `ok` on all cases of a trace is
-    kept, also when the policy fails elsewhere; the failed rows are then in the content. Raises RunFailed.
+    stored: the content of ds_eplb.json, which has the hash of each trace. A trace's results are kept where all its
+    cases are `ok`, also when the policy fails on another trace; the content then has the failed rows. Raises RunFailed.
     """
     grid = read_grid(world.grid)
     with staged(policy) as submission:
@@ -60,13 +61,13 @@ def results_of(policy: Path, world: World, stored: Mapping[str, Any], units: Pat
 
 
 def is_kept(policy: Path, world: World, stored: Mapping[str, Any], units: Path) -> bool:
-    """Whether results_of would run nothing, and so needs no trace."""
+    """Whether `units` has everything that results_of needs, so that no trace has to be there."""
     with staged(policy) as submission:
         return all(find(units, parts) is not None for _, parts in units_of(submission, read_grid(world.grid), stored))
 
 
 def units_of(submission: Path, grid: Grid, stored: Mapping[str, Any]) -> list[tuple[list[Case], dict[str, Any]]]:
-    """For each trace of a grid its cases, and all that a policy's results on them depend on."""
+    """For each trace of a grid: the trace's cases, and everything that a policy's results on them depend on."""
     digits, hashes = policy_sha256(submission), {case_name(row): row["trace_sha256"] for row in stored["cases"]}
     shared = {
         "unit": "policy on a trace",

@@ -1,4 +1,4 @@
-"""Which of two policies is better: the mean of paired differences, its 95 % interval, and a word."""
+"""Which of two policies is better: the mean of paired differences, the 95 % interval, and a word."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ T_TABLE = {
 
 
 class Difference(NamedTuple):
-    """Mean of differences and the ends of its interval, NaN where one difference tells nothing of their spread."""
+    """Mean of the differences and the ends of the 95 % interval; NaN ends for a single difference."""
 
     mean: float
     low: float
     high: float
 
     def verdict(self, first: str, second: str) -> str:
-        """`<name> is better`, `tie` when the interval holds 0, or `not known`; positive: the second has more."""
+        """The verdict: `<name> is better`, `tie` when the interval holds 0, or `not known`; above 0, the second is
+        better.
+        """
         if math.isnan(self.low):
             return NOT_KNOWN
         if self.low <= 0 <= self.high:
@@ -32,7 +34,7 @@ class Difference(NamedTuple):
 
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """Second minus first, paired by position; there is at least one pair."""
+    """Second minus first, paired by position; at least one pair."""
     gains = [b - a for a, b in zip(first, second, strict=True)]
     count = len(gains)
     mean = math.fsum(gains) / count
@@ -43,7 +45,7 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
 
 
 def spread(values: Sequence[float]) -> float:
-    """The standard deviation of a sample, NaN for a single value."""
+    """The standard deviation of a sample; NaN for a single value."""
     count = len(values)
     if count == 1:
         return math.nan
@@ -52,5 +54,5 @@ def spread(values: Sequence[float]) -> float:
 
 
 def student_t(freedom: int) -> float:
-    """The table's value; between two of its rows the one that gives the wider interval."""
+    """The table's value; between two rows, the value of the row with the wider interval."""
     return T_TABLE[max(row for row in T_TABLE if row <= freedom)]

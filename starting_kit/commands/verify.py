@@ -1,4 +1,4 @@
-"""`verify`: compare the traces of a folder with their manifest."""
+"""`verify`: compare the traces of a folder with the folder's manifest."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from traces.manifest import read_manifest
 
 
 def add_verify(commands: Any) -> None:
-    """Declare `verify` on the subparsers of the command line."""
+    """Declare the command `verify`."""
     parser = commands.add_parser(
         "verify",
         help="compare traces with their manifest",
-        description="Open every trace, plain or sealed, as a run does, and compare it with manifest.yaml.\n"
-        "Exit code 0: all are right; 1: one is not. Without the key only a sealed file's own hash is compared.",
+        description="Open every trace, plain or sealed, as a run does, and compare the trace with manifest.yaml.\n"
+        "Exit code 0: every trace is right. 1: a trace is wrong. Without --key, only the hash of a "
+        "sealed file is compared.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--traces", required=True, type=Path, metavar="FOLDER", help="folder of the traces")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of sealed traces")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="key file of sealed traces")
     parser.set_defaults(run=run_verify)
 
 
 def run_verify(options: argparse.Namespace) -> int:
-    """Print a line per trace; returns 1 when one is wrong. Raises OrganizerError and OSError."""
+    """Print a line for each trace; return 1 when a trace is wrong. Raises OrganizerError and OSError."""
     key = read_key(options.key) if options.key else None
     manifest = read_manifest(options.traces)
     names = list(dict.fromkeys([*manifest["traces"], *traces_in(options.traces, SUFFIXES)]))
@@ -47,7 +48,7 @@ def run_verify(options: argparse.Namespace) -> int:
 
 
 def _verify(folder: Path, name: str, manifest: Mapping[str, Any], key: bytes | None) -> str:
-    """What was compared. Raises OrganizerError for a trace that is not the manifest's, and OSError."""
+    """Say what was compared. Raises OrganizerError for a trace that differs from the manifest, and OSError."""
     model, dataset = parts_of(name)
     path = find_trace(folder, model, dataset)
     sealed = path.suffix == ".sealed"
@@ -55,13 +56,13 @@ def _verify(folder: Path, name: str, manifest: Mapping[str, Any], key: bytes | N
         expected, got = manifest["traces"].get(name, {}).get("sealed_sha256"), file_sha256(path)
         if got != expected:
             raise OrganizerError(
-                "the sealed file's sha256 is not the manifest's",
+                "the sealed file's sha256 differs from the manifest's",
                 got=got,
                 expected=str(expected),
                 next_step="copy the file and its manifest.yaml again",
                 where=f"trace {name}",
             )
     if sealed and key is None:
-        return f"{path.name}, sealed file's hash only, because no key was given"
+        return f"{path.name}, only the sealed file's hash, because no --key was given"
     trace = TraceFolder(folder, manifest, key).open(model, dataset)
     return f"{path.name}, [{trace.iterations}, {trace.layers}, {trace.experts}]" + ", opened with the key" * sealed

@@ -27,37 +27,47 @@ from .runs import FOLDER, find_run, kept, summary_of
 
 EXAMPLES = """
 view  the first case of the last run, as output/view.html
-view 20260921T14 --case DS-R1/generated:64  a case of a run, by how its name begins
-view output/prediction --traces my_traces  what was run last, with the folder of its traces
+view 20260921T14 --case DS-R1/generated:64  one case of the run whose name begins so
+view output/prediction --traces my_traces  the last output of `run`, with the folder of the traces
 """
 NAME = "view.html"
 KNOWN_TRACES = {"sample": TRACES, "official": OUTPUT / "official" / "traces"}
 
 
 def add_view(commands: Any) -> None:
-    """Declare the command."""
+    """Declare the command `view`."""
     parser = shared.add_command(commands, "view", "write a page that steps through a case of a finished run", EXAMPLES)
     parser.add_argument(
         "run_name",
         nargs="?",
         type=Path,
         metavar="RUN",
-        help="as kit.py runs names it, or a folder with results.json and decisions.npz (default: the last run)",
+        help="a run, named as kit.py runs prints, or a folder with results.json and decisions.npz (default: the last "
+        "run)",
     )
     parser.add_argument(
-        "--case", metavar="CASE", help="by its name or as MODEL/DATASET:EP, with +N as in the name (default: the first)"
+        "--case",
+        metavar="CASE",
+        help="the case, by its name or as MODEL/DATASET:EP, with +N as in the name (default: the first)",
     )
     parser.add_argument(
-        "--traces", type=Path, metavar="FOLDER", help="holds <model>/<dataset>.npy or .npz (default: the run's)"
+        "--traces",
+        type=Path,
+        metavar="FOLDER",
+        help="folder that holds <model>/<dataset>.npy or .npz (default: the run's)",
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT / NAME, metavar="FILE.html", help=f"the page (default: output/{NAME})"
+        "--output",
+        type=Path,
+        default=OUTPUT / NAME,
+        metavar="FILE.html",
+        help=f"the page to write (default: output/{NAME})",
     )
     parser.set_defaults(run=view)
 
 
 def view(options: argparse.Namespace) -> int:
-    """Write the page; returns exit code 0. Raises UsageError, FileError and OrganizerError."""
+    """Write the page; return exit code 0. Raises UsageError, FileError and OrganizerError."""
     check_output_file("--output", options.output)
     folder = _folder(options.run_name)
     results = _results(folder)
@@ -78,19 +88,21 @@ def view(options: argparse.Namespace) -> int:
 
 
 def check_log(folder: Path, results: dict[str, Any]) -> None:
-    """Raise UsageError where a log of decisions is there, and is not the one that the results name by hash."""
+    """Raise UsageError where a log of decisions has another hash than the results state."""
     path, expected = folder / FILE, (results.get("companions") or {}).get(FILE)
     if path.is_file() and (got := hashlib.sha256(path.read_bytes()).hexdigest()) != expected:
         next_step = "copy the run's files again, or run the policy again"
-        raise UsageError("the log of decisions is not this run's", f"sha256 {got}", str(expected), next_step, str(path))
+        raise UsageError(
+            "the log of decisions belongs to another run", f"sha256 {got}", str(expected), next_step, str(path)
+        )
 
 
 def check_digits(measured: Replay, row: dict[str, Any]) -> None:
-    """Raise UsageError unless a replayed log gives the numbers of the case's row."""
+    """Raise UsageError unless the replayed log gives the numbers of the case's row."""
     got = (mean_par(measured.par), measured.transmit_amount)
     if got != (expected := (row["mean_par"], row["transmit_amount"])):
         got_text, expected_text = (f"mean_par {par}, transmit_amount {slots}" for par, slots in (got, expected))
-        what, next_step = "the log does not give the run's numbers", "use the kit that the run was made with"
+        what, next_step = "the log of decisions gives other numbers than the run", "use the kit that made the run"
         raise UsageError(what, got_text, expected_text, next_step, case_name(row))
 
 
@@ -109,17 +121,17 @@ def _folder(name: Path | None) -> Path:
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    """The run's results. Raises FileError, and UsageError for a run of hidden traces."""
+    """The run's results. Raises FileError, and UsageError for a run on hidden traces."""
     results = read_results((folder / "results.json").read_bytes())
     if (grid := results.get("grid") or {}).get("hidden"):
-        got, expected = f"the hidden grid {grid.get('name')}", "a run on traces that everybody may see"
+        got, expected = f"the hidden grid {grid.get('name')}", "a run on open traces"
         next_step = "view a run of another grid"
-        raise UsageError("a page would show hidden traces", got, expected, next_step, folder.name)
+        raise UsageError("the page would show hidden traces", got, expected, next_step, folder.name)
     return results
 
 
 def _row(results: dict[str, Any], name: str | None) -> dict[str, Any]:
-    """The results' row of the case that is named, or of the first that is ok. Raises UsageError."""
+    """The row of the named case, or of the first case with status ok. Raises UsageError."""
     rows = {_short_name(row): row for row in results["cases"] if row["status"] == "ok"}
     if not rows:
         raise UsageError("no case of the run is ok", results["status"], "a case with numbers", "view another run")
@@ -129,7 +141,7 @@ def _row(results: dict[str, Any], name: str | None) -> dict[str, Any]:
         if name.strip() in (short_name, case_name(row), _case(row).key):
             return row
     expected = f"one of {', '.join(rows)}"
-    raise UsageError("the run has no such case that is ok", name, expected, "correct --case")
+    raise UsageError("the run has no such case with status ok", name, expected, "correct --case")
 
 
 def _short_name(row: dict[str, Any]) -> str:
@@ -137,7 +149,7 @@ def _short_name(row: dict[str, Any]) -> str:
 
 
 def _case(row: dict[str, Any], sizes: Sizes | None = None) -> Case:
-    """The case of a row; without sizes its names alone hold."""
+    """The case of a row. Where the row lacks sizes, only the case's names are meaningful."""
     named = {name: row[name] for name in ("model", "dataset", "ep", "redundant_experts")}
     modes = {name: row[name] for name in ("window", "latency", "groups", "nodes")}
     shape = (sizes.layers, sizes.experts) if sizes else (0, 0)
@@ -154,19 +166,25 @@ def _traces(folder: Path, results: dict[str, Any], named: Path | None) -> Path:
     path = Path(stored) if stored else KNOWN_TRACES.get(grid)
     if path is None or not path.is_dir():
         got = f"no folder {path}" if path else f"a run of the grid {grid}"
-        raise UsageError("the run's traces are not known", got, "the folder of its traces", "name it by --traces")
+        raise UsageError(
+            "the run's traces are not known", got, "the folder of its traces", "name the folder with --traces"
+        )
     return path
 
 
 def _trace(folder: Path, row: dict[str, Any]) -> Trace:
-    """The trace of a row, which must be the one that was run. Raises UsageError and OrganizerError."""
+    """The trace of a row, which must have the run's hash. Raises UsageError and OrganizerError."""
     place = f"trace {row['model']}/{row['dataset']}"
     path = find_trace(folder, row["model"], row["dataset"])
     if path.suffix == ".sealed":
         expected = "a plain .npy or .npz"
-        raise UsageError("the trace is sealed", str(short(path)), expected, "view a run of other traces", place)
+        raise UsageError("the trace is sealed", str(short(path)), expected, "view a run on other traces", place)
     trace = open_trace(folder, row["model"], row["dataset"], None)
     if trace.sha256 != row["trace_sha256"]:
-        got, expected, next_step = f"sha256 {trace.sha256}", row["trace_sha256"], "name the folder by --traces"
-        raise UsageError("the trace is another one than the run's", got, expected, next_step, place)
+        got, expected, next_step = (
+            f"sha256 {trace.sha256}",
+            row["trace_sha256"],
+            "name the folder of the run's traces with --traces",
+        )
+        raise UsageError("the trace differs from the run's trace", got, expected, next_step, place)
     return trace

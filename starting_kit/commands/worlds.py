@@ -1,4 +1,4 @@
-"""Where the traces and the reference of a grid lie: the practice grid's are made, the official grid's looked for."""
+"""The world of a grid: file, traces and reference. The practice grid's traces are drawn, the official grid's not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ESTIMATE = "official_estimate"
 
 
 def grid_for(grid: str | Path | None, traces: str | Path | None) -> Path:
-    """The file of a grid that is named; for None the sample grid's, or the one made for the traces that are named.
+    """The file of the named grid; for None the sample grid's, or the file made for the named traces.
 
     Raises UsageError, and OrganizerError for a malformed manifest.
     """
@@ -51,16 +51,16 @@ def world_of(
     jobs: int = 1,
     show: Callable[[str], None] = print,
 ) -> World:
-    """A grid's file, traces and reference; a folder that is named is taken, the other ones are the grid's.
+    """A grid's file, traces and reference. A named folder is used; the other folders are the grid's.
 
-    Traces without a grid (None) have one made for them, and are measured at first use. The practice grid's traces are
-    drawn from the seed, and measured then, too. Raises UsageError, also for the official grid without its traces, and
-    for a seed where nothing is drawn.
+    For traces without a grid (None) a grid is made, and the reference is measured at first use. The practice grid's
+    traces are drawn from the seed and measured at first use. Raises UsageError, also for the official grid without its
+    traces, and for a seed with traces that are not drawn.
     """
     file = grid_for(grid, traces)
     drawn = file == GRIDS["practice"] and traces is None
     if seed is not None and not drawn:
-        what = "--seed is for the practice grid alone, whose traces are drawn from it"
+        what = "--seed is for the practice grid, whose traces are drawn from the seed"
         got = f"--seed {seed} with " + (
             f"--traces {traces}" if file == GRIDS["practice"] else f"the grid {short(file)}"
         )
@@ -83,34 +83,38 @@ def world_of(
 
 
 def check_named(traces: str | Path | None, reference: str | Path | None, made: bool) -> None:
-    """Raise UsageError for a file instead of a folder, and, where one is `made` otherwise, for no reference."""
+    """Raise UsageError for a file in the place of a folder, and for a missing reference where `made` does not make
+    one.
+    """
     check_no_file("--traces", traces and Path(traces), "traces")
     check_no_file("--reference", reference and Path(reference), "ds_eplb.json")
     if made and reference and not (Path(reference) / "ds_eplb.json").is_file():
-        got, expected = f"no {Path(reference) / 'ds_eplb.json'}", "what kit.py reference wrote"
-        next_step = "correct --reference, or leave it out: then it is measured"
-        raise UsageError("there is no reference", got, expected, next_step)
+        got, expected = f"no {Path(reference) / 'ds_eplb.json'}", "the file that kit.py reference writes"
+        next_step = "correct --reference, or leave it out: the reference is then measured"
+        raise UsageError("the reference is missing", got, expected, next_step)
 
 
 def check_traces(world: World, cases: Sequence[Case]) -> None:
-    """Raise UsageError unless each case has a trace: what the programs say then is for organizers."""
+    """Raise UsageError unless each case has a trace. Checked here because the programs' messages are for organizers."""
     for case in cases:
         try:
             find_trace(world.traces, case.model, case.dataset)
         except OrganizerError as error:
             name = f"{case.model}/{case.dataset}"
-            next_step = "name the folder of the grid's traces by --traces"
+            next_step = "name the folder of the grid's traces with --traces"
             sample = case.dataset == SAMPLE_DATASET
             if sample or (FOLDER / f"{name}.yaml").is_file():
                 profile = () if sample else ("--profile", name)
-                next_step += f", or make it: {kit_command('generate', '--output', short(world.traces), *profile)}"
+                next_step += (
+                    f", or make the trace: {kit_command('generate', '--output', short(world.traces), *profile)}"
+                )
             raise UsageError(error.what, error.got, error.expected, next_step, *error.where) from None
 
 
 def check_reference(world: World, grid: Grid, cases: Sequence[Case], default: bool = False) -> None:
-    """Raise UsageError unless the reference can be read, and is of the cases and of the traces that the manifest lists.
+    """Raise UsageError unless the reference can be read and belongs to the grid's cases and the manifest's traces.
 
-    default: whether another reference would be taken, were none named.
+    default: whether the command would take another reference without --reference.
     """
     entries, what = read_manifest(world.traces)["traces"], ""
     try:
@@ -128,7 +132,7 @@ def check_reference(world: World, grid: Grid, cases: Sequence[Case], default: bo
         paths = ("--grid", named, "--traces", short(world.traces), "--output", short(folder))
         next_step = kit_command("reference", *paths)
         if folder != world.reference:
-            next_step += f", then --reference {short(folder)}"
+            next_step += f", then use --reference {short(folder)}"
         if default:
             next_step += ", or leave --reference out"
         fields, where = error.fields, str(short(world.reference) / "ds_eplb.json")
@@ -138,7 +142,7 @@ def check_reference(world: World, grid: Grid, cases: Sequence[Case], default: bo
 def _expected(
     grid: Grid, cases: Sequence[Case], entries: dict[str, Any], rows: dict[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What the results would hold of each case; entries: the manifest's; rows: the reference's, by case."""
+    """The fields that the results would have for each case; entries: the manifest's; rows: the reference's, by case."""
     expected = []
     for case in cases:
         unlisted = rows.get(case.name, {}).get("trace_sha256")
@@ -148,10 +152,10 @@ def _expected(
 
 
 def official_estimate(frame: pd.DataFrame) -> float:
-    """What the practice grid's case scores let expect of the official grid's composite score.
+    """An estimate of the official grid's composite score from the practice grid's case scores.
 
-    The mean over the cases of each trace, weighted by how many official cases are like them: unweighted, Mix would
-    count twice as much as there.
+    The mean over each trace's cases, weighted by the number of official cases that are like the trace: without weights,
+    Mix would count twice as much as in the official grid.
     """
     names = frame["model"] + "/" + frame["dataset"]
     means = {name: math.fsum(scores) / len(scores) for name, scores in frame["case_score"].groupby(names)}
@@ -177,9 +181,9 @@ def _official() -> Path:
         generate = kit_command("generate", "--output", f"{here}/traces", "--profile", *names)
         measure = kit_command("reference", "--grid", "official", "--output", f"{here}/reference")
         raise UsageError(
-            "the official grid's traces are not here: organizers keep the recorded ones",
+            "the official grid's traces are not here; the organizers keep the recorded ones",
             f"no {short(traces)}",
-            "generated ones of that size, 2.2 GB, or your own by --traces and --reference",
+            "generated traces of that size (2.2 GB), or your own with --traces and --reference",
             f"{generate}, then {measure}",
         )
     return traces
