@@ -128,7 +128,7 @@ def test_a_hand_computed_case(tmp_path: Path) -> None:
 
 def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Path, tmp_path: Path, capsys) -> None:
     policies = [str(write_policy(tmp_path / name, source)) for name, source in (("half", HALF), ("ok", DECLINES))]
-    arguments = ["sweep", str(traces), "--policy", *policies, "--ep", "4", "--window", "3"]
+    arguments = ["sweep", str(traces), "--policy", *policies, policies[0], "--ep", "4", "--window", "3"]
     assert kit.main([*arguments, "--output", str(tmp_path / "out")]) == 1
     *_, trusted, failure, last = capsys.readouterr().out.splitlines()
     assert trusted == "policies ran without the sandbox and without limits of time and memory"
@@ -262,6 +262,10 @@ def test_a_dump_is_converted_once_and_again_when_what_an_option_names_changed(
     frame = kit.sweep(dump, policy, convert=convert, show=said.append, **options)
     assert frame[["model", "dataset"]].values.tolist() == [["Small", "counts"]]
     assert said[0] == f"converts {dump}" and any("counts.npy: " in line for line in said) and note in said
+    # What a conversion that was killed leaves.
+    (manifest,) = (tmp_path / "out").glob("converted/*/manifest.yaml")
+    manifest.unlink()
+    assert frame.equals(kit.sweep(dump, policy, convert=convert, **options))
     said.clear()
     with monkeypatch.context() as patch:
         patch.setattr(sweep_traces, "_convert", None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.sweep import parameter
+from commands.sweep_policies import joined, parameter
 from placement.errors import Problem
 from submissions import DECLINES, write_policy
 from sweeps.constants import constants, with_constants
@@ -80,6 +80,21 @@ def test_equal_files_are_one_policy_whatever_led_to_them(tmp_path: Path) -> None
     (plain,) = variants("mine", folder, {}, tmp_path)
     (same, other) = variants("mine", folder, {"limit": [1, 2]}, tmp_path)
     assert plain.sha256 == same.sha256 != other.sha256
+
+
+def test_a_variant_has_no_file_that_its_policy_has_no_longer(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "policy", "A = 1\n", {"table.json": "1"})
+    (with_table,) = variants("policy", policy, {"a": [2]}, tmp_path / "written")
+    (policy / "table.json").unlink()
+    (without,) = variants("policy", policy, {"a": [2]}, tmp_path / "written")
+    assert set(without.files) == {"policy.py"} and without.sha256 != with_table.sha256
+
+
+def test_a_value_that_is_given_twice_is_one(tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "policy", "A = 1\n")
+    given = joined([("a", [2, 3]), ("a", [3, 4])])
+    made = variants("policy", policy, given, tmp_path / "written")
+    assert [variant.values["a"] for variant in made] == [2, 3, 4]
 
 
 def test_a_value_of_another_kind_is_refused(tmp_path: Path) -> None:

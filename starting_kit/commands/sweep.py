@@ -37,7 +37,7 @@ from .options import UsageError, show
 from .places import GRID, KIT, OUTPUT, short
 from .seeds import FIRST_SEED
 from .selection import read_grid
-from .sweep_policies import all_variants, parameter, staged_variants
+from .sweep_policies import all_variants, joined, parameter, staged_variants
 from .sweep_traces import drawn_traces, named_traces
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def sweep_command(options: argparse.Namespace) -> int:
     given |= {"show": bar.line, "tick": bar.draw} if bar else {"show": show}
     try:
         with chosen(options.executor, options.dask_address, options.jobs) as executor:
-            given |= {"parameters": dict(options.parameter), "cost": dict(options.cost)}
+            given |= {"parameters": joined(options.parameter), "cost": dict(options.cost)}
             frame = sweep(options.inputs, options.policies, executor=executor, **given)
     finally:
         if bar:

@@ -30,11 +30,20 @@ def parameter(text: str) -> tuple[str, list[Any]]:
         return name, [value.strip() for value in values.split(",")]
 
 
+def joined(given: Sequence[tuple[str, list[Any]]]) -> dict[str, list[Any]]:
+    """The values of each parameter, wherever they were given."""
+    values: dict[str, list[Any]] = {}
+    for name, more in given:
+        values.setdefault(name, []).extend(more)
+    return values
+
+
 def all_variants(
     policies: Sequence[str | Path], parameters: Mapping[str, Sequence[Any]], written: Path, show: Show
 ) -> list[Variant]:
     """All variants of the policies. Raises UsageError for a parameter that no policy has a constant for."""
-    made = list(staged_variants([named_policy(policy) for policy in policies], parameters, written))
+    different = {policy.resolve(): policy for policy in map(named_policy, policies)}
+    made = list(staged_variants(list(different.values()), parameters, written))
     for name in parameters:
         lacking = {variant.policy: known for variant, known in made if name.upper() not in known}
         if len(lacking) == len({variant.policy for variant, _ in made}):

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
@@ -120,9 +121,11 @@ def _converted(path: Path, options: str, output: Path, show: Show) -> TraceFile:
     folder = output / _digits([path.name, content, options, *map(file_sha256, sorted(CONVERSION.glob("*.py")))])
     if not read_manifest(folder)["traces"]:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().stem).lstrip("._-") or "dump"
-        given = ["--output", str(folder), "--model", "dump", "--dataset", name, "--licence", "not stated"]
+        given = ["--model", "dump", "--dataset", name, "--licence", "not stated"]
+        # What a conversion that was killed left there.
+        shutil.rmtree(folder, ignore_errors=True)
         show(f"converts {path}")
-        _convert([str(path), *given, *shlex.split(options)], path, show)
+        _convert([str(path), *given, *shlex.split(options), "--output", str(folder)], path, show)
     else:
         for note in next(map(notes_of, read_manifest(folder)["traces"].values())):
             show(f"note: {note}")

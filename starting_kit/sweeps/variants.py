@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -56,7 +57,7 @@ def variants(policy: str, folder: Path, parameters: Mapping[str, Sequence[Any]],
         for value in values:
             check_kind(policy, name, found[name.upper()].value, value)
     made = []
-    for chosen in product(*known.values()):
+    for chosen in product(*({repr(value): value for value in values}.values() for values in known.values())):
         values = dict(zip(known, chosen, strict=True))
         if not values:
             made.append(Variant(policy, {}, files, policy_sha256(folder)))
@@ -66,6 +67,8 @@ def variants(policy: str, folder: Path, parameters: Mapping[str, Sequence[Any]],
         plain = PLAIN.sub("_", "-".join([policy, *(f"{name}={value}" for name, value in values.items())]))
         digits = hashlib.sha256(repr((policy, values)).encode()).hexdigest()[:DIGITS]
         place = written / f"{plain[:LONGEST_NAME]}-{digits}"
+        # An earlier sweep may have had other files for it.
+        shutil.rmtree(place, ignore_errors=True)
         for name, content in changed.items():
             write_whole(place / name, content)
         made.append(Variant(policy, values, changed, policy_sha256(place)))
