@@ -299,7 +299,7 @@ def test_a_dump_that_needs_an_option_says_where_it_stands(tmp_path: Path, capsys
     policy = write_policy(tmp_path / "ok", DECLINES)
     assert kit.main(["sweep", str(tmp_path / "dump.txt"), "--policy", str(policy), "--output", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert said.endswith("; give the options of kit.py convert as --convert 'OPTIONS'.\n")
+    assert said.endswith("; give the options of kit.py convert as --convert='OPTIONS'.\n")
 
 
 def test_seeds_draw_traces_of_the_same_size_instead(tmp_path: Path) -> None:

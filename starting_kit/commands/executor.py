@@ -77,6 +77,6 @@ def _own_cluster(kind: Callable[..., Any], jobs: int) -> Any:
     """A cluster on this machine. A terminal's interrupt does not reach the workers; they end with this program."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return kind(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
+        return kind(n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
     finally:
         signal.signal(signal.SIGINT, before)

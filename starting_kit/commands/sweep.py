@@ -78,7 +78,7 @@ def add_sweep(commands: Any) -> None:
         "--convert",
         default="",
         metavar="OPTIONS",
-        help="options of convert for the dumps, as '--from vllm --experts 8'",
+        help="options of convert for the dumps, as --convert='--from vllm --experts 8'",
     )
     parser.add_argument(
         "--output",

@@ -56,7 +56,7 @@ def named_traces(inputs: Sequence[Path], options: str, output: Path, show: Show)
     names = [trace.name for trace in found]
     for name in names:
         if names.count(name) > 1:
-            step = "rename one of them; for a dump, with --convert '--dataset NAME' in a separate sweep"
+            step = "rename one of them; for a dump, with --convert='--dataset NAME' in a separate sweep"
             raise UsageError("two traces have the same name", name, "a different name for each", step)
     return found
 
@@ -142,7 +142,7 @@ def _convert(arguments: Sequence[str], path: Path, show: Show) -> None:
         with redirect_stdout(printed):
             settings.run(settings)
     except OrganizerError as error:
-        step = f"{error.next_step}; give the options of kit.py convert as --convert 'OPTIONS'"
+        step = f"{error.next_step}; give the options of kit.py convert as --convert='OPTIONS'"
         raise OrganizerError(error.what, error.got, error.expected, step, str(short(path))) from None
     for line in printed.getvalue().splitlines():
         show(line)
