@@ -17,10 +17,12 @@ from commands import view
 from commands.runs import Summary
 from kit_world import refused
 from page_parser import HOSTILE, Page
+from placement.decisions import pack
 from placement.replay import replay
 from submissions import ROOT
 from viewed_run import COST, STORED, example, write_run
-from viewer.content import MOST_BINS, MOST_LOADS, call_rows, content_of
+from viewer import content as page_content
+from viewer.content import MOST_BINS, MOST_BYTES, MOST_LOADS, call_rows, content_of
 from viewer.page import page
 from viewer.pieces import pieces_of
 
@@ -110,7 +112,22 @@ def test_the_largest_case_of_the_official_grid_has_room_for_its_loads() -> None:
     moves = calls * layers * (2 * devices + 2 * devices // 8)
     curves = layers * MOST_BINS * 2
     rows = (MOST_LOADS // (layers * experts) + calls) * layers * 3 * 8 + calls * layers * 150
-    assert (loads + moves + curves) * 4 / 3 + rows < 2.85e6
+    assert (loads + moves + curves) * 4 / 3 + rows < 2.85e6 and loads + moves + curves < MOST_BYTES
+
+
+def test_loads_take_what_slots_and_curves_leave_of_the_page(monkeypatch) -> None:
+    def pieces() -> int:
+        return len(content_of(*example(), COST)["pieces"]["calls"])
+
+    # The two calls end three parts of time, of 6, 5 and 1 of the 12 iterations.
+    assert pieces() == 12
+    measured, trace = example()[:2]
+    log, loads = pack(measured), trace.layers * trace.experts * 2
+    taken = log["slots"].nbytes + log["experts"].size + trace.layers * trace.iterations * 2
+    monkeypatch.setattr(page_content, "MOST_BYTES", taken + 6 * loads)
+    assert pieces() == 3 + 2 + 1
+    monkeypatch.setattr(page_content, "MOST_BYTES", taken - 1)
+    assert pieces() == 3
 
 
 # The command

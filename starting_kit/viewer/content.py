@@ -19,6 +19,8 @@ from .pieces import Pieces, pieces_of
 
 # A screen shows no more; loads of all experts take 2 bytes each, of the 3 MB that a page may have.
 MOST_PIECES, MOST_LOADS, MOST_BINS = 64, 800_000, 1024
+# Of all arrays together, before base64: where many slots change, and of many layers, less is left for the loads.
+MOST_BYTES = 1_900_000
 
 
 def content_of(measured: Replay, trace: Trace, cost: Cost, most_pieces: int = MOST_PIECES) -> dict[str, Any]:
@@ -28,14 +30,15 @@ def content_of(measured: Replay, trace: Trace, cost: Cost, most_pieces: int = MO
     [piece][layer]; curve: PAR, uint16 [layer, bin], above 1, of `scale`; log: as decisions.npz has it; gains: a list
     for each application; start: the costliest piece and layer; prices: modeled seconds.
     """
-    most = max(min(most_pieces, trace.iterations, MOST_LOADS // (trace.layers * trace.experts)), 1)
+    log, ids = pack(measured), np.dtype("<u2" if trace.experts > 256 else "u1")
+    starts, bins = curve(measured.par, MOST_BINS)
+    left = MOST_BYTES - log["slots"].nbytes - log["experts"].size * ids.itemsize - 2 * bins.size
+    loads = max(min(MOST_LOADS, left // 2), 0)
+    most = max(min(most_pieces, trace.iterations, loads // (trace.layers * trace.experts)), 1)
     pieces = pieces_of(measured, most)
     means, par = expert_means(trace, pieces.edges), par_means(measured.par, pieces)
     scales = means.max(axis=2)
-    starts, bins = curve(measured.par, MOST_BINS)
-    ids = np.dtype("<u2" if trace.experts > 256 else "u1")
     case, prices = measured.case, prices_of(cost, trace.iterations, trace.layers)
-    log = pack(measured)
     sizes = {name: getattr(case, name) for name in ("layers", "experts", "devices", "slots")}
     return {
         "sizes": sizes | {"iterations": trace.iterations},
