@@ -63,8 +63,8 @@ verify: $(READY)
 reference: $(READY)
 	$(VENV)/bin/python starting_kit/kit.py reference
 
-# Some four minutes, most of them for traces of full size (2.2 GB in output/benchmark/traces), which are generated once;
-# `tools/benchmark.py --quick` needs none.
+# Some five minutes, and as many the first time, for traces of full size (2.2 GB in output/benchmark/traces);
+# `tools/benchmark.py --quick` needs none, and `--markdown` writes the figures into docs/speed.md and docs/scale.md.
 benchmark: $(READY)
 	$(VENV)/bin/python tools/benchmark.py
 

@@ -4,6 +4,8 @@
     python tools/benchmark.py                the official grid on traces of full size, which are generated once:
                                              2.2 GB in output/benchmark/traces
     python tools/benchmark.py --traces DIR   the official grid on traces that are there; nothing is written to DIR
+    python tools/benchmark.py --markdown     the same, and writes its tables into docs/speed.md and docs/scale.md
+    python tools/benchmark.py --markdown output/benchmark/benchmark.json     measures nothing, and writes them
 
 A pass is numpy's sum of a whole trace in memory. The tables go to the terminal, all numbers to a JSON file.
 """
@@ -31,9 +33,22 @@ import subprocess
 from typing import Any
 
 from benchmarking.boundary import boundary_costs
-from benchmarking.kernel import scaling_costs, trace_costs
-from benchmarking.table import BOUNDARY_COLUMNS, CASE_COLUMNS, GRID_COLUMNS, SCALING_COLUMNS, table
-from benchmarking.whole_grid import grid_costs, one_trace_grid
+from benchmarking.growth import growth_costs
+from benchmarking.kernel import trace_costs
+from benchmarking.published import publish
+from benchmarking.sentences import texts
+from benchmarking.submission import day_rows, submission_costs
+from benchmarking.table import (
+    BOUNDARY_COLUMNS,
+    CASE_COLUMNS,
+    DAY_COLUMNS,
+    GRID_COLUMNS,
+    GROWTH_COLUMNS,
+    LOOP_COLUMNS,
+    SUBMISSIONS,
+    table,
+)
+from benchmarking.whole_grid import first_edition_costs, grid_costs, one_trace_grid
 from commands.selection import read_grid
 from placement.errors import OrganizerError
 from placement.evaluation.grid_run import cores
@@ -46,7 +61,12 @@ from placement.traces.whole_file import write_whole
 OUTPUT = ROOT / "output" / "benchmark"
 # The only folder that traces are generated into.
 FULL_TRACES = OUTPUT / "traces"
+KIT = ROOT / "starting_kit" / "kit.py"
 JOBS = (1, 2)
+# The documents that show the tables, and the numbers that these are made of.
+DOCUMENTS = [ROOT / "docs" / "speed.md", ROOT / "docs" / "scale.md"]
+NUMBERS = ROOT / "docs" / "benchmark.json"
+MEASURE = Path()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,23 +86,51 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FOLDER",
         help="takes benchmark.json, and results of runs in grid/ and trace/",
     )
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        nargs="?",
+        const=MEASURE,
+        metavar="NUMBERS",
+        help="write the tables into the documents, and the numbers beside them; with a benchmark.json of a run on the "
+        "official grid: its tables, and measure nothing",
+    )
     options = parser.parse_args(arguments)
-    if options.quick and options.traces is not None:
-        parser.error("--quick measures the sample traces; leave --traces out")
+    if options.quick and (options.traces is not None or options.markdown is not None):
+        parser.error("--quick measures the sample traces; leave --traces and --markdown out")
     grid_path = ROOT / "ingestion_program" / ("grid.yaml" if options.quick else "grid_official.yaml")
     traces = ROOT / "sample_traces" if options.quick else options.traces or FULL_TRACES
-    times = 3 if options.quick else 5
     try:
+        if options.markdown not in (None, MEASURE):
+            return write_documents(options.markdown.read_bytes())
         if options.traces is None and not options.quick:
             make_traces(read_grid(grid_path), traces)
-        numbers = measure(grid_path, traces, options.output, times)
-    except (OrganizerError, subprocess.CalledProcessError) as error:
+        numbers = measure(grid_path, traces, options.output, options.quick)
+        content = write_whole(options.output / "benchmark.json", (json.dumps(numbers, indent=1) + "\n").encode("utf-8"))
+        if options.markdown is not None:
+            write_documents(content)
+    except (OrganizerError, OSError, subprocess.CalledProcessError) as error:
         print(error)
         return 2
-    write_whole(options.output / "benchmark.json", (json.dumps(numbers, indent=1) + "\n").encode("utf-8"))
     same = len({run["measured_sha256"] for run in numbers["grid"]}) == 1
     print(f"Results {'are the same' if same else 'DIFFER'} with --jobs {', '.join(map(str, JOBS))}.")
-    return 0 if same else 1
+    alike = all(row["same"] for row in numbers["loop"])
+    print(f"The numpy loop's digits {'are the same' if alike else 'DIFFER'}.")
+    return 0 if same and alike else 1
+
+
+def write_documents(content: bytes) -> int:
+    """Write the tables of a measurement into DOCUMENTS and its numbers into NUMBERS, and return 0.
+
+    Raises OrganizerError for numbers that are not of the official grid.
+    """
+    numbers = json.loads(content)
+    if numbers.get("grid_name") != "official":
+        got, expected = f"grid {numbers.get('grid_name')}", "benchmark.json of tools/benchmark.py without --quick"
+        raise OrganizerError("the documents show the official grid", got, expected, "measure again", "--markdown")
+    publish(DOCUMENTS, texts(numbers))
+    write_whole(NUMBERS, content)
+    return 0
 
 
 def make_traces(grid: Grid, folder: Path) -> None:
@@ -90,17 +138,24 @@ def make_traces(grid: Grid, folder: Path) -> None:
     names = [f"{first.model}/{first.dataset}" for first, *_ in grid.by_trace()]
     missing = [name for name in names if not (folder / f"{name}.npy").exists()]
     if missing:
-        command = [sys.executable, str(ROOT / "starting_kit" / "kit.py"), "generate", "--output", str(folder)]
+        command = [sys.executable, str(KIT), "generate", "--output", str(folder)]
         subprocess.run([*command, "--profile", *missing], check=True)
 
 
-def measure(grid_path: Path, traces: Path, output: Path, times: int) -> dict[str, Any]:
+def make_reference(grid_path: Path, traces: Path, folder: Path) -> None:
+    """Measure DS-EPLB on the traces, for the scoring program to score against. Raises CalledProcessError."""
+    command = [sys.executable, str(KIT), "reference", "--grid", str(grid_path), "--traces", str(traces)]
+    subprocess.run([*command, "--output", str(folder)], check=True, stdout=subprocess.DEVNULL)
+
+
+def measure(grid_path: Path, traces: Path, output: Path, quick: bool) -> dict[str, Any]:
     """Measure everything, print each table as it is ready, and return all numbers.
 
-    Raises OrganizerError, and CalledProcessError when the grid cannot be run.
+    quick: medians of three, fewer rows of growth, and the reference that ships. Raises OrganizerError, and
+    CalledProcessError when the grid cannot be run.
     """
-    grid = read_grid(grid_path)
-    numbers: dict[str, Any] = {"machine": machine(), "grid_name": grid.name}
+    grid, times = read_grid(grid_path), 3 if quick else 5
+    numbers: dict[str, Any] = {"machine": machine(), "grid_name": grid.name, "times": times}
     print(
         f"{numbers['machine']['text']}; grid {grid.name}, medians of {times}, traces and replays on one core\n",
         flush=True,
@@ -120,12 +175,24 @@ def measure(grid_path: Path, traces: Path, output: Path, times: int) -> dict[str
     if any(find_trace(traces, cases[0].model, cases[0].dataset).suffix == ".npz" for cases in one_trace.values()):
         print("Opening includes unpacking: a trace in an .npz file is compressed.\n")
     show(numbers["boundary"], BOUNDARY_COLUMNS)
-    numbers["scaling"] = scaling_costs(times)
-    show(numbers["scaling"], SCALING_COLUMNS)
-    numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
     one = one_trace_grid(grid_path, output)
-    numbers["trace"] = [grid_costs(one, traces, output / "trace", 1)]
+    run = grid_costs(one, traces, output / "trace", 1)
+    loop, numbers["loop"] = first_edition_costs(one, traces, output / "trace")
+    # The grid's first trace is the first one that was measured above, its cases in the same order.
+    for row, case in zip(numbers["loop"], numbers["cases"], strict=False):
+        row["replay_seconds"] = case["replay_seconds"]
+        row["faster_ratio"] = row["loop_seconds"] / row["replay_seconds"]
+    show(numbers["loop"], LOOP_COLUMNS)
+    numbers["trace"] = [loop, run]
+    numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
     show(numbers["trace"] + numbers["grid"], GRID_COLUMNS)
+    reference = ROOT / "reference_data" if quick else output / "reference"
+    if not quick:
+        make_reference(grid_path, traces, reference)
+    numbers["submission"] = submission_costs(numbers["grid"][-1], output / "grid", reference, output / "scoring")
+    show(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS)
+    numbers["growth"] = growth_costs(grid_path, output / "growth", 3, quick)
+    show(numbers["growth"], GROWTH_COLUMNS)
     return numbers
 
 
@@ -138,7 +205,9 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "date": datetime.date.today().isoformat(),
     }
-    text = "{date}, {processor}, {cores} cores, {system}, Python {python}, numpy {numpy}".format_map(facts)
+    facts["load"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "unknown"
+    text = "{date}, {processor}, {cores} cores, {system}, Python {python}, numpy {numpy}, load {load} at the start"
+    text = text.format_map(facts)
     return facts | {"text": text}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarking.clock import median_seconds
+from benchmarking.clock import children_seconds, median_seconds
 from placement.deployment import initial_deployment
 from placement.grid import Case, Grid
 from placement.isolation.handover import receive, share_table, share_window
@@ -23,12 +23,12 @@ from placement.trace import Trace
 
 
 def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: int) -> dict[str, Any]:
-    """Milliseconds of a window's way, against copies of the same bytes, and seconds until a policy is ready.
+    """Milliseconds of a window's way, against copies of the same bytes, and seconds of a policy's process.
 
     `hand_over`: made from the trace, shared, mapped and read once by the policy; `copy_into_shared`: the same bytes
     written once into fresh shared memory, mapped and read once; `copy`: a copy in the process's own memory, read once.
-    `start_seconds`: until the new process is isolated and has imported the policy, without the process's end;
-    `bare_start_seconds`: Python and numpy alone, from the start to the end, between those.
+    `start_seconds`: a process that is isolated and has imported the policy, which is then ended;
+    `bare_start_seconds`: Python and numpy alone, between those. All are processor time.
     """
     window = trace.window(0, case.window)
     deployment = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
@@ -51,17 +51,18 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     starts = [(_start_seconds(policy, case, trace, grid), _bare_seconds()) for _ in range(times)]
     start, bare = (statistics.median(column) for column in zip(*starts, strict=True))
     sizes = {"model": case.model, "window_bytes": window.nbytes}
-    return sizes | costs | {"start_seconds": start, "bare_start_seconds": bare}
+    starting = {"start_seconds": start, "bare_start_seconds": bare, "above_bare_milliseconds": (start - bare) * 1000}
+    return sizes | costs | starting
 
 
 def _bare_seconds() -> float:
-    began = time.monotonic()
+    before = children_seconds()
     subprocess.run([sys.executable, "-I", "-c", "import numpy"], check=True)
-    return time.monotonic() - began
+    return children_seconds() - before
 
 
 def _start_seconds(policy: Path, case: Case, trace: Trace, grid: Grid) -> float:
-    began = time.monotonic()
-    with PolicyProcess(policy, case, Neighbours(trace), grid, began + grid.limits.grid_seconds) as process:
+    before = children_seconds()
+    with PolicyProcess(policy, case, Neighbours(trace), grid, time.monotonic() + grid.limits.grid_seconds) as process:
         process.start()
-        return time.monotonic() - began
+    return children_seconds() - before

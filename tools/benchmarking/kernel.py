@@ -35,8 +35,8 @@ def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[
     opening = median_seconds(lambda: open_trace(folder, first.model, first.dataset, None), times) - hashing
     rows = []
     for case in cases:
-        answers = _ds_eplb_answers(trace, case)
-        seconds = median_seconds(lambda case=case, answers=answers: _replay(trace, case, answers), times)
+        answers = ds_eplb_answers(trace, case)
+        seconds = median_seconds(lambda case=case, answers=answers: replay_answers(trace, case, answers), times)
         window = trace.window(0, case.window)
         weights = window.sum(axis=0)
         sizes = (case.devices, case.redundant_experts, case.groups, case.nodes)
@@ -63,37 +63,7 @@ def trace_costs(folder: Path, cases: list[Case], times: int) -> tuple[list[dict[
     return rows, trace
 
 
-@one_core()
-def scaling_costs(times: int) -> list[dict[str, Any]]:
-    """Nanoseconds of a replay per (iteration, layer, slot), along iterations, layers and devices."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for varied, sizes in (
-        ("iterations", [(1024 * factor, 8, 32) for factor in (1, 2, 4, 8)]),
-        ("layers", [(1024, layers, 32) for layers in (4, 8, 16, 32)]),
-        ("devices", [(1024, 8, devices) for devices in (16, 32, 64, 128, 256)]),
-    ):
-        for iterations, layers, devices in sizes:
-            trace = Trace(rng.integers(0, 100, (iterations, layers, 256), np.int32))
-            case = Case("made-up", "uniform", devices, devices, layers, 256, 256, 0)
-            answers = _ds_eplb_answers(trace, case)
-            seconds = median_seconds(lambda t=trace, c=case, a=answers: _replay(t, c, a), times)
-            slots = case.devices * case.slots
-            rows.append(
-                {
-                    "varied": varied,
-                    "iterations": iterations,
-                    "layers": layers,
-                    "devices": devices,
-                    "slots": slots,
-                    "milliseconds": seconds * 1000,
-                    "nanoseconds_per_slot": seconds / (iterations * layers * slots) * 1e9,
-                }
-            )
-    return rows
-
-
-def _ds_eplb_answers(trace: Trace, case: Case) -> dict[int, Any]:
+def ds_eplb_answers(trace: Trace, case: Case) -> dict[int, Any]:
     """DS-EPLB's answer at each of its calls, by iteration."""
     answers: dict[int, Any] = {}
     planned = ds_eplb_policy(trace, case)
@@ -106,5 +76,6 @@ def _ds_eplb_answers(trace: Trace, case: Case) -> dict[int, Any]:
     return answers
 
 
-def _replay(trace: Trace, case: Case, answers: dict[int, Any]) -> None:
+def replay_answers(trace: Trace, case: Case, answers: dict[int, Any]) -> None:
+    """Replay a case with answers that were planned beforehand."""
     replay(trace, case, lambda start, stop, deployment, iteration: answers[iteration])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarking.clock import median_seconds
+from benchmarking.first_edition import layer_par
 from benchmarking.plain_replay import plain_replay
 
 # Iterations and layers of the slice that is timed and scaled to the whole trace.
@@ -35,8 +36,7 @@ def numpy_loop_seconds(stored: np.ndarray, rows: np.ndarray) -> float:
     def loop() -> None:
         for step in part:
             for hotness in step:
-                loads = (hotness / replicas)[rows].sum(axis=1)
-                loads.max() / loads.mean()
+                layer_par(hotness, replicas, rows)
 
     return _scaled(median_seconds(loop, 5), part, stored)
 

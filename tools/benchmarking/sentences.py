@@ -1,0 +1,70 @@
+"""What the documents show of the benchmark's numbers: its tables, and the sentences that state a measured figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarking.submission import day_rows, megabytes
+from benchmarking.table import (
+    BOUNDARY_COLUMNS,
+    CASE_COLUMNS,
+    DAY_COLUMNS,
+    GRID_COLUMNS,
+    GROWTH_COLUMNS,
+    LOOP_COLUMNS,
+    SUBMISSIONS,
+    table,
+)
+
+# Layers and experts of the model whose longest trace is reckoned.
+LAYERS, EXPERTS, ITERATIONS = 58, 256, 1_000_000
+
+Numbers = Mapping[str, Any]
+
+
+def texts(numbers: Numbers) -> dict[str, str]:
+    """What stands in the documents, by name of its place, from the numbers that tools/benchmark.py writes."""
+    return {
+        "machine": f"Measured: {numbers['machine']['text']}; medians of {numbers['times']}.",
+        "passes": passes(numbers["cases"]),
+        "replays": table(numbers["cases"], CASE_COLUMNS),
+        "windows": table(numbers["boundary"], BOUNDARY_COLUMNS),
+        "grid": table(numbers["trace"] + numbers["grid"], GRID_COLUMNS),
+        "loop": table(numbers["loop"], LOOP_COLUMNS),
+        "growth": table(numbers["growth"], GROWTH_COLUMNS),
+        "million": million(numbers["growth"]),
+        "day": table(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS),
+    }
+
+
+def passes(cases: Sequence[Numbers]) -> str:
+    """What a pass takes for each model, and what opening, a replay and planning cost."""
+    seconds = {row["model"]: row["pass_seconds"] for row in cases}
+    took = " and ".join(f"{value * 1000:.0f} ms for {model}" for model, value in seconds.items())
+    opening = _range([row["open_passes"] + row["hash_passes"] for row in cases])
+    replay = _range([row["replay_passes"] for row in cases])
+    planning = _range([row["ds_eplb_plan_milliseconds"] for row in cases])
+    return (
+        f"A pass took {took}. To open a trace costs {opening} passes, its hash included, and a replay {replay}. "
+        f"DS-EPLB plans in {planning} ms."
+    )
+
+
+def million(growth: Sequence[Numbers]) -> str:
+    """What a trace of 1,000,000 iterations would cost, by the longest trace's row of the table of growth."""
+    row = max(growth, key=lambda each: each["iterations"])
+    each = row["processor_seconds"] / (row["iterations"] * row["layers"] * row["experts"])
+    values = ITERATIONS * LAYERS * EXPERTS
+    left = row["left_bytes"] * ITERATIONS / row["iterations"]
+    held = "" if row["peak_bytes"] is None else f" That run held {megabytes(row['peak_bytes'])} at most."
+    return (
+        f"A trace of DS-R1's {LAYERS} layers and {EXPERTS} experts has {4 * values / 1e9:.0f} GB. The longest trace of "
+        f"the table above took {each * 1e9:.0f} ns for each of its values, with everything. At that price one case "
+        f"takes {each * values:.0f} s of processor time, and its results have {megabytes(left)}.{held}"
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    least, most = f"{min(values):.0f}", f"{max(values):.0f}"
+    return least if least == most else f"{least} to {most}"
