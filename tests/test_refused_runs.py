@@ -52,7 +52,7 @@ def told(world: Path, printed: str) -> tuple[str, str]:
     assert content["cases"] == []
     text = sentence(content["failure"])
     assert printed.splitlines()[-1] == f"ingestion: {content['status']}: {text}"
-    assert (world / "output" / "explain.json").read_text() == '{\n "format": 3,\n "cases": {}\n}\n'
+    assert (world / "output" / "explain.json").read_text() == '{"format": 3, "cases": {}}\n'
     assert np.load(world / "output" / "series.npz").files == []
     assert np.load(world / "output" / "decisions.npz").files == ["format"]
     return content["status"], text

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import struct
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,19 +14,21 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
 from placement.errors import OrganizerError
 from placement.evaluation import trace_process
 from placement.evaluation.grid_run import run_grid
+from placement.evaluation.order import order
 from placement.evaluation.trace_process import Run, TraceJob, TraceProcess
 from placement.grid import Grid, grid_from_mapping
 from placement.trace import Trace
 from placement.traces.files import TraceFolder
 from submissions import DECLINES, grid_mapping, sentence_of, slow_calls, tiny_grid, write_policy, write_world
 
-SERVE = trace_process._serve
+SERVE, SERVE_JOB = trace_process._serve, trace_process._serve_job
 LOST = "the process that replays this trace ended. Got: exit code {}. Expected: a measured case. "
 
 
@@ -35,13 +38,13 @@ def run_in(folder: Path, policy: str = DECLINES, grid: Grid | None = None) -> Ru
     return Run(write_policy(world, policy), grid or tiny_grid(), TraceFolder(world / "traces"))
 
 
-def job_in(folder: Path) -> TraceJob:
+def jobs_in(folder: Path) -> list[TraceJob]:
     """The first trace's two cases, with as much time as the grid has."""
     run = run_in(folder)
-    return TraceJob(run, list(run.grid.cases[:2]), time.monotonic() + run.grid.limits.grid_seconds)
+    return [TraceJob(run, list(run.grid.cases[:2]), time.monotonic() + run.grid.limits.grid_seconds)]
 
 
-def end_in_a_message(job: TraceJob, connection: Connection) -> None:
+def end_in_a_message(jobs: list[TraceJob], connection: Connection) -> None:
     """Stands for a process that the machine ends, for lack of memory, while it sends."""
     connection.send("hidden")
     connection.send("opened")
@@ -49,25 +52,29 @@ def end_in_a_message(job: TraceJob, connection: Connection) -> None:
     os._exit(9)
 
 
-def end_before_anything(job: TraceJob, connection: Connection) -> None:
+def end_before_anything(jobs: list[TraceJob], connection: Connection) -> None:
     """Stands for a process that cannot even start."""
     os._exit(3)
 
 
-def stop(job: TraceJob, connection: Connection) -> None:
+def stop(jobs: list[TraceJob], connection: Connection) -> None:
     """Stands for a process that something has stopped."""
     connection.send("hidden")
     connection.send("opened")
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def end_on_the_small_model(job: TraceJob, connection: Connection) -> None:
-    """Stands for a process that something kills, one of two."""
-    if job.cases[0].model == "Small":
-        connection.send("hidden")
-        connection.send("opened")
-        os.kill(os.getpid(), signal.SIGKILL)
-    SERVE(job, connection)
+def end_on_the_small_model(jobs: list[TraceJob], connection: Connection) -> None:
+    """Stands for a process that something kills while it replays one of two traces."""
+
+    def serve_job(job: TraceJob, *others: Any) -> None:
+        if job.cases[0].model == "Small":
+            connection.send("opened")
+            os.kill(os.getpid(), signal.SIGKILL)
+        SERVE_JOB(job, *others)
+
+    trace_process._serve_job = serve_job
+    SERVE(jobs, connection)
 
 
 def test_a_process_that_ends_before_it_has_opened_its_trace_is_the_machine_s(
@@ -86,18 +93,22 @@ def test_a_process_that_ends_early_is_reported_for_each_of_its_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace_process, "_serve", end_in_a_message)
-    process = TraceProcess(job_in(tmp_path))
+    process = TraceProcess(jobs_in(tmp_path))
     process.wait_until_hidden()
     told = []
     with closing(process):
-        outcomes = process.run(told.append, Event())
+        outcomes = process.run(0, told.append, Event())
     assert outcomes == told and [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
     assert sentence_of(outcomes[1].row).startswith(f"Small/one ep 4: {LOST.format(9)}")
 
 
-def test_a_killed_process_loses_its_own_trace_s_cases_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(trace_process.METHOD != "fork", reason="the process is to inherit what stands for its work")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_process_loses_its_own_trace_s_cases_only(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trace_process, "_serve", end_on_the_small_model)
-    outcomes = run_grid(run_in(tmp_path), 2, lambda outcome: None)
+    outcomes = run_grid(run_in(tmp_path), jobs, lambda outcome: None)
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed", "ok", "ok"]
     assert sentence_of(outcomes[0].row).startswith(f"Small/one ep 2: {LOST.format(-9)}")
 
@@ -115,13 +126,13 @@ def test_a_case_that_hangs_does_not_keep_its_trace_s_next_case_from_running(
 def test_a_stopped_process_cannot_hang_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace_process, "_serve", stop)
     monkeypatch.setattr(trace_process, "GRACE_SECONDS", 0.0)
-    process = TraceProcess(job_in(tmp_path))
+    process = TraceProcess(jobs_in(tmp_path))
     process.wait_until_hidden()
     assert process._connection.poll(60)
     # The grid's time is over.
-    process._job = replace(process._job, deadline=0.0)
+    process._jobs = [replace(process._jobs[0], deadline=0.0)]
     with closing(process):
-        outcomes = process.run(lambda outcome: None, Event())
+        outcomes = process.run(0, lambda outcome: None, Event())
     assert [outcome.row["status"] for outcome in outcomes] == ["crashed", "crashed"]
 
 
@@ -135,8 +146,9 @@ def test_a_failure_of_the_simulator_itself_is_not_the_policy_s(tmp_path: Path, m
     for name in ("die_with_program", "hide_process"):
         monkeypatch.setattr(trace_process, name, lambda: None)
     here, there = multiprocessing.Pipe()
-    here.send("run")
-    trace_process._serve(job_in(tmp_path), there)
+    here.send(0)
+    here.send(None)
+    trace_process._serve(jobs_in(tmp_path), there)
     assert (here.recv(), here.recv()) == ("hidden", "opened")
     assert str(here.recv()) == (
         "trace Small/one: the simulator itself failed. Got: OSError: no descriptor left. Expected: measured cases. "
@@ -192,8 +204,7 @@ def test_a_finished_process_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     close = TraceProcess.close
     monkeypatch.setattr(TraceProcess, "close", lambda self: closed.append((close(self), self._process.exitcode)))
     run_grid(run_in(tmp_path), 2, lambda outcome: None)
-    # Each when it is finished, and all at the end of the run.
-    assert len(closed) == 4 and {code for _, code in closed} <= {0, -9} and multiprocessing.active_children() == []
+    assert len(closed) == 2 and {code for _, code in closed} <= {0, -9} and multiprocessing.active_children() == []
 
 
 def test_what_is_raised_at_the_end_of_a_case_ends_the_run_at_once(tmp_path: Path) -> None:
@@ -217,13 +228,42 @@ def test_a_trace_s_process_that_cannot_start_leaves_none_of_the_others(
 ) -> None:
     started, start = [], TraceProcess.__init__
 
-    def second_fails(process: TraceProcess, job: TraceJob) -> None:
-        started.append(job)
+    def second_fails(process: TraceProcess, jobs: list[TraceJob]) -> None:
+        started.append(jobs)
         if len(started) == 2:
             raise BlockingIOError(11, "Resource temporarily unavailable")
-        start(process, job)
+        start(process, jobs)
 
     monkeypatch.setattr(TraceProcess, "__init__", second_fails)
     with pytest.raises(BlockingIOError):
         run_grid(run_in(tmp_path), 2, lambda outcome: None)
     assert len(started) == 2 and multiprocessing.active_children() == []
+
+
+def test_traces_of_one_job_are_replayed_by_one_process_whose_policies_have_one_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, run = [], TraceProcess.run
+    monkeypatch.setattr(TraceProcess, "run", lambda self, *rest: (used.append(self), run(self, *rest))[1])
+    says = "import os\nprint(os.getppid())\n" + textwrap.dedent(DECLINES)
+    logs = {outcome.log for outcome in run_grid(run_in(tmp_path, says), 1, lambda outcome: None)}
+    assert len(used) == 2 and used[0] is used[1] and len(logs) == 1
+
+
+@pytest.mark.parametrize(
+    ("weights", "jobs", "expected"),
+    [
+        ([5, 5, 5, 5, 3, 3, 3], 2, 15),
+        ([3, 3, 3, 5, 5, 5, 5], 2, 15),
+        ([1, 2, 3], 1, 6),
+        ([1, 9, 1], 5, 9),
+        ([1] * 50 + [9], 2, 30),
+    ],
+)
+def test_traces_are_begun_in_an_order_in_which_all_jobs_end_early(weights: list[int], jobs: int, expected: int) -> None:
+    found = order(weights, jobs)
+    assert sorted(found) == list(range(len(weights)))
+    free = [0] * jobs
+    for number in found:
+        free[free.index(min(free))] += weights[number]
+    assert max(free) == expected

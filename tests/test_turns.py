@@ -199,7 +199,6 @@ def test_where_nothing_forks_every_policy_is_a_process_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(template, "FORKS", False)
-    monkeypatch.setattr(neighbours, "FORKS", False)
     outcomes = run_both(tmp_path, DECLINES)
     assert [(outcome.row["status"], outcome.layers) for outcome in outcomes] == [("ok", outcomes[0].layers)] * 2
 
@@ -218,10 +217,10 @@ def test_an_end_is_waited_for_no_longer_than_allowed() -> None:
 
 @linux
 def test_a_template_that_is_used_up_says_so_again() -> None:
-    made = template.Template()
-    made._process.kill()
-    for _ in range(2):
-        with pytest.raises(template.TemplateEnded) as caught:
-            made.fork(Path("/nowhere"), [], 60.0)
-        assert (caught.value.exit_code, caught.value.said) == (-9, "")
-    made.close()
+    with template.Template() as made:
+        made.begin()
+        made._process.kill()
+        for _ in range(2):
+            with pytest.raises(template.TemplateEnded) as caught:
+                made.fork(Path("/nowhere"), [], 60.0)
+            assert (caught.value.exit_code, caught.value.said) == (-9, "")

@@ -1,4 +1,4 @@
-"""Runs a grid: one process per trace, and for each of the trace's cases a policy process of its own."""
+"""Runs a grid: processes that replay traces, and for each case of a trace a policy process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from ..errors import OrganizerError
 from .case_run import Outcome
 from .interruption import results_of
+from .order import order, weight
 from .trace_process import Run, TraceJob, TraceProcess
 
 
@@ -40,29 +41,35 @@ def run_grid(run: Run, jobs: int, finished: Callable[[Outcome], None]) -> list[O
         if grid.hidden and outcome.row["status"] != "ok":
             end_all()
 
-    def outcomes_of(process: TraceProcess) -> list[Outcome] | OrganizerError:
-        # Closed at once: it holds a whole trace.
-        with closing(process):
-            try:
-                return process.run(end_of_case, stop)
-            except BaseException:
-                # Such as a log that takes no more: nobody waits for what the others measure.
-                end_all()
-                raise
+    def outcomes_of(number: int) -> list[Outcome] | OrganizerError:
+        process = idle.pop()
+        try:
+            return process.run(number, end_of_case, stop)
+        except BaseException:
+            # Such as a log that takes no more: nobody waits for what the others measure.
+            end_all()
+            raise
+        finally:
+            # Used again: what its policies are forked from is there.
+            if not process.ended:
+                idle.append(process)
 
+    traces = [TraceJob(run, cases, deadline) for cases in groups]
     with ExitStack() as started:
-        for cases in groups:
-            processes.append(started.enter_context(closing(TraceProcess(TraceJob(run, cases, deadline)))))
-        # No policy may run before all processes that hold traces have closed themselves to others.
+        # As many as traces: whatever ends one of them, there is another one for the next trace.
+        for _ in traces:
+            processes.append(started.enter_context(closing(TraceProcess(traces))))
+        # No policy may run before all processes that are to hold traces have closed themselves to others.
         for process in processes:
             process.wait_until_hidden()
+        idle, begun = processes.copy(), order([weight(cases) for cases in groups], jobs)
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                answers = results_of([pool.submit(outcomes_of, process) for process in processes])
+                answers = results_of([pool.submit(outcomes_of, number) for number in begun])
             finally:
                 # Before the pool waits for its threads: one may have not been started.
                 end_all()
-    for answer in answers:
+    for _, answer in sorted(zip(begun, answers, strict=True), key=lambda pair: pair[0]):
         if isinstance(answer, OrganizerError):
             raise answer
     outcomes = {outcome.case: outcome for answer in answers for outcome in answer}

@@ -35,7 +35,7 @@ def write_results(
     """
     companions = {
         "series.npz": write_series(output / "series.npz", series),
-        "explain.json": write_json(output / "explain.json", {"format": EXPLAIN_FORMAT, "cases": explanations}),
+        "explain.json": write_json(output / "explain.json", {"format": EXPLAIN_FORMAT, "cases": explanations}, None),
         "decisions.npz": write_series(
             output / "decisions.npz", {"format": np.array(DECISIONS_FORMAT, "<i8"), **decisions}
         ),
@@ -46,9 +46,12 @@ def write_results(
     write_whole(output / "results.sig", f"{sign(data, key)}\n".encode("ascii"))
 
 
-def write_json(path: Path, content: Any) -> bytes:
-    """Write strict JSON and return its bytes; the file appears whole or not at all."""
-    return write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode("utf-8"))
+def write_json(path: Path, content: Any, indent: int | None = 1) -> bytes:
+    """Write strict JSON and return its bytes; the file appears whole or not at all.
+
+    indent: as of json.dumps; None, for what nobody reads line by line, takes a third of the time.
+    """
+    return write_whole(path, (json.dumps(content, indent=indent, allow_nan=False) + "\n").encode("utf-8"))
 
 
 def write_series(path: Path, arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -1,4 +1,4 @@
-"""A process per trace: it opens the trace once and runs the trace's cases."""
+"""A process that replays traces, one after the other: it opens each once and runs the trace's cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import OrganizerError
 from ..grid import Case, Grid
 from ..isolation.sandbox import hide_process
+from ..isolation.template import Template
 from ..trace import Hotness
 from ..traces.files import Traces
 from .case_run import Outcome, lost_case
@@ -56,11 +57,12 @@ class TraceJob:
 class TraceProcess:
     """Starts at once, hides itself, and waits for `run`; use with contextlib.closing."""
 
-    def __init__(self, job: TraceJob) -> None:
-        self._job = job
+    def __init__(self, jobs: Sequence[TraceJob]) -> None:
+        """jobs: all that it may be asked to run, of one deadline."""
+        self._jobs = jobs
         context = multiprocessing.get_context(METHOD)
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(job, other), daemon=True)
+        self._process = context.Process(target=_serve, args=(jobs, other), daemon=True)
         self._process.start()
         other.close()
 
@@ -68,15 +70,15 @@ class TraceProcess:
         """Return when the process cannot be looked into any more, or has ended."""
         self._receive()
 
-    def run(self, finished: Callable[[Outcome], None], stop: Event) -> list[Outcome] | OrganizerError:
-        """Run the cases and return their outcomes as they ended; a process that ends early fails those that it owes.
+    def run(self, number: int, finished: Callable[[Outcome], None], stop: Event) -> list[Outcome] | OrganizerError:
+        """Run a job's cases and return their outcomes as they ended; a process that ends early fails those it owes.
 
         Once `stop` is set nothing more is waited for: whoever sets it closes this process.
         """
-        job, outcomes = self._job, []
+        job, outcomes = self._jobs[number], []
         open_cases = list(job.cases)
         with suppress(OSError):
-            self._connection.send("run")
+            self._connection.send(number)
         opened = self._receive()
         if opened != OPENED and not stop.is_set():
             # No policy has begun: an end is the machine's.
@@ -93,6 +95,11 @@ class TraceProcess:
             finished(answer)
         return outcomes
 
+    @property
+    def ended(self) -> bool:
+        """Whether it can run no more jobs."""
+        return not self._process.is_alive()
+
     def end(self) -> None:
         """End the process at once, with its policies: whoever waits for an outcome gets none."""
         self._process.kill()
@@ -107,7 +114,7 @@ class TraceProcess:
         """The next message, or None when the process has ended; one that says nothing for too long is killed."""
         try:
             # A policy may have stopped that process, whose own clock then says nothing.
-            if not self._connection.poll(max(0.0, self._job.deadline - time.monotonic()) + GRACE_SECONDS):
+            if not self._connection.poll(max(0.0, self._jobs[0].deadline - time.monotonic()) + GRACE_SECONDS):
                 self._process.kill()
             return self._connection.recv()
         except (EOFError, OSError):
@@ -116,23 +123,28 @@ class TraceProcess:
             return None
 
 
-def _serve(job: TraceJob, connection: Connection) -> None:
+def _serve(jobs: Sequence[TraceJob], connection: Connection) -> None:
     # A keyboard's interrupt is for the ingestion program, with which this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_program()
     hide_process()
     connection.send("hidden")
+    with suppress(EOFError), Template() as template:
+        while (number := connection.recv()) is not None:
+            _serve_job(jobs[number], template, connection)
+
+
+def _serve_job(job: TraceJob, template: Template, connection: Connection) -> None:
+    run = job.run
+
+    def open_trace() -> Hotness:
+        trace = run.traces.trace_of(job.cases[0])
+        connection.send(OPENED)
+        return trace
+
     try:
-        connection.recv()
-        run = job.run
-
-        def open_trace() -> Hotness:
-            trace = run.traces.trace_of(job.cases[0])
-            connection.send(OPENED)
-            return trace
-
-        for outcome in run_cases(run.folder, job.cases, open_trace, run.grid, job.deadline):
+        for outcome in run_cases(run.folder, job.cases, open_trace, run.grid, job.deadline, template):
             connection.send(outcome)
     except OrganizerError as error:
         connection.send(error)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..trace import Hotness
 from .handover import opened_again, share_window
-from .template import FORKS, Child, Template
+from .template import Child, Template
 from .usage import resident_memory
 
 
@@ -21,39 +21,33 @@ class Neighbours:
 
     trace: Hotness
 
-    def __init__(self, trace: Hotness | None = None) -> None:
+    def __init__(self, trace: Hotness | None = None, template: Template | None = None) -> None:
+        """template: what the processes are forked from, by default one that goes with the last policy."""
         if trace is not None:
             self.trace = trace
         self._policies = 0
-        self._template: Template | None = None
+        self._template, self._shared = template or Template(), template is not None
         self._bytes: dict[int, int] = {}
         self._window: tuple[int, int] | None = None
         self._descriptor = -1
 
     def join(self) -> None:
-        """Count a policy from now on; the first one has the template of their processes begin to start."""
-        self._template = self._template or Template()
+        """Count a policy from now on; the template of its process begins to start. Raises OSError."""
+        self._template.begin()
         self._policies += 1
 
     def fork(self, scratch: Path, descriptors: Sequence[int], seconds: float) -> Child:
         """A process for a policy that has joined; arguments and what it raises are those of Template.fork."""
-        template = self._template or Template()
-        self._template = template if FORKS else None
-        try:
-            return template.fork(scratch, descriptors, seconds)
-        finally:
-            if not FORKS:
-                template.close()
+        return self._template.fork(scratch, descriptors, seconds)
 
     def leave(self, process: int | None) -> None:
-        """Count a policy and its process no more; the last one takes the template and the window's copy along."""
+        """Count a policy and its process no more; the last one takes the window's copy along."""
         self._policies -= 1
         self._bytes.pop(process, None)
         if not self._policies:
             self._forget()
-            if self._template:
+            if not self._shared:
                 self._template.close()
-            self._template = None
 
     def window(self, start: int, stop: int) -> int:
         """A descriptor of iterations start .. stop - 1 (from 0); the caller closes it.

@@ -1,4 +1,4 @@
-"""A process that has met no policy yet, from which the processes of a trace's policies are forked."""
+"""A process that has met no policy yet, from which the processes of all policies are forked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -43,55 +43,68 @@ class Child(Protocol):
 
 
 class Template:
-    """Starts Python and imports numpy while the caller goes on; `close` ends it, and none of its forks."""
+    """A process that forks: `begin` starts Python and numpy while the caller goes on, `close` ends it, and no fork."""
 
     def __init__(self) -> None:
-        self._control, control = socket.socketpair()
-        self._output, output = os.pipe()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Template:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Begin to start the process, unless it is there. Raises OSError."""
+        if self._process:
+            return
         libraries = json.dumps([str(PACKAGE_FOLDER), *sandbox.libraries()])
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-B", "-u", "-c", BOOT, str(control.fileno()), libraries],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(control.fileno(),),
-                # No such folder: each fork is told its scratch folder.
-                env=sandbox.environment(Path(os.devnull)),
-                cwd="/",
-                start_new_session=True,
-            )
-        except BaseException:
-            self._control.close()
-            os.close(self._output)
-            raise
-        finally:
-            control.close()
-            os.close(output)
+        with ExitStack() as held:
+            self._control, control = map(held.enter_context, socket.socketpair())
+            said, output = os.pipe()
+            self._said = held.enter_context(os.fdopen(said, "rb", buffering=0))
+            with control, os.fdopen(output, "wb", buffering=0) as streams:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-B", "-u", "-c", BOOT, str(control.fileno()), libraries],
+                    stdin=subprocess.DEVNULL,
+                    stdout=streams,
+                    stderr=streams,
+                    pass_fds=(control.fileno(),),
+                    # No such folder: each fork is told its scratch folder.
+                    env=sandbox.environment(Path(os.devnull)),
+                    cwd="/",
+                    start_new_session=True,
+                )
+            self._held = held.pop_all()
 
     def fork(self, scratch: Path, descriptors: Sequence[int], seconds: float) -> Child:
         """A process for a policy, a child of this one, with the descriptors of its requests, answers and output.
 
-        Where nothing forks it is the template itself, which forks no other. Raises TimeoutError, when the template is
-        not ready in so many seconds, and TemplateEnded.
+        Where nothing forks it is the template itself, in whose place another one begins. Raises OSError, TemplateEnded,
+        and TimeoutError when the template is not ready in so many seconds.
         """
+        self.begin()
+        process = self._process
         request = {"environment": sandbox.environment(scratch), "fork": FORKS}
         with suppress(BrokenPipeError, ConnectionResetError), _adopting():
             socket.send_fds(self._control, [protocol.encode(request)], descriptors)
             if not FORKS:
-                return self._process
+                self._forget()
+                return process
             self._control.settimeout(max(seconds, POLL_SECONDS))
             return Fork(protocol.integer(protocol.decode(self._read), "process"))
-        exit_code = self._process.wait()
-        raise TemplateEnded(exit_code, os.read(self._output, CHUNK).decode("utf-8", "replace"))
+        raise TemplateEnded(process.wait(), self._said.read(CHUNK).decode("utf-8", "replace"))
 
     def close(self) -> None:
-        """End the process, unless it is a policy's."""
-        self._control.close()
-        os.close(self._output)
-        if FORKS:
+        """End the process."""
+        if self._process:
             self._process.kill()
             self._process.wait()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._process = None
+        self._held.close()
 
     def _read(self, count: int) -> bytes:
         try:
