@@ -262,7 +262,7 @@ def test_traces_of_one_job_are_replayed_by_one_process_whose_policies_have_one_t
 )
 def test_traces_are_begun_in_an_order_in_which_all_jobs_end_early(weights: list[int], jobs: int, expected: int) -> None:
     found = order(weights, jobs)
-    assert sorted(found) == list(range(len(weights)))
+    assert (found if jobs == 1 else sorted(found)) == list(range(len(weights)))
     free = [0] * jobs
     for number in found:
         free[free.index(min(free))] += weights[number]

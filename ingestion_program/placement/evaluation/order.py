@@ -19,8 +19,9 @@ def weight(cases: Sequence[Case]) -> int:
 
 def order(weights: Sequence[int], jobs: int) -> list[int]:
     """The numbers of all weights, in the order in which `jobs` that take the next one when they are free begin them."""
-    best = sorted(range(len(weights)), key=lambda number: -weights[number])
-    ends, better = _end(weights, best, jobs), len(weights) <= MOST
+    # One job ends when it ends, and keeps to the grid's order.
+    best = sorted(range(len(weights)), key=lambda number: -weights[number] if jobs > 1 else 0)
+    ends, better = _end(weights, best, jobs), jobs > 1 and len(weights) <= MOST
     while better:
         better = False
         for one, other in combinations(range(len(best)), 2):
