@@ -122,7 +122,7 @@ def test_a_hand_computed_case(tmp_path: Path) -> None:
     # Two layers, of each device one of two redundant experts.
     assert row["replica_bytes_per_device"] == 2 * 9 * 10**11
     assert cost_text(frame.attrs["cost"]) == (
-        "cost: balanced_compute_seconds 24, expert_bytes 900000000000, bandwidth_bytes_per_second 900000000000"
+        "balanced_compute_seconds 24, expert_bytes 900000000000, bandwidth_bytes_per_second 900000000000"
     )
 
 

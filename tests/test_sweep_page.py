@@ -83,7 +83,7 @@ def test_a_plot_has_a_mark_for_each_point_with_its_numbers() -> None:
     ]
     # Lowest left, and highest right.
     places = [group.get("transform") for group in svg.iter("g")]
-    assert places[:2] == ["translate(62.0,210.0)", "translate(448.0,10.0)"]
+    assert places[:2] == ["translate(62.0,210.0)", "translate(436.0,10.0)"]
     assert len(list(svg.iter("polyline"))) == 1
 
 
@@ -92,5 +92,6 @@ def test_the_page_has_all_cases_says_what_held_and_takes_no_name_for_markup() ->
     frame.attrs["failed"] = ["c: Small/one ep 4 +0: <script>"]
     text = page(frame, "policies ran without the sandbox", {"numpy": "1"})
     assert "<b>a" not in text and "<script" not in text and "http" not in text
+    assert "bandwidth_bytes_per_second 900000000000. For another model give <code>--cost expert_bytes=N</code>" in text
     assert "Policies ran without the sandbox." in text and "1 of the rows failed." in text
     assert len(re.findall(r"<svg viewBox=\"0 0 460", text)) == 2 and "<td>crashed</td>" in text

@@ -144,7 +144,7 @@ def sweep_command(options: argparse.Namespace) -> int:
         name = f"sweep.{suffix}"
         write_whole(options.output / name, text.encode("utf-8"))
         print(f"written: {short(options.output / name)}")
-    print(f"{cost_text(frame.attrs['cost'])}; --cost sets others\n{TRUSTED}")
+    print(f"cost: {cost_text(frame.attrs['cost'])}; --cost sets others\n{TRUSTED}")
     for line in frame.attrs["failed"]:
         print(line)
     if frame.attrs["failed"]:

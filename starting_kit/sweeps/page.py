@@ -40,7 +40,7 @@ def page(frame: pd.DataFrame, trusted: str, made_with: Mapping[str, str]) -> str
     }
     return TEMPLATE.substitute(
         headline=escape(_headline(frame)),
-        cost=escape(f"{cost_text(frame.attrs['cost'])}."),
+        cost=escape(cost_text(frame.attrs["cost"])),
         seconds=f"{frame.attrs['cost']['balanced_compute_seconds']:g}",
         trusted=escape(f"{trusted[0].upper()}{trusted[1:]}."),
         failed="\n".join(f'<p class="failed">{escape(line)}</p>' for line in frame.attrs["failed"]),

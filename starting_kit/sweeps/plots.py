@@ -8,7 +8,8 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 460, 250
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 40
+# Half of a number of seven digits stands right of the last tick.
+LEFT, RIGHT, TOP, BOTTOM = 62, 24, 10, 40
 # Told apart without colours, too: each has a mark of its own.
 COLOURS = ("#2266aa", "#cc5533", "#2e8b57", "#8855aa", "#b8860b", "#008b8b", "#aa3377", "#777777")
 MARKS = ("M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0", "M-4,-4h8v8h-8z", "M0,-5l5,9h-10z", "M0,-5l5,5l-5,5l-5,-5z")

@@ -89,7 +89,9 @@ def _in_a_fork(policy: Path, case: Case, trace: Trace, cost: Cost) -> dict[str, 
 
 def _serve(policy: Path, case: Case, trace: Trace, cost: Cost, connection: Connection) -> None:
     die_with_program()
-    os.setpgid(0, 0)
+    # Elsewhere nothing but a terminal's interrupt would end it with its program.
+    if sys.platform == "linux":
+        os.setpgid(0, 0)
     os.chdir(policy)
     # What a policy prints is for `run`, which limits it: here it could fill the disk.
     nowhere = os.open(os.devnull, os.O_WRONLY)

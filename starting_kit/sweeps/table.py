@@ -60,7 +60,7 @@ def replica_bytes(case: Case, cost: Cost) -> float:
 
 def cost_text(cost: Mapping[str, float]) -> str:
     """The constants by which moves and memory are priced, in a line."""
-    return "cost: " + ", ".join(f"{name} {value:.15g}" for name, value in cost.items())
+    return ", ".join(f"{name} {value:.15g}" for name, value in cost.items())
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
