@@ -43,6 +43,11 @@ def listed(folder: Path, **shapes: Any) -> Path:
     return folder
 
 
+def test_the_seconds_of_a_case_and_of_the_grid_grow_with_the_longest_trace(tmp_path: Path) -> None:
+    limits = [own_grid(listed(tmp_path, M__a=[300, 2, 4], M__b=[length, 2, 4]))["limits"] for length in (6144, 12289)]
+    assert limits[1] == limits[0] | {"case_seconds": 180, "grid_seconds": 4500}
+
+
 def test_the_grid_has_the_sizes_of_the_shipped_grids(tmp_path: Path) -> None:
     names = {"DS-R1__a": [5000, 58, 256], "DS-R1__b": [6144, 58, 256], "Qwen3__a": [4096, 94, 128]}
     content = own_grid(listed(tmp_path, **names))

@@ -136,7 +136,7 @@ def test_run_generate_scores_a_policy_on_a_stream_and_measures_its_reference_onc
     assert len(lines) == 1 and "measures DS-EPLB" not in lines[0]
 
 
-def test_limits_of_a_long_stream_are_those_of_as_many_official_traces(
+def test_a_stream_s_grid_is_that_of_a_participant_s_trace_with_the_named_cases(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streamed, "OUTPUT", tmp_path)

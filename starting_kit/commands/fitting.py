@@ -6,11 +6,18 @@ from __future__ import annotations
 LONGEST_WINDOW = 1024
 EPS = (32, 64, 128, 256)
 WINDOWS_OF_A_TRACE = 4
+# Of a full trace, whose cases the limits are for.
+OFFICIAL_ITERATIONS = 6144
 
 
 def fitting_window(iterations: int) -> int:
     """The largest power of two that fits four times into the iterations: at most LONGEST_WINDOW, at least 1."""
     return min(1 << max(iterations // WINDOWS_OF_A_TRACE, 1).bit_length() - 1, LONGEST_WINDOW)
+
+
+def fitting_times(iterations: int) -> int:
+    """How many full traces of the official grid cover the iterations, at least 1."""
+    return max(1, -(-iterations // OFFICIAL_ITERATIONS))
 
 
 def fitting_eps(experts: int) -> list[int]:

@@ -15,7 +15,7 @@ from traces.folder import parts_of
 from traces.manifest import MANIFEST, read_manifest
 from traces.reference import REFERENCE_FORMAT
 
-from .fitting import LONGEST_WINDOW, fitting_eps, fitting_window
+from .fitting import LONGEST_WINDOW, fitting_eps, fitting_times, fitting_window
 from .named_paths import check_folder
 from .options import UsageError
 from .places import GRID, OUTPUT, short
@@ -23,6 +23,8 @@ from .seeds import World, measure_reference
 from .selection import write_grid
 
 NAME = "own"
+# The limits of what a long trace has more of: calls.
+GROWING = ("case_seconds", "grid_seconds")
 
 
 def own_grid(traces: Path) -> dict[str, Any]:
@@ -59,8 +61,11 @@ def fitted_grid(grid: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any
                 "leave the trace out",
             )
         cases.append({"model": model, "dataset": dataset, "ep": eps})
-    window = fitting_window(min(iterations for iterations, _, _ in shapes.values()))
-    return read_yaml(GRID, "grid") | {"name": grid, "window": window, "models": models, "cases": cases}
+    lengths = [iterations for iterations, _, _ in shapes.values()]
+    content, times = read_yaml(GRID, "grid"), fitting_times(max(lengths))
+    limits = {name: value * (times if name in GROWING else 1) for name, value in content["limits"].items()}
+    chosen = {"window": fitting_window(min(lengths)), "limits": limits, "models": models, "cases": cases}
+    return content | {"name": grid} | chosen
 
 
 def own_world(traces: Path) -> World:

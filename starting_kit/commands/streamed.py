@@ -44,8 +44,6 @@ from .selection import read_grid, select, write_grid
 NAME = "streams"
 # What a stream takes the place of.
 OTHERS = ("grid", "traces", "reference", "placement")
-# The limits of a case and of a grid are those for a trace of the official grid.
-OFFICIAL_ITERATIONS = 6144
 FEWEST = 6
 
 
@@ -94,8 +92,8 @@ def add_stream(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generate",
         metavar="PROFILE",
-        help="instead of traces: draw one while it is replayed, from a profile (as kit.py generate) and --seed; it may "
-        "be of any length, and is stored nowhere",
+        help="instead of traces: draw one while it is replayed, from a profile (as kit.py generate) and --seed "
+        f"({SAMPLE_SEED} without it); it may be of any length, and is stored nowhere",
     )
     parser.add_argument(
         "--iterations",
@@ -172,10 +170,6 @@ def _measure(submission: Path, world: StreamedWorld, findings: Findings) -> None
 
 def _grid_content(new: NewTrace, names: list[str] | None) -> dict[str, Any]:
     content = fitted_grid(NAME, {new.name: new.shape})
-    times = -(-new.iterations // OFFICIAL_ITERATIONS)
-    limits = {
-        name: value * times for name, value in content["limits"].items() if name in ("case_seconds", "grid_seconds")
-    }
     eps = [case.ep for case in select(grid_from_mapping(content), names)]
     cases = [{"model": new.profile.model, "dataset": new.dataset, "ep": eps}]
-    return content | {"limits": content["limits"] | limits, "cases": cases}
+    return content | {"cases": cases}
