@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarking.submission import day_rows, megabytes
+from benchmarking.submission import day_rows
 from benchmarking.table import (
     BOUNDARY_COLUMNS,
     CASE_COLUMNS,
@@ -16,9 +16,6 @@ from benchmarking.table import (
     SUBMISSIONS,
     table,
 )
-
-# Layers and experts of the model whose longest trace is reckoned.
-LAYERS, EXPERTS, ITERATIONS = 58, 256, 1_000_000
 
 Numbers = Mapping[str, Any]
 
@@ -33,7 +30,6 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "grid": table(numbers["trace"] + numbers["grid"], GRID_COLUMNS),
         "loop": table(numbers["loop"], LOOP_COLUMNS),
         "growth": table(numbers["growth"], GROWTH_COLUMNS),
-        "million": million(numbers["growth"]),
         "day": table(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS),
     }
 
@@ -48,20 +44,6 @@ def passes(cases: Sequence[Numbers]) -> str:
     return (
         f"A pass took {took}. To open a trace costs {opening} passes, its hash included, and a replay {replay}. "
         f"DS-EPLB plans in {planning} ms."
-    )
-
-
-def million(growth: Sequence[Numbers]) -> str:
-    """What a trace of 1,000,000 iterations would cost, by the longest trace's row of the table of growth."""
-    row = max(growth, key=lambda each: each["iterations"])
-    each = row["processor_seconds"] / (row["iterations"] * row["layers"] * row["experts"])
-    values = ITERATIONS * LAYERS * EXPERTS
-    left = row["left_bytes"] * ITERATIONS / row["iterations"]
-    held = "" if row["peak_bytes"] is None else f" That run held {megabytes(row['peak_bytes'])} at most."
-    return (
-        f"A trace of DS-R1's {LAYERS} layers and {EXPERTS} experts has {4 * values / 1e9:.0f} GB. The longest trace of "
-        f"the table above took {each * 1e9:.0f} ns for each of its values, with everything. At that price one case "
-        f"takes {each * values:.0f} s of processor time, and its results have {megabytes(left)}.{held}"
     )
 
 
