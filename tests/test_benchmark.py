@@ -422,3 +422,8 @@ def test_the_sentences_state_what_was_measured():
         "A pass took 50 ms for A and 50 ms for B. To open a trace costs 10 passes, its hash included, and a replay "
         "2 to 4. DS-EPLB plans in 3 ms."
     )
+    loop, run = {"processor_seconds": 12.0, "wall_seconds": 10.0}, {"processor_seconds": 3.0, "wall_seconds": 4.0}
+    assert sentences.beside(loop, run | {"cases": 4}) == (
+        "On one trace's 4 cases the loop took 4.0 times the processor time of the ingestion program, and 2.5 times its "
+        "wall-clock time: from the file to the digits, planning and isolation included."
+    )
