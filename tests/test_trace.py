@@ -162,3 +162,14 @@ def test_sums_do_not_overflow_where_single_values_are_far_from_it():
     stored = np.full((2, 1, 3), 2**30, np.int32)
     stored[1] = 715_827_882
     assert Trace(stored).totals.tolist() == [[3 * 2**30, 2**31 - 2]]
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(2**16 - 1, np.uint16), (2**16, np.int32)])
+def test_a_narrow_trace_holds_the_same_values_in_two_bytes_where_all_fit(largest: int, kind: type) -> None:
+    stored = np.random.default_rng(0).integers(0, 9, (5 * BLOCK, 2, 3), np.int32)
+    stored[3 * BLOCK, 1, 2] = largest
+    narrow, wide = Trace(stored, narrow=True), Trace(stored)
+    assert narrow.expert_major.dtype == kind and narrow.sha256 == wide.sha256
+    assert np.array_equal(narrow.expert_major, wide.expert_major) and np.array_equal(narrow.totals, wide.totals)
+    assert narrow.window(0, 9).dtype == np.int32 and np.array_equal(narrow.window(0, 9), wide.window(0, 9))
+    assert np.array_equal(narrow.sums(0, 4 * BLOCK), wide.sums(0, 4 * BLOCK))

@@ -54,7 +54,7 @@ class Hotness(Protocol):
         """Iterations start .. stop - 1 in parts (first, last + 1), whose stretches are at hand until the next part."""
 
     def stretch(self, layer: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """One layer, int32 [expert, iteration], and sums over experts, int64 [iteration]; valid until the next call."""
+        """One layer, integers [expert, iteration], and its sums over experts, int64; valid until the next call."""
 
     def sums(self, start: int, stop: int) -> np.ndarray:
         """Sums over iterations start .. stop - 1, int64 [layer, expert]."""
@@ -67,16 +67,19 @@ class Trace:
     """Hotness of one (model, dataset), zeros replaced by one.
 
     sha256: hash of the values as stored; iterations, layers, experts: the shape;
-    expert_major: int32 [layer, expert, iteration]; totals: int64 [layer, iteration], sums over experts.
+    expert_major: int32 or uint16 [layer, expert, iteration]; totals: int64 [layer, iteration], sums over experts.
     """
 
     whole = True
 
-    def __init__(self, stored: np.ndarray | Values, name: str = "trace") -> None:
-        """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else."""
+    def __init__(self, stored: np.ndarray | Values, name: str = "trace", narrow: bool = False) -> None:
+        """stored: integers [iteration, layer, expert] as on disk. Raises OrganizerError for anything else.
+
+        narrow: hold the values in two bytes each where all fit, in half of the memory, for those who only measure.
+        """
         check_array(stored, name)
         self.iterations, self.layers, self.experts = stored.shape
-        self.expert_major = np.empty((self.layers, self.experts, self.iterations), np.int32)
+        self.expert_major = self._room(np.uint16 if narrow else np.int32)
         self.totals = np.empty((self.layers, self.iterations), np.int64)
         self._stored = stored
         digest = start_hash(stored.shape)
@@ -87,6 +90,9 @@ class Trace:
                 block = piece[start : start + BLOCK]
                 columns = slice(first, first + len(block))
                 largest = check_values(block, first, name)
+                if largest > np.iinfo(self.expert_major.dtype).max:
+                    before, self.expert_major = self.expert_major, self._room(np.int32)
+                    self.expert_major[:, :, :first] = before[:, :, :first]
                 lay_out(block, largest, buffer, self.expert_major[:, :, columns], self.totals[:, columns])
                 first += len(block)
         self.sha256 = digest.hexdigest()
@@ -98,6 +104,9 @@ class Trace:
         inside = isinstance(self._stored, np.ndarray)
         values = self._stored[start:stop] if inside else self._stored.read(start, out)
         return np.maximum(values, 1, out=out, casting="unsafe")
+
+    def _room(self, kind: type[np.integer]) -> np.ndarray:
+        return np.empty((self.layers, self.experts, self.iterations), kind)
 
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """As Hotness.spans: one part."""
@@ -189,7 +198,8 @@ def lay_out(block: np.ndarray, largest: int, buffer: np.ndarray, expert_major: n
     largest: of the block's values; buffer: int32, room for as many iterations or more.
     """
     ones = np.maximum(block, 1, out=buffer[: len(block)], casting="unsafe")
-    expert_major[:] = ones.transpose(1, 2, 0)
+    # Cast first: both at once takes longer.
+    expert_major[:] = ones.astype(expert_major.dtype, copy=False).transpose(1, 2, 0)
     # Sums of int32 take a quarter of the time, where they cannot overflow.
     kind = np.int32 if max(largest, 1) * block.shape[2] <= LARGEST_HOTNESS else np.int64
     totals[:] = ones.sum(axis=2, dtype=kind).T

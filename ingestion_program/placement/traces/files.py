@@ -63,7 +63,7 @@ class TraceFolder:
         """Open a trace; window: how many iterations are going to be asked for together. Raises OrganizerError."""
         path, name, key = find_trace(self.path, model, dataset), f"trace {model}/{dataset}", self.key
         if int32_bytes(path) <= self.whole_bytes:
-            return open_trace(self.path, model, dataset, self.manifest, key)
+            return open_trace(self.path, model, dataset, self.manifest, key, narrow=True)
         if path.suffix == ".sealed":
             key = _needed(key, name)
         try:
@@ -94,12 +94,17 @@ def find_trace(folder: Path, model: str, dataset: str) -> Path:
 
 
 def open_trace(
-    folder: Path, model: str, dataset: str, manifest: Mapping[str, Any] | None, key: bytes | None = None
+    folder: Path,
+    model: str,
+    dataset: str,
+    manifest: Mapping[str, Any] | None,
+    key: bytes | None = None,
+    narrow: bool = False,
 ) -> Trace:
     """Read `<folder>/<model>/<dataset>.npy`, `.npz` or `.sealed` and compare it with the manifest's entry.
 
-    manifest: content of manifest.yaml, or None where the folder has none; key: 32 bytes, for a sealed trace.
-    Raises OrganizerError.
+    manifest: content of manifest.yaml, or None where the folder has none; key: 32 bytes, for a sealed trace; narrow: as
+    of Trace. Raises OrganizerError.
     """
     name = f"trace {model}/{dataset}"
     path = find_trace(folder, model, dataset)
@@ -107,7 +112,7 @@ def open_trace(
         stored = open_sealed(path, _needed(key, name), f"{model}/{dataset}")
     else:
         stored = _read(path, name)
-    trace = Trace(stored, name)
+    trace = Trace(stored, name, narrow)
     if manifest is not None:
         _check_manifest(trace, manifest, f"{model}/{dataset}", name)
     return trace
