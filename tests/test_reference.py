@@ -414,6 +414,19 @@ def test_a_process_that_is_killed_is_told_with_the_next_step(tmp_path, two, caps
     )
 
 
+@pytest.mark.skipif(reference_parts.METHOD != "fork", reason="another process does not have what is replaced here")
+def test_an_interrupt_waits_for_no_process_that_measures(two, monkeypatch):
+    def interrupt(futures):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reference_parts, "as_completed", interrupt)
+    grid = grid_from_mapping(grid_mapping(cases=TWO))
+    work = [reference_parts.PartJob(grid, "M/d", list(grid.cases), TraceFolder(two), None)]
+    with pytest.raises(KeyboardInterrupt):
+        # Ends when it is killed, and not before.
+        reference_parts.make_parts(work, lambda job, trace: signal.pause(), 1, print)
+
+
 def test_a_key_is_not_shown_with_a_job():
     job = reference_parts.PartJob(None, "M/d", [], TraceFolder(Path("traces"), None, b"secret"), None)
     assert "secret" not in repr(job)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from placement.errors import OrganizerError
-from placement.evaluation.interruption import die_with_program
+from placement.evaluation.interruption import die_with_program, end_processes
 from placement.evaluation.result_files import write_series
 from placement.evaluation.trace_process import METHOD
 from placement.evaluation.versions import versions
@@ -71,13 +71,18 @@ def make_parts(work: Sequence[PartJob], measure: Measure, jobs: int, show: Calla
     try:
         with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=begin_process) as pool:
             futures = {pool.submit(_make_part, job, measure): job for job in work}
-            for done, future in enumerate(as_completed(futures), 1):
-                if future.exception():
-                    # Waits for the begun ones: no thread of this pool may live on beside the forks of the next.
-                    pool.shutdown(cancel_futures=True)
-                    break
-                job = futures[future]
-                show(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
+            try:
+                for done, future in enumerate(as_completed(futures), 1):
+                    if future.exception():
+                        # Waits for the begun ones: no thread of this pool may live on beside the forks of the next.
+                        pool.shutdown(cancel_futures=True)
+                        break
+                    job = futures[future]
+                    show(f"[{done}/{len(work)}] {job.name}: {len(job.cases)} cases {future.result()[1]}")
+            except KeyboardInterrupt:
+                # The pool would wait for what they measure, which may take minutes.
+                end_processes()
+                raise
         # Traces are begun in order, so the cancelled ones come after the error.
         return [future.result()[0] for future in futures]
     # Submitting raises it as well, when a process has ended before its job has come.
