@@ -105,7 +105,7 @@ def test_a_refused_submission_raises_with_the_platform_s_words(paths, tmp_path: 
 
 
 def test_a_folder_that_is_not_there_is_named(paths) -> None:
-    with pytest.raises(kit.UsageError, match=r"^there is no policy\. Got: no folder nowhere\. "):
+    with pytest.raises(kit.UsageError, match=r"^the policy is missing\. Got: no folder nowhere\. "):
         kit.run("nowhere", **paths)
     with pytest.raises(kit.UsageError, match=r"^the grid tiny has no such case\. Got: Small/one:2\. "):
         kit.run(DS_EPLB, **paths, cases=["Small/one:2"])
