@@ -71,7 +71,7 @@ def test_a_scoring_without_a_log_gives_no_score_and_says_so(world: Path, how: st
     command = [str(ROOT / "scoring_program" / "scoring.py")]
     command += [text for name, path in paths.items() for text in (f"--{name}", str(world / path))]
     said = SAID.partition(". ")[2].format(got)
-    assert errors_of(world, how, command) == (2, f"standard output: takes nothing that is printed. {said}")
+    assert errors_of(world, how, command) == (2, f"standard output: takes no more text. {said}")
     assert [path.name for path in (world / "scores").iterdir()] == ["detailed_results.html"]
 
 
