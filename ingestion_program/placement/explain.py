@@ -55,15 +55,15 @@ def _calls(replay: Replay) -> list[dict[str, Any]]:
     """
     case, window = replay.case, replay.case.window
     live = initial_deployment(case.layers, case.experts, case.devices, case.redundant_experts)
-    repeating = np.array([_repeating(rows) for rows in live])
+    repeating = _repeating(live)
     applied: dict[int, list[Application]] = {}
     for application in replay.applications:
         applied.setdefault(application.call, []).append(application)
     table = []
     for number, (call, listed) in enumerate(zip(replay.calls[:CALLS], replay.listed, strict=False), 1):
         parts = applied.get(number, [])
-        for part in parts:
-            repeating[part.layer] = _repeating(part.rows)
+        if parts:
+            repeating[[part.layer for part in parts]] = _repeating(np.stack([part.rows for part in parts]))
         last = parts[-1].iteration if parts else len(replay.par)
         after = replay.par[last : last + window]
         table.append(
@@ -80,10 +80,10 @@ def _calls(replay: Replay) -> list[dict[str, Any]]:
     return table
 
 
-def _repeating(rows: np.ndarray) -> int:
-    """How many devices hold an expert twice; rows: [device, slot]."""
-    ordered = np.sort(rows, axis=1)
-    return int((ordered[:, 1:] == ordered[:, :-1]).any(axis=1).sum())
+def _repeating(table: np.ndarray) -> np.ndarray:
+    """How many devices of each layer hold an expert twice; table: [layer, device, slot]."""
+    ordered = np.sort(table, axis=2)
+    return (ordered[..., 1:] == ordered[..., :-1]).any(axis=2).sum(axis=1)
 
 
 def bin_starts(iterations: int) -> np.ndarray:

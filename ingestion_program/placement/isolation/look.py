@@ -14,6 +14,8 @@ from .usage import seconds_and_threads
 MOST_THREADS = 256
 # A process stops when its system calls end; one that does not in this time is looked at as it is.
 LONGEST_SECONDS = 1.0
+# Between two questions whether it stands still; one that waits for its next request does at once.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.00002, 0.0005
 
 
 def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[str, str] | None:
@@ -37,8 +39,9 @@ def stop(process: int, send: Callable[[int], None]) -> None:
     # macOS's Python has no waitid before 3.13.
     if not hasattr(os, "waitid"):
         return
-    ends = time.monotonic() + LONGEST_SECONDS
+    ends, pause = time.monotonic() + LONGEST_SECONDS, FIRST_PAUSE_SECONDS
     kinds = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
     with suppress(ChildProcessError):
         while not os.waitid(os.P_PID, process, kinds) and time.monotonic() < ends:
-            time.sleep(0.0005)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
