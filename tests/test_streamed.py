@@ -17,7 +17,7 @@ from placement.explain import bin_starts, explain
 from placement.replay import replay
 from placement.results import measures
 from placement.shifts import samples
-from placement.trace import Trace
+from placement.trace import Trace, trace_sha256
 from placement.traces.par_file import ParFile
 from submissions import ROOT
 from test_long_trace import CASES, SIZES, WINDOW, everything
@@ -25,6 +25,7 @@ from traces.generation import stream as stream_module
 from traces.generation.generator import Drawing, generate
 from traces.generation.profile import Parameters, Profile, write_profile
 from traces.generation.stream import Stream
+from traces.trace_file import write_drawn, write_trace
 
 P = Parameters(top_k=2, own_memory=(5.0, 60.0), switches=(70,), regime_common=(0.5, 0.5), regime_strength=(1.0, 0.8))
 SHAPE = (150, 3, 6)
@@ -103,6 +104,23 @@ def test_parameters_without_finite_loads_are_told_when_they_are_drawn() -> None:
         "the trace cannot be generated. Got: these parameters give loads that are not finite. "
         "Expected: parameters that give the counts of a trace. Next: correct the profile."
     )
+
+
+def test_a_drawn_file_is_the_one_that_is_written_whole_and_what_is_not_accepted_leaves_none(
+    drawing: Counted, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    write_trace(tmp_path / "whole.npy", DRAWN)
+    write_drawn(tmp_path / "drawn.npy", Stream(drawing, *SHAPE), told.append)
+    assert (tmp_path / "drawn.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert told == [trace_sha256(DRAWN)]
+
+    def refuse(sha256: str) -> None:
+        raise KeyError(sha256)
+
+    with pytest.raises(KeyError):
+        write_drawn(tmp_path / "none.npy", Stream(Counted(P, *SHAPE, 4), *SHAPE), refuse)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn.npy", "whole.npy"]
 
 
 # kit.py run --generate

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from placement.errors import OrganizerError
+from placement.trace import trace_sha256
 from traces.folder import refuse_to_replace
 from traces.generation.generator import Drawing, generate
 from traces.generation.independent import independent
 from traces.generation.profile import FOLDER, Parameters, Profile, read_profile
 from traces.generation.stream import Stream
-from traces.manifest import entry_of, read_manifest, write_manifest
-from traces.trace_file import SMALLEST_TRACE, write_trace
+from traces.manifest import hashed_entry, read_manifest, write_manifest
+from traces.trace_file import SMALLEST_TRACE, write_drawn, write_trace
 
 from .argument_types import integer_from, plain_name
 from .composed import (
@@ -184,17 +185,33 @@ def run_generate(options: argparse.Namespace) -> int:
         refuse_to_replace(options.output, trace.name, "generated", _is_generated)
     suffix = options.format or ("npy" if options.profile or requests else "npz")
     for trace in new_traces:
-        values = trace.values()
         path = options.output / f"{trace.name}.{suffix}"
-        entry = entry_of(f"{trace.name}.{suffix}", values, trace.origin(), trace.licence)
-        _refuse_other_draws(trace.name, entry, manifest)
-        write_trace(path, values)
+        entry = _write(trace, path, manifest)
         # Of two files of one trace, only the one that the manifest describes may stay.
         path.with_suffix(".npy" if suffix == "npz" else ".npz").unlink(missing_ok=True)
         manifest["traces"][trace.name] = entry
         write_manifest(options.output, manifest)
-        print(f"{path}: {list(values.shape)}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
+        print(f"{path}: {entry['shape']}, {path.stat().st_size / 1e6:.1f} MB", flush=True)
     return 0
+
+
+def _write(trace: NewTrace | ComposedTrace, path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write a trace's file and return its entry; a .npy is drawn block by block. Raises as run_generate does."""
+    entry: dict[str, Any] = {}
+
+    def accept(sha256: str) -> None:
+        entry.update(hashed_entry(f"{trace.name}{path.suffix}", shape, sha256, trace.origin(), trace.licence))
+        _refuse_other_draws(trace.name, entry, manifest)
+
+    if isinstance(trace, NewTrace) and path.suffix == ".npy":
+        shape: tuple[int, ...] = trace.shape
+        write_drawn(path, trace.stream(), accept)
+        return entry
+    values = trace.values()
+    shape = values.shape
+    accept(trace_sha256(values))
+    write_trace(path, values)
+    return entry
 
 
 def find_profile(text: str) -> Profile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,12 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 def entry_of(file: str, values: np.ndarray, origin: str, licence: str) -> dict[str, Any]:
     """What a manifest says of a plain trace; file: from the folder; values: int32 [iteration, layer, expert]."""
-    head = {"file": file, "shape": list(values.shape), "sha256": trace_sha256(values)}
-    return head | {"origin": origin, "licence": licence}
+    return hashed_entry(file, values.shape, trace_sha256(values), origin, licence)
+
+
+def hashed_entry(file: str, shape: Sequence[int], sha256: str, origin: str, licence: str) -> dict[str, Any]:
+    """As entry_of, of a trace whose hash is known."""
+    return {"file": file, "shape": list(shape), "sha256": sha256, "origin": origin, "licence": licence}
 
 
 def notes_of(entry: Mapping[str, Any]) -> list[str]:

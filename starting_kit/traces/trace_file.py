@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from placement.trace import BLOCK, Readable, start_hash
 from placement.traces.whole_file import whole_file
 
 # Iterations: window + 2, with the smallest window.
@@ -35,6 +37,23 @@ def write_trace(path: Path, values: np.ndarray) -> None:
         archive.open(member, "w", force_zip64=True) as stream,
     ):
         _write_array(stream, small)
+
+
+def write_drawn(path: Path, values: Readable, accept: Callable[[str], None]) -> None:
+    """Write values that are not in memory as .npy (int32), of which memory holds a block.
+
+    accept: is called with the trace's hash before the file takes its name; what it raises leaves no file. Raises
+    OSError, and what reading the values raises.
+    """
+    digest, iterations = start_hash(values.shape), values.shape[0]
+    block = np.empty((min(BLOCK, iterations), *values.shape[1:]), "<i4")
+    with whole_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<i4", "fortran_order": False, "shape": values.shape})
+        for first in range(0, iterations, BLOCK):
+            part = values.read(first, block[: iterations - first])
+            digest.update(part)
+            file.write(part.data)
+        accept(digest.hexdigest())
 
 
 def _write_array(file: IO[bytes], values: np.ndarray) -> None:
