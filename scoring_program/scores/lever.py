@@ -177,7 +177,8 @@ def _settled(parts: Parts, baseline: Parts, bounds: Bounds, excess: Excess) -> l
             better,
             "better plans",
             f"DS-EPLB plans from the last window alone, and {words} in that part. Plan from loads as new as DS-EPLB's, "
-            "and as evenly (placement.ds_eplb or planning.placing), until no exchange helps (planning.exchange).",
+            "spread them as evenly (placement.ds_eplb or planning.placing), and exchange experts until no exchange "
+            "helps (planning.exchange).",
         )
     return [*changes, *_loads(excess)]
 
