@@ -30,6 +30,11 @@ class Bar:
         self._terminal.write(f"{ERASE_LINE}{text}\n")
         self.draw()
 
+    def count(self, done: int, cases: int) -> None:
+        """Move the bar without a line, and draw it."""
+        self._done, self._all = done, cases
+        self.draw()
+
     def draw(self) -> None:
         """Draw the bar again."""
         seconds, first = time.monotonic() - self._began, self._first or 0

@@ -6,18 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import fields
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from placement.errors import OrganizerError
-from placement.grid import Case, Cost
-from placement.grid_values import checked_numbers
 from placement.traces.whole_file import write_whole
 from scores.problems import EXIT_CODES
 from scores.table import aligned, cells
-from sweeps.cases import Axes, cases_of
 from sweeps.choice import HEADINGS, choices
 from sweeps.job import made_with
 from sweeps.output import alone
@@ -25,19 +20,17 @@ from sweeps.page import page
 from sweeps.plan import OK, Plan, Unit
 from sweeps.pool import processes, run_all
 from sweeps.table import as_csv, as_markdown, cost_text, narrowed, shown, table_of
-from sweeps.trace_file import TraceFile
 
 from . import options as shared
-from .argument_types import integer_from
 from .bar import Bar
 from .executor import add_executor, chosen
-from .fitting import fitting_eps, fitting_window
+from .fitting import fitting_window
 from .named_paths import check_output
-from .options import UsageError, show
-from .places import GRID, KIT, OUTPUT, short
+from .options import show
+from .places import KIT, OUTPUT, short
 from .seeds import FIRST_SEED
-from .selection import read_grid
-from .sweep_policies import all_variants, joined, parameter, staged_variants
+from .sweep_policies import all_variants, joined, staged_variants
+from .sweep_settings import add_settings, cost_with, fitting_cases
 from .sweep_traces import drawn_traces, named_traces
 
 if TYPE_CHECKING:
@@ -50,8 +43,9 @@ sweep traces --policy my_policy --window 256 1024 --parameter threshold=0.5,0.8 
 0.5, then 0.8
 sweep sample_traces --policy my_policy --seeds 5  traces drawn from five seeds instead
 """
+# Looks take a moment for each case: so only with every tenth tick, some five seconds apart.
+LOOK_EVERY = 10
 BASELINE = KIT / "policies" / "ds_eplb"
-COST = tuple(field.name for field in fields(Cost))
 TRUSTED = "policies ran without the sandbox and without limits of time and memory"
 Show = Callable[[str], None]
 
@@ -64,9 +58,7 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument("inputs", nargs="+", type=Path, metavar="TRACES_OR_DUMP", help=told)
     told = "folders with policy.py. The policies run without the sandbox: name only policies that you trust"
     parser.add_argument("--policy", nargs="+", required=True, type=Path, metavar="POLICY", dest="policies", help=told)
-    _add_axes(parser)
-    told = f"constants of the cost, as grids have them: {', '.join(COST)} (default: the grids')"
-    parser.add_argument("--cost", nargs="+", type=constant, default=[], metavar="NAME=NUMBER", help=told)
+    add_settings(parser)
     parser.add_argument(
         "--seeds",
         type=int,
@@ -91,36 +83,6 @@ def add_sweep(commands: Any) -> None:
     parser.set_defaults(run=sweep_command)
 
 
-def _add_axes(parser: argparse.ArgumentParser) -> None:
-    """Declare the options with settings to vary."""
-    parser.add_argument(
-        "--ep", nargs="+", type=integer_from(1), metavar="N", help="numbers of devices (default: all that fit)"
-    )
-    parser.add_argument(
-        "--redundant",
-        nargs="+",
-        type=integer_from(0),
-        metavar="N",
-        help="numbers of redundant experts (default: as many as devices)",
-    )
-    parser.add_argument(
-        "--window",
-        nargs="+",
-        type=integer_from(1),
-        metavar="N",
-        help="collection windows (default: one window that fits)",
-    )
-    parser.add_argument(
-        "--parameter",
-        action="append",
-        default=[],
-        type=parameter,
-        metavar="NAME=VALUE,VALUE",
-        help="set the constant NAME (in upper case) of policy.py to each value; repeatable: all combinations are "
-        "measured",
-    )
-
-
 def sweep_command(options: argparse.Namespace) -> int:
     """Print the table, write the files and return the exit code: 1 where a case of a policy failed."""
     bar = Bar(sys.stdout, estimates=True) if sys.stdout.isatty() else None
@@ -128,7 +90,7 @@ def sweep_command(options: argparse.Namespace) -> int:
     given = {
         name: getattr(options, name) for name in ("ep", "redundant", "window", "seeds", "convert", "jobs", "output")
     }
-    given |= {"show": bar.line, "tick": bar.draw} if bar else {"show": show}
+    given |= {"show": bar.line, "tick": bar.count} if bar else {"show": show}
     try:
         with chosen(options.executor, options.dask_address, options.jobs) as executor:
             given |= {"parameters": joined(options.parameter), "cost": dict(options.cost)}
@@ -168,7 +130,7 @@ def sweep(
     jobs: int = shared.JOBS,
     output: str | Path = OUTPUT / "sweep",
     show: Show = lambda line: None,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[int, int], None] = lambda done, cases: None,
 ) -> pd.DataFrame:
     """Measure policies: one row for each policy, its parameters, and case. The columns are sweeps.table.COLUMNS.
 
@@ -181,7 +143,7 @@ def sweep(
     shared.check_least("--seeds", seeds, 0)
     output = Path(output)
     check_output("--output", output)
-    prices = _cost(cost or {})
+    prices = cost_with(cost or {})
     with alone(output):
         made = all_variants(_listed(policies), parameters or {}, output / "policies", show)
         found = named_traces([Path(path) for path in _listed(traces)], convert, output / "converted", show)
@@ -189,7 +151,7 @@ def sweep(
             windows = window or [fitting_window(trace.shape[0]) for trace in found]
             found = drawn_traces(found, windows, range(FIRST_SEED, FIRST_SEED + seeds), output / "drawn", show)
         ((baseline, _),) = staged_variants([BASELINE], {}, output / "policies")
-        fitting = _cases(found, ep, redundant, window, show)
+        fitting = fitting_cases(found, ep, redundant, window, show)
         bases = {trace.name: Unit(baseline, trace, cases) for trace, cases in fitting}
         units = [Unit(variant, trace, cases) for trace, cases in fitting for variant in made]
         plan = Plan([*bases.values(), *units], prices, output / "units")
@@ -197,17 +159,8 @@ def sweep(
         return table_of(plan, units, bases, prices)
 
 
-def constant(text: str) -> tuple[str, float]:
-    """A constant of the cost and its number."""
-    name, _, number = text.partition("=")
-    for kind in (int, float):
-        with suppress(ValueError):
-            return name, kind(number)
-    raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER")
-
-
 def _measure(
-    plan: Plan, executor: Executor | None, jobs: int, output: Path, show: Show, tick: Callable[[], None]
+    plan: Plan, executor: Executor | None, jobs: int, output: Path, show: Show, tick: Callable[[int, int], None]
 ) -> None:
     missing = plan.missing(jobs)
     units = {id(job): unit for unit, job in missing}
@@ -223,50 +176,26 @@ def _measure(
         said = f"{len(rows)} cases, {spent:.1f} s of policy" + f", {bad} failed" * bool(bad)
         show("[{}/{}] {} on {}: {}".format(*plan.count(), job.title, job.trace.name, said))
 
+    turns = count(1)
+
+    def beat() -> None:
+        # Jobs on this machine keep their cases one by one.
+        if next(turns) % LOOK_EVERY == 0:
+            plan.look()
+        tick(*plan.count())
+
     try:
         if executor is not None:
-            run_all([job for _, job in missing], executor, finished, tick)
+            run_all([job for _, job in missing], executor, finished, beat)
         elif missing:
             with processes(jobs) as threads:
-                run_all([job for _, job in missing], threads, finished, tick)
+                run_all([job for _, job in missing], threads, finished, beat)
     except KeyboardInterrupt:
         # With those of the jobs that were ended.
         plan.look()
         done, cases = plan.count()
         show(f"{done} of {cases} cases are kept in {short(output / 'units')}; repeat the same command to continue")
         raise
-
-
-def _cost(given: Mapping[str, float]) -> Cost:
-    """The cost of the grids with other values for some constants. Raises UsageError."""
-    try:
-        return checked_numbers(Cost, {**vars(read_grid(GRID).cost), **given}, "cost")
-    except OrganizerError as error:
-        raise UsageError(error.what, error.got, error.expected, "correct --cost") from None
-
-
-def _cases(
-    traces: Sequence[TraceFile],
-    ep: Sequence[int] | None,
-    redundant: Sequence[int] | None,
-    window: Sequence[int] | None,
-    show: Show,
-) -> list[tuple[TraceFile, tuple[Case, ...]]]:
-    """The cases of each trace that has any; what is left out is shown. Raises UsageError where no case fits a trace."""
-    fitting, said = [], []
-    for trace in traces:
-        iterations, _, experts = trace.shape
-        axes = Axes(ep or fitting_eps(experts), redundant, window or [fitting_window(iterations)])
-        cases, notes = cases_of(trace, axes)
-        said += notes
-        if cases:
-            fitting.append((trace, tuple(cases)))
-    if not fitting:
-        expected = "ep that divides the experts and the redundant ones together, window + 2 iterations"
-        raise UsageError("no case fits", "; ".join(said), expected, "correct --ep, --redundant or --window")
-    for line in said:
-        show(line)
-    return fitting
 
 
 def _listed(values: Sequence[str | Path] | str | Path) -> Sequence[str | Path]:
