@@ -38,6 +38,7 @@ GRID_COLUMNS = {
     "page_faults": "page faults",
     "peak_bytes": "peak memory MB",
 }
+STEP_COLUMNS = {"step": "step", "milliseconds": "processor ms", "part_percent": "% of the run"}
 LOOP_COLUMNS = {
     "model": "model",
     "ep": "ep",
