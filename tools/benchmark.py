@@ -37,6 +37,7 @@ from benchmarking.growth import growth_costs
 from benchmarking.kernel import trace_costs
 from benchmarking.published import publish
 from benchmarking.sentences import texts
+from benchmarking.steps import step_costs
 from benchmarking.submission import day_rows, submission_costs
 from benchmarking.table import (
     BOUNDARY_COLUMNS,
@@ -45,6 +46,7 @@ from benchmarking.table import (
     GRID_COLUMNS,
     GROWTH_COLUMNS,
     LOOP_COLUMNS,
+    STEP_COLUMNS,
     SUBMISSIONS,
     table,
 )
@@ -186,6 +188,8 @@ def measure(grid_path: Path, traces: Path, output: Path, quick: bool) -> dict[st
     numbers["trace"] = [loop, run]
     numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
     show(numbers["trace"] + numbers["grid"], GRID_COLUMNS)
+    numbers["steps"] = step_costs(traces, grid, grid.by_trace()[0], times, run["processor_seconds"])
+    show(numbers["steps"], STEP_COLUMNS)
     reference = ROOT / "reference_data" if quick else output / "reference"
     if not quick:
         make_reference(grid_path, traces, reference)

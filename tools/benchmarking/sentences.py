@@ -13,6 +13,7 @@ from benchmarking.table import (
     GRID_COLUMNS,
     GROWTH_COLUMNS,
     LOOP_COLUMNS,
+    STEP_COLUMNS,
     SUBMISSIONS,
     table,
 )
@@ -29,6 +30,7 @@ def texts(numbers: Numbers) -> dict[str, str]:
         "windows": table(numbers["boundary"], BOUNDARY_COLUMNS),
         "grid": table(numbers["trace"] + numbers["grid"], GRID_COLUMNS),
         "loop": table(numbers["loop"], LOOP_COLUMNS),
+        "steps": table(numbers["steps"], STEP_COLUMNS),
         "beside": beside(*numbers["trace"]),
         "growth": table(numbers["growth"], GROWTH_COLUMNS),
         "day": table(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS),
