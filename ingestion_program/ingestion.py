@@ -1,9 +1,9 @@
-"""Ingestion: runs a submission's policy over a grid of cases and writes what the scorer needs.
+"""Ingestion: runs a submission's policy over a grid of cases and writes the files that the scorer needs.
 
     python ingestion.py --submission DIR --traces DIR --grid FILE --output DIR --jobs N
 
 Exit code 0: every case was measured. 1: a case failed, or the submission was refused. 2: the organizer's error.
-results.json is written and signed in every case. Without options the paths are Codabench's mounts.
+results.json is written and signed in every case. The default paths are Codabench's.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             "the output cannot be written",
             got=f"{type(error).__name__}: {error}",
             expected="a folder with room for the results",
-            next_step="free space, or name another --output",
+            next_step="free space, or name another folder with --output",
             where="ingestion",
         )
         print(problem, flush=True)
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def ingest(options: argparse.Namespace, clock: Clock) -> int:
-    """Run the grid, write what there is to say of it, and return the exit code, which says the same.
+    """Run the grid, write the result files, print the findings, and return the exit code.
 
     Raises OSError and MemoryError where the results cannot be written.
     """
@@ -117,9 +117,9 @@ def ingest(options: argparse.Namespace, clock: Clock) -> int:
 
 
 def unknown(error: Exception) -> OrganizerError:
-    """What is said of a defect of this program; the log has the rest."""
+    """The error for a defect of this program; the log has the traceback."""
     traceback.print_exception(error)
-    return OrganizerError("the ingestion program itself failed", "", "", "organizers find the reason in its log")
+    return OrganizerError("the ingestion program failed", "", "", "organizers find the reason in the log")
 
 
 def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) -> None:
@@ -148,18 +148,20 @@ def measure(options: argparse.Namespace, findings: Findings, key: bytes | None) 
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the options; their defaults are the platform's mounts."""
+    """Read the options; the default paths are the platform's."""
     parser = argparse.ArgumentParser(description="Run a policy over a grid of cases.")
-    parser.add_argument("--submission", type=Path, default=Path("/app/ingested_program"), help="holds policy.py")
+    parser.add_argument(
+        "--submission", type=Path, default=Path("/app/ingested_program"), help="folder that holds policy.py"
+    )
     parser.add_argument(
         "--traces",
         type=Path,
-        help=f"holds <model>/<dataset>.npy (default: {PLATFORM_TRACES}/<grid's name>, or {PLATFORM_TRACES})",
+        help=f"folder with <model>/<dataset>.npy (default: {PLATFORM_TRACES}/<grid's name> or {PLATFORM_TRACES})",
     )
     parser.add_argument("--grid", type=Path, default=PROGRAM / "grid.yaml")
     parser.add_argument("--output", type=Path, default=PLATFORM_OUTPUT)
     parser.add_argument(
-        "--jobs", type=int, default=cores(), help="traces replayed at the same time (default: all cores)"
+        "--jobs", type=int, default=cores(), help="number of traces replayed at the same time (default: all cores)"
     )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
@@ -168,7 +170,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def clear(output: Path) -> None:
-    """Make the output folder and remove old results; on the platform everything, which fills it beforehand."""
+    """Make the output folder and remove old results; on the platform, remove everything that was put there before."""
     output.mkdir(parents=True, exist_ok=True)
     for path in output.iterdir():
         if output == PLATFORM_OUTPUT and path.is_dir() and not path.is_symlink():

@@ -19,10 +19,10 @@ def table_with(device, slot, expert, layer=1):
     return table
 
 
-FLOATS = "make them integers, with .astype(int), and divide with //"
-BOOLEANS = "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them"
+FLOATS = "make the values integers: .astype(int) converts, // divides into integers"
+BOOLEANS = "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into numbers"
 INTEGERS = "return a list or an array of integers"
-PART = "part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots)"
+PART = "divide this map [layer, slot] (such as phy2log) among the devices: table.reshape(layers, devices, slots)"
 BROKEN = {
     "too many layers": (
         redeploy([0, 1, 0], [B, B]),
@@ -32,7 +32,7 @@ BROKEN = {
     "too few layers in the table": (
         redeploy([0], [B]),
         "deployment_table has the wrong shape. Got: [1, 2, 3]. Expected: [2, 2, 3] [layer, device, slot]. "
-        "Next: return the whole table, every layer of it.",
+        "Next: return the whole table, with every layer.",
     ),
     "no device axis": (
         redeploy([0], [[0, 1, 2, 3]] * 2),
@@ -46,17 +46,17 @@ BROKEN = {
     "one layer alone, of as many devices as there are layers": (
         redeploy([0], B),
         "deployment_table has the wrong shape. Got: [2, 3]. Expected: [2, 2, 3] [layer, device, slot]. "
-        "Next: return the whole table, every layer of it.",
+        "Next: return the whole table, with every layer.",
     ),
     "devices of another ep": (
         redeploy([0], [[[0, 1], [2, 3], [0, 1], [2, 3]]] * 2),
         "deployment_table has the wrong shape. Got: [2, 4, 2]. Expected: [2, 2, 3] [layer, device, slot]. "
-        "Next: take the number of devices from case.devices or n_device, not from one case: it differs between cases.",
+        "Next: take the number of devices from case.devices or n_device; the number differs between cases.",
     ),
     "an empty table": (
         redeploy([0], []),
         "deployment_table has the wrong shape. Got: [0]. Expected: [2, 2, 3] [layer, device, slot]. "
-        "Next: return the whole table, every layer of it.",
+        "Next: return the whole table, with every layer.",
     ),
     "a negative layer": (
         redeploy([1, -1], [B, B]),
@@ -76,12 +76,12 @@ BROKEN = {
     "a negative expert": (
         redeploy([0, 1], table_with(0, 2, -1)),
         "layer 1: an expert id is out of range. Got: -1 on device 0, slot 2. Expected: 0 .. 3. "
-        "Next: put a logical expert id, counted from 0, in every slot; none stays empty.",
+        "Next: put a logical expert id, counted from 0, into every slot; no slot stays empty.",
     ),
     "an expert beyond the last": (
         redeploy([1], table_with(1, 0, 4)),
         "layer 1: an expert id is out of range. Got: 4 on device 1, slot 0. Expected: 0 .. 3. "
-        "Next: put a logical expert id, counted from 0, in every slot; none stays empty.",
+        "Next: put a logical expert id, counted from 0, into every slot; no slot stays empty.",
     ),
     "a missing expert": (
         redeploy([0, 1], table_with(0, 0, 3)),
@@ -132,13 +132,13 @@ def test_an_empty_priority_makes_the_table_irrelevant():
 
 def test_a_problem_of_the_policys_process_gets_the_same_place():
     def fail(start, stop, deployment, iteration):
-        raise PolicyError("timeout", "the policy took too long", "11 s", "10 s", "make it faster")
+        raise PolicyError("timeout", "the policy took too long", "11 s", "10 s", "make the policy faster")
 
     with pytest.raises(PolicyError) as caught:
         replay(steady_trace(), make_case(), fail)
     assert caught.value.status == "timeout"
     assert str(caught.value) == (
-        "call 1 (iteration 4): the policy took too long. Got: 11 s. Expected: 10 s. Next: make it faster."
+        "call 1 (iteration 4): the policy took too long. Got: 11 s. Expected: 10 s. Next: make the policy faster."
     )
 
 

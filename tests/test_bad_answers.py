@@ -17,7 +17,7 @@ from submissions import run_policy, sentence_of, stored_hotness, tiny_grid, writ
 CALL = "Small/one ep 2, call 1 (iteration 4)"
 TABLE = "[[[0, 1, 3], [2, 3, 0]], [[0, 1, 2], [2, 3, 3]]]"
 NOT_READ = "rebalance returned no answer that can be read"
-NOTHING = "None, which a function without return gives"
+NOTHING = "None, as a function without return gives"
 FOUR = (
     "Expected: (change, layers_priority, deployment_table, aux). "
     "Next: return all four; to keep the deployment return (False, None, None, None)."
@@ -29,12 +29,12 @@ TWO = (
 PRIORITY_TYPE = "Expected: integers [n]."
 TABLE_TYPE = "Expected: integers [layer, device, slot]."
 TABLE_SHAPE = "Expected: [2, 2, 3] [layer, device, slot]. Next: "
-WHOLE = "return the whole table, every layer of it"
+WHOLE = "return the whole table, with every layer"
 NO_SLOT = (
     "Expected: each of the 4 experts in at least one of 6 slots. "
     "Next: give every expert a slot, or leave the layer out of layers_priority."
 )
-RANGE = "Expected: 0 .. 3. Next: put a logical expert id, counted from 0, in every slot; none stays empty."
+RANGE = "Expected: 0 .. 3. Next: put a logical expert id, counted from 0, into every slot; no slot stays empty."
 LAYER_RANGE = "Expected: 0 .. 1. Next: list layers by their index in the deployment table, counted from 0."
 TWICE = "Expected: each layer at most once. Next: remove the repeated layer."
 
@@ -178,7 +178,7 @@ def test_a_table_that_is_not_made_of_integers_is_refused(table: str, got: str) -
     ("table", "got", "next_step"),
     [
         ("0", "[]", WHOLE),
-        (f"[{TABLE}]", "[1, 2, 2, 3]", "give it these sizes, as table.reshape(layers, devices, slots) does"),
+        (f"[{TABLE}]", "[1, 2, 2, 3]", "give the table these sizes, as table.reshape(layers, devices, slots) does"),
         ("np.zeros([1] * 20, int)", str([1] * 8), WHOLE),
         ("np.zeros((2000, 2, 3), int)", "[2000, 2, 3]", WHOLE),
     ],

@@ -17,9 +17,9 @@ from submissions import run_policy, sentence_of, write_policy
 CASE = "Small/one ep 2"
 START, CALL = f"{CASE}, start", f"{CASE}, call 1 (iteration 4)"
 ANSWER = "Expected: an answer."
-MEND = f"{ANSWER} Next: mend the line named above and try again."
+MEND = f"{ANSWER} Next: correct the line named above and try again."
 READ = MEND.replace("an answer", "what Python {}.{} can read".format(*sys.version_info))
-ENDED = f"{ANSWER} Next: remove exits from the policy; a signal comes from native code or from memory."
+ENDED = f"{ANSWER} Next: remove calls that end the process; a signal comes from native code or from too little memory."
 FUNCTION = "rebalance(hotness, n_device, n_red_expert)"
 CLASS = "class Policy with __init__(self, case) and rebalance(self, hotness, deployment, iteration)"
 FORMS = f"{FUNCTION}, or {CLASS}"
@@ -133,7 +133,7 @@ def test_the_end_of_the_process_is_reported(tmp_path: Path, source: str, where: 
             NO_FORM,
             "no function and no class",
             FORMS,
-            "define one of the two",
+            "define one of the two forms",
         ),
         (
             "class Policy:\n    def rebalence(self, a, b, c): pass\n",

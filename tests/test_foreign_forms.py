@@ -72,7 +72,9 @@ def test_a_form_is_told_by_its_arguments(source: str, engine: str, lines: list[s
     found = foreign_form(module_of(source))
     assert found is not None and found.words.endswith(f", a balancer in the form of {engine}")
     assert three_lines(found.next_step) == [f"from adapters.{lines[0]} import policy_of", *lines[1:]]
-    assert found.next_step.startswith("name this file balancer.py, and write these three lines into a policy.py beside")
+    assert found.next_step.startswith(
+        "name this file balancer.py, and write these three lines into a new policy.py beside"
+    )
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def divisor(redundant):
     return f"a divisor of the 4 experts of M and {redundant} redundant ones together"
 
 
-ANOTHER = "redundant_experts beside ep sets another number"
-AN_INTEGER, A_NUMBER = "an integer of at least 1 and below 2^63", "a number of at least 1 and below 2^63"
+ANOTHER = "to set another number, add redundant_experts beside ep"
+AN_INTEGER, A_NUMBER = "an integer of at least 1 and less than 2^63", "a number of at least 1 and less than 2^63"
 SECONDS, BYTES = "a number of at least 1 and at most 1000000", "an integer of at least 1 and at most 4398046511104"
 ITERATIONS, EXPERTS = (f"an integer of at least 1 and at most {most}" for most in (1_000_000, 65_536))
 A_NAME = "a name without slashes or a leading dot"
@@ -181,8 +181,13 @@ MALFORMED = [
         "[]",
         "a number of redundant experts, or a list of them",
     ),
-    (case_row(redundant_experts=-2), "cases[0].redundant_experts", "-2", "an integer of at least 0 and below 2^63"),
-    (case_row(redundant_experts="2"), "cases[0].redundant_experts", "'2'", "an integer of at least 0 and below 2^63"),
+    (case_row(redundant_experts=-2), "cases[0].redundant_experts", "-2", "an integer of at least 0 and less than 2^63"),
+    (
+        case_row(redundant_experts="2"),
+        "cases[0].redundant_experts",
+        "'2'",
+        "an integer of at least 0 and less than 2^63",
+    ),
     (case_row(redundant_experts=[4, 4]), "cases[0]", "'M/d ep 2 +4'", "every case listed once"),
     (case_row(redundant_experts=[2, 2]), "cases[0]", "'M/d ep 2'", "every case listed once"),
     # Groups and nodes

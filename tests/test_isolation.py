@@ -69,7 +69,7 @@ def test_a_missing_layer_is_the_organizer_s_error_where_the_grid_requires_it(
     assert str(caught.value) == (
         "sandbox: this machine cannot isolate a policy as the grid requires. Got: no walls, moat. "
         "Expected: limits, walls, moat: a Linux kernel with Landlock and seccomp. "
-        "Next: use such a worker, or set the grid's sandbox to best_effort."
+        "Next: use a machine that has them, or set the grid's sandbox to best_effort."
     )
 
 
@@ -141,7 +141,7 @@ def test_nothing_leaves_a_folder_of_the_scratch_folder(tmp_path: Path) -> None:
 def test_a_policy_that_moves_a_file_reads_how_to_copy_it(tmp_path: Path, move: str) -> None:
     lines = ("import os, shutil, tempfile", "folder = tempfile.mkdtemp()", "name = os.environ['TMPDIR'] + '/name'")
     source = "\n".join([*lines, "open(name, 'w').close()", f"{move}(name, folder + '/name')", DECLINES])
-    step = "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
+    step = "copy the file with shutil.copyfile and remove the original; files cannot be moved between folders here"
     assert sentence_of(run_policy(write_policy(tmp_path, source)).row).endswith(f" Next: {step}.")
 
 
@@ -323,7 +323,7 @@ def test_what_the_operating_system_does_not_limit_is_counted(tmp_path: Path, lin
     row = run_policy(write_policy(tmp_path, source + DECLINES)).row
     assert row["status"] == "out_of_memory"
     # It may have finished before it was looked at.
-    place = r"(; it was at policy\.py, line \d, in <module>)?"
+    place = r"(; the policy was at policy\.py, line \d, in <module>)?"
     text = f"Small/one ep 2, start: the policy used too much of the machine. Got: {got}{place}. Expected: at most "
     assert re.match(text, sentence_of(row))
 
@@ -342,7 +342,8 @@ def test_processor_time_of_all_threads_counts() -> None:
     assert error.status == "timeout"
     assert str(error) == (
         "the policy took too long. Got: more than 7 s of processor time in all threads (case_seconds). Expected: "
-        "start and all calls of a case together. Next: make it faster; kit.py profile shows where the seconds of a "
+        "start and all calls of a case together. Next: make the policy faster; kit.py profile shows where the seconds "
+        "of a "
         "call go."
     )
 

@@ -73,7 +73,7 @@ def test_a_policy_of_the_gallery_is_accepted(tmp_path: Path, capsys, folder: Pat
     assert last.startswith(f"{ACCEPTED}Next: {kit_command('run')} ") and folder.name in last
 
 
-MEND = "Expected: an answer. Next: mend the line named above and try again."
+MEND = "Expected: an answer. Next: correct the line named above and try again."
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,9 @@ def test_a_block_that_a_zip_lacks_is_missed(check, tmp_path: Path) -> None:
     assert check(write_policy(tmp_path / "folder", source))[0] == 0
     code, (*_, last) = check(path)
     assert code == 1 and "Got: ModuleNotFoundError: No module named 'planning' " in last
-    assert last.endswith("Next: make the zip with kit.py pack, which takes along what a policy imports of planning.")
+    assert last.endswith(
+        "Next: make the zip with kit.py pack, which adds the modules of planning that a policy imports."
+    )
 
 
 def test_a_zip_that_cannot_be_read_is_refused(tmp_path: Path, capsys) -> None:
@@ -331,8 +333,8 @@ def test_a_call_of_what_is_newer_is_named_with_either_numpy(check, tmp_path: Pat
     else:
         assert code == 1 and lines[-1].endswith(
             "Got: AttributeError: module 'numpy' has no attribute 'bitwise_count' (policy.py, line 4, in rebalance). "
-            "Expected: an answer. Next: correct the name, or use what numpy 1.26.4 has, the platform's; kit.py check "
-            "names what is newer."
+            "Expected: an answer. Next: correct the name, or use a name of the platform's numpy 1.26.4; kit.py check "
+            "lists names that are newer."
         )
 
 
@@ -344,7 +346,10 @@ def test_a_call_of_what_is_newer_is_named_with_either_numpy(check, tmp_path: Pat
         ("llvmlite", "pip install numba==0.61.2 (the platform has it)"),
         ("torch", "the platform has no torch: use numpy instead of torch"),
         ("ortools", "the platform has no ortools: use scipy.optimize.milp or scipy.optimize.linear_sum_assignment"),
-        ("eplb", "the platform has no eplb: bring eplb as a module beside policy.py where it is pure Python"),
+        (
+            "eplb",
+            "the platform has no eplb: add eplb to the submission as a module beside policy.py if it is pure Python",
+        ),
     ],
 )
 def test_a_module_that_is_missing_here_has_a_way(module: str, step: str) -> None:
@@ -417,7 +422,7 @@ def test_the_lines_of_an_adapter_are_shown_once_below_their_sentence(world: Path
         "policy.py defines no policy. Got: rebalance_experts, a balancer in the form of DeepSeek's EPLB. Expected:"
         " rebalance(hotness, n_device, n_red_expert), or class Policy with __init__(self, case) and rebalance(self,"
         " hotness, deployment, iteration). Next: name this file balancer.py, and write these three lines into a"
-        " policy.py beside it; kit.py pack and kit.py run take the adapter along.\n  from adapters.deepseek import"
+        " new policy.py beside it; kit.py pack and kit.py run add the adapter.\n  from adapters.deepseek import"
         " policy_of\n  from balancer import rebalance_experts\n  Policy = policy_of(rebalance_experts)\n"
     )
     assert told.count("policy_of(rebalance_experts)") == 1

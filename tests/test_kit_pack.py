@@ -147,7 +147,8 @@ def test_a_link_to_an_outer_folder_is_not_packed(pack, tmp_path: Path) -> None:
     code, lines, path = pack(folder)
     assert code == 1 and not path.exists()
     assert lines == [
-        "not packed: submission: a link leads to a folder that holds it. Got: part/up -> ... Expected: links that a "
+        "not packed: submission: a link leads to a folder that holds the link. Got: part/up -> ... Expected: links "
+        "that a "
         "zip can hold as files. Next: remove the link."
     ]
 

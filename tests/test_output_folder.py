@@ -63,5 +63,5 @@ def test_an_output_that_cannot_be_made_is_said_so(tmp_path: Path, capsys: pytest
     assert ingestion.main(["--output", str(file)]) == 2
     assert capsys.readouterr().out == (
         f"ingestion: the output cannot be written. Got: FileExistsError: [Errno 17] File exists: '{file}'. "
-        "Expected: a folder with room for the results. Next: free space, or name another --output.\n"
+        "Expected: a folder with room for the results. Next: free space, or name another folder with --output.\n"
     )

@@ -31,7 +31,7 @@ from submissions import (
 )
 
 START, CALL = "Small/one ep 2, start", "Small/one ep 2, call 1 (iteration 4)"
-SLOW = "Next: make it faster; kit.py profile shows where the seconds of a call go."
+SLOW = "Next: make the policy faster; kit.py profile shows where the seconds of a call go."
 # Python and numpy need about a tenth of it themselves.
 MEMORY = 2**29
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
@@ -125,7 +125,9 @@ def test_the_message_says_where_a_policy_was_when_its_time_was_over(
     tmp_path: Path, source: str, limit: str, where: str, place: str, expected: str
 ) -> None:
     write_policy(tmp_path, source, HELPER)
-    text = f"{where}: the policy took too long. Got: no answer within 20 s ({limit}_seconds); it was at {place}."
+    text = (
+        f"{where}: the policy took too long. Got: no answer within 20 s ({limit}_seconds); the policy was at {place}."
+    )
     assert run(tmp_path, source, **{f"{limit}_seconds": 20}) == ("timeout", f"{text} Expected: {expected}. {SLOW}")
 
 
@@ -150,18 +152,18 @@ def test_a_policy_that_hangs_is_stopped(tmp_path: Path, source: str, limit: str,
         (
             "call_seconds",
             14.9,
-            "30 s (call_seconds), in which it had the processor for 14.9 s; it was at p",
-            "look what",
+            "30 s (call_seconds), in which the policy used 14.9 s of processor time; the policy was at p",
+            "find out what",
         ),
         (
             "start_seconds",
             0.0,
-            "30 s (start_seconds), in which it had the processor for 0.0 s; it was at p",
-            "look what",
+            "30 s (start_seconds), in which the policy used 0.0 s of processor time; the policy was at p",
+            "find out what",
         ),
-        ("call_seconds", 15.0, "30 s (call_seconds); it was at p", "make it faster"),
-        ("call_seconds", None, "30 s (call_seconds); it was at p", "make it faster"),
-        ("case_seconds", 0.1, "60 s (case_seconds); it was at p", "make it faster"),
+        ("call_seconds", 15.0, "30 s (call_seconds); the policy was at p", "make the policy faster"),
+        ("call_seconds", None, "30 s (call_seconds); the policy was at p", "make the policy faster"),
+        ("case_seconds", 0.1, "60 s (case_seconds); the policy was at p", "make the policy faster"),
     ],
 )
 def test_who_was_late_without_the_processor_learns_that(

@@ -23,8 +23,10 @@ from submissions import DECLINES, grid_mapping, run_ingestion, stored_hotness, w
 AT_THE_TOP = "Expected: policy.py at the top of the submission."
 NO_POLICY = "the submission has no policy.py"
 DATA = (
-    "the name {0} is Codabench's own. Got: {0}, a file without a command. Expected: no such name at the top of the "
-    "zip, where Codabench looks for a command to run. Next: rename the file, there and in the policy, or put it into a "
+    "the name {0} is reserved for Codabench. Got: {0}, a file without a command. Expected: no such name at the top of "
+    "the "
+    "zip, where Codabench looks for a command to run. Next: rename the file in the zip and in the code, or put it "
+    "into a "
     "folder beside policy.py."
 )
 TAKEN = "the name placement is the simulator's own"
@@ -204,7 +206,7 @@ def test_a_defect_of_the_program_itself_is_the_organizer_s_error(
 ) -> None:
     monkeypatch.delattr(ingestion, "run_grid")
     (tmp_path / "policy.py").write_text(DECLINES)
-    text = "the ingestion program itself failed. Next: organizers find the reason in its log."
+    text = "the ingestion program failed. Next: organizers find the reason in the log."
     assert run(whole, tmp_path) == (2, "data_unavailable", text)
     assert "NameError" in capsys.readouterr().err
 
@@ -224,6 +226,7 @@ def test_a_refused_file_of_any_name_reaches_results_and_log(tmp_path: Path, whol
     assert (done.returncode, done.stderr) == (1, "")
     text = (
         "submission: a link does not lead to a file or folder of the submission. Got: \ufffd\ufffd[31m -> /etc/passwd. "
-        "Expected: links that stay inside the submission. Next: put what it should lead to in its place, or remove it."
+        "Expected: links that stay inside the submission. Next: replace the link by a copy of its target, or remove "
+        "the link."
     )
     assert told(whole, done.stdout) == ("refused", text)

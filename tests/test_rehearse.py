@@ -373,7 +373,7 @@ def test_a_command_of_its_own_gains_no_score(
     assert done.code == 1, done.text
     assert "attack: the files are placed" in done.text
     if order == "before" and not hide:
-        reason = "refused: submission: a submission may not bring a command of its own"
+        reason = "refused: submission: a submission must not contain a command"
     elif kind == "forged" and order == "beside":
         reason = "results.sig: does not sign results.json. Got: a signature with the published key"
     else:
@@ -526,18 +526,18 @@ def test_a_container_that_goes_on_is_killed_in_the_end(tiny: World, tmp_path: Pa
     # However slow the machine is, one of these is enough for the start.
     for seconds in (2, 8, 32, 128):
         done = tiny.rehearse(submission, "--phase", "development", "--give-up", str(seconds))
-        if "\nhere\n" in done.text and "may not bring a command of its own" in done.text:
+        if "\nhere\n" in done.text and "must not contain a command" in done.text:
             break
     assert done.code == 1 and f"note: prediction: killed after {seconds} s" in done.text
     assert "--- prediction_stdout ---\nhere\n" in done.text
-    assert "a submission may not bring a command of its own" in done.text
+    assert "a submission must not contain a command" in done.text
 
 
 @pytest.mark.parametrize("command", ["['python3', 'x']", "sh -c 'touch $output/$submission_program'"])
 def test_a_command_that_cannot_be_run_changes_nothing(tiny: World, tmp_path: Path, command: str) -> None:
     submission = write_policy(tmp_path, DECLINES, {"metadata.yaml": f"command: {command}\n"})
     done = tiny.rehearse(submission, "--phase", "development")
-    assert done.code == 1 and "refused: submission: a submission may not bring a command of its own" in done.text
+    assert done.code == 1 and "refused: submission: a submission must not contain a command" in done.text
 
 
 def test_links_in_an_output_are_not_followed(tiny: World, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_what_is_removed_and_still_in_use_is_excess(folder: Scratch) -> None:
     with (folder.folder / "large").open("wb", buffering=0) as file:
         file.write(b"x" * 40_960)
         (folder.folder / "large").unlink()
-        used = f" ({40_960} of them in files that were removed and are still in use)"
+        used = f" ({40_960} of them in removed files that are still in use)"
         assert folder.excess(HERE) == f"{held(folder) + 40_960} bytes{used}"
     assert folder.excess(HERE) == ""
 
@@ -131,7 +131,7 @@ def test_a_link_counts_as_itself(folder: Scratch, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_is_excess(folder: Scratch) -> None:
     folder.folder.rmdir()
-    assert folder.excess(HERE) == "something else than the folder it was given"
+    assert folder.excess(HERE) == "another object in the place of the folder"
     folder.remove()
     assert not folder.folder.parent.exists()
 
@@ -141,7 +141,7 @@ def test_a_link_in_its_place_is_not_followed(folder: Scratch, tmp_path: Path) ->
     victim.mkdir(mode=0o755, parents=True)
     folder.folder.rmdir()
     folder.folder.symlink_to(tmp_path / "victim")
-    assert folder.excess(HERE) == "something else than the folder it was given"
+    assert folder.excess(HERE) == "another object in the place of the folder"
     folder.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["victim"] and victim.stat().st_mode & 0o777 == 0o755
 
@@ -149,7 +149,7 @@ def test_a_link_in_its_place_is_not_followed(folder: Scratch, tmp_path: Path) ->
 def test_a_file_in_its_place_is_excess(folder: Scratch, tmp_path: Path) -> None:
     folder.folder.rmdir()
     folder.folder.write_text("")
-    assert folder.excess(HERE) == "something else than the folder it was given"
+    assert folder.excess(HERE) == "another object in the place of the folder"
     folder.remove()
     assert list(tmp_path.iterdir()) == []
 

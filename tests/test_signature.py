@@ -84,8 +84,9 @@ def test_a_key_that_cannot_be_deleted_is_refused(tmp_path: Path, monkeypatch: py
     with pytest.raises(OrganizerError) as refused:
         signing_key(tmp_path)
     assert str(refused.value) == (
-        "signature: keys/signing.key cannot be deleted. Got: OSError: Read-only file system. Expected: a copy of the "
-        f"program that may be written to, because a policy could read the key. {NEXT}"
+        "signature: keys/signing.key cannot be deleted. Got: OSError: Read-only file system. Expected: a writable copy "
+        "of the "
+        f"program, because a policy could read a key file that stays. {NEXT}"
     )
 
 

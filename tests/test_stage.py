@@ -65,7 +65,7 @@ def test_what_is_left_out_is_named(policy: Path) -> None:
     ]
     assert note_of(left_out) == (
         "left out, as pack leaves out hidden files, bytecode and zips: .table, data/.hidden, data/.more/, "
-        "data/old.ZIP, submission.zip; no policy sees them"
+        "data/old.ZIP, submission.zip; the policy cannot read them"
     )
     assert note_of([".git/", ".DS_Store", "a/__pycache__/", "b.pyc"]) == ""
     assert f": {', '.join('abcdefghij')} and 2 more; " in note_of(list("abcdefghijkl")) and MOST_NAMED == 10
@@ -130,7 +130,8 @@ def test_a_write_to_the_source_reaches_no_copy(policy: Path) -> None:
 def test_a_link_into_a_folder_that_holds_it_is_refused(policy: Path) -> None:
     (policy / "data" / "up").symlink_to("..")
     assert refusal(policy) == (
-        "submission: a link leads to a folder that holds it. Got: data/up -> ... Expected: links that a zip can hold "
+        "submission: a link leads to a folder that holds the link. Got: data/up -> ... Expected: links that a zip can "
+        "hold "
         "as files. Next: remove the link."
     )
 
@@ -168,7 +169,7 @@ def test_links_that_multiply_bytes_are_refused_before_they_are_copied(tmp_path: 
 
 def test_what_is_no_file_any_more_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path, reason in {"pipe": "no ordinary file", "gone": "No such file or directory"}.items():
+    for path, reason in {"pipe": "not a regular file", "gone": "No such file or directory"}.items():
         with pytest.raises(SubmissionRefused) as caught:
             stage({"data/x": tmp_path / path}, tmp_path / "copy")
         text = f"submission: a file of the submission cannot be read. Got: data/x: {reason}. {UNREADABLE}"

@@ -18,13 +18,16 @@ from placement.submission.files import DEEPEST_LEVEL, LARGEST_BYTES, LARGEST_COU
 from placement.submission.folder import LARGEST_LOOKED_AT, find_policy
 from submissions import DECLINES, run_policy, sentence_of, write_policy
 
-COMMAND = "a submission may not bring a command of its own"
+COMMAND = "a submission must not contain a command"
 CALLED = "Expected: a policy.py that the ingestion program calls."
 NO_MODULE = "Expected: no module of this name beside policy.py. Next: rename the module."
 LINK = "a link does not lead to a file or folder of the submission"
-STAY = "Expected: links that stay inside the submission. Next: put what it should lead to in its place, or remove it."
-SPECIAL = "the submission has a file that is no ordinary file"
-ORDINARY = "Expected: files, folders, and links between them. Next: remove it from the zip."
+STAY = (
+    "Expected: links that stay inside the submission. Next: replace the link by a copy of its target, or remove the "
+    "link."
+)
+SPECIAL = "the submission has a file of a kind that is not allowed"
+ORDINARY = "Expected: regular files, folders, and links to these. Next: remove it from the zip."
 ROWS = "from placement.deployment import initial_deployment\nROWS = initial_deployment(1, 4, 2, 2)\n"
 UNREADABLE = "a folder of the submission cannot be read"
 READABLE = "Expected: folders that can be listed and entered. Next: correct its permissions, or shorten its path."
@@ -81,9 +84,10 @@ def test_data_with_the_name_of_the_platforms_file_is_told_its_true_reason(submis
 def data_refusal(name: str, kind: str) -> str:
     """What is said of data that has the name of the platform's file."""
     return (
-        f"the name {name.rpartition('/')[2]} is Codabench's own. Got: {name}, a {kind} without a command. Expected: no "
+        f"the name {name.rpartition('/')[2]} is reserved for Codabench. Got: {name}, a {kind} without a command. "
+        "Expected: no "
         "such name at the top of the zip, where Codabench looks for a command to run. "
-        f"Next: rename the {kind}, there and in the policy, or put it into a folder beside policy.py."
+        f"Next: rename the {kind} in the zip and in the code, or put it into a folder beside policy.py."
     )
 
 
@@ -283,7 +287,7 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
         os.link(folder / "data" / "0", folder / "data" / str(number))  # quicker than a file
     assert find_policy(folder) == (folder, "")
     (folder / "data" / "last").mkdir()
-    expected = f"Expected: at most {LARGEST_COUNT}. Next: keep only what the policy needs."
+    expected = f"Expected: at most {LARGEST_COUNT}. Next: keep only the files that the policy needs."
     assert (
         refusal(folder)
         == f"the submission has too many files. Got: {LARGEST_COUNT + 1} files and folders so far. {expected}"
@@ -316,7 +320,7 @@ def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
     assert find_policy(folder) == (folder, "")
     os.truncate(folder / "z", 1)
     text = f"the submission is too large. Got: {LARGEST_BYTES + 1} bytes so far. Expected: at most {LARGEST_BYTES} "
-    assert refusal(folder) == f"{text}bytes. Next: keep only what the policy needs."
+    assert refusal(folder) == f"{text}bytes. Next: keep only the files that the policy needs."
 
 
 def test_folders_nested_too_deep_are_refused(submission: Path) -> None:
@@ -325,7 +329,10 @@ def test_folders_nested_too_deep_are_refused(submission: Path) -> None:
     assert find_policy(submission) == (submission, "")
     (submission / "/".join("a" * 200)).mkdir(parents=True)
     text = f"the submission's folders are nested too deep. Got: 65 levels at {'/'.join('a' * DEEPEST_LEVEL)}. "
-    assert refusal(submission) == f"{text}Expected: at most {DEEPEST_LEVEL} levels. Next: move the files up."
+    assert (
+        refusal(submission)
+        == f"{text}Expected: at most {DEEPEST_LEVEL} levels. Next: move the files to a higher folder."
+    )
 
 
 @pytest.mark.parametrize(("closed", "name"), [("", "the top folder"), ("data", "data"), ("a\x1b\n/b", "a\ufffd /b")])

@@ -35,49 +35,51 @@ TWO_VALUES = "Expected: None, or (layers_priority, deployment_table)."
 TWO = f"{TWO_VALUES} Next: return two values, without change and aux, or None to keep the deployment."
 COROUTINE, WITHOUT = "Got: a coroutine, which async def gives.", "Next: write def rebalance, without async and await."
 GENERATOR, RETURN = "Got: a generator, which yield gives.", "Next: return the answer instead of yielding it."
-NOTHING = "Got: None, which a function without return gives."
+NOTHING = "Got: None, as a function without return gives."
 NOT_READ = "rebalance returned no answer that can be read. "
 PRIORITY = f"{CALL}layers_priority "
 TABLE = f"{CALL}deployment_table "
 SHAPE = "Expected: [3, 4, 3] [layer, device, slot]."
-WHOLE = "Next: return the whole table, every layer of it."
-FLOATS = "Next: make them integers, with .astype(int), and divide with //."
-RANGE = "Expected: 0 .. 7. Next: put a logical expert id, counted from 0, in every slot; none stays empty."
+WHOLE = "Next: return the whole table, with every layer."
+FLOATS = "Next: make the values integers: .astype(int) converts, // divides into integers."
+RANGE = "Expected: 0 .. 7. Next: put a logical expert id, counted from 0, into every slot; no slot stays empty."
 RAISED = "the policy raised an exception. Got: "
 ANSWER = "Expected: an answer."
-MEND = f"{ANSWER} Next: mend the line named above and try again."
+MEND = f"{ANSWER} Next: correct the line named above and try again."
 NOT_LOADED = f"{START}the policy cannot be loaded. Got: "
 READABLE = "Expected: what Python {}.{} can read.".format(*sys.version_info)
-MEND_SOURCE = f"{READABLE} Next: mend the line named above and try again."
-BRING = "as a module beside policy.py where it is pure Python, or drop it; kit.py check says what the platform has."
-NUMPY_HAS = "correct the name, or use what numpy 1.26.4 has, the platform's; kit.py check names what is newer."
+MEND_SOURCE = f"{READABLE} Next: correct the line named above and try again."
+BRING = "as a module beside policy.py if it is pure Python, or do without it; kit.py check lists what the platform has."
+NUMPY_HAS = "correct the name, or use a name of the platform's numpy 1.26.4; kit.py check lists names that are newer."
 LINALG = np.linalg.__file__
 FORBIDDEN = (
-    "Expected: an answer. Next: a policy reads its own folder and Python's libraries, writes only into the folder that "
-    "TMPDIR names, starts no processes and opens no sockets; the page Policy, section State, modules and files, has "
-    "the list."
+    "Expected: an answer. Next: a policy may read its own folder and Python's libraries, write into the folder that "
+    "TMPDIR names, and start threads; everything else is closed, such as other files, processes and sockets (page "
+    "Policy, section State, modules and files)."
 )
 NO_KIT = (
-    f"{ANSWER} Next: import from placement, planning or adapters: no other part of the kit is there when a policy runs."
-)
-TYPED = (
-    f"{ANSWER} Next: nobody types here: stop at this call with kit.py replay --call N --again, and remove "
-    "the line to upload."
-)
-THREADS = (
-    "Expected: an answer. Next: start threads, with concurrent.futures.ThreadPoolExecutor; processes, and all pools of "
-    "multiprocessing, are closed."
-)
-BESIDE = (
-    "Expected: an answer. Next: put the file beside policy.py, and name it relative to that folder, in which a policy "
+    f"{ANSWER} Next: import from placement, planning or adapters; other parts of the kit are missing when a policy "
     "runs."
 )
+TYPED = (
+    f"{ANSWER} Next: a policy cannot read from a keyboard; to stop here, use kit.py replay --call N --again, and "
+    "remove "
+    "the line before the upload."
+)
+THREADS = (
+    "Expected: an answer. Next: use threads (concurrent.futures.ThreadPoolExecutor); processes and all pools of "
+    "multiprocessing are closed."
+)
+BESIDE = (
+    "Expected: an answer. Next: put the file beside policy.py, and name it relative to policy.py's folder, in which "
+    "the policy runs."
+)
 ATTRIBUTES = (
-    "Expected: an answer. Next: use the attributes of case: layers, experts, devices, redundant_experts, slots, "
+    "Expected: an answer. Next: use one of the attributes of case: layers, experts, devices, redundant_experts, slots, "
     "window, iterations, latency, initial_deployment, groups, nodes, balanced_compute_seconds, expert_bytes, "
     "bandwidth_bytes_per_second."
 )
-FASTER = "Next: make it faster; kit.py profile shows where the seconds of a call go."
+FASTER = "Next: make the policy faster; kit.py profile shows where the seconds of a call go."
 INIT = "    def __init__(self, case):\n        self.case = case\n\n"
 
 
@@ -119,13 +121,11 @@ MISTAKES = {
     ),
     "a notebook": Mistake(
         {"policy.ipynb": "{}"},
-        f"{NO_POLICY}Got: policy.ipynb. {AT_THE_TOP} "
-        "Next: save the code of policy.ipynb as policy.py, which can be imported.",
+        f"{NO_POLICY}Got: policy.ipynb. {AT_THE_TOP} Next: save the code of policy.ipynb as policy.py.",
     ),
     "a zip in the folder": Mistake(
         {"submission.zip": b"PK"},
-        f"{NO_POLICY}Got: submission.zip. {AT_THE_TOP} "
-        "Next: unzip submission.zip, and put policy.py itself at the top.",
+        f"{NO_POLICY}Got: submission.zip. {AT_THE_TOP} Next: unzip submission.zip, and put policy.py at the top.",
     ),
     "a folder too deep": Mistake(
         {"work/src/policy.py": DECLINES},
@@ -144,7 +144,7 @@ MISTAKES = {
     ),
     # What policy.py is made of.
     "nothing in it": Mistake(
-        {"policy.py": ""}, f"{NO_FORM}Got: no function and no class. {FORMS} Next: define one of the two."
+        {"policy.py": ""}, f"{NO_FORM}Got: no function and no class. {FORMS} Next: define one of the two forms."
     ),
     "lines of a notebook": Mistake(
         {"policy.py": "%matplotlib inline\n" + DECLINES},
@@ -190,12 +190,12 @@ MISTAKES = {
     "the class form's arguments in the function form": Mistake(
         {"policy.py": DECLINES.replace("n_device, n_red_expert", "deployment, iteration")},
         f"{ARGUMENTS}Got: rebalance(hotness, deployment, iteration). Expected: {FUNCTION}. "
-        "Next: put it into class Policy, with self first.",
+        "Next: put the function into class Policy, with self as first argument.",
     ),
     "the function form's arguments in the class form": Mistake(
         method("return None", head="    def rebalance(self, hotness, n_device, n_red_expert):"),
         f"{ARGUMENTS}Got: rebalance(hotness, n_device, n_red_expert). Expected: {CLASS}. "
-        "Next: take the sizes from case, or write the function form without a class.",
+        "Next: take the sizes from case, or write the function form outside of a class.",
     ),
     "no __init__": Mistake(
         method("return None", init=""), f"{ARGUMENTS}Got: no __init__. Expected: {CLASS}. {CORRECT}"
@@ -218,7 +218,7 @@ MISTAKES = {
             + method("return rebalance(hotness)")["policy.py"]
         },
         f"{ARGUMENTS}Got: rebalance(hotness). Expected: {FUNCTION}. "
-        "Next: rename the function, or remove class Policy: of both, the function rebalance is used.",
+        "Next: rename the function, or remove class Policy: where both are defined, the function rebalance is used.",
     ),
     "case as a dictionary": Mistake(
         method("return None", init=INIT.replace("= case", "= case['devices']")),
@@ -252,7 +252,7 @@ MISTAKES = {
     "a mask of layers": Mistake(
         function("return True, hotness.sum(axis=(0, 2)) > 0, table, None"),
         f"{PRIORITY}is not made of integers. Got: ndarray of dtype bool. Expected: integers [n]. "
-        "Next: return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them.",
+        "Next: return numbers instead of True and False; np.flatnonzero(mask) turns a mask into numbers.",
     ),
     "layers as floats": Mistake(
         function("return True, [0.0, 1.0], table, None"),
@@ -281,12 +281,13 @@ MISTAKES = {
     "devices and slots in one axis": Mistake(
         function("return True, [0], table.reshape(3, 12), None"),
         f"{TABLE}has the wrong shape. Got: [3, 12]. {SHAPE} "
-        "Next: part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots).",
+        "Next: divide this map [layer, slot] (such as phy2log) among the devices: table.reshape(layers, devices, "
+        "slots).",
     ),
     "the devices of another ep": Mistake(
         function("return True, [0], np.arange(3 * 8 * 2).reshape(3, 8, 2) % 8, None"),
         f"{TABLE}has the wrong shape. Got: [3, 8, 2]. {SHAPE} Next: take the number of devices from case.devices or "
-        "n_device, not from one case: it differs between cases.",
+        "n_device; the number differs between cases.",
     ),
     "async def": Mistake(
         {"policy.py": DECLINES.replace("def", "async def", 1)},
@@ -353,7 +354,8 @@ MISTAKES = {
     "a module that is not installed": Mistake(
         {"policy.py": "import no_such_package\n" + DECLINES, "requirements.txt": "no_such_package\n"},
         f"{START}{RAISED}ModuleNotFoundError: No module named 'no_such_package' (policy.py, line 1, in <module>). "
-        f"Expected: an answer. Next: the platform has no no_such_package: bring no_such_package {BRING}",
+        "Expected: an answer. Next: the platform has no no_such_package: add no_such_package to the submission "
+        f"{BRING}",
     ),
     "a name that numpy has not": Mistake(
         calling("np.bitwise_cuont(1)", "import numpy as np"),
@@ -373,7 +375,7 @@ MISTAKES = {
     "a block of planning, misspelt": Mistake(
         {"policy.py": "from planning.exchnge import exchange\n" + DECLINES},
         f"{START}{RAISED}ModuleNotFoundError: No module named 'planning.exchnge' (policy.py, line 1, in <module>). "
-        "Expected: an answer. Next: correct the module's name, or bring the module; kit.py check says what the "
+        "Expected: an answer. Next: correct the module's name, or add the module; kit.py check lists what the "
         "platform has.",
     ),
     "the kit itself": Mistake(
@@ -402,7 +404,7 @@ MISTAKES = {
     "exit()": Mistake(
         calling("sys.exit(1)"),
         f"{CALL}{RAISED}SystemExit: 1 (policy.py, line 4, in rebalance). Expected: an answer. "
-        "Next: remove exits from the policy.",
+        "Next: remove calls that end the program, such as exit() and sys.exit().",
     ),
     "input()": Mistake(
         calling("input()"),
@@ -410,13 +412,15 @@ MISTAKES = {
     ),
     "a sleep": Mistake(
         calling("time.sleep(60)"),
-        f"{CALL}the policy took too long. Got: no answer within 1 s (call_seconds); it was at policy.py, line 4, in "
+        f"{CALL}the policy took too long. Got: no answer within 1 s (call_seconds); the policy was at policy.py, line "
+        "4, in "
         f"rebalance. Expected: an answer to every call. {FASTER}",
         {"call_seconds": 1},
     ),
     "a loop without an end": Mistake(
         {"policy.py": "while True: pass\n" + DECLINES},
-        f"{START}the policy took too long. Got: no answer within 1 s (start_seconds); it was at policy.py, line 1, in "
+        f"{START}the policy took too long. Got: no answer within 1 s (start_seconds); the policy was at policy.py, "
+        "line 1, in "
         f"<module>. Expected: policy.py imported and ready. {FASTER}",
         {"start_seconds": 1},
     ),

@@ -1,4 +1,4 @@
-"""A policy's answer, checked: shapes, ids, and a slot for every expert in the listed layers."""
+"""Checks of a policy's answer: shapes, ids, and a slot for every expert in the listed layers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def check_shapes(priority_length: int, table_shape: tuple[int, ...], case: Case)
 
 
 def check_answer(priority: np.ndarray, table: np.ndarray, case: Case) -> None:
-    """Raise PolicyError unless every listed layer is in range, listed once, and covers all experts.
+    """Raise PolicyError unless every listed layer is in range, is listed once, and has a slot for every expert.
 
-    priority: int64 [n]; table: int64 [layer, device, slot], of which only the listed layers are looked at.
+    priority: int64 [n]; table: int64 [layer, device, slot], of which only the listed layers are checked.
     """
     check_shapes(len(priority), table.shape, case)
     outside = (priority < 0) | (priority >= case.layers)
@@ -62,7 +62,7 @@ def check_answer(priority: np.ndarray, table: np.ndarray, case: Case) -> None:
             "an expert id is out of range",
             f"{rows[index, device, slot]} on device {device}, slot {slot}",
             f"0 .. {case.experts - 1}",
-            "put a logical expert id, counted from 0, in every slot; none stays empty",
+            "put a logical expert id, counted from 0, into every slot; no slot stays empty",
             f"layer {priority[index]}",
         )
     held = np.zeros((len(priority), case.experts), bool)
@@ -80,7 +80,7 @@ def check_answer(priority: np.ndarray, table: np.ndarray, case: Case) -> None:
 
 
 def invalid(what: str, got: str, expected: str, next_step: str, where: str = "") -> PolicyError:
-    """The error of an answer that breaks a rule."""
+    """The error for an answer that breaks a rule."""
     return PolicyError("invalid_answer", what, got=got, expected=expected, next_step=next_step, where=where)
 
 
@@ -90,11 +90,14 @@ def _shape_step(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     if len(shape) == 2 and shape[0] == expected[0] and shape != expected[1:]:
         full = shape[1] == expected[1] * expected[2]
         wanted = "" if full else f"give every layer {expected[1] * expected[2]} slots, then "
-        return f"{wanted}part this map [layer, slot], as phy2log is, by table.reshape(layers, devices, slots)"
+        return (
+            f"{wanted}divide this map [layer, slot] (such as phy2log) among the devices: table.reshape(layers, "
+            "devices, slots)"
+        )
     if len(shape) == 3 and shape[:2] == expected[:2]:
         return f"fill {expected[2]} slots on every device: (experts + redundant experts) / devices"
     if len(shape) == 3 and shape[0] == expected[0]:
-        return "take the number of devices from case.devices or n_device, not from one case: it differs between cases"
+        return "take the number of devices from case.devices or n_device; the number differs between cases"
     if math.prod(shape) == math.prod(expected):
-        return "give it these sizes, as table.reshape(layers, devices, slots) does"
-    return "return the whole table, every layer of it"
+        return "give the table these sizes, as table.reshape(layers, devices, slots) does"
+    return "return the whole table, with every layer"

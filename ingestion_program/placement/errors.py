@@ -1,4 +1,4 @@
-"""Errors that say what was wrong, where, what was got and expected, and the next step."""
+"""Errors that state what was wrong, where, what was got and expected, and the next step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ LABELS = {"got": "Got", "expected": "Expected", "next": "Next"}
 
 
 class Problem(Exception):
-    """An error for the person who can mend it; `where` grows from the inside out as it travels up.
+    """An error for the person who can correct it; `where` grows from the inside out while the error travels up.
 
-    Its arguments are positional so that it survives the way between processes.
+    The arguments are positional, so that the error can be sent between processes.
     """
 
     def __init__(self, what: str, got: str, expected: str, next_step: str, where: str = "") -> None:
@@ -19,12 +19,12 @@ class Problem(Exception):
         self.where = [where] if where else []
 
     def at(self, place: str) -> Problem:
-        """Put an outer place (case, call) before the inner ones (layer) and return self."""
+        """Put an outer place (case, call) before the inner places (layer), and return self."""
         self.where.insert(0, place)
         return self
 
     def fields(self) -> dict[str, str]:
-        """The texts where, what, got, expected and next, as results.json keeps them."""
+        """The texts where, what, got, expected and next, as in results.json."""
         told = {"got": self.got, "expected": self.expected, "next": self.next_step}
         return {"where": ", ".join(self.where), "what": self.what, **told}
 
@@ -33,15 +33,15 @@ class Problem(Exception):
 
 
 class OrganizerError(Problem):
-    """The grid, a trace or the machine is wrong: not the participant's fault, nothing is scored."""
+    """The grid, a trace or the machine is wrong. The participant made no mistake, and nothing is scored."""
 
 
 class SubmissionRefused(Problem):
-    """The submission cannot be run at all, whatever its policy does."""
+    """The submission cannot be run at all."""
 
 
 class PolicyError(Problem):
-    """A case failed through its policy; `status` is the case's status word (docs: pages/evaluation.md)."""
+    """A case failed because of its policy; `status` is the case's status (pages/evaluation.md)."""
 
     STATUSES = ("crashed", "timeout", "out_of_memory", "invalid_answer")
 
@@ -54,12 +54,12 @@ class PolicyError(Problem):
 
 
 def sentence(fields: Mapping[str, str], place: str = "") -> str:
-    """What is printed of a problem's fields, without those that are empty; place: what `where` lies in."""
+    """The sentence of a problem's fields; empty fields are left out; place: put before `where`."""
     where = ", ".join(text for text in (place, fields["where"]) if text)
     parts = [fields["what"], *(f"{label}: {fields[name]}" for name, label in LABELS.items() if fields[name])]
     return (f"{where}: " if where else "") + ". ".join(parts) + "."
 
 
 def printable(value: str) -> str:
-    """Replace control characters, so that neither a terminal nor a log can be steered by a participant."""
+    """Replace control characters, so that a participant's text cannot steer a terminal or a log."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

@@ -59,9 +59,9 @@ class Limits:
     log_bytes: int
 
     def first_over(self, limit: str, began: float, spent: float, grid_ends: float) -> tuple[str, float]:
-        """Which limit of seconds is over first, and when: that of what began, its case's, or its grid's.
+        """The limit of seconds that ends first, and its time: the limit of what began, of the case, or of the grid.
 
-        spent: seconds of the case before; grid_ends: when the grid's are over.
+        spent: seconds of the case before; grid_ends: when the grid's seconds end.
         """
         ends = {
             limit: began + getattr(self, limit),
@@ -99,12 +99,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """How the case is called everywhere."""
+        """The name of the case in messages and files of results."""
         return f"{self.model}/{self.dataset} ep {self.ep}{self._redundancy(' ')}"
 
     @property
     def key(self) -> str:
-        """How files call the case."""
+        """The key of the case in files."""
         return f"{self.model}/{self.dataset}/{self.ep}{self._redundancy()}"
 
     def _redundancy(self, before: str = "") -> str:
@@ -113,10 +113,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cases in the order in which they are listed.
+    """Cases in the listed order.
 
-    sandbox: one of SANDBOXES; hidden: a run ends at its first failed case, so that failures tell little of traces
-    that nobody may know; container_seconds: what a worker may need to start and end the program's container.
+    sandbox: one of SANDBOXES; hidden: a run ends at its first failed case, so that failures reveal little of hidden
+    traces; container_seconds: what a worker may need to start and end the program's container.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Grid:
     container_seconds: float = CONTAINER_SECONDS
 
     def by_trace(self) -> list[list[Case]]:
-        """The cases of each trace, wherever they stand in the grid: the trace is opened once for all of them."""
+        """The cases of each trace, wherever they stand in the grid: a trace is opened once for all of its cases."""
         groups: dict[tuple[str, str], list[Case]] = {}
         for case in self.cases:
             groups.setdefault((case.model, case.dataset), []).append(case)
@@ -187,7 +187,7 @@ def _models(models: Any) -> dict[str, dict[str, int]]:
 
 
 def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: int, latency: int) -> Iterator[Case]:
-    """The cases of one line: each ep with each number of redundant experts, by default the ep's own."""
+    """The cases of one row: each ep with each number of redundant experts (by default as many as ep)."""
     row = checked_keys(row, CASE_KEYS, place, optional={"redundant_experts": None})
     model = checked_name(row["model"], f"{place}.model")
     if model not in models:
@@ -204,7 +204,11 @@ def _cases(row: Any, place: str, models: Mapping[str, dict[str, int]], window: i
                 raise wrong(f"{place}.redundant_experts", redundant, f"at most {MOST_REDUNDANT}")
             if (sizes["experts"] + redundant) % ep:
                 both = f"{sizes['experts']} experts of {model} and {redundant} redundant ones together"
-                both += "; redundant_experts beside ep sets another number" if row["redundant_experts"] is None else ""
+                both += (
+                    "; to set another number, add redundant_experts beside ep"
+                    if row["redundant_experts"] is None
+                    else ""
+                )
                 raise wrong(f"{place}.ep", ep, f"a divisor of the {both}")
             yield Case(model, dataset, ep, redundant, window=window, latency=latency, **sizes)
 

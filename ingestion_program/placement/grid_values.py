@@ -1,4 +1,4 @@
-"""The values of a grid file: each checked, with a sentence that names the place of one that is wrong."""
+"""Checks of a grid file's values; each error names the place of the wrong value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_VALUE = 500
 
 
 def wrong(place: str, got: Any, expected: str) -> OrganizerError:
-    """The error that says what is wrong at a place of the grid file."""
+    """The error for a value at a place of the grid file."""
     return OrganizerError(
         f"{place} is not valid", got=_shown(got), expected=expected, next_step="correct the grid file", where="grid"
     )
@@ -42,7 +42,7 @@ def _shown(value: Any) -> str:
 def checked_keys(
     value: Any, names: tuple[str, ...], place: str, optional: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The values of a mapping's keys in the order of `names`; optional: what those stand for that may be left out.
+    """The values of a mapping's keys in the order of `names`; optional: default values of keys that may be missing.
 
     Raises OrganizerError.
     """
@@ -72,7 +72,9 @@ def checked_numbers(kind: Any, value: Any, place: str) -> Any:
 
 
 def checked_number(value: Any, place: str, kind: type, least: int) -> Any:
-    """A number of a kind, int or float, from `least` to the most at its place. Raises OrganizerError."""
+    """A number of a kind, int or float, from `least` to the largest value allowed at its place. Raises
+    OrganizerError.
+    """
     kinds = int if kind is int else (int, float)
     found = (most for (begin, end), most in MOST.items() if place.startswith(begin) and place.endswith(end))
     most = next(found, ANY)
@@ -80,13 +82,13 @@ def checked_number(value: Any, place: str, kind: type, least: int) -> Any:
     if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:
         words = "an integer" if kind is int else "a number"
         raise wrong(
-            place, value, f"{words} of at least {least} and {'below 2^63' if most == ANY else f'at most {most}'}"
+            place, value, f"{words} of at least {least} and {'less than 2^63' if most == ANY else f'at most {most}'}"
         )
     return kind(value)
 
 
 def checked_name(value: Any, place: str) -> str:
-    """A name that is no path. Raises OrganizerError."""
+    """A name that is not a path. Raises OrganizerError."""
     # A name becomes part of a path, so it must not climb out of the traces' folder.
     if not isinstance(value, str) or not value or value.startswith(".") or set(value) & set("/\\\0"):
         raise wrong(place, value, "a name without slashes or a leading dot")

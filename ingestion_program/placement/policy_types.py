@@ -14,7 +14,7 @@ Answer = tuple[Integers, Integers] | None
 
 
 class Case(Protocol):
-    """What `Policy.__init__` is given: the case's sizes and prices, which are only read."""
+    """The argument of `Policy.__init__`: the case's sizes and prices, to read only."""
 
     @property
     def layers(self) -> int: ...
@@ -47,7 +47,7 @@ class Case(Protocol):
 
 
 class Policy(Protocol):
-    """The class form: made once for a case, then called after every window."""
+    """The class form of a policy: made once for a case, then called after every window."""
 
     def __init__(self, case: Case, /) -> None: ...
 

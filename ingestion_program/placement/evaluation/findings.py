@@ -1,4 +1,4 @@
-"""What a run has to say: collected while it goes on, then written for the scorer and printed."""
+"""The findings of a run: collected while the run goes on, then written for the scorer and printed."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EXIT_CODES = {"scored": 0, "failed": 1, "refused": 1, "data_unavailable": 2}
 
 @dataclass
 class Findings:
-    """What a run has to say: the submission's status, what kept the grid from being run, a receipt once a policy was
-    found, and an outcome per case once the grid was run.
+    """The findings of a run: the submission's status, the failure that kept the grid from running, notes, the receipt
+    once a policy was found, and the outcome of each case that ran.
     """
 
     status: str = "failed"
@@ -31,7 +31,7 @@ class Findings:
 
 
 def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
-    """Write what was found, and sign it."""
+    """Write and sign the result files."""
     outcomes, grid = findings.outcomes, findings.grid
     named = [(outcome.case.key, outcome) for outcome in outcomes]
     curves = {f"{case}/{name}": array for case, outcome in named for name, array in outcome.series.items()}
@@ -52,7 +52,7 @@ def write(output: Path, findings: Findings, clock: Clock, key: bytes) -> None:
 
 
 def described(grid: Grid) -> dict[str, Any]:
-    """What results.json says of the grid."""
+    """The grid's entry in results.json."""
     measured = {"name": grid.name, "window": grid.window, "latency": grid.latency}
     # The page shows nothing of hidden traces but numbers of whole cases.
     measured |= {"case_seconds": grid.limits.case_seconds, "hidden": grid.hidden}
@@ -72,6 +72,6 @@ def report(findings: Findings) -> None:
         cases = len(findings.grid.cases)
         left = cases - len(findings.outcomes)
         said.append(
-            f"{len(failed)} of {cases} cases failed" + f", {left} were ended with the first of them" * (left > 0)
+            f"{len(failed)} of {cases} cases failed" + f"; {left} others were stopped at the first failure" * (left > 0)
         )
     print(": ".join(said), flush=True)

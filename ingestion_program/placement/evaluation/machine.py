@@ -1,4 +1,4 @@
-"""What goes wrong because the machine has too little of something."""
+"""Recognizes exceptions that a machine raises when it has too little of something."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ LACKS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, e
 
 
 def lack(error: BaseException) -> OrganizerError | None:
-    """The organizer's error of an exception that a machine without memory, processes or room raises; None of others."""
+    """The organizer's error for an exception that a machine without memory, processes or room raises; None for
+    others.
+    """
     lacks = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in LACKS)
     # Python gives a thread that does not start no kind of its own.
     if not lacks and "can't start new thread" not in str(error):
@@ -21,5 +23,5 @@ def lack(error: BaseException) -> OrganizerError | None:
         "the machine lacks what the run needs",
         got=text,
         expected="memory, processes, open files and room on the disk",
-        next_step="free them, or raise the machine's limits, and repeat the run",
+        next_step="free some of them, or raise the machine's limits, and repeat the run",
     )

@@ -1,4 +1,4 @@
-"""What is seen of a run while it goes on."""
+"""Shows the progress of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .interruption import PRINTING
 
 
 class Progress:
-    """Prints a line per finished case, and what its policy printed."""
+    """Prints a line for each finished case, and the text that its policy printed."""
 
     def __init__(self, cases: int) -> None:
         self._cases, self._done = cases, 0

@@ -1,1 +1,1 @@
-"""The boundary: a policy in a process of its own, and all that closes the rest of the machine to it."""
+"""The boundary: a policy in its own process, with the rest of the machine closed."""

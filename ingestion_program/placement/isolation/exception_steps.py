@@ -1,4 +1,4 @@
-"""The next step for the exceptions that a participant who is new meets most."""
+"""The next step for the exceptions that a new participant meets most often."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from .missing_module import NUMPY, missing_module
 
 # What isolation refuses looks like any other error of the system's.
 FORBIDDEN = (
-    "a policy reads its own folder and Python's libraries, writes only into the folder that TMPDIR names, starts no "
-    "processes and opens no sockets; the page Policy, section State, modules and files, has the list"
+    "a policy may read its own folder and Python's libraries, write into the folder that TMPDIR names, and start "
+    "threads; everything else is closed, such as other files, processes and sockets (page Policy, section State, "
+    "modules and files)"
 )
 # Another version may have the name.
 NUMPY_LACKS = re.compile(r"module 'numpy[\w.]*' has no attribute |cannot import name '\w+' from 'numpy")
@@ -30,11 +31,11 @@ DEBUGGER = ("bdb.py", "pdb.py")
 
 
 def next_step(error: BaseException) -> str:
-    """What to do about an exception; nothing where its own words and its line say all there is."""
+    """The next step for an exception; "" where the exception's text and line say everything."""
     text = readable(error)
     chain = list(_chain(error))
     if any(isinstance(part, OSError) and part.errno == errno.EXDEV for part in chain):
-        return "copy the file with shutil.copyfile and remove the first; nothing moves from one folder to another"
+        return "copy the file with shutil.copyfile and remove the original; files cannot be moved between folders here"
     forbidden = any(isinstance(part, (PermissionError, socket.gaierror)) for part in chain)
     if (forbidden or any(isinstance(part, ImportError) for part in chain)) and (step := instead(chain)):
         return step
@@ -45,27 +46,32 @@ def next_step(error: BaseException) -> str:
         if package in sys.stdlib_module_names | {"placement"}:
             return "correct the module's name"
         if package in KIT:
-            return "import from placement, planning or adapters: no other part of the kit is there when a policy runs"
+            return "import from placement, planning or adapters; other parts of the kit are missing when a policy runs"
         if error.name in COPIED:
-            return f"make the zip with kit.py pack, which takes along what a policy imports of {error.name}"
+            return f"make the zip with kit.py pack, which adds the modules of {error.name} that a policy imports"
         # The package is there, or the error would name the package alone.
         if module:
-            return "correct the module's name, or bring the module; kit.py check says what the platform has"
+            return "correct the module's name, or add the module; kit.py check lists what the platform has"
         return missing_module(error.name)
     if isinstance(error, (AttributeError, ImportError)) and NUMPY_LACKS.match(text):
-        return f"correct the name, or use what numpy {NUMPY} has, the platform's; kit.py check names what is newer"
+        return (
+            f"correct the name, or use a name of the platform's numpy {NUMPY}; kit.py check lists names that are newer"
+        )
     if isinstance(error, ImportError) and text.startswith("attempted relative import"):
         return "import a module beside policy.py by its name, without a dot"
     if isinstance(error, FileNotFoundError):
-        return "put the file beside policy.py, and name it relative to that folder, in which a policy runs"
+        return "put the file beside policy.py, and name it relative to policy.py's folder, in which the policy runs"
     if (isinstance(error, EOFError) and text == "EOF when reading a line") or _in_debugger(error):
-        return "nobody types here: stop at this call with kit.py replay --call N --again, and remove the line to upload"
+        return (
+            "a policy cannot read from a keyboard; to stop here, use kit.py replay --call N --again, and remove the "
+            "line before the upload"
+        )
     if isinstance(error, SystemExit):
-        return "remove exits from the policy"
+        return "remove calls that end the program, such as exit() and sys.exit()"
     if isinstance(error, (SyntaxError, ValueError)) and ("null bytes" in text or "(unicode error) 'utf-8'" in text):
         return "save the file as UTF-8"
     if isinstance(error, (AttributeError, TypeError)) and "'PolicyCase' object" in text:
-        return f"use the attributes of case: {', '.join(field.name for field in fields(PolicyCase))}"
+        return f"use one of the attributes of case: {', '.join(field.name for field in fields(PolicyCase))}"
     return ""
 
 

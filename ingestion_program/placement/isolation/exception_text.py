@@ -1,4 +1,4 @@
-"""What a participant reads of an exception: its type, its text, and the lines of the policy's own files."""
+"""The text that a participant reads of an exception: type, text, and the lines of the policy's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST_EXCEPTION = 1000
 
 
 def describe(error: BaseException, folder: Path) -> str:
-    """An exception with its place in the policy's own files: `ValueError: text (policy.py, line 3, in f)`."""
+    """An exception with its place in the policy's files: `ValueError: text (policy.py, line 3, in f)`."""
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and _is_own(error.filename, folder):
         return f"{kind}: {error.msg} ({_relative(error.filename, folder)}, line {error.lineno})"
@@ -24,7 +24,7 @@ def describe(error: BaseException, folder: Path) -> str:
 
 
 def own_lines(error: BaseException, folder: Path) -> str:
-    """A traceback without the lines of Python's libraries and of the simulator, which say nothing to act on."""
+    """A traceback without the lines of Python's libraries and of the simulator."""
     report = traceback.TracebackException.from_exception(error, compact=True)
     pending, seen = [report], set()
     while pending:
@@ -46,7 +46,9 @@ def readable(value: object) -> str:
 
 
 def _without(folder: Path, text: str) -> str:
-    """A text in which files of the policy's are called as in the submission: a run's copy is gone with the run."""
+    """A text in which the policy's files have their names in the submission: the run's copy is removed after the
+    run.
+    """
     return text.replace(f"{folder}/", "")
 
 

@@ -1,4 +1,4 @@
-"""The sentences for what goes wrong with a policy's process, seen from the simulator's side."""
+"""Errors for what goes wrong with a policy's process, as the simulator sees it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ EXPECTED_WITHIN = {
     "case_seconds": "start and all calls of a case together",
     "grid_seconds": "all cases of the grid",
 }
-FASTER = "make it faster; kit.py profile shows where the seconds of a call go"
+FASTER = "make the policy faster; kit.py profile shows where the seconds of a call go"
 # Below this share of a limit, a policy that was late did not compute.
 IDLE_SHARE = 0.5
-IDLE = "look what the policy waits for; where the machine was busy with something else, run it again"
+IDLE = "find out what the policy waits for; if the machine was busy with other work, run again"
 LESS_DATA = "keep less data"
+LESS = "keep fewer arrays, start fewer threads, or write fewer and smaller files"
 
 
 def late(limit: str, limits: Limits, computed: float | None = None, place: str = "") -> PolicyError:
-    """No answer within a limit, which is named as in Limits.
+    """The error for an answer that comes after a limit; limit: its name in Limits.
 
-    computed: the processor seconds of the call that was ended; place: where the policy was then, if that is known.
+    computed: processor seconds of the call that was ended; place: where the policy was at that time, if known.
     """
     seconds = getattr(limits, limit)
     got = f"no answer within {seconds:g} s ({limit})"
     idle = limit in ("start_seconds", "call_seconds") and computed is not None and computed < IDLE_SHARE * seconds
-    got += f", in which it had the processor for {computed:.1f} s" if idle else ""
-    got += f"; it was at {place}" if place else ""
+    got += f", in which the policy used {computed:.1f} s of processor time" if idle else ""
+    got += f"; the policy was at {place}" if place else ""
     return PolicyError("timeout", "the policy took too long", got, EXPECTED_WITHIN[limit], IDLE if idle else FASTER)
 
 
 def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> PolicyError:
-    """The process is gone after so much processor time, or (None) has closed the pipe of its answers."""
+    """The error for a process that ended after so many processor seconds, or (exit_code None) closed its answer
+    pipe.
+    """
     spent = processor_seconds >= limits.case_seconds
     if exit_code == -signal.SIGXCPU or (exit_code == -signal.SIGKILL and spent):
         got = f"more than {limits.case_seconds:g} s of processor time in all threads (case_seconds)"
@@ -52,12 +55,12 @@ def ended(exit_code: int | None, processor_seconds: float, limits: Limits) -> Po
         "the policy's process ended",
         got=got,
         expected="an answer",
-        next_step="remove exits from the policy; a signal comes from native code or from memory",
+        next_step="remove calls that end the process; a signal comes from native code or from too little memory",
     )
 
 
 def cannot_start(error: Exception, log: str, seconds: float) -> OrganizerError:
-    """The process ended, broke the protocol or was late before anything of the submission was imported."""
+    """The error for a process that ended, broke the protocol or was late before it imported the submission."""
     got = error.got if isinstance(error, PolicyError) else str(error)
     return OrganizerError(
         "a process for the policy cannot be started on this machine",
@@ -69,7 +72,7 @@ def cannot_start(error: Exception, log: str, seconds: float) -> OrganizerError:
 
 
 def check_layers(layers: Sequence[str]) -> None:
-    """Raise OrganizerError when the machine lacks a layer that a grid can require."""
+    """Raise OrganizerError when the machine lacks a layer of isolation that a grid can require."""
     missing = [layer for layer in sandbox.REQUIRED_LAYERS if layer not in layers]
     if not missing:
         return
@@ -77,18 +80,18 @@ def check_layers(layers: Sequence[str]) -> None:
         "this machine cannot isolate a policy as the grid requires",
         got=f"no {', '.join(missing)}",
         expected=f"{', '.join(sandbox.REQUIRED_LAYERS)}: a Linux kernel with Landlock and seccomp",
-        next_step="use such a worker, or set the grid's sandbox to best_effort",
+        next_step="use a machine that has them, or set the grid's sandbox to best_effort",
         where="sandbox",
     )
 
 
 def too_much(got: str, expected: str) -> PolicyError:
-    """The process used more of something than the operating system's own limits can hold."""
-    return PolicyError("out_of_memory", "the policy used too much of the machine", got, expected, LESS_DATA)
+    """The error for a process that used too much of something that the operating system does not limit."""
+    return PolicyError("out_of_memory", "the policy used too much of the machine", got, expected, LESS)
 
 
 def malformed(error: protocol.MalformedMessage) -> PolicyError:
-    """What came through the pipe of answers is no answer."""
+    """The error for data in the answer pipe that is not an answer."""
     return PolicyError(
         "crashed",
         "the policy's process broke the protocol",
@@ -99,13 +102,13 @@ def malformed(error: protocol.MalformedMessage) -> PolicyError:
 
 
 def problem(header: dict[str, Any], limits: Limits) -> PolicyError:
-    """What the process itself reports. Raises MalformedMessage."""
+    """The error that the process itself reports. Raises MalformedMessage."""
     status = header.get("status")
     if status not in PolicyError.STATUSES:
         raise protocol.MalformedMessage("a problem of no known status")
     expected, next_step = {
         "out_of_memory": (f"at most {limits.memory_bytes} bytes", LESS_DATA),
-        "crashed": ("an answer", "mend the line named above and try again"),
+        "crashed": ("an answer", "correct the line named above and try again"),
     }.get(status, ("", ""))
     error = PolicyError(
         status,

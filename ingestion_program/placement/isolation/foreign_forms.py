@@ -1,4 +1,4 @@
-"""A policy.py that holds a balancer of another engine's form: which form, and the three lines that adapt it."""
+"""Recognizes a policy.py that holds a balancer in another engine's form, and writes the three lines that adapt it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ POSITIONAL = {"deepseek": 5, "vllm": 6, "vllm_ascend": 2}
 BY_NAME = {"tokens_per_expert", "num_physical_experts", "num_local_physical_experts", "num_groups", "num_nodes"}
 # A value for an argument that an adapter does not know.
 USUAL = {"enable_hierarchical": "False"}
-STEP = "name this file balancer.py, and write these three lines into a policy.py beside it: "
-KIT = "; kit.py pack and kit.py run take the adapter along"
+STEP = "name this file balancer.py, and write these three lines into a new policy.py beside it: "
+KIT = "; kit.py pack and kit.py run add the adapter"
 
 
 class Foreign(NamedTuple):
-    """What was found of a foreign form: in words, and the next step with its three lines."""
+    """A foreign form: what was found, in words, and the next step with the three lines."""
 
     words: str
     next_step: str
 
 
 def foreign_form(module: ModuleType) -> Foreign | None:
-    """The form of a module's `rebalance_experts`, a function or a class's method; None where it has none of them."""
+    """The form of a module's `rebalance_experts` (a function, or a method of a class); None where there is none."""
     function = getattr(module, NAME, None)
     if callable(function):
         return _adapted(NAME, NAME, function, 0)
@@ -47,7 +47,7 @@ def foreign_form(module: ModuleType) -> Foreign | None:
 
 
 def three_lines(next_step: str) -> list[str]:
-    """The lines that a next step of foreign_form's quotes; none of another step."""
+    """The lines that a next step of foreign_form quotes; none for another step."""
     return re.findall(r'"([^"]*)"', next_step) if next_step.startswith(STEP) else []
 
 

@@ -1,4 +1,6 @@
-"""How a window and the live table reach a policy: each in a sealed piece of memory, a window filled block by block."""
+"""Hands a window and the live table to a policy: each in a sealed piece of memory. A window is filled block by
+block.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def share_window(trace: Hotness, start: int, stop: int) -> int:
 
 
 def opened_again(descriptor: int) -> int:
-    """Another descriptor of the same memory, read only and with a position of its own; the caller closes it."""
+    """Another descriptor of the same memory, read only and with its own position; the caller closes it."""
     path = f"/proc/self/fd/{descriptor}"
     # Without /proc the position is shared: nobody reads there.
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if os.path.exists(path) else os.dup(descriptor)
@@ -80,7 +82,7 @@ def _shared(parts: Iterable[memoryview]) -> int:
 
 
 def _seal(descriptor: int) -> None:
-    """Let nobody write to the memory any more, nor grow it: a policy would have memory that no limit counts."""
+    """Seal the memory against writing and growing: otherwise a policy would have memory that no limit counts."""
     for left in reversed(range(SEAL_TRIES)):
         try:
             fcntl.fcntl(descriptor, ADD_SEALS, ALL_SEALS)

@@ -1,4 +1,4 @@
-"""The policy's interface: load policy.py and give both of its forms one shape."""
+"""The policy's interface: loads policy.py and gives both forms of a policy one shape."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ Policy = Callable[[np.ndarray, np.ndarray, int], "Redeployment | None"]
 
 
 class LoadedPolicy(NamedTuple):
-    """A policy: its form ("function" or "class"), one callable for both, and what holds its state.
+    """A loaded policy: the form ("function" or "class"), one callable for both forms, and the object that holds the
+    state.
 
     call: takes (hotness, deployment, iteration) and returns int64 arrays (layers_priority [n], deployment_table), or
-    None; instance: the Policy, or in the function form the module policy.py.
+    None; instance: the Policy object, or in the function form the module policy.py.
     """
 
     form: str
@@ -45,7 +46,7 @@ class LoadedPolicy(NamedTuple):
 
 @dataclass(frozen=True)
 class PolicyCase:
-    """What `Policy.__init__` is given: the case's sizes and prices, not the dataset's name."""
+    """The argument of `Policy.__init__`: the case's sizes and prices, without the dataset's name."""
 
     layers: int
     experts: int
@@ -82,7 +83,7 @@ def policy_case(case: Case, cost: Cost, iterations: int) -> PolicyCase:
 
 
 class FromSource(SourceFileLoader):
-    """Loads a module from what can be read, never from bytecode that lies beside it."""
+    """Loads a module from source or an extension file, never from bytecode beside it."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -90,7 +91,9 @@ class FromSource(SourceFileLoader):
 
 
 def load_policy(folder: Path, case: PolicyCase) -> LoadedPolicy:
-    """Import policy.py from a folder. Raises PolicyError when neither form is there, and whatever the module raises."""
+    """Import policy.py from a folder. Raises PolicyError when policy.py has neither form, and whatever the module
+    raises.
+    """
     sys.path_hooks.insert(0, lambda path: _finder(path, folder))
     sys.path.insert(0, str(folder))
     # By its file: a folder policy/ beside it would come first by name. Registered first, as dataclasses need.
@@ -100,10 +103,15 @@ def load_policy(folder: Path, case: PolicyCase) -> LoadedPolicy:
     spec.loader.exec_module(module)
     function, kind = getattr(module, "rebalance", None), getattr(module, "Policy", None)
     if callable(function):
-        both = "rename the function, or remove class Policy: of both, the function rebalance is used"
+        both = "rename the function, or remove class Policy: where both are defined, the function rebalance is used"
         step = both if isinstance(kind, type) else CORRECT
         _check_arguments(function, 3, FUNCTION_FORM, _written("rebalance", function), step)
-        _check_names(function, ("deployment", "iteration"), FUNCTION_FORM, "put it into class Policy, with self first")
+        _check_names(
+            function,
+            ("deployment", "iteration"),
+            FUNCTION_FORM,
+            "put the function into class Policy, with self as first argument",
+        )
 
         def call(hotness: np.ndarray, deployment: np.ndarray, iteration: int) -> Redeployment | None:
             return read_function_answer(function(hotness, case.devices, case.redundant_experts))
@@ -116,7 +124,7 @@ def load_policy(folder: Path, case: PolicyCase) -> LoadedPolicy:
         static = isinstance(inspect.getattr_static(kind, "rebalance", None), staticmethod)
         written = "@staticmethod " * static + _written("rebalance", kind.rebalance)
         _check_arguments(policy.rebalance, 3, CLASS_FORM, written, CORRECT)
-        step = "take the sizes from case, or write the function form without a class"
+        step = "take the sizes from case, or write the function form outside of a class"
         _check_names(policy.rebalance, ("n_device", "n_red_expert"), CLASS_FORM, step)
         return LoadedPolicy("class", lambda *arguments: read_class_answer(policy.rebalance(*arguments)), policy)
     raise _no_form(module)
@@ -167,7 +175,7 @@ def _no_form(module: ModuleType) -> PolicyError:
     pairs = [(close, name) for name in wanted for close in difflib.get_close_matches(name, names, 1) if close != name]
     classes = [name for name in names if callable(getattr(getattr(place, name), "rebalance", None))]
     pairs += [(name, "Policy") for name in classes[:1]]
-    other = "define rebalance in class Policy" if place is kind else "define one of the two"
+    other = "define rebalance in class Policy" if place is kind else "define one of the two forms"
     hint = f"rename {pairs[0][0]} to {pairs[0][1]}" if pairs else other
     if foreign := foreign_form(module):
         got, hint = foreign

@@ -42,10 +42,10 @@ def version() -> int:
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> set[str]:
-    """Leave the calling thread, and those it starts, nothing but the files in or below these paths.
+    """Leave the calling thread, and threads that it starts, only the files in or below these paths.
 
-    Paths that do not exist are skipped. Returns what is closed: "files", with newer kernels also "tcp" and
-    "signals" (to other processes); nothing where the kernel has no Landlock. Needs no_new_privs.
+    Paths that do not exist are skipped. Returns what is closed: "files", with newer kernels also "tcp" and "signals"
+    (to other processes); nothing where the kernel has no Landlock. Needs no_new_privs.
     """
     known = version()
     if not known:
@@ -83,5 +83,5 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 
 
 def _syscall(number: int, *arguments: object) -> int:
-    """The result of a system call, -1 when it failed."""
+    """The result of a system call; -1 for a failure."""
     return ctypes.CDLL(None).syscall(ctypes.c_long(number), *arguments)

@@ -1,4 +1,4 @@
-"""What of a policy's process no limit of the system's holds, counted while the process stands still."""
+"""Checks of a policy's process that the operating system has no limit for; the process stands still meanwhile."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.00002, 0.0005
 
 
 def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[str, str] | None:
-    """What is used beyond what is allowed, and what is allowed; None where all is well. The process then stands still.
+    """What is used beyond the allowed amount, and the allowed amount; None where all is well. The process then stands
+    still.
 
-    process, send: as of stop; scratch: the folder in which the process may write.
+    process, send: as for `stop`; scratch: the folder in which the process may write.
     """
     stop(process, send)
     if excess := scratch.excess(process):
@@ -31,9 +32,9 @@ def look(process: int, send: Callable[[int], None], scratch: Scratch) -> tuple[s
 
 
 def stop(process: int, send: Callable[[int], None]) -> None:
-    """Stop all threads of a child process, and wait for that.
+    """Stop all threads of a child process, and wait until they stand still.
 
-    process: its id; send: sends it a signal. Nothing but its parent can make it go on.
+    process: the process id; send: sends the process a signal. Only the parent can make the process continue.
     """
     send(signal.SIGSTOP)
     # macOS's Python has no waitid before 3.13.

@@ -1,4 +1,4 @@
-"""What a policy's process says: a header, an answer or a problem. Nothing in it is trusted."""
+"""Reads the messages of a policy's process: a header, an answer or a problem. Their content is not trusted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def read_header(read: Read, limits: Limits) -> dict[str, Any]:
 
 
 def read_answer(read: Read, case: Case, limits: Limits, iteration: int) -> Redeployment | None:
-    """The answer to the call of an iteration; its sizes are checked before anything is read, its content is not.
+    """Read the answer to the call of an iteration. The sizes are checked before anything is read; the content is not
+    checked.
 
     Raises PolicyError for a reported problem or wrong sizes, MalformedMessage.
     """

@@ -1,4 +1,6 @@
-"""The next step where a module cannot be imported: by pip at home, or by another way on the platform."""
+"""The next step for a module that cannot be imported: pip at home, or another way where the platform lacks the
+module.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,16 @@ REQUIREMENTS = {
 }
 # What the platform has that does the work of a module it lacks.
 REPLACEMENTS = {"torch": "numpy", "ortools": "scipy.optimize.milp or scipy.optimize.linear_sum_assignment"}
-BRING = "bring {} as a module beside policy.py where it is pure Python, or drop it"
+BRING = "add {} to the submission as a module beside policy.py if it is pure Python, or do without it"
 
 
 def missing_module(name: str) -> str:
-    """What to do about a top-level module that is not there."""
+    """The next step for a missing top-level module."""
     if requirement := REQUIREMENTS.get(name):
         # The image's versions have no wheels for later Pythons.
         wanted = requirement if sys.version_info < (3, 13) else requirement.partition("==")[0]
         return f"pip install {wanted} (the platform has it)"
-    return f"the platform has no {name}: {without(name)}; kit.py check says what the platform has"
+    return f"the platform has no {name}: {without(name)}; kit.py check lists what the platform has"
 
 
 def without(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that a process has removed and goes on using: they have no name, and take room on the disk all the same."""
+"""Files that a process has removed and still uses. They have no name, but still take room on the disk."""
 
 from __future__ import annotations
 

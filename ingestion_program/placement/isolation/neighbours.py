@@ -1,4 +1,4 @@
-"""What the policies of one trace's cases share: the copy of a window that several are handed, and a bound on memory."""
+"""What the policies of one trace's cases share: the copy of a window, and a bound on memory."""
 
 from __future__ import annotations
 

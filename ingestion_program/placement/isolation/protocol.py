@@ -18,7 +18,7 @@ LONGEST_TRACE = 2400
 
 
 class MalformedMessage(Exception):
-    """The other side sent something that is no message."""
+    """The other side sent something that is not a message."""
 
 
 def encode(header: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a policy returned, in either form, read into integers on the policy's side of the boundary."""
+"""Reads what a policy returned, in either form, into integers, on the policy's side of the boundary."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..errors import PolicyError
 INTEGERS = "return a list or an array of integers"
 # By numpy's letter for the kind of what was got.
 CONVERSIONS = {
-    "b": "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into them",
-    "f": "make them integers, with .astype(int), and divide with //",
+    "b": "return numbers instead of True and False; np.flatnonzero(mask) turns a mask into numbers",
+    "f": "make the values integers: .astype(int) converts, // divides into integers",
 }
 # What a call gives that has not run a line of the function yet: its words, and the next step.
 POSTPONED: dict[type, tuple[str, str]] = {
@@ -77,10 +77,10 @@ def _read_redeployment(priority: Any, table: Any) -> Redeployment | None:
 
 
 def as_integers(value: Any, name: str, shape: str) -> np.ndarray:
-    """Read a list or array of integers as int64; `shape` is the shape's description for the message.
+    """Read a list or array of integers as int64; `shape` describes the shape for the message.
 
-    Raises PolicyError (invalid_answer) for booleans, floats, ragged lists and anything else. An empty list is
-    an empty array. Values beyond int64 are clipped to it, where they are out of range all the same.
+    Raises PolicyError (invalid_answer) for booleans, floats, ragged lists and other types. An empty list is an empty
+    array. Values beyond int64 are clipped to int64: they stay out of range.
     """
     try:
         array = np.asarray(value)
@@ -125,5 +125,5 @@ def _kind(value: Any) -> str:
     if type(value) in POSTPONED:
         return POSTPONED[type(value)][0]
     if value is None:
-        return "None, which a function without return gives"
+        return "None, as a function without return gives"
     return f"{name} of length {len(value)}" if isinstance(value, (tuple, list)) else name

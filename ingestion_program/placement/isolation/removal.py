@@ -1,4 +1,4 @@
-"""The removal of a folder into which a policy has written."""
+"""Removes a folder into which a policy has written."""
 
 from __future__ import annotations
 

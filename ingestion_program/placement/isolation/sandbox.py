@@ -1,4 +1,4 @@
-"""What a policy process may use: its environment, its limits, and the layers that close everything else to it."""
+"""What a policy's process may use: environment, limits, and the layers that close everything else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SYSTEM_FILES = (
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """A policy's whole environment: the same everywhere but for PATH and its scratch folder."""
+    """A policy's whole environment: the same on every machine, except for PATH and the scratch folder."""
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     # Where files are not closed, numba would keep what it compiled in the submission's folder, for the next case too.
     folders = dict.fromkeys(("HOME", "TMPDIR", "NUMBA_CACHE_DIR"), str(scratch))
@@ -56,7 +56,7 @@ def libraries() -> list[str]:
 
 
 def die_with_parent() -> None:
-    """Have the calling process killed when the thread that started it ends (Linux)."""
+    """Make the calling process end when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The folder in which a policy may write: private to its case, limited in size, removed with it."""
+"""The folder in which a policy may write: private to the case, limited in size, removed with the case."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ALLOWED = f"at most {MOST_FILES} files and folders, and {LARGEST_BYTES} bytes"
 
 
 class Scratch:
-    """A fresh temporary folder; `remove` deletes it, whatever was put there.
+    """A fresh temporary folder; `remove` deletes it with any content.
 
-    It lies in a folder of its own, which is shut while the policy stands still: what other policies can ask of a path,
-    such as whether it is there, needs no right that Landlock keeps.
+    The folder lies in an outer folder, which is shut while the policy stands still: other policies can ask whether a
+    path exists, because Landlock does not restrict such questions.
     """
 
     def __init__(self) -> None:
@@ -37,20 +37,21 @@ class Scratch:
         self._unchanged = self.folder.stat().st_mtime_ns
 
     def open(self) -> None:
-        """Let the folder be reached."""
+        """Make the folder reachable."""
         os.fchmod(self._door, stat.S_IRWXU)
 
     def shut(self) -> None:
-        """Let nobody reach the folder who has not root's rights."""
+        """Make the folder unreachable for all but root."""
         os.fchmod(self._door, 0)
 
     def excess(self, process: int) -> str:
-        """What is too much in the folder and those below, or nothing; looks at no more names than are allowed.
+        """What is too much in the folder and its subfolders, in words; "" for nothing. At most as many names as allowed
+        are read.
 
-        process: writes there, and must stand still: names that change under the count escape it.
+        process: writes there and must stand still, because names that change during the count are missed.
         """
         if self._look() != self._identity:
-            return "something else than the folder it was given"
+            return "another object in the place of the folder"
         try:
             # Most policies never write, and a look into their process takes far longer than one into the folder.
             written = self.folder.stat().st_mtime_ns != self._unchanged
@@ -59,7 +60,7 @@ class Scratch:
             return f"a folder that cannot be listed ({error.strerror})"
 
     def remove(self) -> None:
-        """Delete the folder and all it holds, also folders that their maker closed."""
+        """Delete the folder with all content, also folders that the policy closed."""
         self.open()
         os.close(self._door)
         if self._outer.is_symlink():
@@ -82,7 +83,7 @@ class Scratch:
                     if stat.S_ISDIR(status.st_mode):
                         _check_open(status.st_mode)
                         pending.append(entry.path)
-        removed = f" ({nameless} of them in files that were removed and are still in use)" if nameless else ""
+        removed = f" ({nameless} of them in removed files that are still in use)" if nameless else ""
         return f"{held} bytes{removed}" if held > LARGEST_BYTES else ""
 
     def _look(self) -> tuple[int, int] | None:

@@ -1,7 +1,7 @@
-"""A seccomp filter: the system calls that a policy has no use for and could leave its process with (Linux).
+"""A seccomp filter against system calls that a policy does not need and could leave its process with (Linux).
 
-A list of what is denied, so that any Python and numpy run; numbers above the newest that is known do not exist.
-Structures are those of the kernel's linux/filter.h and linux/seccomp.h.
+The filter lists what is denied, so any Python and numpy run. Numbers above the newest known call do not exist for a
+policy. Structures are those of the kernel's linux/filter.h and linux/seccomp.h.
 """
 
 from __future__ import annotations

@@ -36,9 +36,10 @@ def answer_signal() -> None:
 
 
 def ask(process: int, output: int, folder: Path) -> list[str]:
-    """The frames of a running process in the policy's own files, innermost first, as `policy.py, line 3, in f`.
+    """The frames of a running process in the policy's files, innermost first, as `policy.py, line 3, in f`.
 
-    output: what it prints, to be read without waiting; folder: the policy's. Nothing when it does not answer in time.
+    output: what the process prints, read without waiting; folder: the policy's. Empty when the process does not answer
+    in time.
     """
     said, until = b"", time.monotonic() + SECONDS
     with suppress(ProcessLookupError, PermissionError), selectors.DefaultSelector() as selector:
@@ -56,7 +57,7 @@ def ask(process: int, output: int, folder: Path) -> list[str]:
 
 
 def places(said: bytes, folder: Path) -> list[str]:
-    """The frames in what a process wrote, as of ask."""
+    """The frames in the text that a process wrote, as for `ask`."""
     # The text is ASCII, other characters of names are escaped.
     start = str(folder).encode("ascii", "backslashreplace") + b"/"
     frames = [frame for frame in FRAME.finditer(said) if frame["file"].startswith(start)]
@@ -66,6 +67,6 @@ def places(said: bytes, folder: Path) -> list[str]:
 
 
 def lines(found: list[str]) -> str:
-    """The places for the log, outermost first as in a traceback; the innermost are kept of many."""
+    """The places for the log, outermost first as in a traceback; of many, the innermost are kept."""
     text = "\n".join(f"  {place}" for place in reversed(found))[-LONGEST_TRACE:]
     return f"Stack (most recent call last):\n{text}" if found else ""

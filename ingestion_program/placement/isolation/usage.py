@@ -1,4 +1,4 @@
-"""What a process has used so far, as Linux tells of it in /proc; zeros where nothing tells."""
+"""What a process has used so far, from Linux's /proc; zeros where the system does not tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def seconds_and_threads(process: int) -> tuple[float, int]:
-    """Processor seconds of a process, in it and in the kernel for it, and how many threads it has."""
+    """Processor seconds of a process (its own and the kernel's for it), and its number of threads."""
     with suppress(OSError, IndexError):
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(fields[17])
@@ -17,7 +17,7 @@ def seconds_and_threads(process: int) -> tuple[float, int]:
 
 
 def resident_memory(process: int) -> int:
-    """Bytes of memory that a process has in use now, its libraries' among them."""
+    """Bytes of memory that a process has in use now, with its libraries."""
     pages = 0
     with suppress(OSError):
         # Its first thread may have ended, and then tells nothing of what the others have.
@@ -29,7 +29,7 @@ def resident_memory(process: int) -> int:
 
 
 def peak_memory(process: int) -> int:
-    """The most bytes of address space that a process had, which is what its memory limit counts."""
+    """The most bytes of address space that a process ever had; the memory limit counts these."""
     with suppress(OSError):
         if peak := re.search(r"^VmPeak:\s*(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE):
             return int(peak[1]) * 1024

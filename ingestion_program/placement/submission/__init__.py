@@ -1,1 +1,1 @@
-"""What was uploaded: the folder of policy.py, which files are accepted, the receipt."""
+"""A submission: the folder of policy.py, the accepted files, and the receipt."""

@@ -1,4 +1,6 @@
-"""What a submission is made of: which files of a policy's folder are packed, hashed and run, and which are left out."""
+"""What a submission consists of: the files of a policy's folder that are packed, hashed and run, and what is left
+out.
+"""
 
 from __future__ import annotations
 
@@ -55,21 +57,23 @@ def submission_files(folder: Path, without: Collection[str] = ()) -> tuple[dict[
 
 
 def missed(left_out: list[str]) -> list[str]:
-    """Of what submission_files leaves out, what a policy may have been meant to use: no hidden folders at the top."""
+    """Of the names that submission_files leaves out, those that a policy may need: without hidden folders at the
+    top.
+    """
     return [name for name in left_out if not _is_hidden_folder(name) and not is_added(Path(name).name)]
 
 
 def note_of(left_out: list[str]) -> str:
-    """What is said of what is left out and could be missed; empty where there is nothing."""
+    """A note on what is left out and may be missed; "" where there is nothing."""
     names = [shown(name) for name in missed(left_out)]
     if not names:
         return ""
     listed = ", ".join(names[:MOST_NAMED]) + f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)
-    return f"left out, as pack leaves out hidden files, bytecode and zips: {listed}; no policy sees them"
+    return f"left out, as pack leaves out hidden files, bytecode and zips: {listed}; the policy cannot read them"
 
 
 def is_added(name: str) -> bool:
-    """Whether a file or folder of this name was not put there by a person."""
+    """Whether a file or folder of this name was made by a program, not a person."""
     return name in ADDED or name.endswith(ADDED_SUFFIX)
 
 
@@ -79,7 +83,7 @@ def _is_hidden_folder(name: str) -> bool:
 
 def _loop(name: str, path: Path) -> SubmissionRefused:
     return refused(
-        "a link leads to a folder that holds it",
+        "a link leads to a folder that holds the link",
         got=f"{shown(name)} -> {shown(os.readlink(path))}",
         expected="links that a zip can hold as files",
         next_step="remove the link",

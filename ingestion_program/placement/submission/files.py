@@ -1,4 +1,4 @@
-"""A submission's files: what none of them may be, found without running, opening or following any of them."""
+"""Checks a submission's files without running, opening or following any of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_BYTES = 2**30
 DEEPEST_LEVEL = 64
 # Any file's name fits; a path of many folders is cut in the middle.
 LONGEST_SHOWN = 300
-NEEDED = "keep only what the policy needs"
+NEEDED = "keep only the files that the policy needs"
 
 
 def check_files(submission: Path) -> None:
@@ -50,9 +50,9 @@ def check_files(submission: Path) -> None:
                 links.append(path)
             elif not stat.S_ISREG(status.st_mode):
                 raise refused(
-                    "the submission has a file that is no ordinary file",
+                    "the submission has a file of a kind that is not allowed",
                     got=f"{shown(os.path.relpath(path, top))}, {_kind(status.st_mode)}",
-                    expected="files, folders, and links between them",
+                    expected="regular files, folders, and links to these",
                     next_step="remove it from the zip",
                 )
             else:
@@ -85,7 +85,7 @@ def entries(
 
 
 def shown(name: str) -> str:
-    """A file's name or path on one line, without control characters, cut to a sane length; never blank."""
+    """The name or path of a file on one line, without control characters, shortened if long; never blank."""
     if len(name) > LONGEST_SHOWN:
         name = f"{name[: LONGEST_SHOWN // 2]}...{name[-LONGEST_SHOWN // 2 :]}"
     return " ".join(printable(name).split()) or repr(name)
@@ -103,9 +103,9 @@ def too_large(size: int) -> SubmissionRefused:
 
 
 def too_deep(level: int, place: str) -> SubmissionRefused:
-    """The error for a folder below DEEPEST_LEVEL; place: in the submission."""
+    """The error for a folder below DEEPEST_LEVEL; place: its path in the submission."""
     got, expected = f"{level} levels at {shown(place)}", f"at most {DEEPEST_LEVEL} levels"
-    return refused("the submission's folders are nested too deep", got, expected, "move the files up")
+    return refused("the submission's folders are nested too deep", got, expected, "move the files to a higher folder")
 
 
 def refused(what: str, got: str, expected: str, next_step: str) -> SubmissionRefused:
@@ -128,7 +128,7 @@ def _check_link(path: str, top: str, inside: set[tuple[int, int]]) -> None:
             "a link does not lead to a file or folder of the submission",
             got=f"{shown(os.path.relpath(path, top))} -> {shown(target)}",
             expected="links that stay inside the submission",
-            next_step="put what it should lead to in its place, or remove it",
+            next_step="replace the link by a copy of its target, or remove the link",
         )
 
 

@@ -1,4 +1,4 @@
-"""A submission's folder: where its policy.py is, and what makes it refused before anything runs."""
+"""A submission's folder: finds policy.py, and refuses submissions that must not run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MODULE_FILE = re.compile(r"[^.]+\.(pyc?|([^.]+\.)?(so|pyd))")
 
 
 def find_policy(submission: Path) -> tuple[Path, str]:
-    """The folder that holds policy.py, and a note when it is an outer folder of the zip.
+    """The folder that holds policy.py, and a note when it is not the top folder of the zip.
 
-    Raises SubmissionRefused when there is none, when a module beside it has a name that is taken, when the
-    submission brings a file from which the platform reads commands, and at files that check_files refuses.
+    Raises SubmissionRefused: without policy.py, for a module beside it whose name is taken, for a file from which the
+    platform reads commands, and for files that check_files refuses.
     """
     if not os.path.isdir(submission):
         raise _no_policy(submission, [])
@@ -58,13 +58,13 @@ def _check_commands(folder: Path, submission: Path) -> None:
         if kind == "folder" or (stat.S_ISREG(status.st_mode) and not _has_command(path)):
             # A policy's data, for all that can be told; the platform looks into it all the same.
             raise refused(
-                f"the name {shown(os.path.basename(path))} is Codabench's own",
+                f"the name {shown(os.path.basename(path))} is reserved for Codabench",
                 got=f"{name}, a {kind} without a command",
                 expected="no such name at the top of the zip, where Codabench looks for a command to run",
-                next_step=f"rename the {kind}, there and in the policy, or put it into a folder beside policy.py",
+                next_step=f"rename the {kind} in the zip and in the code, or put it into a folder beside policy.py",
             )
         raise refused(
-            "a submission may not bring a command of its own",
+            "a submission must not contain a command",
             got=name,
             expected="a policy.py that the ingestion program calls",
             next_step=f"remove {name} from the zip",
@@ -120,13 +120,13 @@ def _no_policy(submission: Path, policies: list[Path]) -> SubmissionRefused:
 
 
 def _step_to_a_policy(names: list[str]) -> str:
-    """What to do with a submission's top, which has no policy.py."""
+    """The next step for a submission without policy.py at its top."""
     modules = [name for name in names if name.lower().endswith((".py", ".py.txt"))]
     close = difflib.get_close_matches("policy.py", modules, 1, 0.6) or modules[: len(modules) == 1]
     if close:
         return f"rename {close[0]} to policy.py"
     if notebooks := [name for name in names if name.lower().endswith(".ipynb")]:
-        return f"save the code of {notebooks[0]} as policy.py, which can be imported"
+        return f"save the code of {notebooks[0]} as policy.py"
     if archives := [name for name in names if name.lower().endswith(".zip")]:
-        return f"unzip {archives[0]}, and put policy.py itself at the top"
+        return f"unzip {archives[0]}, and put policy.py at the top"
     return "put policy.py at the top of the zip"

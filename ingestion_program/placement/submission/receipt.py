@@ -1,4 +1,6 @@
-"""The receipt: which simulator measured which policy on which grid, the same for the same inputs on any machine."""
+"""The receipt: which simulator measured which policy on which grid. Equal inputs give an equal receipt on any
+machine.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def receipt(policy: Path, grid: Grid) -> dict[str, str]:
 
 
 def receipt_line(entries: dict[str, str]) -> str:
-    """The receipt as the log shows it."""
+    """The receipt as a line of the log."""
     return (
         f"receipt: kit {entries['kit']}, simulator {entries['simulator_sha256']}, policy {entries['policy_sha256']}, "
         f"grid {entries['grid']} {entries['grid_sha256']}"

@@ -1,4 +1,4 @@
-"""The stage: a copy of a submission's files and of nothing else, in which its policy runs, here and on the platform."""
+"""The stage: a copy of a submission's files and nothing else, in which the policy runs, here and on the platform."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LAST_ACCESS, LAST_CHANGE = 2_145_830_400, 315_532_800
 def stage(files: Mapping[str, Path], target: Path) -> None:
     """Copy files, by their names, into a folder; modes and times are the same everywhere.
 
-    They are no hard links: who writes to the source would write to the copy, modes and times would change at both, and
-    none leads out of the platform's mount. Raises SubmissionRefused for a file that cannot be read, OrganizerError when
+    Hard links are not used: a write to the source would reach the copy, modes and times would change at both, and a
+    link cannot leave the platform's mount. Raises SubmissionRefused for a file that cannot be read, OrganizerError when
     the copy cannot be written.
     """
     name, left, folders = "", LARGEST_BYTES, {target}
@@ -65,7 +65,7 @@ def _opened(name: str, path: Path) -> int:
         raise _unreadable(name, error.strerror) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise _unreadable(name, "no ordinary file")
+        raise _unreadable(name, "not a regular file")
     return descriptor
 
 

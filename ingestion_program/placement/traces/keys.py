@@ -15,7 +15,7 @@ AT_HOME = "name the key file that `python tools/bundle.py keys` made"
 
 
 def take_key(path: Path) -> bytes | None:
-    """Read a key file and delete it at once, so that no policy can; None when there is none.
+    """Read a key file and delete it at once, so that no policy can read it; None where there is no file.
 
     Raises OrganizerError when the file cannot be read or deleted, or holds no key.
     """
@@ -28,13 +28,13 @@ def take_key(path: Path) -> bytes | None:
     try:
         path.unlink()
     except OSError as error:
-        expected = "a copy of the program that may be written to, because a policy could read the key"
+        expected = "a writable copy of the program, because a policy could read a key file that stays"
         raise _wrong(path, "cannot be deleted", _reason(error), expected, ON_THE_PLATFORM) from None
     return _key(path, text, ON_THE_PLATFORM)
 
 
 def read_key(path: Path) -> bytes:
-    """Read a key file and leave it there: for the organizers' own tools. Raises OrganizerError."""
+    """Read a key file and keep it: for the organizers' tools. Raises OrganizerError."""
     try:
         text = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: a program that ends early leaves no part of one under its name."""
+"""Files that are complete or absent: a program that ends early leaves no half-written file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import IO
 
 @contextmanager
 def whole_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
-    """A file to write, which takes its name when it is complete; an error leaves nothing, and an older file as it was.
+    """A file to write that takes its name when it is complete. After an error, an older file stays as it was.
 
-    mode: the new file's, less the umask. Makes the folder. Raises OSError.
+    mode: of the new file, less the umask. Makes the folder. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
@@ -29,7 +29,7 @@ def whole_file(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o666) -> bytes:
-    """Write a file whole or not at all, as whole_file does, and return its bytes. Raises OSError."""
+    """Write a file completely or not at all, as whole_file does, and return its bytes. Raises OSError."""
     with whole_file(path, mode) as file:
         file.write(data)
     return data

@@ -1,4 +1,4 @@
-"""YAML files: the grid, the traces' manifest, and all others; what keeps one from being read is a sentence."""
+"""Reads YAML files (grid, manifest and all others); every error is one sentence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parse_yaml(data: bytes, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> 
 
 
 def read_yaml(path: Path, name: str) -> Any:
-    """The content of a YAML file, which is called `name` in the error. Raises OrganizerError."""
+    """The content of a YAML file; name: what the error calls the file. Raises OrganizerError."""
     try:
         with path.open("rb") as file:
             return parse_yaml(file.read(LARGEST_BYTES + 1))
@@ -74,7 +74,7 @@ def _content(loader: yaml.SafeLoader) -> Any:
 
 
 def _twice(node: yaml.Node, seen: set[int]) -> str | None:
-    """A key that stands twice in one mapping, of which PyYAML would take the last; seen: nodes by identity."""
+    """The first key that stands twice in one mapping (PyYAML would take the last); seen: nodes by identity."""
     if isinstance(node, yaml.ScalarNode) or id(node) in seen:
         return None
     seen.add(id(node))
