@@ -188,8 +188,8 @@ def test_of_a_zip_what_the_platform_takes_is_run_and_said(tmp_path: Path, capsys
         there = sorted(p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file())
     assert there == ["mine/part/rows.py", "mine/policy.py"]
     assert capsys.readouterr().out == (
-        "note: left out, as pack leaves out hidden files, bytecode and zips: part/.hidden, table.zip; no policy sees "
-        "them\n"
+        "note: left out, as pack leaves out hidden files, bytecode and zips: part/.hidden, table.zip; the policy "
+        "cannot read them\n"
     )
     assert not run.exists()
 
