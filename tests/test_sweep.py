@@ -341,7 +341,7 @@ def test_the_time_left_counts_what_was_done_since_the_bar_began() -> None:
     [
         (
             "expert_bytes=0",
-            "cost.expert_bytes is not valid. Got: 0. Expected: an integer of at least 1 and below 2^63.",
+            "cost.expert_bytes is not valid. Got: 0. Expected: an integer of at least 1 and less than 2^63.",
         ),
         ("bytes=1", "bandwidth_bytes_per_second; unknown: 'bytes'. Next: correct --cost."),
         ("expert_bytes", "argument --cost: 'expert_bytes' is not NAME=NUMBER"),

@@ -162,7 +162,8 @@ def sweep(
 def _measure(
     plan: Plan, executor: Executor | None, jobs: int, output: Path, show: Show, tick: Callable[[int, int], None]
 ) -> None:
-    missing = plan.missing(jobs)
+    # Two for each process: policies differ, and none is to wait long for the last.
+    missing = plan.missing(2 * jobs)
     units = {id(job): unit for unit, job in missing}
     kept, cases = plan.count()
     # The time that is left is counted from this line on.
