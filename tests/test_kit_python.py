@@ -104,8 +104,9 @@ def test_a_refused_submission_raises_with_the_platform_s_words(paths, tmp_path: 
         kit.run(write_policy(tmp_path, DECLINES, {"json.py": ""}), **paths)
 
 
-def test_a_folder_that_is_not_there_is_named(paths) -> None:
-    with pytest.raises(kit.UsageError, match=r"^the policy is missing\. Got: no folder nowhere\. "):
+def test_a_folder_that_is_not_there_is_named_with_the_place_looked_in(paths) -> None:
+    text = f"the policy is missing. Got: no folder nowhere in {Path.cwd()}. "
+    with pytest.raises(kit.UsageError, match="^" + re.escape(text)):
         kit.run("nowhere", **paths)
     with pytest.raises(kit.UsageError, match=r"^the grid tiny has no such case\. Got: Small/one:2\. "):
         kit.run(DS_EPLB, **paths, cases=["Small/one:2"])

@@ -42,7 +42,9 @@ def policy_folder(policy: str | Path) -> Path:
         expected, next_step = "a folder with policy.py, or the file", "name the folder that the zip was made from"
         raise UsageError("the policy is a zip", str(path), expected, next_step)
     if not path.is_dir() and path.name != "policy.py":
-        got = str(path) if path.exists() else f"no folder {path}"
+        # A path that is right elsewhere is the usual mistake.
+        place = "" if path.is_absolute() else f" in {Path.cwd()}"
+        got = str(path) if path.exists() else f"no folder {path}{place}"
         expected = "a folder with policy.py, the file, or the zip"
         of_kit = KIT / "policies" / path.name
         next_step = f"name {os.path.relpath(of_kit)}" if (of_kit / "policy.py").is_file() else "correct the path"
