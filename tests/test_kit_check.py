@@ -341,9 +341,9 @@ def test_a_call_of_what_is_newer_is_named_with_either_numpy(check, tmp_path: Pat
 @pytest.mark.parametrize(
     ("module", "step"),
     [
-        ("numba", "pip install numba==0.61.2 (the platform has it)"),
-        ("joblib", "pip install scikit-learn==1.5.1 (the platform has it)"),
-        ("llvmlite", "pip install numba==0.61.2 (the platform has it)"),
+        ("numba", ".venv/bin/python -m pip install numba==0.61.2 (the platform has it)"),
+        ("joblib", ".venv/bin/python -m pip install scikit-learn==1.5.1 (the platform has it)"),
+        ("llvmlite", ".venv/bin/python -m pip install numba==0.61.2 (the platform has it)"),
         ("torch", "the platform has no torch: use numpy instead of torch"),
         ("ortools", "the platform has no ortools: use scipy.optimize.milp or scipy.optimize.linear_sum_assignment"),
         (
@@ -365,8 +365,9 @@ def test_a_package_that_is_missing_here_is_named_with_its_command(monkeypatch: p
     monkeypatch.setattr(image, "version", lambda name: "1.0" if name in ("numpy", "joblib") else absent())
     line = packages_line(["numba", "joblib", "pytz"]).partition("), ")[2]
     assert line == (
-        "numpy 1.0 (platform 1.26.4), numba not installed (platform 0.61.2: pip install numba==0.61.2), "
-        "joblib 1.0 (platform), pytz not installed (platform: pip install pandas==2.2.3)"
+        "numpy 1.0 (platform 1.26.4), numba not installed (platform 0.61.2: .venv/bin/python -m pip install "
+        "numba==0.61.2), joblib 1.0 (platform), pytz not installed (platform: .venv/bin/python -m pip install "
+        "pandas==2.2.3)"
     )
 
 

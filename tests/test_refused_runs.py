@@ -74,7 +74,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["Policy.PY"], f"{NO_POLICY}. Got: Policy.PY. {AT_THE_TOP} Next: rename Policy.PY to policy.py."),
         (["polcy.py", "a.py"], f"{NO_POLICY}. Got: a.py, polcy.py. {AT_THE_TOP} Next: rename polcy.py to policy.py."),
         (["a.py", "b.py"], f"{NO_POLICY}. Got: a.py, b.py. {AT_THE_TOP} Next: put policy.py at the top of the zip."),
-        (["a/b/policy.py"], f"{NO_POLICY}. Got: a/. {AT_THE_TOP} Next: put policy.py at the top of the zip."),
+        (
+            ["a/b/policy.py", "__MACOSX/b/policy.py", ".git/b/policy.py"],
+            f"{NO_POLICY}. Got: a/b/policy.py. {AT_THE_TOP} "
+            "Next: name the folder a/b, or put its files at the top of the zip.",
+        ),
+        (
+            ["a/b/policy.py", "a/c/policy.py"],
+            f"{NO_POLICY}. Got: a/. {AT_THE_TOP} Next: put policy.py at the top of the zip.",
+        ),
         (["policy.py/x"], f"{NO_POLICY}. Got: policy.py/. {AT_THE_TOP} Next: put policy.py at the top of the zip."),
         (
             [f"{n}.txt" for n in range(12, 24)],

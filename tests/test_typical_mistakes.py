@@ -129,7 +129,8 @@ MISTAKES = {
     ),
     "a folder too deep": Mistake(
         {"work/src/policy.py": DECLINES},
-        f"{NO_POLICY}Got: work/. {AT_THE_TOP} Next: put policy.py at the top of the zip.",
+        f"{NO_POLICY}Got: work/src/policy.py. {AT_THE_TOP} "
+        "Next: name the folder work/src, or put its files at the top of the zip.",
     ),
     "an outer folder": Mistake({"mine/policy.py": DECLINES, "mine/table.txt": ""}, ACCEPTED),
     "two versions": Mistake(

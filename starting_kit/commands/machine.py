@@ -80,4 +80,5 @@ def _beside(package: Package) -> str:
     there = "platform" if package.version == ANY else f"platform {package.version}"
     if installed := package.installed():
         return f"{package.name} {installed} ({there})"
-    return f"{package.name} not installed ({there}: pip install {REQUIREMENTS[package.modules[0]]})"
+    install = f".venv/bin/python -m pip install {REQUIREMENTS[package.modules[0]]}"
+    return f"{package.name} not installed ({there}: {install})"

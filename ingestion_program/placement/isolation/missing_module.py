@@ -30,7 +30,7 @@ def missing_module(name: str) -> str:
     if requirement := REQUIREMENTS.get(name):
         # The image's versions have no wheels for later Pythons.
         wanted = requirement if sys.version_info < (3, 13) else requirement.partition("==")[0]
-        return f"pip install {wanted} (the platform has it)"
+        return f".venv/bin/python -m pip install {wanted} (the platform has it)"
     return f"the platform has no {name}: {without(name)}; kit.py check lists what the platform has"
 
 

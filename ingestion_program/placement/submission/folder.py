@@ -107,6 +107,9 @@ def _no_policy(submission: Path, policies: list[Path]) -> SubmissionRefused:
         got, next_step = f"no folder {shown(str(submission))}", "name the folder that holds policy.py"
     elif policies:
         got, next_step = ", ".join(f"{shown(path.name)}/policy.py" for path in policies), "keep one of them"
+    elif len(deeper := _deeper(submission)) == 1:
+        (place,) = map(shown, deeper)
+        got, next_step = f"{place}/policy.py", f"name the folder {place}, or put its files at the top of the zip"
     else:
         names = sorted(shown(path.name) + "/" * path.is_dir() for path in submission.iterdir())
         got = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "") or "nothing"
@@ -117,6 +120,17 @@ def _no_policy(submission: Path, policies: list[Path]) -> SubmissionRefused:
         expected="policy.py at the top of the submission",
         next_step=next_step,
     )
+
+
+def _deeper(submission: Path) -> list[str]:
+    """The folders of a submission that hold policy.py, as paths in the submission."""
+    found = []
+    for folder, inner, files in os.walk(submission):
+        # A hidden folder may be an environment, whose size check_files does not look at.
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__MACOSX")
+        if "policy.py" in files:
+            found.append(os.path.relpath(folder, submission))
+    return found
 
 
 def _step_to_a_policy(names: list[str]) -> str:
