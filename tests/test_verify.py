@@ -118,6 +118,19 @@ def test_an_interrupt_leaves_a_table_of_what_ran_and_no_process(tmp_path: Path) 
         os.kill(process, 0)
 
 
+def test_an_unknown_step_and_two_choices_at_once_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, told in (
+        (["--only", "others"], "argument --only: invalid choice: 'others' (choose from "),
+        (["--ci", "--only", "done"], "argument --only: not allowed with argument --ci"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            run([DONE], tmp_path, *words)
+        assert ended.value.code == 2 and told in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 # The steps as they ship.
 
 

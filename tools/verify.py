@@ -44,10 +44,11 @@ LAST_LINES = 25
 def main(arguments: list[str] | None = None, steps: Sequence[Step] = STEPS, folder: Path = ROOT) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ci", action="store_true", help="the steps of continuous integration")
-    parser.add_argument("--only", nargs="+", metavar="STEP", choices=[step.name for step in steps], help="these steps")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--ci", action="store_true", help="the steps of continuous integration")
+    some.add_argument("--only", nargs="+", metavar="STEP", choices=[step.name for step in steps], help="these steps")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help="takes verify.md and verify/")
-    parser.add_argument("--check", choices=CHECKS, help="one check in this process, as a step runs it")
+    some.add_argument("--check", choices=CHECKS, help="one check in this process, as a step runs it")
     options = parser.parse_args(arguments)
     if options.check:
         return check(options.check)
