@@ -136,7 +136,9 @@ def test_a_map_of_another_shape_is_refused_with_the_right_one() -> None:
     with pytest.raises(ValueError, match=f"^{message}with every slot of all devices$"):
         answer_of(deepseek.policy_of(lambda *given: ([[0, 1, 2, 3]] * 2, None, None)))
     message = r"rebalance_experts returned ndarray; expected \(physical_to_logical_map, logical_to_physical_map, "
-    with pytest.raises(ValueError, match=f"^{message}expert_count\\); adapters.vllm takes the first one alone$"):
+    with pytest.raises(
+        ValueError, match=f"^{message}expert_count\\); for a balancer that returns only the first, use adapters.vllm$"
+    ):
         answer_of(deepseek.policy_of(lambda *given: np.array(MAP)))
 
 
@@ -152,9 +154,9 @@ class Unbound:
 @pytest.mark.parametrize(
     ("balancer", "message"),
     [
-        (Bound, "policy_of takes a function, and got the class Bound; pass Bound.rebalance_experts"),
-        (Unbound, "policy_of takes a function, and got the class Unbound; pass Unbound(...).rebalance_experts"),
-        (7, "policy_of takes the function rebalance_experts, and got int"),
+        (Bound, "policy_of takes a function, but got the class Bound; pass Bound.rebalance_experts"),
+        (Unbound, "policy_of takes a function, but got the class Unbound; pass Unbound(...).rebalance_experts"),
+        (7, "policy_of takes the function rebalance_experts, but got int"),
     ],
 )
 def test_what_is_no_function_is_refused_when_the_policy_is_loaded(balancer, message: str) -> None:

@@ -284,8 +284,10 @@ def test_arrays_that_git_tracks_out_of_place_are_warned_of(tree: Path, capsys: p
     git(tree, "add", ".")
     assert build(tree, tree / "out.zip") == 0
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "warning: git tracks counts/hidden.npy, an array outside of sample_traces and reference_data. Who gets the",
-        "repository can read it. If it is hidden: git rm --cached counts/hidden.npy, and move it below output",
+        "warning: git tracks counts/hidden.npy, an array outside of sample_traces and reference_data. Everyone who "
+        "gets the",
+        "repository can read this file. If the array is hidden: git rm --cached counts/hidden.npy, and move the file "
+        "below output",
     ]
 
 

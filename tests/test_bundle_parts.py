@@ -97,7 +97,7 @@ PROGRAMS = [
         reference_key("cases", 3, "simulator_version", value="0.9.0"),
         "the reference was made with another simulator_version",
     ),
-    ("another format", reference_key("format", value=1), "the reference has another format"),
+    ("another format", reference_key("format", value=1), "the reference has the wrong format"),
     ("reference row missing", reference_key("cases", 6, value=DELETE), "the reference's cases are not the grid's"),
     ("no reference rows", reference_key("cases", value=DELETE), "ds_eplb.json has no cases"),
     (

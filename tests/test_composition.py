@@ -134,7 +134,7 @@ def test_requests_without_a_token_are_left_out_and_those_without_a_label_are_the
         ),
         (
             {"length": np.array(["2", "3"])},
-            "length has another form. Got: <U1 [2]. Expected: one integer after another.",
+            "length has the wrong form. Got: <U1 [2]. Expected: one integer after another.",
         ),
         ({"category": np.array(["law"])}, "the labels do not fit. Got: 1. Expected: one for each of 2 requests. "),
         ({"topk": CHOICES[:, 0]}, "the choices have another form. Got: uint8 [5, 2]. Expected: integers [token, la"),
@@ -150,9 +150,13 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, n
 @pytest.mark.parametrize(
     ("form", "changes", "words"),
     [
-        ("lab", {"experts": np.array([6, 6])}, "experts has another form. Got: int64 [2]. Expected: one integer."),
-        ("lab", {"experts": np.array("six")}, "experts has another form. Got: <U3 []. Expected: one integer."),
-        ("labels", {"law": np.array(0)}, "law has another form. Got: int64 []. Expected: integers [token, layer, k]."),
+        ("lab", {"experts": np.array([6, 6])}, "experts has the wrong form. Got: int64 [2]. Expected: one integer."),
+        ("lab", {"experts": np.array("six")}, "experts has the wrong form. Got: <U3 []. Expected: one integer."),
+        (
+            "labels",
+            {"law": np.array(0)},
+            "law has the wrong form. Got: int64 []. Expected: integers [token, layer, k].",
+        ),
     ],
 )
 def test_an_array_of_another_form_is_named(

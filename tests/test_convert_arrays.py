@@ -160,7 +160,7 @@ def test_a_damaged_array_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_bytes(path.read_bytes()[:500])
     text = refusal(tmp_path, capsys, "npy", path)
     assert text.startswith("counts.npy: the file cannot be read. Got: ValueError: ")
-    assert text.endswith(" Expected: a complete .npy file. Next: copy it again.")
+    assert text.endswith(" Expected: a complete .npy file. Next: copy the file again.")
 
 
 @pytest.mark.parametrize("axes", ["layer,expert", "iteration,layer,layer", "layer, iteration, expert", "t,l,e"])
@@ -263,5 +263,5 @@ def test_damaged_json_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text('{"load_history": [', encoding="utf-8")
     assert refusal(tmp_path, capsys, "adrs", path) == (
         "cut.json: the file cannot be read. Got: JSONDecodeError: Expecting value: line 1 column 19 (char 18)."
-        " Expected: a complete .json file. Next: copy it again."
+        " Expected: a complete .json file. Next: copy the file again."
     )

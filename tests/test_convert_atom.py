@@ -39,7 +39,7 @@ ATOM: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another dtype": (
         lambda folder: spoiled(folder, dtype="int32"),
-        "moe_routes.jsonl, line 1: moe_counts has another form. Got: shape [2, 8], offset_bytes 0, dtype 'int32'."
+        "moe_routes.jsonl, line 1: moe_counts has the wrong form. Got: shape [2, 8], offset_bytes 0, dtype 'int32'."
         " Expected: shape [layer, expert] of one number of experts, offset_bytes, dtype uint16. Next: give the folder"
         " of one run, as it was written.",
     ),

@@ -298,7 +298,8 @@ def test_a_stray_iteration_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_rows_with_a_mark_of_comment_are_no_rows_less(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "t.csv").write_text("iteration,layer,expert,count\n0,3,0,1\n# 1,3,0,2\n2,3,0,1\n")
     assert refusal(tmp_path, capsys, "--from", "csv", tmp_path / "t.csv") == (
-        "t.csv: the table has another form. Got: could not convert string '# 1' to int64 at row 1, column 1. Expected:"
+        "t.csv: the table has the wrong form. Got: could not convert string '# 1' to int64 at row 1, column 1. "
+        "Expected:"
         " whole numbers. Next: correct the file, or export it again."
     )
 

@@ -39,12 +39,13 @@ TABLES = {
     ),
     "a word": (
         HEAD + "0,0,0,1\n0,0,1,many\n",
-        "the table has another form. Got: could not convert string 'many' to int64 at row 1, column 4. Expected: whole"
+        "the table has the wrong form. Got: could not convert string 'many' to int64 at row 1, column 4. Expected: "
+        "whole"
         " numbers",
     ),
     "a fraction": (
         HEAD + "0,0,0,1\n0,0,1,1.7\n",
-        "the table has another form. Got: 1.7 in data row 1, column 3 (from 0). Expected: whole numbers",
+        "the table has the wrong form. Got: 1.7 in data row 1, column 3 (from 0). Expected: whole numbers",
     ),
     "no row": (HEAD, "the table is empty. Got: no row. Expected: a row for each count"),
     "a negative count": (

@@ -221,8 +221,9 @@ def test_a_file_of_an_old_torch_is_refused_with_the_way_to_save_it_again(tmp_pat
         read_torch(tmp_path / "dump.pt")
     assert str(refused.value) == (
         "dump.pt: the file is not of the form that torch saves since 1.6. Got: no zip archive. Expected: a complete .pt"
-        " file of torch.save, a zip archive with data.pkl. Next: copy it again, or load it with the torch that wrote it"
-        " and save it with torch 1.6 or later."
+        " file of torch.save, a zip archive with data.pkl. Next: copy the file again, or load it with the torch that "
+        "wrote it"
+        " and save it with torch >= 1.6."
     )
 
 
@@ -232,7 +233,7 @@ def test_a_damaged_dump_of_torch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OrganizerError) as refused:
         read_torch(path)
     assert str(refused.value).startswith("dump.pt: the file cannot be read. Got: KeyError: ")
-    assert str(refused.value).endswith(" Expected: a complete .pt file. Next: copy it again.")
+    assert str(refused.value).endswith(" Expected: a complete .pt file. Next: copy the file again.")
 
 
 def test_a_file_without_checksums_is_refused_with_the_option_that_writes_them(tmp_path: Path) -> None:
@@ -242,7 +243,7 @@ def test_a_file_without_checksums_is_refused_with_the_option_that_writes_them(tm
         read_torch(path)
     assert str(refused.value) == (
         "dump.pt: the file cannot be read. Got: BadZipFile: Bad CRC-32 for file 'archive/data/0'. Expected: a complete"
-        " .pt file. Next: copy it again, or save it again after torch.serialization.set_crc32_options(True)."
+        " .pt file. Next: copy the file again, or save it again after torch.serialization.set_crc32_options(True)."
     )
 
 

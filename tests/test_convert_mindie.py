@@ -21,7 +21,7 @@ MINDIE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a block that was cut off": (
         lambda folder: (folder / "decode_1.csv").write_text("1,2,3,4\n" * 3),
         "decode_1.csv: the rows are no whole blocks. Got: 3 rows. Expected: blocks of 2, one row for each layer. Next:"
-        " copy it again, or correct --layers.",
+        " copy the file again, or correct --layers.",
     ),
     "a rank that stopped early": (
         lambda folder: (folder / "decode_1.csv").write_text("1,2,3,4\n" * 8),

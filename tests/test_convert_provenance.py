@@ -147,6 +147,7 @@ def test_notes_of_another_form_are_refused(tmp_path: Path, capsys: pytest.Captur
     path.write_text(path.read_text(encoding="utf-8").replace("notes: []", "notes: dense"), encoding="utf-8")
     assert kit.main(["statistics", "--traces", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
-        "kit.py statistics: error: manifest.yaml: the manifest has another form. Got: notes: 'dense'. Expected: a list"
+        "kit.py statistics: error: manifest.yaml: the manifest has the wrong form. Got: notes: 'dense'. Expected: a "
+        "list"
         " of sentences. Next: correct it, or convert again.\n"
     )

@@ -62,7 +62,7 @@ TRTLLM: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a damaged header": (
         lambda folder: (folder / "rank0.safetensors").write_bytes(b"\xff" * 20),
         "rank0.safetensors: the file cannot be read. Got: ValueError: a header of 18446744073709551615 bytes in a file"
-        " of 20. Expected: a complete .safetensors file. Next: copy it again.",
+        " of 20. Expected: a complete .safetensors file. Next: copy the file again.",
     ),
 }
 

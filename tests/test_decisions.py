@@ -192,7 +192,7 @@ def test_the_decisions_of_a_case_are_read_from_a_run_s_folder(tmp_path: Path) ->
         ),
         (
             lambda folder: write_log(folder, 2),
-            "the log of decisions has another format. Got: format 2. Expected: format 1. "
+            "the log of decisions has the wrong format. Got: format 2. Expected: format 1. "
             "Next: use the kit that the run was made with, or run the policy again.",
         ),
         (

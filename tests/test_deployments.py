@@ -108,7 +108,7 @@ def test_rows_that_may_be_dense_are_not_guessed(tmp_path: Path) -> None:
     rows = read_placement(written(tmp_path, "sglang", numbers=(2, 3)))
     assert said(lambda: table_for(rows, case_of(TABLE, 4), None)) == (
         "file.json: the placement does not fit M/d ep 2. Got: 4 rows. Expected: 2, one for each layer of the case. "
-        "Next: say which of them are the case's by --layers, as --layers 2-3 where the dense ones come first."
+        "Next: name the case's layers with --layers, as --layers 2-3 where the model begins with dense layers."
     )
     assert table_for(rows, case_of(TABLE, 4), (2, 3)).tolist() == TABLE.tolist()
 
@@ -116,8 +116,9 @@ def test_rows_that_may_be_dense_are_not_guessed(tmp_path: Path) -> None:
 def test_numbers_that_a_form_needs_are_asked_for(tmp_path: Path) -> None:
     assert said(lambda: written(tmp_path, "trtllm", numbers=None)) == (
         "trtllm needs the model's layer numbers. Got: none in the traces' manifest. Expected: the model's numbers of "
-        "its 2 layers with experts. Next: give them, as --layers 3-4 where three dense layers come first, or "
-        "--layers 0-1 where none do."
+        "its 2 layers with experts. Next: give the numbers, as --layers 3-4 where the model begins with three dense "
+        "layers, or "
+        "--layers 0-1 without dense layers."
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -131,7 +132,7 @@ def test_layer_numbers_out_of_order_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_whose_name_the_engine_would_take_otherwise_is_refused(tmp_path: Path) -> None:
     assert said(lambda: write_placement(tmp_path / "map.txt", "sglang", TABLE, 4, NUMBERS)) == (
-        "the file's name has another ending. Got: map.txt. Expected: .json for sglang. Next: name the file map.json."
+        "the file's name has the wrong ending. Got: map.txt. Expected: .json for sglang. Next: name the file map.json."
     )
 
 
@@ -144,7 +145,7 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     three = case_of(TABLE, 4, ep=3)
     assert said(lambda: table_for(rows, three, None)) == (
         "file.npy: the placement does not fit M/d ep 3 +2. Got: 6 slots a layer on 2 devices. "
-        "Expected: 6 slots on 3 devices. Next: name a case that it fits."
+        "Expected: 6 slots on 3 devices. Next: name a case that the file fits."
     )
     assert table_for(flat, three, None).tolist() == TABLE.reshape(2, 3, 2).tolist()
     five = Case("M", "d", 2, 1, 2, 5, window=3, latency=0)
@@ -167,25 +168,25 @@ def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
         ({"physical_to_logical_map": [[0, True]]}, "row 0 of physical_to_logical_map holds no expert id. Got: True."),
         ([[0, -1]], "row 0 of the map holds no expert id. Got: -1."),
         ([], "the map is no list of lists"),
-        ({"logical_count": [[1]]}, "the file holds loads, no placement. Got: the keys ['logical_count']."),
-        ({"x": 1}, "the file is in none of the forms. Got: the keys ['x']."),
-        ("text", "the file is in none of the forms. Got: str."),
+        ({"logical_count": [[1]]}, "the file holds loads, not a placement. Got: the keys ['logical_count']."),
+        ({"x": 1}, "the file has none of the known forms. Got: the keys ['x']."),
+        ("text", "the file has none of the known forms. Got: str."),
         (
             {"num_slots": 3, "initial_global_assignments": {3: [0, 1]}},
             "num_slots is not the length of the lists. Got: 3. Expected: 2. Next: correct num_slots.",
         ),
         (
             {"moe_layer_count": 2, "layer_list": [{}]},
-            "layer_list is not as long as moe_layer_count says. Got: 1 layers",
+            "layer_list has another length than moe_layer_count states. Got: 1 layers",
         ),
         (
             {"moe_layer_count": 2, "layer_list": [{"layer_id": 1}, {"layer_id": 0}]},
             "layer_list is not in order. Got: layer_id [1, 0]. Expected: ascending ones: the place in the list counts.",
         ),
-        ({"moe_layer_count": 1, "layer_list": [{}]}, "layer_list[0] has another form. Got: KeyError: 'device_list'."),
+        ({"moe_layer_count": 1, "layer_list": [{}]}, "layer_list[0] has the wrong form. Got: KeyError: 'device_list'."),
         (
             {"moe_layer_count": 1, "layer_list": [{"device_list": [{"device_id": 1, "device_expert": [0]}]}]},
-            "layer_list[0] has other devices. Got: device_id [1] of None.",
+            "layer_list[0] has the wrong devices. Got: device_id [1] of None.",
         ),
     ],
 )
@@ -199,11 +200,11 @@ def test_arrays_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     arrays = deepseek_arrays(TABLE, 4)
     arrays["logcnt"][0] = [1, 2, 1, 2]
     np.savez(tmp_path / "a.npz", **arrays)
-    assert "a.npz: logcnt is not of phy2log" in said(lambda: read_placement(tmp_path / "a.npz"))
+    assert "a.npz: logcnt does not fit phy2log" in said(lambda: read_placement(tmp_path / "a.npz"))
     arrays = deepseek_arrays(TABLE, 4)
     arrays["log2phy"][0, 0] = [1, 3]
     np.savez(tmp_path / "a.npz", **arrays)
-    assert "a.npz: log2phy is not of phy2log" in said(lambda: read_placement(tmp_path / "a.npz"))
+    assert "a.npz: log2phy does not fit phy2log" in said(lambda: read_placement(tmp_path / "a.npz"))
     np.savez(tmp_path / "a.npz", plan=TABLE)
     assert "Next: python -m lab export-placement writes a plan's." in said(lambda: read_placement(tmp_path / "a.npz"))
 
@@ -217,7 +218,7 @@ def test_a_file_that_is_larger_than_a_placement_is_refused_before_it_is_unpacked
     assert (tmp_path / "a.npz").stat().st_size < 2000
     for name in ("a.npz", "a.npy"):
         assert said(lambda name=name: read_placement(tmp_path / name)) == (
-            f"{name}: the file is no placement. Got: 80128 bytes. Expected: at most 2000. Next: name a deployment's"
+            f"{name}: the file is not a placement. Got: 80128 bytes. Expected: at most 2000. Next: name a deployment's"
             " file."
         )
 
@@ -252,7 +253,7 @@ def test_an_expert_twice_on_a_device_is_refused_where_an_exchange_costs() -> Non
     # Whatever device 0 takes for its second expert 0 makes one of the two busier than 10.
     table, hotness = np.array([[[0, 0], [1, 2]]]), np.array([[10, 9, 1]])
     assert said(lambda: apart(table, hotness, (3,))) == (
-        "layer 3: this engine takes an expert once on a device. Got: expert 0 twice on device 0; no exchange with "
+        "layer 3: this engine takes an expert only once on a device. Got: expert 0 twice on device 0; no exchange with "
         "another device keeps the busiest device's load. Expected: once. "
         "Next: plan with each expert at most once on a device."
     )
@@ -281,5 +282,5 @@ def test_a_cut_file_of_json_is_said_to_be_cut(tmp_path: Path) -> None:
         read_placement(tmp_path / "cut.json")
     assert str(raised.value) == (
         "cut.json: the file cannot be read. Got: JSONDecodeError: Expecting ',' delimiter: line 1 column 35 (char 34)."
-        " Expected: complete JSON. Next: copy it again, or write it again."
+        " Expected: complete JSON. Next: copy the file again, or write it again."
     )

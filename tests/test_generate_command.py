@@ -192,7 +192,7 @@ def test_a_manifest_of_another_form_is_refused(folder: Path, capsys: pytest.Capt
     assert run(folder, "--profile", "M/d") == 2
     path = folder / "out" / "manifest.yaml"
     assert error(capsys) == (
-        f"manifest: the manifest has another form. Got: list in {path}. Expected: a mapping `traces:` of entries. "
+        f"manifest: the manifest has the wrong form. Got: list in {path}. Expected: a mapping `traces:` of entries. "
         "Next: correct it or move it away."
     )
 

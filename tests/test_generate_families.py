@@ -172,7 +172,7 @@ def test_options_of_another_family_are_refused(
         (
             ["--requests", "nowhere.npz"],
             "nowhere.npz: the file cannot be read. Got: FileNotFoundError: [Errno 2] No such file or directory: "
-            "'nowhere.npz'. Expected: a complete .npz file. Next: copy it again.",
+            "'nowhere.npz'. Expected: a complete .npz file. Next: copy the file again.",
         ),
     ],
 )

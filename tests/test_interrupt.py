@@ -129,9 +129,8 @@ INTERRUPTED = {
     "starting_kit/lab/__main__.py": "lab: interrupted",
     "tools/benchmark.py": "benchmark.py: interrupted",
     "tools/bundle.py": "bundle.py: interrupted",
-    "tools/judge.py": "judge.py: interrupted; what was measured is kept, and not measured again",
-    "tools/leaderboard.py": "leaderboard: interrupted; what is finished is kept, and the same command goes on from "
-    "there",
+    "tools/judge.py": "judge.py: interrupted; finished measurements are kept and will not be repeated",
+    "tools/leaderboard.py": "leaderboard: interrupted; what is finished is kept; repeat the same command to continue",
     "tools/rehearse.py": "rehearse.py: interrupted",
     "tools/seal.py": "seal.py: interrupted",
 }

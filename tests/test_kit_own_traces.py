@@ -202,5 +202,5 @@ def test_a_trace_that_cannot_be_measured_says_why(traces: Path) -> None:
 
 def test_a_malformed_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.yaml").write_text("traces: [1]\n", encoding="utf-8")
-    with pytest.raises(OrganizerError, match="the manifest has another form"):
+    with pytest.raises(OrganizerError, match="the manifest has the wrong form"):
         own_grid(tmp_path)

@@ -121,5 +121,5 @@ def test_what_is_no_hotness_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OrganizerError, match="wrong shape"):
         write_hotness(tmp_path, "M/d", np.ones((4, 8), int))
     (tmp_path / "manifest.yaml").write_text("[]", encoding="utf-8")
-    with pytest.raises(OrganizerError, match="manifest: the manifest has another form"):
+    with pytest.raises(OrganizerError, match="manifest: the manifest has the wrong form"):
         write_hotness(tmp_path, "M/d", np.ones((4, 1, 8), int))

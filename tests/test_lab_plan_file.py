@@ -46,7 +46,7 @@ WRONG = [
         "layer 3: an expert has no slot. Got: none for expert 3. Expected: a slot for each of 4",
     ),
     ({"layers": np.array([3, 3])}, "a layer is there twice"),
-    ({"layers": np.array([3.0, 5.0])}, "layers has another form"),
+    ({"layers": np.array([3.0, 5.0])}, "layers has the wrong form"),
     ({"layers": np.array([3])}, r"plan does not fit. Got: shape \[2, 2, 2\]. Expected: \[1 layers, 2 devices, slot\]"),
     (
         {"order": changed(ORDER, (0, 0, 1), 0)},

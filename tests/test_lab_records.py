@@ -63,7 +63,7 @@ def test_unknown_fields_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
         (_record(topk_experts=[[0.0, 1.0]]), "of dtype float64. Expected: integers"),
         (_record(topk_experts=[[True, 2]]), r"topk_experts has a boolean. Got: \[\[True, 2\]\]. Expected: integers"),
         (_record(topk_experts=[[None, 1]]), "of dtype object. Expected: integers"),
-        (_record(topk_experts=[]), "topk_experts has another form"),
+        (_record(topk_experts=[]), "topk_experts has the wrong form"),
         (_record(topk_experts=[[]]), "the record has no tokens"),
         (_record(topk_experts=[[0, 4]]), r"token 0 chose expert 4. Expected: 0 \.\. 3"),
         (_record(topk_experts=[[0, 10**30]]), "Expected: integers"),
@@ -73,7 +73,7 @@ def test_unknown_fields_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
             r"Got: \[0, 1\]. Expected: 3 rows from 0, one per token",
         ),
         (_record(origin_rows=[0, 1, -1]), r"origin_rows does not fit. Got: \[0, 1, -1\]"),
-        (_record(origin_rows="abc"), "origin_rows has another form"),
+        (_record(origin_rows="abc"), "origin_rows has the wrong form"),
         (_record(request_id=[1]), "request_id is of another type. Got: a list"),
     ],
 )

@@ -73,8 +73,11 @@ def test_scores_that_are_none_are_refused(name: str, values: np.ndarray, words: 
             -np.ones((3, 3), np.float32),
             "t/scores_004.npy: scores are out of range. Got: -1.0 .. -1.0. Expected: fi",
         ),
-        (np.ones((3, 3), int), r"t/scores_004.npy: the array has another form. Got: int64 \[3, 3\]. Expected: floats"),
-        (np.ones((3, 2)), r"t/scores_004.npy: the array has another form. Got: float64 \[3, 2\]. Expected: floats"),
+        (
+            np.ones((3, 3), int),
+            r"t/scores_004.npy: the array has the wrong form. Got: int64 \[3, 3\]. Expected: floats",
+        ),
+        (np.ones((3, 2)), r"t/scores_004.npy: the array has the wrong form. Got: float64 \[3, 2\]. Expected: floats"),
     ],
 )
 def test_a_file_of_scores_that_is_not_right_is_named(values: np.ndarray, words: str, tmp_path: Path) -> None:
@@ -106,8 +109,11 @@ def test_records_bring_scores_and_weights_where_all_have_them(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"scores": WEIGHTS[0].tolist()}, r"scores has another form. Got: shape \[3, 2\]. Expected: numbers \[3, 3\]"),
-        ({"scores": [[1], "a"]}, "scores has another form"),
+        (
+            {"scores": WEIGHTS[0].tolist()},
+            r"scores has the wrong form. Got: shape \[3, 2\]. Expected: numbers \[3, 3\]",
+        ),
+        ({"scores": [[1], "a"]}, "scores has the wrong form"),
         ({"topk_weights": [[-1, 0]] * 3}, "topk_weights are out of range. Got: -1 .. 0. Expected: finite numbers from"),
     ],
 )
@@ -125,7 +131,7 @@ def test_batches_in_an_npz_bring_scores_and_weights(tmp_path: Path) -> None:
     assert (np.asarray(trace.scores) == np.float32(SCORES)).all()
     assert (np.asarray(trace.weights) == np.float32(WEIGHTS)).all()
     for wrong, words in (
-        (WEIGHTS, r"scores has another form. Got: float64 \[1, 3, 2\]. Expected: floats \[1, 3, 3\]"),
+        (WEIGHTS, r"scores has the wrong form. Got: float64 \[1, 3, 2\]. Expected: floats \[1, 3, 3\]"),
         (-SCORES, "the trace is not right. Got: scores are -0.6 .. -0.1; expected finite numbers from 0"),
     ):
         np.savez(tmp_path / "b.npz", **arrays, scores=wrong)

@@ -140,7 +140,7 @@ def test_a_relabelled_trace_is_sealed_under_the_hash_of_its_new_values(
     assert kit.main(["verify", "--traces", str(world / "sealed"), "--key", str(world / "trace.key")]) == 0
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first.endswith(" MB, relabelled")
-    assert second == "The traces' hashes are others now: make the reference from this folder (kit.py reference)."
+    assert second == "The hashes of the traces have changed: make the reference from this folder (kit.py reference)."
 
 
 def test_the_same_seed_gives_the_same_values_and_none_gives_others(world: Path) -> None:
@@ -182,7 +182,7 @@ def test_groups_that_fit_no_trace_are_refused_before_anything_is_written(
 def test_options_of_relabelling_alone_are_refused(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         seal(world, "--seed", "5")
-    assert "error: --seed and --groups are of --relabel: add it, or leave them out" in capsys.readouterr().err
+    assert "error: --seed and --groups need --relabel: add --relabel, or leave them out" in capsys.readouterr().err
 
 
 # The manifest's sealed part
@@ -231,8 +231,9 @@ def test_a_folder_that_still_tells_a_former_name_is_refused(world: Path, capsys:
     assert seal(world, *RENAMED) == 2
     folder = world / "sealed"
     assert capsys.readouterr().err == (
-        f"seal.py: error: trace {NAME}: the output folder tells the trace's former name. Got: M/LmSys in {folder}. "
-        "Expected: an --output folder that has the trace under its new name alone. Next: choose another --output, or "
+        f"seal.py: error: trace {NAME}: the output folder reveals the trace's former name. Got: M/LmSys in {folder}. "
+        "Expected: an --output folder that holds the trace only under its new name. Next: choose another folder with "
+        "--output, or "
         f"remove {folder / 'M' / 'LmSys.sealed'} and its entry in manifest.yaml.\n"
     )
     assert sorted((world / "sealed").rglob("*")) == before
@@ -246,8 +247,9 @@ def test_a_sealed_trace_is_replaced_only_when_asked_for(world: Path, capsys: pyt
     assert path.read_bytes() == before
     assert capsys.readouterr().err == (
         f"seal.py: error: trace {NAME}: the trace was sealed before. Got: {path}. Expected: an --output folder without "
-        "this trace. Next: choose another --output; or give --replace, and copy the new traces to the workers, and "
-        "make the reference again, since other ids have other hashes.\n"
+        "this trace. Next: choose another folder with --output; or give --replace, and copy the new traces to the "
+        "workers, and "
+        "make the reference again, because other ids give other hashes.\n"
     )
     assert seal(world, *RENAMED, "--replace") == 0
     assert path.read_bytes() != before
@@ -277,7 +279,7 @@ def test_a_sealed_part_of_another_release_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("traces.sealed_part.FORMAT", 2)
     text = seal_part({}, KEY, NAME, "ab")
     monkeypatch.undo()
-    with pytest.raises(OrganizerError, match="part has another format"):
+    with pytest.raises(OrganizerError, match="part has the wrong format"):
         open_part({"sha256": "ab", "sealed_part": text}, KEY, NAME)
 
 

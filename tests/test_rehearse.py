@@ -212,7 +212,7 @@ def test_a_policy_that_crashes_or_hangs_fails(
     world = changed_bundle(tiny, tmp_path, limit_calls) if reason == "timeout" else tiny
     done = world.rehearse(write_policy(tmp_path / "submission", source), "--phase", phase)
     assert done.code == 1
-    assert done.last == "No score: scoring ended with exit code 1. Next: read its log above", done.text
+    assert done.last == "No score: scoring ended with exit code 1. Next: read the log above", done.text
     assert f"\n{reason}: " in done.text and "\nNo score: failed: " in done.text and "status: Failed" in done.text
     assert "note: ingestion ended with exit code 1, which the platform ignores" in done.text
     assert "scores.json" not in done.zipped(phase, "scoring_result.zip")
@@ -226,7 +226,7 @@ def test_a_failed_final_tells_its_participant_place_status_and_next_step(tiny: W
     done = tiny.rehearse(write_policy(tmp_path / "submission", source), "--phase", "final")
     # What is left to the participant: "Failed", no link, no log, and the page at the guide's address.
     assert done.code == 1 and "\nstatus: Failed\n" in done.text
-    assert f"note: the platform links no page of a Failed submission; it lies there at {DETAILS}" in done.text
+    assert f"note: the platform links no page for a Failed submission; the page lies at {DETAILS}" in done.text
     assert "--- scoring_stdout (hidden from participants in this phase) ---" in done.text
     page = " ".join("".join(Page((done.output / "final" / "detailed_results.html").read_text()).texts).split())
     assert "No score: failed" in page
@@ -591,7 +591,7 @@ def test_other_traces_than_the_reference_s_are_the_organizers_error(tiny: World,
     world = tiny._replace(traces=tmp_path / "traces", folder=tmp_path)
     done = world.rehearse(tiny.folder / "honest", "--phase", "development")
     assert done.code == 2 and "scoring ended with exit code 2" in done.last and "another trace" in done.text
-    told = "its reference was made from others: make it again with kit.py reference, and build the bundle again."
+    told = "traces: make the reference again with kit.py reference, and build the bundle again."
     assert done.last.endswith(told)
 
 
@@ -646,12 +646,12 @@ def test_a_faulty_bundle_is_told(tiny: World, tmp_path: Path, change: Any, phase
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--bundle", "/nowhere.zip"], "there is no bundle /nowhere.zip"),
+        (["--bundle", "/nowhere.zip"], "the bundle /nowhere.zip is missing"),
         (["--bundle", __file__], "File is not a zip file"),
         (["--phase", "autumn"], "there is no such phase. Got: autumn. Expected: development or final."),
-        (["--traces", "/nowhere"], "there are no traces /nowhere"),
+        (["--traces", "/nowhere"], "the traces /nowhere are missing"),
         (["--traces", str(ROOT / "sample_traces")], "there is no trace for Small/one"),
-        (["--submission", "/nowhere.zip"], "there is no submission /nowhere.zip"),
+        (["--submission", "/nowhere.zip"], "the submission /nowhere.zip is missing"),
     ],
 )
 def test_a_wrong_option_is_told(tiny: World, options: list[str], text: str) -> None:

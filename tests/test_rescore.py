@@ -34,7 +34,7 @@ from submissions import ROOT
 from traces.reference import build, decline, ds_eplb_policy, write
 
 SECONDS = {"started_seconds": 1_790_000_000.125, "duration_seconds": 1.5}
-UNSIGNED = "note: no signature was checked: that needs --keys"
+UNSIGNED = "note: no signature was checked; to check signatures, give --keys"
 
 
 def every_second(trace: Trace, case: Case) -> Rebalance:
@@ -210,15 +210,17 @@ def test_on_another_trace_the_old_decisions_are_scored_and_that_is_said(
     assert run(world, *options) == 1
     printed = capsys.readouterr().out
     assert (
-        "note: 3 cases were measured on other traces than these: their scores here are what the old decisions are "
-        "worth, and a re-run would decide anew\n"
+        "note: 3 cases were measured on other traces than these. Their scores here are the worth of the old decisions "
+        "on "
+        "these traces; a re-run would decide anew\n"
     ) in printed
     lines = written(world)
     assert all(line["before"] and line["after"] and len(line["differences"]) == 1 for line in lines.values())
     np.save(path, hotness[:-1])
     assert run(world, *options) == 1
     assert (
-        "11: Small/one ep 4, decisions.npz: the log is of other sizes. Got: Sizes(iterations=14, layers=2, experts=4, "
+        "11: Small/one ep 4, decisions.npz: the log of decisions has other sizes. Got: Sizes(iterations=14, layers=2, "
+        "experts=4, "
         "devices=4, slots=2). Expected: Sizes(iterations=13, "
     ) in capsys.readouterr().out
 
@@ -302,7 +304,8 @@ def test_without_curves_the_case_is_told_and_the_number() -> None:
 def test_without_a_run_nothing_is_written(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(world, "--output", tmp_path / "rescored", folder="traces") == 2
     assert capsys.readouterr().err == (
-        f"rescore.py: error: there is no run. Got: no results.json and no zip in {world / 'traces'}. Expected: folders "
+        f"rescore.py: error: no run was found. Got: no results.json and no zip in {world / 'traces'}. Expected: "
+        "folders "
         "that hold results.json, or prediction results as Codabench has them, zipped. Next: correct the folders.\n"
     )
     assert not (tmp_path / "rescored").exists()

@@ -242,7 +242,10 @@ MALFORMED = [
         {"meta_info": {"prompt_tokens": 2, "completion_tokens": 2, "routed_experts": packed(IDS)}},
         "routed_experts does not fit. Got: 20 ids. Expected: a multiple of 3 tokens x 2 experts",
     ),
-    ([{"3": [[1, 2]]}, {"4": [[1, 2]]}], r"r.json, pass 1: a pass has another form. Got: layers \[4\], experts \[2\]"),
+    (
+        [{"3": [[1, 2]]}, {"4": [[1, 2]]}],
+        r"r.json, pass 1: a pass has the wrong form. Got: layers \[4\], experts \[2\]",
+    ),
     ([{"3": [[1, 2]], "4": [[1, 2]] * 2}], "r.json, pass 0: a pass's layers do not fit together. Got: 1 and 2 tokens"),
     (
         [{"3": [[1, 2], [1]]}],

@@ -111,10 +111,10 @@ def text(name: str) -> Callable[[Path], object]:
 
 WRONG = [
     (text("trace.json"), "trace.json: the file cannot be read"),
-    (head_with(format=2), "t/trace.json: the trace has another form. Got: format 2. Expected: format 1."),
+    (head_with(format=2), "t/trace.json: the trace has the wrong form. Got: format 2. Expected: format 1."),
     (head_with(experts=True), "t/trace.json: experts is no number. Got: True. Expected: an integer from 1."),
     (head_with(tokens=3.0), "t/trace.json: tokens is no number. Got: 3.0."),
-    (head_with(layers=[3, True]), r"t/trace.json: layers has another form. Got: \[3, True\]."),
+    (head_with(layers=[3, True]), r"t/trace.json: layers has the wrong form. Got: \[3, True\]."),
     (head_with(layers=[3, 3]), r"t/trace.json: a layer is there twice. Got: \[3, 3\]. Expected: each once."),
     (head_with(layers=[3, 6]), r"t/layer_006.npy: the file cannot be read. Got: no file. Expected: an array \[3, 2\]."),
     (
@@ -124,17 +124,20 @@ WRONG = [
     (text("layer_005.npy"), "t/layer_005.npy: the file cannot be read."),
     (
         layer_with(CHOICES[1] + 0.5),
-        r"t/layer_005.npy: the array has another form. Got: float64 \[3, 2\]. Expected: int",
+        r"t/layer_005.npy: the array has the wrong form. Got: float64 \[3, 2\]. Expected: int",
     ),
-    (layer_with(CHOICES[1] * np.nan), r"t/layer_005.npy: the array has another form. Got: float64 \[3, 2\]."),
-    (layer_with(CHOICES[1] > 1), r"t/layer_005.npy: the array has another form. Got: bool \[3, 2\]."),
+    (layer_with(CHOICES[1] * np.nan), r"t/layer_005.npy: the array has the wrong form. Got: float64 \[3, 2\]."),
+    (layer_with(CHOICES[1] > 1), r"t/layer_005.npy: the array has the wrong form. Got: bool \[3, 2\]."),
     (
         layer_with(CHOICES[1, :2]),
-        r"t/layer_005.npy: the array has another form. Got: int64 \[2, 2\]. Expected: integer",
+        r"t/layer_005.npy: the array has the wrong form. Got: int64 \[2, 2\]. Expected: integer",
     ),
     (layer_with(-CHOICES[1]), r"t/layer_005.npy: the layer has no right choices. Got: token 0 chose expert -1. Expect"),
     (layer_with(CHOICES[1] * 0), "t/layer_005.npy: the layer has no right choices. Got: token 0 chose expert 0 twice."),
-    (lambda folder: np.save(folder / "requests.npy", np.zeros(2, int)), r"t/requests.npy: the array has another form."),
+    (
+        lambda folder: np.save(folder / "requests.npy", np.zeros(2, int)),
+        r"t/requests.npy: the array has the wrong form.",
+    ),
     (lambda folder: np.save(folder / "origins.npy", -np.ones(3, int)), "t/origins.npy: an origin row is out of range."),
 ]
 
@@ -183,11 +186,14 @@ OLD = {"experts": np.array(301), "layers": np.array([3, 5]), "choices": CHOICES,
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"choices": CHOICES + 0.5}, r"choices has another form. Got: float64 \[2, 3, 2\]. Expected: integers, 3-dim"),
-        ({"choices": CHOICES * np.nan}, "choices has another form. Got: float64"),
-        ({"choices": CHOICES.astype(str)}, "choices has another form. Got: <U"),
-        ({"experts": np.array(300.0)}, "experts has another form. Got: float64"),
-        ({"experts": np.array(True)}, "experts has another form. Got: bool"),
+        (
+            {"choices": CHOICES + 0.5},
+            r"choices has the wrong form. Got: float64 \[2, 3, 2\]. Expected: integers, 3-dim",
+        ),
+        ({"choices": CHOICES * np.nan}, "choices has the wrong form. Got: float64"),
+        ({"choices": CHOICES.astype(str)}, "choices has the wrong form. Got: <U"),
+        ({"experts": np.array(300.0)}, "experts has the wrong form. Got: float64"),
+        ({"experts": np.array(True)}, "experts has the wrong form. Got: bool"),
         ({"layers": np.array([3, 3])}, r"the trace is not right. Got: the layers \[3, 3\] are not distinct"),
         ({"experts": np.array(300)}, "the trace is not right. Got: layer 3: token 1 chose expert 300"),
         ({"requests": np.zeros(2, int)}, "the trace is not right. Got: requests have the shape"),

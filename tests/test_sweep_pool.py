@@ -159,7 +159,7 @@ def test_a_worker_with_other_versions_is_refused(job: Job) -> None:
 
 
 def test_a_trace_that_changed_is_an_error(job: Job) -> None:
-    with pytest.raises(OrganizerError, match=r"^trace Small/one: the trace is another one than when the "):
+    with pytest.raises(OrganizerError, match=r"^trace Small/one: the trace differs from when the "):
         run_job(replace(job, trace=replace(job.trace, sha256="0" * 64)))
 
 

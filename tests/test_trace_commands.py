@@ -126,7 +126,7 @@ def test_a_renamed_trace_tells_nothing_of_its_origin(world: Path, capsys: pytest
         (("Small/three=Small/x",), "a trace cannot be renamed. Got: 'Small/three=Small/x'."),
         (("Small/one",), "a trace cannot be renamed. Got: 'Small/one'."),
         (("Small/one=../x",), "a trace cannot be renamed. Got: 'Small/one=../x'."),
-        (("Small/one=Large/two",), "two traces would have one name. Got: Large/two, Large/two."),
+        (("Small/one=Large/two",), "two traces would have the same name. Got: Large/two, Large/two."),
     ],
 )
 def test_a_wrong_rename_is_refused_before_anything_is_written(

@@ -69,14 +69,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="bundle.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    keys_parser = commands.add_parser("keys", help="make the secrets; never overwrites")
-    build_parser = commands.add_parser("build", help="write the zip to upload, and check it")
+    keys_parser = commands.add_parser("keys", help="make the secret keys; never overwrites keys")
+    build_parser = commands.add_parser("build", help="write the zip to upload, and check the zip")
     check_parser = commands.add_parser("check", help="check a zip against what the platform accepts")
     for command in (keys_parser, build_parser):
         command.add_argument("--keys", type=Path, default=ROOT / "keys", help="folder of the keys (default: keys)")
     build_parser.add_argument("--output", type=Path, default=ROOT / "dist" / "competition.zip", metavar="FILE")
     build_parser.add_argument(
-        "--phases", type=Path, default=ROOT / PHASES, metavar="FILE", help=f"grids and references (default: {PHASES})"
+        "--phases",
+        type=Path,
+        default=ROOT / PHASES,
+        metavar="FILE",
+        help=f"folder of grids and references (default: {PHASES})",
     )
     commands.add_parser("draw", help="draw the pages' diagrams from the kit's grid and traces")
     check_parser.add_argument("bundle", type=Path, metavar="FILE")
@@ -84,17 +88,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def keys(folder: Path) -> int:
-    """Make the keys, and say what they are for. Raises OrganizerError when there are some."""
+    """Make the keys, and say what they are for. Raises OrganizerError when keys exist."""
     make_keys(folder)
-    print(f"{folder / 'signing.key'}: signs results; both programs of a phase get it")
-    print(f"{folder / 'trace.key'}: seals hidden traces; only their ingestion program gets it")
-    print("Next: copy the folder to a safe place (it is not in git, and lost keys cannot be replaced), then seal the")
-    print("hidden traces with trace.key and build the bundle.")
+    print(f"{folder / 'signing.key'}: signs results; both programs of a phase get this key")
+    print(f"{folder / 'trace.key'}: seals hidden traces; only the hidden phase's ingestion program gets this key")
+    print(
+        "Next: copy the folder to a safe place (the keys are not in git, and lost keys cannot be replaced). Then "
+        "seal the"
+    )
+    print("hidden traces with trace.key, and build the bundle.")
     return 0
 
 
 def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Wheel = PYCRYPTODOME) -> int:
-    """Write the bundle of a tree, unless a check finds a fault. Returns the exit code. Raises OrganizerError."""
+    """Write the bundle of a tree, unless a check finds a fault. Return the exit code. Raises OrganizerError."""
     tree = Tree(root)
     sources = read_phases(phases, root)
     files = bundle_files(tree, sources, read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS))
@@ -102,8 +109,13 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
     for name in sorted(tree.left_out):
         print(f"note: {name} is not in git and is left out")
     for name in tree.tracked_arrays():
-        print(f"warning: git tracks {name}, an array outside of sample_traces and reference_data. Who gets the")
-        print(f"repository can read it. If it is hidden: git rm --cached {name}, and move it below output")
+        print(
+            f"warning: git tracks {name}, an array outside of sample_traces and reference_data. Everyone who gets the"
+        )
+        print(
+            f"repository can read this file. If the array is hidden: git rm --cached {name}, and move the file below "
+            "output"
+        )
     if faults := check(data, output.name) or list(source_references(sources)):
         report(faults, output)
         print(nothing_written(output))
@@ -113,18 +125,18 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
     write_whole(output, data, 0o600)
     print(contents(files))
     print(f"{short(output)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
-    print("It holds the keys: keep it private, as you keep them.")
+    print("The zip holds the keys: keep the zip private.")
     print(f"Next: rehearse {short(output)} as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
 
 
 def nothing_written(output: Path) -> str:
-    """What a build that failed leaves: an older bundle must not be taken for this one."""
+    """Say what a failed build leaves, so that nobody takes an older bundle for the new one."""
     return "Nothing was written." + f" {short(output)} is an older bundle." * output.exists()
 
 
 def check_file(path: Path) -> int:
-    """Print what is wrong with a bundle, and what may be, and return the exit code. Raises OSError."""
+    """Print the faults and warnings of a bundle, and return the exit code. Raises OSError."""
     data = path.read_bytes()
     faults = check(data, path.name)
     if not faults:
@@ -143,24 +155,24 @@ def draw(root: Path) -> int:
 
 
 def warn(data: bytes) -> None:
-    """Print what a bundle without faults is probably not meant to be."""
+    """Print what is probably a mistake in a bundle without faults."""
     for warning in warnings(data, datetime.now(timezone.utc).replace(tzinfo=None)):
         print(f"warning: {warning}")
 
 
 def report(faults: list[Fault], path: Path) -> int:
-    """Print what a check found and return the exit code."""
+    """Print the findings of a check and return the exit code."""
     for fault in faults:
         print(fault)
     if faults:
         print(f"{short(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}")
         return 1
-    print(f"{short(path)}: no faults. Next: rehearse it as ORGANIZERS.md says, then upload it to Codabench.")
+    print(f"{short(path)}: no faults. Next: rehearse the bundle as ORGANIZERS.md says, then upload it to Codabench.")
     return 0
 
 
 def contents(files: dict[str, bytes]) -> str:
-    """A table of what the bundle holds, with sizes."""
+    """A table of the bundle's content, with sizes."""
     counts = {name: len(unpack(data)) if name.endswith(".zip") else 1 for name, data in files.items()}
     return aligned(("part", "files", "bytes"), [(name, counts[name], len(files[name])) for name in sorted(files)])
 

@@ -24,7 +24,7 @@ from placement.evaluation.interruption import begin
 
 if __name__ == "__main__":
     # Before the rest is imported, which takes its time.
-    begin("judge.py", "judge.py: interrupted; what was measured is kept, and not measured again")
+    begin("judge.py", "judge.py: interrupted; finished measurements are kept and will not be repeated")
 
 import argparse
 
@@ -62,14 +62,30 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 when something cannot be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    rank = commands.add_parser("rank", help="how well the sample and the practice grid rank policies")
-    rank.add_argument("--practice-seed", type=int, default=PRACTICE_SEED, metavar="N", help="default: %(default)s")
-    rank.add_argument("--official-seed", type=int, default=OFFICIAL_SEED, metavar="N", help="default: %(default)s")
-    rank.add_argument("--jobs", type=int, default=JOBS, help="traces replayed at the same time (default: %(default)s)")
+    rank = commands.add_parser("rank", help="measure how well the sample and the practice grid rank policies")
+    rank.add_argument(
+        "--practice-seed",
+        type=int,
+        default=PRACTICE_SEED,
+        metavar="N",
+        help="seeds of the practice grid (default: %(default)s)",
+    )
+    rank.add_argument(
+        "--official-seed",
+        type=int,
+        default=OFFICIAL_SEED,
+        metavar="N",
+        help="seed of the grid's traces (default: %(default)s)",
+    )
+    rank.add_argument(
+        "--jobs", type=int, default=JOBS, help="number of traces replayed at the same time (default: %(default)s)"
+    )
     rank.set_defaults(run=run_rank)
-    by_heart = commands.add_parser("by-heart", help="what knowing the timing of generated traces is worth")
+    by_heart = commands.add_parser("by-heart", help="measure what knowing the timing of generated traces is worth")
     by_heart.set_defaults(run=run_by_heart)
-    requests = commands.add_parser("requests", help="the champion and two studies on streams of recorded requests")
+    requests = commands.add_parser(
+        "requests", help="compare the champion and two studies on streams of recorded requests"
+    )
     requests.add_argument("file", type=Path, metavar="FILE", help="routing of recorded requests, .npz")
     requests.add_argument("--topics", type=Path, default=TOPICS, metavar="YAML", help="default: GPT-OSS-20B's")
     requests.add_argument(
@@ -81,25 +97,31 @@ def main(arguments: list[str] | None = None) -> int:
     requests.add_argument("--seeds", nargs="+", type=integer_from(0), default=STREAM_SEEDS, help="default: 911 .. 916")
     requests.add_argument("--iterations", type=integer_from(1), default=COMPOSED_ITERATIONS, help="%(default)s")
     requests.add_argument(
-        "--jobs", type=integer_from(1), default=JOBS, help="policies at a time (default: %(default)s)"
+        "--jobs", type=integer_from(1), default=JOBS, help="number of policies at the same time (default: %(default)s)"
     )
     requests.set_defaults(run=run_requests)
-    sticks = commands.add_parser("yardsticks", help="what could be reached in hindsight: hours on the official grid")
+    sticks = commands.add_parser(
+        "yardsticks", help="measure what could be reached in hindsight: hours on the official grid"
+    )
     sticks.add_argument("trace", metavar="MODEL/DATASET", help="a trace of the grid")
     sticks.add_argument("--ep", nargs="+", type=integer_from(1), metavar="N", help="default: each of the grid")
     add_grid(sticks)
     add_traces(sticks)
     sticks.set_defaults(run=run_yardsticks)
-    without = commands.add_parser("ablation", help="what each ingredient of the champion is worth")
-    without.add_argument("--requests", type=Path, metavar="FILE", help="recorded requests; without, no such columns")
+    without = commands.add_parser("ablation", help="measure what each ingredient of the champion is worth")
+    without.add_argument(
+        "--requests", type=Path, metavar="FILE", help="recorded requests (default: no columns for recorded requests)"
+    )
     without.add_argument("--seed", type=integer_from(0), default=ABLATION_SEED, metavar="N", help="%(default)s")
     without.add_argument(
         "--requests-seed", type=integer_from(0), default=ABLATION_REQUESTS_SEED, metavar="N", help="%(default)s"
     )
     without.add_argument(
-        "--ep", nargs="+", type=integer_from(1), metavar="N", help="only these (default: two a family)"
+        "--ep", nargs="+", type=integer_from(1), metavar="N", help="only these ep (default: two for each family)"
     )
-    without.add_argument("--jobs", type=integer_from(1), default=JOBS, help="traces at a time (default: %(default)s)")
+    without.add_argument(
+        "--jobs", type=integer_from(1), default=JOBS, help="number of traces at the same time (default: %(default)s)"
+    )
     without.set_defaults(run=run_ablation)
     options = parser.parse_args(arguments)
     try:
@@ -145,7 +167,7 @@ def run_yardsticks(options: argparse.Namespace) -> None:
     check_traces(world, cases)
     trace = open_trace(world.traces, cases[0].model, cases[0].dataset, manifest_beside(world.traces, []))
     rows = [row for case in cases for row in yardsticks(trace, case, grid.cost)]
-    print(markdown(["case", "moves are free, but for DS-EPLB's", "mean PAR", "case score"], rows, ".3f"))
+    print(markdown(["case", "moves are free, except DS-EPLB's", "mean PAR", "case score"], rows, ".3f"))
 
 
 def run_ablation(options: argparse.Namespace) -> None:

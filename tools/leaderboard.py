@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT / name) for name in ("tools", "starting_kit", "ingestio
 
 from placement.evaluation.interruption import begin
 
-INTERRUPTED = "leaderboard: interrupted; what is finished is kept, and the same command goes on from there"
+INTERRUPTED = "leaderboard: interrupted; what is finished is kept; repeat the same command to continue"
 
 if __name__ == "__main__":
     # Before the rest is imported, which takes its time.
@@ -55,22 +55,32 @@ DOCS = ROOT / "docs"
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 when a policy failed, 2 when nothing can be measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("policies", nargs="*", type=Path, metavar="POLICY", help="beside the gallery: folders or files")
-    parser.add_argument("--quick", action="store_true", help="two policies, short traces, one seed, into output/")
+    parser.add_argument(
+        "policies", nargs="*", type=Path, metavar="POLICY", help="policies beside the gallery: folders or files"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="two policies, short traces, one seed, written into output/"
+    )
     parser.add_argument("--families", nargs="+", choices=FAMILIES, metavar="FAMILY", help=", ".join(FAMILIES))
-    parser.add_argument("--requests", type=Path, metavar="FILE", help="recorded requests, for the family requests")
-    parser.add_argument("--seeds", nargs="+", type=integer_from(0), metavar="N", help=f"default: {SEEDS}")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the gallery only these")
     parser.add_argument(
-        "--output", type=Path, help="folder of leaderboard.md (default: docs; --quick: output/leaderboard)"
+        "--requests", type=Path, metavar="FILE", help="recorded requests, required for the family requests"
     )
-    parser.add_argument("--disk", type=float, default=8.0, metavar="GB", help="for traces at a time (default: 8)")
+    parser.add_argument("--seeds", nargs="+", type=integer_from(0), metavar="N", help=f"seeds (default: {SEEDS})")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these policies of the gallery")
     parser.add_argument(
-        "--jobs", type=integer_from(1), default=JOBS, help="policies run at a time (default: %(default)s)"
+        "--output", type=Path, help="folder for leaderboard.md (default: docs; --quick: output/leaderboard)"
     )
     parser.add_argument(
-        "--date", default=datetime.date.today().isoformat(), help="stated on the board (default: today)"
+        "--disk",
+        type=float,
+        default=8.0,
+        metavar="GB",
+        help="gigabytes for the traces that exist at the same time (default: 8)",
     )
+    parser.add_argument(
+        "--jobs", type=integer_from(1), default=JOBS, help="number of policies at the same time (default: %(default)s)"
+    )
+    parser.add_argument("--date", default=datetime.date.today().isoformat(), help="date on the board (default: today)")
     options = parser.parse_args(arguments)
     try:
         return run(options)

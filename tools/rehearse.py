@@ -106,19 +106,37 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         default=ROOT / "starting_kit" / "policy.py",
         metavar="FILE",
-        help="a zip, a folder or a policy.py (default: the template policy)",
+        help="the submission: a zip, a folder or a policy.py (default: the template policy)",
     )
-    add("--phase", metavar="NAME", help="development or final (default: both)")
-    add("--traces", type=Path, default=ROOT / "sample_traces", metavar="FOLDER", help="default: the sample traces")
-    add("--output", type=Path, default=ROOT / "output" / "rehearsal", metavar="FOLDER", help="pages and zips go here")
-    add("--python", type=Path, default=Path(sys.executable), help="the Python inside, where no image has one")
+    add("--phase", metavar="NAME", help="phase: development or final (default: both)")
+    add(
+        "--traces",
+        type=Path,
+        default=ROOT / "sample_traces",
+        metavar="FOLDER",
+        help="folder of the traces (default: the sample traces)",
+    )
+    add(
+        "--output", type=Path, default=ROOT / "output" / "rehearsal", metavar="FOLDER", help="folder for pages and zips"
+    )
+    add(
+        "--python",
+        type=Path,
+        default=Path(sys.executable),
+        help="the Python for the containers, where no image has one",
+    )
     add(
         "--own-command",
         choices=("before", "beside"),
         default="before",
-        help="when a command of the submission's own is run: before ingestion or at the same time",
+        help="when a command in the submission is run: before the ingestion program or at the same time",
     )
-    add("--give-up", type=float, metavar="SECONDS", help="kill a container then (default: as the platform's queue)")
+    add(
+        "--give-up",
+        type=float,
+        metavar="SECONDS",
+        help="kill a container after these seconds (default: as the platform's queue)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -160,7 +178,7 @@ def rehearse_phase(options: argparse.Namespace, work: Work, phase: Phase) -> int
     keep(jobs, kept, hidden=phase.entry.get("hide_output") is True)
     if scores is None:
         if code == FAILED and (kept / "detailed_results.html").is_file():
-            print(f"note: the platform links no page of a Failed submission; it lies there at {DETAILS}")
+            print(f"note: the platform links no page for a Failed submission; the page lies at {DETAILS}")
         print(f"status: Failed\nNo score: {reason}", flush=True)
         return code
     print("\n--- leaderboard ---")
@@ -208,12 +226,15 @@ def run_jobs(worker: Worker, work: Work, phase: Phase, jobs: list[Job]) -> dict[
     if not scoring.exit_code:
         return read_scores(scoring.output / "scores.json", board_columns(work.bundle))
     if scoring.exit_code == WRONG:
-        next_step = "mend what its log above names; --traces gives other traces than the samples"
+        next_step = "correct what the log above names; --traces gives other traces than the samples"
         if any("another trace_sha256" in text for text in scoring.logs.values()):
-            next_step += "; if these are the phase's, its reference was made from others: make it again with kit.py "
+            next_step += (
+                "; if these are the phase's traces, the reference was made from other traces: make the reference again "
+                "with kit.py "
+            )
             next_step += "reference, and build the bundle again"
         raise OrganizerError("scoring ended with exit code 2", "no score", "a score", next_step)
-    raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}. Next: read its log above")
+    raise FailedSubmission(f"scoring ended with exit code {scoring.exit_code}. Next: read the log above")
 
 
 def keep(jobs: list[Job], folder: Path, hidden: bool) -> None:
@@ -238,7 +259,7 @@ def keep(jobs: list[Job], folder: Path, hidden: bool) -> None:
 
 
 def escaped(text: str) -> str:
-    """A log without what steers a terminal: a submission may have written it."""
+    """A log without control characters, because a submission may have written the log."""
     return "".join(sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text)
 
 

@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OrganizerError, FileError) as error:
         print(f"rescore.py: error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"rescore.py: error: {error.filename}: {error.strerror}. Next: name another --output", file=sys.stderr)
+        print(
+            f"rescore.py: error: {error.filename}: {error.strerror}. Next: name another folder with --output",
+            file=sys.stderr,
+        )
     return 2
 
 
@@ -67,9 +70,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="rescore.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folders or zips of finished runs")
-    parser.add_argument("--traces", required=True, type=Path, metavar="DIR", help="the traces to score on")
+    parser.add_argument("--traces", required=True, type=Path, metavar="DIR", help="folder of the traces to score on")
     parser.add_argument(
-        "--grid", type=Path, metavar="FILE", help="a grid file: its cases and costs in place of the results' own"
+        "--grid", type=Path, metavar="FILE", help="a grid file, whose cases and costs replace those of the results"
     )
     parser.add_argument(
         "--reference",
@@ -78,21 +81,36 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the ds_eplb.json that counts now (default: reference_data)",
     )
-    parser.add_argument("--before", type=Path, metavar="DIR", help="of the one that counted (default: the same)")
     parser.add_argument(
-        "--keys", type=Path, metavar="DIR", help="check signatures with its signing.key, open traces with its trace.key"
+        "--before",
+        type=Path,
+        metavar="DIR",
+        help="folder of the ds_eplb.json that counted before (default: the same as --reference)",
     )
     parser.add_argument(
-        "--jobs", type=integer_from(1), default=JOBS, help="runs replayed at a time (default: %(default)s)"
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help="folder of the keys: check signatures with signing.key, open traces with trace.key",
     )
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT / "rescored", metavar="DIR", help="default: output/rescored"
+        "--jobs",
+        type=integer_from(1),
+        default=JOBS,
+        help="number of runs replayed at the same time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT / "rescored",
+        metavar="DIR",
+        help="folder for rescored.md and rescored.json (default: output/rescored)",
     )
     return parser.parse_args(arguments)
 
 
 def rescore(options: argparse.Namespace) -> int:
-    """Re-score, print and write what there is to say, and return the exit code.
+    """Re-score runs, print and write the findings, and return the exit code.
 
     Raises OrganizerError, FileError for a reference, and OSError.
     """
@@ -113,11 +131,11 @@ def rescore(options: argparse.Namespace) -> int:
     others = sum(not case.same_trace for run in cases for case in run)
     if others:
         notes.append(
-            f"{others} cases were measured on other traces than these: their scores here are what the old decisions "
-            "are worth, and a re-run would decide anew"
+            f"{others} cases were measured on other traces than these. Their scores here are the worth of the old "
+            "decisions on these traces; a re-run would decide anew"
         )
     if not options.keys:
-        notes.append("no signature was checked: that needs --keys")
+        notes.append("no signature was checked; to check signatures, give --keys")
     options.output.mkdir(parents=True, exist_ok=True)
     write_whole(options.output / "rescored.md", text(lines, [f"Note: {note}." for note in notes]).encode("utf-8"))
     write_json(options.output / "rescored.json", content(lines))
@@ -126,7 +144,7 @@ def rescore(options: argparse.Namespace) -> int:
 
 
 def report(lines: list[Line], notes: list[str], output: Path) -> None:
-    """Print the first lines of the board, what is wrong, and a summary."""
+    """Print the first lines of the board, the problems, and a summary."""
     print(aligned(HEADINGS, table(lines[:MOST_LINES])))
     said = [f"{line.name}: {problem}" for line in lines for problem in line.problems]
     said += [f"{line.name}: {found['text']}" for line in lines for found in line.differences]

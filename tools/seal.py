@@ -60,30 +60,42 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="seal.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--traces", required=True, type=Path, metavar="FOLDER", help="folder of the plain traces")
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="another folder")
-    parser.add_argument("--key", required=True, type=Path, metavar="FILE", help="64 hexadecimal characters")
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the sealed traces, another than --traces",
+    )
+    parser.add_argument(
+        "--key",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="key file: 64 hexadecimal characters, from bundle.py keys",
+    )
     parser.add_argument(
         "--rename",
         action="append",
         default=[],
         metavar="OLD=NEW",
-        help="give a trace a neutral name; its origin and licence, which may tell it, are sealed; repeatable",
+        help="give a trace a neutral name; the origin and licence, which may reveal the trace, are sealed; repeatable",
     )
     parser.add_argument(
         "--relabel", action="store_true", help="give the experts of each layer other ids, drawn with the key"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of --relabel, default: the system's randomness")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of --relabel (default: the system's randomness)")
     parser.add_argument(
         "--groups",
         action="append",
         default=[],
         metavar="MODEL=N",
-        help="with --relabel: keep a model's expert groups together, as a grid with `groups` needs it; repeatable",
+        help="with --relabel: keep a model's expert groups together, as a grid with `groups` needs; repeatable",
     )
     parser.add_argument("--replace", action="store_true", help="replace traces that were sealed before")
     options = parser.parse_args(arguments)
     if not options.relabel and (options.seed is not None or options.groups):
-        parser.error("--seed and --groups are of --relabel: add it, or leave them out")
+        parser.error("--seed and --groups need --relabel: add --relabel, or leave them out")
     return options
 
 
@@ -140,7 +152,7 @@ def seal(options: argparse.Namespace) -> int:
         print(f"note: {odd[0]}: of hidden traces, bundle.py check takes the names trace-01, trace-02, ... alone, since")
         print(f"logs show them: seal with --rename OLD={parts_of(odd[0])[0]}/trace-NN, each with a number of its own")
     if options.relabel:
-        print("The traces' hashes are others now: make the reference from this folder (kit.py reference).")
+        print("The hashes of the traces have changed: make the reference from this folder (kit.py reference).")
     return 0
 
 
@@ -148,13 +160,15 @@ def _plain(folder: Path, name: str) -> PlainTrace:
     path = find_trace(folder, *parts_of(name))
     if path.suffix not in PLAIN:
         raise OrganizerError(
-            "the trace is sealed already", path.name, "a .npy or .npz file", "copy it as it is", f"trace {name}"
+            "the trace is sealed already", path.name, "a .npy or .npz file", "copy the file as it is", f"trace {name}"
         )
     return PlainTrace(path, f"trace {name}")
 
 
 def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """New name by old name. Raises OrganizerError for a rename of no trace, to no name, or to a name in use."""
+    """New name by old name. Raises OrganizerError for a rename of an unknown trace, to an invalid name, or to a used
+    name.
+    """
     new_names = {name: name for name in names}
     for text in renames:
         old, _, new = text.partition("=")
@@ -164,7 +178,9 @@ def _new_names(renames: Sequence[str], names: Sequence[str]) -> dict[str, str]:
         new_names[old] = new
     if len(set(new_names.values())) < len(new_names):
         got = ", ".join(new_names.values())
-        raise OrganizerError("two traces would have one name", got, "a name for each", "correct --rename", "seal")
+        raise OrganizerError(
+            "two traces would have the same name", got, "a different name for each", "correct --rename", "seal"
+        )
     return new_names
 
 
@@ -181,24 +197,24 @@ def _groups(texts: Sequence[str], names: Iterable[str]) -> dict[str, int]:
 
 
 def _refuse_plain_beside(folder: Path, name: str) -> None:
-    """Raise OrganizerError where the plain trace would lie beside the sealed one, and be read in its place."""
+    """Raise OrganizerError where the plain trace lies beside the sealed one, because a run would read the plain one."""
     present = next((path for suffix in PLAIN if (path := folder / f"{name}{suffix}").exists()), None)
     if present:
         raise OrganizerError(
             "a plain trace lies where its sealed file would",
             got=str(present),
             expected="an --output folder without plain traces",
-            next_step="choose another --output, or move the plain file away",
+            next_step="choose another folder with --output, or move the plain file away",
             where=f"trace {name}",
         )
 
 
 def _refuse_sealed_before(folder: Path, manifest: dict[str, Any], name: str, relabel: bool) -> None:
-    """Raise OrganizerError where a trace was sealed before: workers and the reference may have that one."""
+    """Raise OrganizerError where a trace was sealed before: workers and the reference may use the sealed copy."""
     path = folder / f"{name}.sealed"
     if name in manifest["traces"] or path.exists():
-        next_step = "choose another --output; or give --replace, and copy the new traces to the workers"
-        next_step += ", and make the reference again, since other ids have other hashes" * relabel
+        next_step = "choose another folder with --output; or give --replace, and copy the new traces to the workers"
+        next_step += ", and make the reference again, because other ids give other hashes" * relabel
         raise OrganizerError(
             "the trace was sealed before",
             got=str(path),
@@ -209,14 +225,14 @@ def _refuse_sealed_before(folder: Path, manifest: dict[str, Any], name: str, rel
 
 
 def _refuse_former_name(folder: Path, manifest: dict[str, Any], old: str, name: str) -> None:
-    """Raise OrganizerError where an earlier sealing left what the new name is to hide, for every container to read."""
+    """Raise OrganizerError where an earlier sealing left the former name that the new name shall hide."""
     path = folder / f"{old}.sealed"
     if old in manifest["traces"] or path.exists():
         raise OrganizerError(
-            "the output folder tells the trace's former name",
+            "the output folder reveals the trace's former name",
             got=f"{old} in {folder}",
-            expected="an --output folder that has the trace under its new name alone",
-            next_step=f"choose another --output, or remove {path} and its entry in {MANIFEST}",
+            expected="an --output folder that holds the trace only under its new name",
+            next_step=f"choose another folder with --output, or remove {path} and its entry in {MANIFEST}",
             where=f"trace {name}",
         )
 

@@ -1,1 +1,1 @@
-"""Adapters: a balancer of another engine's interface runs as a policy here, and a policy of this kit runs there."""
+"""Adapters: balancers of other engines run as policies here, and policies of this kit run in other engines."""

@@ -27,10 +27,10 @@ from .tensors import handed_over
 
 
 def policy_of(rebalance_experts: Callable[..., Any], **options: Any) -> type:
-    """The class Policy of a balancer: it redeploys all layers in order after every window.
+    """The class Policy of a balancer: redeploys all layers, in order, after every window.
 
-    options: arguments that go to the balancer by name. The balancer gets the window's sums, int64 [layer, expert], as a
-    tensor where it has imported torch. Raises TypeError where it cannot be called.
+    options: arguments passed to the balancer by name. The balancer gets the window's sums, int64 [layer, expert], as a
+    tensor where it has imported torch. Raises TypeError where the balancer cannot be called.
     """
     check_balancer(rebalance_experts)
 
@@ -48,7 +48,8 @@ def policy_of(rebalance_experts: Callable[..., Any], **options: Any) -> type:
             if not isinstance(maps, (tuple, list)) or len(maps) != 3:
                 raise ValueError(
                     f"rebalance_experts returned {type(maps).__name__}; expected (physical_to_logical_map, "
-                    "logical_to_physical_map, expert_count); adapters.vllm takes the first one alone"
+                    "logical_to_physical_map, expert_count); for a balancer that returns only the first, use "
+                    "adapters.vllm"
                 )
             return range(case.layers), table_of(maps[0], case)
 

@@ -31,7 +31,7 @@ PRICES = Cost(60.0, 88_080_384, 900_000_000_000)
 
 @dataclass
 class Served:
-    """A model that is served: its policy's call, the table, int64 [layer, device, slot], and the steps so far."""
+    """A model that is served: the policy's call, the table, int64 [layer, device, slot], and the steps so far."""
 
     case: PolicyCase
     call: Callable[[np.ndarray, np.ndarray, int], Redeployment | None]
@@ -41,11 +41,11 @@ class Served:
 
 @dataclass
 class Host:
-    """A policy, and what it serves; models of different sizes, as a draft model beside the large one, apart.
+    """A policy and the models that it serves. Models of different sizes (such as a draft model) are kept apart.
 
-    policy: class Policy or function rebalance; interval: the engine's steps from one call to the next; iterations: the
-    steps that it serves in all, which balanced_compute_seconds are spread over. Until an engine says what it serves
-    with, its slots hold the experts in turn, 0, 1, 2 ..., and 0 again, as SGLang and vLLM begin.
+    policy: class Policy or function rebalance; interval: the engine's steps between two calls; iterations: steps served
+    in all, over which balanced_compute_seconds are spread. Until an engine states its map, the slots hold the experts
+    in turn (0, 1, 2 ..., then 0 again), as SGLang and vLLM begin.
     """
 
     policy: Callable[..., Any]
@@ -126,7 +126,7 @@ class Host:
 
 
 class DeepSeekBalancer(Host):
-    """A policy where DeepSeek's form is called; it keeps the map itself, as that form does not tell it."""
+    """A policy behind DeepSeek's form. The form does not pass the live map, so this class keeps the map."""
 
     def rebalance_experts(
         self, weight: Any, num_replicas: int, num_groups: int, num_nodes: int, num_gpus: int
@@ -137,7 +137,7 @@ class DeepSeekBalancer(Host):
 
 
 class VllmBalancer(Host):
-    """A policy in the place of an AbstractEplbPolicy of vLLM 0.33, which tells the map it serves with."""
+    """A policy in the place of an AbstractEplbPolicy of vLLM 0.33; vLLM passes the live map."""
 
     def rebalance_experts(
         self,
@@ -156,7 +156,7 @@ class VllmBalancer(Host):
 
 
 class SglangBalancer(Host):
-    """A policy in the place of `eplb_algorithms.rebalance_experts` of SGLang 0.5; it keeps the map itself."""
+    """A policy in the place of `eplb_algorithms.rebalance_experts` of SGLang 0.5; this class keeps the live map."""
 
     def rebalance_experts(
         self,
@@ -175,7 +175,7 @@ class SglangBalancer(Host):
 
 
 class VllmAscendBalancer(Host):
-    """A policy in the place of an EplbPolicy of vllm-ascend 0.23, which tells the table it serves with."""
+    """A policy in the place of an EplbPolicy of vllm-ascend 0.23; vllm-ascend passes the live table."""
 
     def rebalance_experts(self, current_expert_table: Any, expert_workload: Any) -> tuple[bool, np.ndarray, Any]:
         """Whether the table changes, the layers that do in order, and the table [layer, rank, slot].
@@ -185,7 +185,7 @@ class VllmAscendBalancer(Host):
         """
         live = array_of(current_expert_table)
         if live.min() < 0:
-            raise ValueError("current_expert_table has an empty slot, a negative id; a policy knows full tables alone")
+            raise ValueError("current_expert_table has an empty slot (a negative id); a policy needs a full table")
         layers, devices, slots = live.shape
         flat = live.reshape(layers, -1)
         hotness = _of_experts(array_of(expert_workload).reshape(-1, *flat.shape), flat)
@@ -195,7 +195,11 @@ class VllmAscendBalancer(Host):
         double = (ordered[:, :, 1:] == ordered[:, :, :-1]).any(axis=(1, 2))
         if double[priority].any():
             names = ", ".join(map(str, priority[double[priority]]))
-            warnings.warn(f"the policy puts an expert twice on a device in layers {names}: they stay", stacklevel=2)
+            warnings.warn(
+                f"the policy puts an expert twice on a device in layers {names}; vllm-ascend forbids this, so these "
+                "layers stay",
+                stacklevel=2,
+            )
         priority = priority[~double[priority]]
         answer = live.copy()
         answer[priority] = table[priority]
@@ -210,13 +214,13 @@ def _three_maps(table: np.ndarray, model: Any) -> tuple[Any, Any, Any]:
 
 
 def _groups_and_nodes(experts: int, devices: int, groups: int, nodes: int) -> tuple[int, int]:
-    """Groups and nodes as a case may have them; else one of each, as DeepSeek's code then plans globally."""
+    """Groups and nodes as a case may have them; otherwise one of each, as DeepSeek's code then plans globally."""
     whole = groups > 0 and nodes > 0 and not (groups % nodes or experts % groups or devices % nodes)
     return (groups, nodes) if whole else (1, 1)
 
 
 def _of_experts(workload: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Tokens of slots [step, layer, slot] as those of experts, [step, layer, expert]; maps: [layer, slot]."""
+    """Tokens of slots [step, layer, slot] summed to tokens of experts, [step, layer, expert]; maps: [layer, slot]."""
     hotness = np.zeros((*workload.shape[:2], int(maps.max()) + 1), workload.dtype)
     for loads, tokens in zip(hotness, workload, strict=True):
         np.add.at(loads, (np.arange(len(maps))[:, None], maps), tokens)
@@ -224,9 +228,9 @@ def _of_experts(workload: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 
 def _whole(loads: np.ndarray) -> np.ndarray:
-    """Loads as hotness, int32. Raises ValueError for what is no number of tokens, or too large for it."""
+    """Loads as hotness, int32. Raises ValueError for values that are not numbers of tokens, or too large."""
     if loads.ndim != 3:
         raise ValueError(f"loads must be [step, layer, expert], got {loads.ndim} axes")
     if not ((loads >= 0) & (loads <= LARGEST_LOAD) & (loads == np.floor(loads))).all():
-        raise ValueError(f"loads must be numbers of tokens, whole, from 0 to {LARGEST_LOAD}; hand over sums, no means")
+        raise ValueError(f"loads must be whole numbers of tokens from 0 to {LARGEST_LOAD}; pass sums, not means")
     return loads.astype(np.int32)

@@ -1,4 +1,4 @@
-"""Maps of the engines, [layer, slot] with the slots of a device side by side, and what they derive from them."""
+"""Maps of the engines, [layer, slot] with the slots of a device side by side, and tables derived from maps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from placement.policy_types import Case
 
 from .tensors import array_of
 
-NOTHING = "rebalance_experts returned None; expected its map: look in the balancer for a way out without `return`"
+NOTHING = "rebalance_experts returned None; expected its map: look in the balancer for a path without `return`"
 
 
 def table_of(physical_to_logical: Any, case: Case) -> np.ndarray:
-    """The deployment table of a balancer's map [layer, slot], a tensor, an array or lists: [layer, device, slot].
+    """The deployment table [layer, device, slot] of a balancer's map [layer, slot], a tensor, an array or lists.
 
-    Raises ValueError for a map of another shape. Its ids are left to the check of the policy's answer.
+    Raises ValueError for a map of another shape. The ids are checked later, with the policy's answer.
     """
     if physical_to_logical is None:
         raise ValueError(NOTHING)
@@ -31,7 +31,7 @@ def table_of(physical_to_logical: Any, case: Case) -> np.ndarray:
 
 
 def replica_numbers(maps: np.ndarray) -> np.ndarray:
-    """Of every slot, how many slots before it hold the same expert: int64 [layer, slot].
+    """For every slot, how many slots before it hold the same expert: int64 [layer, slot].
 
     maps: integers [layer, slot].
     """
@@ -53,7 +53,7 @@ def replica_counts(maps: np.ndarray, experts: int) -> np.ndarray:
 
 
 def logical_to_physical(maps: np.ndarray, experts: int) -> np.ndarray:
-    """The slots of each expert in order, filled up with -1: int64 [layer, expert, most replicas of any expert].
+    """The slots of each expert in order, padded with -1: int64 [layer, expert, most replicas of any expert].
 
     maps: integers [layer, slot].
     """
@@ -64,10 +64,10 @@ def logical_to_physical(maps: np.ndarray, experts: int) -> np.ndarray:
 
 
 def loads_of_slots(loads: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """An expert's whole tokens divided over its slots, of which the first ones get what is left over.
+    """An expert's whole tokens divided over its slots; the first slots get the remainder.
 
     loads: integers [..., layer, expert]; maps: integers [layer, slot]. Returns int64 [..., layer, slot]: the loads of
-    an expert's slots sum to the expert's, exactly.
+    an expert's slots sum exactly to the expert's load.
     """
     rows = np.arange(len(maps))[:, None]
     loads = loads.astype(np.int64)[..., rows, maps]

@@ -27,10 +27,10 @@ from .tensors import handed_over
 
 
 def policy_of(rebalance_experts: Callable[..., Any], **options: Any) -> type:
-    """The class Policy of a balancer: it redeploys all layers in order after every window.
+    """The class Policy of a balancer: redeploys all layers, in order, after every window.
 
-    options: arguments that go to the balancer by name. The balancer gets the window, int32 [step, layer, expert], as a
-    tensor where it has imported torch. Raises TypeError where it cannot be called.
+    options: arguments passed to the balancer by name. The balancer gets the window, int32 [step, layer, expert], as a
+    tensor where it has imported torch. Raises TypeError where the balancer cannot be called.
     """
     check_balancer(rebalance_experts)
 

@@ -1,1 +1,1 @@
-"""Files that engines read a placement from: written and read, each form in a module of its own."""
+"""Placement files that engines start from: written and read, one module for each form."""

@@ -1,4 +1,4 @@
-"""Experts that lie twice on a device, taken apart by exchanges that leave the busiest device as it is."""
+"""Takes apart experts that lie twice on a device, by exchanges that keep the busiest device's load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from placement.errors import Problem
 
 
 def twice(table: np.ndarray) -> list[tuple[int, int, int]]:
-    """Where an expert lies on a device that holds it already: (layer, device, slot), the later slot of each pair.
+    """Where an expert lies on a device that already holds it: (layer, device, slot), the later slot of each pair.
 
     table: int [layer, device, slot].
     """
@@ -21,11 +21,11 @@ def twice(table: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def apart(table: np.ndarray, hotness: np.ndarray | None, numbers: tuple[int, ...] | None) -> tuple[np.ndarray, int]:
-    """A table in which no device holds an expert twice, and how many slots were exchanged with another device's.
+    """A table in which no device holds an expert twice, and how many slots were exchanged with other devices.
 
-    table: int64 [layer, device, slot]; hotness: [layer, expert], None where none is known, and nothing is exchanged;
-    numbers: the model's, of each layer, for errors. An exchange must not raise the load of the layer's busiest device;
-    of those that do not, the one is taken that changes loads the least. Raises Problem where there is none.
+    table: int64 [layer, device, slot]; hotness: [layer, expert], None where unknown (nothing is exchanged then);
+    numbers: the model's layer numbers, for errors. An exchange must not raise the load of the layer's busiest device;
+    of the allowed exchanges, the one that changes loads least is taken. Raises Problem where no exchange is allowed.
     """
     table, count = table.copy(), 0
     for layer, rows in enumerate(table):
@@ -44,16 +44,16 @@ def apart(table: np.ndarray, hotness: np.ndarray | None, numbers: tuple[int, ...
 def _together(rows: np.ndarray, device: int, slot: int, layer: str, known: bool) -> Problem:
     expert, devices = rows[device, slot], len(rows)
     why = "no exchange with another device keeps the busiest device's load"
-    why = why if known else "without loads no exchange is known to be free"
+    why = why if known else "without loads, no exchange is known to be free"
     got = f"expert {expert} twice on device {device}; {why}"
     next_step = "plan with each expert at most once on a device"
     if replica_counts(rows, expert + 1)[expert] > devices:
         next_step = f"plan at most {devices} replicas of an expert, one for each device"
-    return Problem("this engine takes an expert once on a device", got, "once", next_step, layer)
+    return Problem("this engine takes an expert only once on a device", got, "once", next_step, layer)
 
 
 def _partner(rows: np.ndarray, device: int, slot: int, hotness: np.ndarray) -> tuple[int, int] | None:
-    """The slot of another device that a slot is exchanged with; None where none is free of cost."""
+    """The slot of another device to exchange a slot with; None where every exchange has a cost."""
     expert = rows[device, slot]
     loads = device_loads(hotness[:, None].astype(np.float64), rows)[:, 0]
     share = hotness / np.maximum(replica_counts(rows, len(hotness)), 1)

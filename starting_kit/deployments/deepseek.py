@@ -1,4 +1,4 @@
-"""What DeepSeek's `rebalance_experts` returns: phy2log, log2phy and logcnt, as three arrays of an .npz."""
+"""The arrays that DeepSeek's `rebalance_experts` returns (phy2log, log2phy, logcnt), as an .npz."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def deepseek_bytes(table: np.ndarray, _numbers: tuple[int, ...], experts: int) -
 
 
 def read_deepseek(arrays: Mapping[str, np.ndarray]) -> Rows:
-    """Raises Problem, also where the three arrays say different things."""
+    """Read the rows of a file's content. Raises Problem, also where the three arrays contradict each other."""
     for key in KEYS:
         if key in arrays and arrays[key].dtype.kind not in "iu":
             raise wrong(f"{key} holds no integers", f"{arrays[key].dtype}", "integers")
     phy2log = arrays["phy2log"]
     if phy2log.ndim != 2 or not phy2log.size or phy2log.min() < 0 or phy2log.max() >= 2**31:
         got = f"shape {list(phy2log.shape)}"
-        raise wrong("phy2log is no map", got, "expert ids [layer, slot], from 0 on")
+        raise wrong("phy2log is not a map", got, "expert ids [layer, slot], from 0 on")
     phy2log = phy2log.astype(np.int64)
     if "logcnt" in arrays:
         logcnt = arrays["logcnt"]
         counts = [np.bincount(row, minlength=logcnt.shape[-1]) for row in phy2log]
         if logcnt.shape != (len(phy2log), phy2log.max() + 1) or not np.array_equal(counts, logcnt):
-            raise wrong("logcnt is not of phy2log", "other counts", "how many slots hold each expert")
+            raise wrong("logcnt does not fit phy2log", "other counts", "how many slots hold each expert")
     if "log2phy" in arrays and not _agree(phy2log, arrays["log2phy"]):
-        raise wrong("log2phy is not of phy2log", "other slots", "the slots that hold each expert, then -1")
+        raise wrong("log2phy does not fit phy2log", "other slots", "the slots that hold each expert, then -1")
     return Rows(phy2log, "deepseek")
 
 

@@ -1,4 +1,4 @@
-"""Which case a placement file fits, and its deployment table there."""
+"""Whether a placement file fits a case, and the file's deployment table for the case."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import Rows
 
 
 def sizes_in_words(rows: Rows) -> str:
-    """What a case must have for the file to fit."""
+    """The sizes that a case needs for the file to fit, in words."""
     experts, slots = int(rows.slots.max()) + 1, rows.slots.shape[1]
     count = f"{len(rows.slots)} layer{'s' * (len(rows.slots) != 1)}"
     # Where rows have the model's numbers, some may be of dense layers.
@@ -22,10 +22,10 @@ def sizes_in_words(rows: Rows) -> str:
 
 
 def table_for(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> np.ndarray:
-    """The table of a case, int64 [layer, device, slot].
+    """The deployment table of a file for a case, int64 [layer, device, slot].
 
-    numbers: the model's, of each layer of the case; None where nobody said them. Raises Problem for another case's
-    file, and where a layer lacks an expert.
+    numbers: the model's layer number of each layer of the case; None where unknown. Raises Problem for a file of
+    another case, and for a layer that lacks an expert.
     """
     slots = case.devices * case.slots
     if rows.slots.shape[1] != slots or rows.devices not in (None, case.devices):
@@ -43,7 +43,7 @@ def table_for(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> np.nda
 
 
 def _chosen(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> list[int]:
-    """Which rows are the case's layers, in order."""
+    """The rows of the file that are the case's layers, in order."""
     count = len(rows.slots)
     if rows.shared:
         return [0] * case.layers
@@ -51,10 +51,10 @@ def _chosen(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> list[int
         if count == case.layers:
             return list(range(count))
         expected = f"{case.layers}, one for each layer of the case"
-        next_step = "name a case that it fits"
+        next_step = "name a case that the file fits"
         if rows.layers is not None and count > case.layers:
-            next_step = f"say which of them are the case's by --layers, as --layers {count - case.layers}-{count - 1}"
-            next_step += " where the dense ones come first"
+            next_step = f"name the case's layers with --layers, as --layers {count - case.layers}-{count - 1}"
+            next_step += " where the model begins with dense layers"
         raise _other(rows, case, f"{count} rows", expected, next_step)
     if missing := sorted(set(numbers) - set(rows.layers)):
         got = f"no row for layer {missing[0]}, rows for {rows.layers[0]} .. {rows.layers[-1]}"
@@ -65,5 +65,7 @@ def _chosen(rows: Rows, case: Case, numbers: tuple[int, ...] | None) -> list[int
     return [places[number] for number in numbers]
 
 
-def _other(rows: Rows, case: Case, got: str, expected: str, next_step: str = "name a case that it fits") -> Problem:
+def _other(
+    rows: Rows, case: Case, got: str, expected: str, next_step: str = "name a case that the file fits"
+) -> Problem:
     return Problem(f"the placement does not fit {case.name}", got, expected, next_step, rows.where)

@@ -1,4 +1,4 @@
-"""The forms of placement files by name, how one is written, and how one is read by what is in it."""
+"""The forms of placement files by name: how each is written, and how a file's form is recognized."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .vllm import read_vllm, vllm_text
 from .vllm_ascend import read_vllm_ascend, vllm_ascend_text
 
 LARGEST_BYTES = 2**28
-DAMAGED = "copy it again, or write it again"
+DAMAGED = "copy the file again, or write it again"
 
 
 class Form(NamedTuple):
-    """How a form is written, what its files' names end in, and how the engine is told of one.
+    """A form: how a file is written, the file's ending, and the option with which the engine starts from the file.
 
-    numbered: whether the file has the model's own layer numbers; apart: whether the engine forbids an expert twice on
-    a device; use: words with {path} and {redundant}.
+    numbered: whether the file has the model's layer numbers; apart: whether the engine forbids an expert twice on a
+    device; use: words with {path} and {redundant}.
     """
 
     data: Callable[[np.ndarray, tuple[int, ...], int], bytes]
@@ -79,30 +79,30 @@ def write_placement(path: Path, form: str, table: np.ndarray, experts: int, numb
 
 
 def layers_line(form: str, numbers: tuple[int, ...] | None) -> str:
-    """Which of the model's layers a file of a form is for; numbers: the model's, of each layer."""
+    """The model's layers that a file of a form is for, in words; numbers: the model's number of each layer."""
     if numbers is None or not FORMS[form].numbered:
         return "layers: those with experts, in order"
     return f"layers: the model's {numbers[0]} to {numbers[-1]}, {len(numbers)} in all"
 
 
 def usage_line(path: Path, form: str, redundant: int) -> str:
-    """What the engine is given, so that it starts from a file; redundant: slots of a layer beyond one per expert."""
+    """The engine's option to start from a file; redundant: slots of a layer beyond one per expert."""
     return FORMS[form].use.format(path=path.absolute(), redundant=redundant)
 
 
 def check_suffix(path: Path, form: str) -> None:
-    """Raise Problem unless a file's name ends as the engine wants it."""
+    """Raise Problem unless a file's name has the ending that the engine needs."""
     if path.suffix != (suffix := FORMS[form].suffix):
         next_step = f"name the file {path.with_suffix(suffix).name}"
-        raise Problem("the file's name has another ending", path.name, f"{suffix} for {form}", next_step)
+        raise Problem("the file's name has the wrong ending", path.name, f"{suffix} for {form}", next_step)
 
 
 def check_numbers(form: str, numbers: tuple[int, ...] | None, layers: int) -> None:
-    """Raise Problem unless the layer numbers that a form needs are there, one for each layer."""
+    """Raise Problem unless the form's layer numbers are there, one for each layer."""
     if numbers is None and FORMS[form].numbered:
         got, expected = "none in the traces' manifest", f"the model's numbers of its {layers} layers with experts"
-        next_step = f"give them, as --layers 3-{layers + 2} where three dense layers come first, or "
-        next_step += f"--layers 0-{layers - 1} where none do"
+        next_step = f"give the numbers, as --layers 3-{layers + 2} where the model begins with three dense layers, or "
+        next_step += f"--layers 0-{layers - 1} without dense layers"
         raise Problem(f"{form} needs the model's layer numbers", got, expected, next_step)
     if numbers is not None and len(numbers) != layers:
         got, expected = f"{len(numbers)} numbers", f"{layers}, one for each layer with experts"
@@ -113,7 +113,7 @@ def check_numbers(form: str, numbers: tuple[int, ...] | None, layers: int) -> No
 
 
 def read_placement(path: Path) -> Rows:
-    """What a placement file holds, whichever of FORMS it has. Raises Problem and OSError."""
+    """Read a placement file in any of FORMS. Raises Problem and OSError."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
@@ -143,9 +143,17 @@ def _rows(data: bytes) -> Rows:
     got = f"the keys {sorted(map(str, content))[:6]}" if isinstance(content, dict) else type(content).__name__
     if isinstance(content, dict) and "logical_count" in content:
         raise wrong(
-            "the file holds loads, no placement", got, "where experts lie", "make a trace of it by kit.py convert"
+            "the file holds loads, not a placement",
+            got,
+            "where experts lie",
+            "make a trace from the file with kit.py convert",
         )
-    raise wrong("the file is in none of the forms", got, f"one of {', '.join(readers)}, or a list", "see its form")
+    raise wrong(
+        "the file has none of the known forms",
+        got,
+        f"one of {', '.join(readers)}, or a list",
+        "correct the file's form",
+    )
 
 
 def _of_arrays(data: bytes) -> Rows:
@@ -163,12 +171,12 @@ def _of_arrays(data: bytes) -> Rows:
                 raise _too_large(size)
             arrays = {key: _array(io.BytesIO(archive.read(f"{key}.npy"))) for key in keys}
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise wrong("the file cannot be read", f"{type(error).__name__}: {error}", "a whole .npz", DAMAGED) from None
+        raise wrong("the file cannot be read", f"{type(error).__name__}: {error}", "a complete .npz", DAMAGED) from None
     return read_deepseek(arrays)
 
 
 def _too_large(size: int) -> Problem:
-    return wrong("the file is no placement", f"{size} bytes", f"at most {LARGEST_BYTES}", "name a deployment's file")
+    return wrong("the file is not a placement", f"{size} bytes", f"at most {LARGEST_BYTES}", "name a deployment's file")
 
 
 def _array(file: io.BytesIO) -> np.ndarray:
@@ -181,7 +189,7 @@ def _array(file: io.BytesIO) -> np.ndarray:
 
 
 def _content(data: bytes) -> Any:
-    """JSON, or else YAML, which takes ten times as long."""
+    """The content of JSON, or else of YAML (ten times slower to read)."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

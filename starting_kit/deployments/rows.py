@@ -1,4 +1,4 @@
-"""What a placement file holds, before a case says which layers and how many devices these are."""
+"""The content of a placement file, before layers and devices are known."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def sglang_text(table: np.ndarray, numbers: tuple[int, ...], experts: int) -> by
 
 
 def read_sglang(content: Mapping[str, Any]) -> Rows:
-    """Raises Problem."""
+    """Read the rows of a file's content. Raises Problem."""
     if others := sorted(set(content) - {KEY}):
         what = "SGLang's file has a key that SGLang does not take"
         raise wrong(what, f"{others[0]!r:.60}", f"{KEY} alone", "leave the other keys out")

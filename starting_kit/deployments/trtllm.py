@@ -25,10 +25,12 @@ def trtllm_text(table: np.ndarray, numbers: tuple[int, ...], _experts: int) -> b
 
 
 def read_trtllm(content: Mapping[str, Any]) -> Rows:
-    """Raises Problem."""
+    """Read the rows of a file's content. Raises Problem."""
     rows = content[KEY]
     if not isinstance(rows, dict) or not all(type(layer) is int and layer >= 0 for layer in rows) or not rows:
-        raise wrong(f"{KEY} is no mapping of layers", type(rows).__name__, "a list of slots under each layer's number")
+        raise wrong(
+            f"{KEY} is not a mapping of layers", type(rows).__name__, "a list of slots under each layer's number"
+        )
     layers = tuple(sorted(rows))
     slots = slots_of([rows[layer] for layer in layers], KEY)
     if (stated := content.get(SLOTS)) != slots.shape[1]:

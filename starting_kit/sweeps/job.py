@@ -124,7 +124,9 @@ def _answer(folder: Path, title: str) -> list[dict[str, Any]]:
     except (OSError, ValueError):
         said = (folder / "log").read_bytes()[-LONGEST_LOG:].decode("utf-8", "replace").strip()
         got = f"exit code {code}" + f": {said}" * bool(said)
-        raise OrganizerError("a job of the sweep failed", got, "measured cases", "mend what it names", title) from None
+        raise OrganizerError(
+            "a job of the sweep failed", got, "measured cases", "correct what the message names", title
+        ) from None
     if "error" in answer:
         told = answer["error"]
         raise OrganizerError(told["what"], told["got"], told["expected"], told["next"], told["where"])

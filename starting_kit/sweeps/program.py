@@ -25,7 +25,7 @@ from .measurement import failed_row, measured
 
 WAIT_SECONDS = 0.5
 JOB, ANSWER, POLICY = "job.json", "answer.json", "policy"
-ANOTHER = "the trace is another one than when the sweep began, or than its manifest.yaml lists"
+ANOTHER = "the trace differs from when the sweep began, or than its manifest.yaml lists"
 STEP = "put the right trace there, or correct manifest.yaml, and start the sweep again"
 
 

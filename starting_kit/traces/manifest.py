@@ -29,7 +29,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(traces, dict) or not all(isinstance(entry, dict) for entry in traces.values()):
         got = f"{type(traces or manifest).__name__} in {path}"
         expected, next_step = "a mapping `traces:` of entries", "correct it or move it away"
-        raise OrganizerError("the manifest has another form", got, expected, next_step, "manifest")
+        raise OrganizerError("the manifest has the wrong form", got, expected, next_step, "manifest")
     return manifest
 
 
@@ -57,5 +57,5 @@ def notes_of(entry: Mapping[str, Any]) -> list[str]:
     notes = entry.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         got, expected = f"notes: {notes!r}"[:80], "a list of sentences"
-        raise OrganizerError("the manifest has another form", got, expected, "correct it, or convert again", MANIFEST)
+        raise OrganizerError("the manifest has the wrong form", got, expected, "correct it, or convert again", MANIFEST)
     return notes

@@ -58,7 +58,7 @@ def open_part(entry: dict[str, Any], key: bytes, name: str) -> dict[str, Any]:
         ) from None
     if content.pop("format") != FORMAT:
         raise OrganizerError(
-            "the manifest's sealed part has another format",
+            "the manifest's sealed part has the wrong format",
             got="the part of another release",
             expected=f"format {FORMAT}",
             next_step="open it with the release that sealed the trace, or seal the trace again",

@@ -160,7 +160,7 @@ def reference_difference(where: str, grid: Grid, data: bytes, program: bytes, ne
     """
     content = json_of(data)
     if content.get("format") != REFERENCE_FORMAT:
-        what, got = "the reference has another format", shown(content.get("format"))
+        what, got = "the reference has the wrong format", shown(content.get("format"))
         yield Fault(where, what, got, f"format {REFERENCE_FORMAT}", next_step)
         return
     rows = content.get("cases")

@@ -24,7 +24,7 @@ def read_scores(path: Path, columns: list[dict[str, Any]]) -> dict[str, float]:
     except ValueError as error:
         raise _wrong("scores.json cannot be decoded", error, "JSON") from None
     if not isinstance(scores, dict):
-        raise _wrong("scores.json is no object", type(scores).__name__, "a flat object of numbers")
+        raise _wrong("scores.json is not an object", type(scores).__name__, "a flat object of numbers")
     for name, value in scores.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or abs(value) >= LARGEST:

@@ -25,7 +25,7 @@ from traces.plain_trace import PlainTrace
 def read_bundle(path: Path) -> Bundle:
     """A bundle's zip. Raises OrganizerError, which also tells of a phase without its parts, and zipfile.BadZipFile."""
     if not path.is_file():
-        raise OrganizerError(f"there is no bundle {path}", "no such file", "a built bundle", REBUILD)
+        raise OrganizerError(f"the bundle {path} is missing", "no such file", "a built bundle", REBUILD)
     files = unpack(path.read_bytes())
     bundle = Bundle(files, read_competition(files))
     for phase in bundle.phases:
@@ -62,7 +62,7 @@ def zip_submission(source: Path, folder: Path) -> Path:
         return source
     else:
         expected = "a zip, a folder with policy.py, or a policy.py"
-        raise OrganizerError(f"there is no submission {source}", "no such file", expected, "correct --submission")
+        raise OrganizerError(f"the submission {source} is missing", "no such file", expected, "correct --submission")
     target = folder / "submission.zip"
     target.write_bytes(archive(files))
     return target
@@ -75,7 +75,7 @@ def lay_out_traces(folder: Path, grid: Grid, phase: Phase, traces: Path) -> list
     """
     if not traces.is_dir():
         raise OrganizerError(
-            f"there are no traces {traces}", "no such folder", "a folder of traces", "correct --traces"
+            f"the traces {traces} are missing", "no such folder", "a folder of traces", "correct --traces"
         )
     given, placed, lines = read_manifest(traces)["traces"], {}, []
     key = _trace_key(phase) if phase.hidden else None

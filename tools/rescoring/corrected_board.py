@@ -95,7 +95,7 @@ def text(lines: Sequence[Line], told: Sequence[str]) -> str:
     problems = [f"- {line.name}: {problem}" for line in lines for problem in line.problems]
     differing = [f"- {line.name}: {first['text']}" for line in lines for first in line.differences]
     if problems:
-        parts += ["## What could not be taken as it is", "\n".join(problems)]
+        parts += ["## Runs that were not taken as they are", "\n".join(problems)]
     if differing:
         parts += ["## Where stored results differ from their logs", "\n".join(differing)]
     return "\n\n".join(parts) + "\n"

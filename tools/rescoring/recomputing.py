@@ -74,7 +74,7 @@ def recompute(
                 show(f"[{done}/{len(work)}] {'/'.join(name)}: {len(of_trace)} runs")
         except BrokenProcessPool:
             got, expected = f"no result with --jobs {jobs}", "memory for two copies of a trace in each process"
-            what = "a process that replayed a trace was ended from outside"
+            what = "another program ended a process that replayed a trace"
             raise OrganizerError(what, got, expected, "use a smaller --jobs", "rescore") from None
     _held.clear()
     order = [case.key for case in grid.cases] if grid else None
@@ -112,8 +112,10 @@ def _recompute(folder: Path, row: dict[str, Any], case: Case, cost: Cost, trace:
     sizes, decisions = read_decisions(folder, case.key)
     expected = sizes_of(case, trace.iterations)
     if sizes != expected:
-        next_step = "name the traces that the run was measured on, or others of their shape; else run the policy again"
-        raise OrganizerError("the log is of other sizes", str(sizes), str(expected), next_step, FILE)
+        next_step = (
+            "name the traces that the run was measured on, or traces of the same shape; else run the policy again"
+        )
+        raise OrganizerError("the log of decisions has other sizes", str(sizes), str(expected), next_step, FILE)
     measured = replay_decisions(trace, case, decisions)
     numbers = measures(measured, trace)
     new = identity(case, cost, trace.sha256) | {"status": "ok"} | numbers

@@ -52,7 +52,7 @@ def read_runs(paths: Sequence[Path], unpacked: Path, keys: Path | None) -> list[
             places[name if name not in places else str(place)] = place
     if not places:
         raise OrganizerError(
-            "there is no run",
+            "no run was found",
             f"no {RESULTS} and no zip in {', '.join(map(str, paths))}",
             "folders that hold results.json, or prediction results as Codabench has them, zipped",
             "correct the folders",

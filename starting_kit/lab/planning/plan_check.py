@@ -24,7 +24,7 @@ def check_plan(arrays: Mapping[str, np.ndarray], path: Path) -> None:
         raise _wrong("shared is no truth value", _shown(shared), "true or false", path)
     layers = arrays["layers"]
     if layers.ndim != 1 or layers.dtype.kind not in "iu" or not len(layers) or layers.min() < 0:
-        raise _wrong("layers has another form", _shown(layers), "numbers of layers from 0", path)
+        raise _wrong("layers has the wrong form", _shown(layers), "numbers of layers from 0", path)
     if len(np.unique(layers)) < len(layers):
         raise _wrong("a layer is there twice", _shown(layers), "each once", path)
     devices = int(arrays["rows"]) * int(arrays["cols"])

@@ -142,7 +142,7 @@ def _integers(value: Any, rank: int, key: str, where: str) -> np.ndarray:
         raise _wrong(f"{key} has a boolean", f"{value!r:.60}", f"integers, {rank}-dimensional", where)
     if result.ndim != rank or (result.dtype.kind not in "iu" and result.size):
         got, expected = f"shape {list(result.shape)} of dtype {result.dtype}", f"integers, {rank}-dimensional"
-        raise _wrong(f"{key} has another form", got, expected, where)
+        raise _wrong(f"{key} has the wrong form", got, expected, where)
     return result
 
 
@@ -153,9 +153,9 @@ def _floats(value: Any, shape: tuple[int, ...], key: str, where: str) -> np.ndar
     try:
         result = np.array(value, np.float32)
     except (TypeError, ValueError) as error:
-        raise _wrong(f"{key} has another form", str(error), f"numbers {list(shape)}", where) from None
+        raise _wrong(f"{key} has the wrong form", str(error), f"numbers {list(shape)}", where) from None
     if result.shape != shape:
-        raise _wrong(f"{key} has another form", f"shape {list(result.shape)}", f"numbers {list(shape)}", where)
+        raise _wrong(f"{key} has the wrong form", f"shape {list(result.shape)}", f"numbers {list(shape)}", where)
     if not (result.min() >= 0 and result.max() < np.inf):
         got = f"{result.min():g} .. {result.max():g}"
         raise _wrong(f"{key} are out of range", got, "finite numbers from 0, a softmax or sigmoids", where)

@@ -41,7 +41,7 @@ def read_stacked_trace(path: Path, experts: int = 256, rows: int = 16) -> Routin
         form = [batches.count, int(size[0]), columns]
         if name in values and (values[name].dtype.kind != "f" or list(values[name].shape) != form):
             got = f"{values[name].dtype} {list(values[name].shape)}"
-            raise _wrong(f"{name} has another form", got, f"floats {form}", path)
+            raise _wrong(f"{name} has the wrong form", got, f"floats {form}", path)
     kept = {name: array.reshape(1, len(batches.choices), -1) for name, array in values.items()}
     try:
         beside = kept.get("scores"), kept.get("topk_weights")

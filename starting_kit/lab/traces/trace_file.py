@@ -78,7 +78,7 @@ def _of_one_file(path: Path) -> RoutingTrace:
         if key in arrays and (arrays[key].ndim != rank or arrays[key].dtype.kind not in "iu"):
             got = f"{arrays[key].dtype} {list(arrays[key].shape)}"
             expected = f"integers, {rank}-dimensional" if rank else "one integer"
-            raise Problem(f"{key} has another form", got, expected, AGAIN, str(path))
+            raise Problem(f"{key} has the wrong form", got, expected, AGAIN, str(path))
     try:
         named = (arrays["choices"], arrays["requests"], arrays.get("origins"))
         return RoutingTrace(int(arrays["experts"]), tuple(arrays["layers"].tolist()), *named)

@@ -58,7 +58,7 @@ def _view(path: Path) -> np.ndarray:
     if array.ndim not in (2, 3, 4) or 0 in array.shape or array.dtype.kind not in "iuf":
         got = f"shape {list(array.shape)}, dtype {array.dtype}"
         next_step = "save the load as it was gathered; counts with an iteration axis are read by --from npy"
-        raise OrganizerError("the load has another form", got, f"integers {FORMS}", next_step, path.name)
+        raise OrganizerError("the load has the wrong form", got, f"integers {FORMS}", next_step, path.name)
     # Checked here, where the file is known.
     as_counts(array, path.name, AXES[-array.ndim :] if array.ndim > 2 else ("layer", "expert"), floats=True)
     return array if array.ndim == 4 else array[None]

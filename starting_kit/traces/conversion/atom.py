@@ -78,7 +78,7 @@ def _place(reference: Any, where: str) -> tuple[list[int], int]:
     if not whole or type(offset) is not int or offset < 0 or fields.get("dtype") != "uint16":
         got = ", ".join(f"{key} {fields.get(key)!r}" for key in ("shape", "offset_bytes", "dtype"))
         expected = "shape [layer, expert] of one number of experts, offset_bytes, dtype uint16"
-        raise _wrong("moe_counts has another form", got, expected, where)
+        raise _wrong("moe_counts has the wrong form", got, expected, where)
     return list(shape), offset
 
 

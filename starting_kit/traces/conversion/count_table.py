@@ -91,7 +91,7 @@ def _values(path: Path) -> tuple[np.ndarray, list[str]]:
         columns = [found[column] for column in COLUMNS]
         values, notes = whole_table(path, delimiter=",", skiprows=1, usecols=columns)
     except ValueError as error:
-        raise _wrong("the table has another form", str(error), "whole numbers", path) from error
+        raise _wrong("the table has the wrong form", str(error), "whole numbers", path) from error
     if not len(values):
         raise _wrong("the table is empty", "no row", "a row for each count", path)
     return values, notes

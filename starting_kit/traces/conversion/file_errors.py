@@ -27,7 +27,7 @@ def unreadable(path: Path, error: Exception) -> OrganizerError:
         "the file cannot be read",
         got=f"{type(error).__name__}: {line}",
         expected=f"a complete {path.suffix} file",
-        next_step="copy it again",
+        next_step="copy the file again",
         where=path.name,
     )
 

@@ -91,7 +91,7 @@ def _record(fields: dict[str, Any], where: str) -> tuple[int, int, np.ndarray]:
     loads = rectangular(fields[LOADS], LOADS, where, ("microbatch", "expert"))
     if loads.ndim != 2 or not loads.size or loads.dtype.kind not in "iuf":
         got = f"shape {list(loads.shape)}, dtype {loads.dtype}"
-        raise _wrong(f"{LOADS} has another form", got, "integers [microbatch, expert of the rank]", where)
+        raise _wrong(f"{LOADS} has the wrong form", got, "integers [microbatch, expert of the rank]", where)
     return whole_number(fields, "iter", where), whole_number(fields, "layer", where), loads
 
 

@@ -75,10 +75,12 @@ def _blocks(path: Path, rows: int) -> tuple[np.ndarray, list[str]]:
     try:
         values, notes = whole_table(path, delimiter=",")
     except ValueError as error:
-        raise _wrong("the file has another form", str(error), "whole numbers", path.name) from error
+        raise _wrong("the file has the wrong form", str(error), "whole numbers", path.name) from error
     if not len(values) or len(values) % rows:
         got, expected = counted(len(values), "row"), f"blocks of {rows}, one row for each layer"
-        raise _wrong("the rows are no whole blocks", got, expected, path.name, "copy it again, or correct --layers")
+        raise _wrong(
+            "the rows are no whole blocks", got, expected, path.name, "copy the file again, or correct --layers"
+        )
     return values.reshape(-1, rows, values.shape[1]), notes
 
 
@@ -103,7 +105,7 @@ def _config(path: Path) -> dict[str, Any]:
         value = content.get(key, least) if isinstance(content, dict) else None
         if type(value) is not int or value < least:
             got, expected = f"{key} {value!r}", f"an integer from {least}"
-            raise _wrong("the model's description has another form", got, expected, path.name)
+            raise _wrong("the model's description has the wrong form", got, expected, path.name)
     return content
 
 

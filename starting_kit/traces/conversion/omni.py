@@ -51,7 +51,7 @@ def _dumped(files: dict[Path, re.Match[str]]) -> tuple[Blocks, list[str]]:
             # A tab ends every line, so columns cannot be cut at tabs alone.
             values, told = whole_table(file)
         except ValueError as error:
-            raise _wrong("the file has another form", str(error), "whole numbers with tabs", file.name) from error
+            raise _wrong("the file has the wrong form", str(error), "whole numbers with tabs", file.name) from error
         if not values.size:
             raise _wrong("the file is empty", "no row", "a row for each layer", file.name)
         floats |= dict.fromkeys(told)

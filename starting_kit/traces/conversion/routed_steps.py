@@ -32,7 +32,7 @@ def routed_in_steps(passes: Sequence[Any], where: str, name: str) -> RoutedToken
         if some.keys() != routed.keys() or {ids.shape[1] for ids in some.values()} != {choices}:
             got = f"layers {list(some)}, experts {sorted({ids.shape[1] for ids in some.values()})}"
             place, expected = f"{where}, pass {index}", f"those of pass 0: layers {list(routed)}"
-            raise _wrong("a pass has another form", got, expected, place)
+            raise _wrong("a pass has the wrong form", got, expected, place)
         part = np.full((len(next(iter(some.values()))), len(numbers), choices), -1)
         for layer, ids in some.items():
             part[:, numbers.index(layer)] = ids

@@ -140,14 +140,14 @@ def read_head(folder: Path) -> RoutingHead:
         raise unreadable(path, error) from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         got = f"format {fields.get('format')!r}" if isinstance(fields, dict) else kind_of(fields)
-        raise _wrong("the trace has another form", got, f"format {FORMAT}", path)
+        raise _wrong("the trace has the wrong form", got, f"format {FORMAT}", path)
     for key in ("experts", "tokens", "top_k"):
         # A boolean is an int to Python, but no number here.
         if type(fields.get(key)) is not int or fields[key] < 1:
             raise _wrong(f"{key} is no number", repr(fields.get(key))[:60], "an integer from 1", path)
     layers = fields.get("layers")
     if not isinstance(layers, list) or not layers or any(type(layer) is not int or layer < 0 for layer in layers):
-        raise _wrong("layers has another form", repr(layers)[:60], "numbers of layers from 0", path)
+        raise _wrong("layers has the wrong form", repr(layers)[:60], "numbers of layers from 0", path)
     if len(set(layers)) < len(layers):
         raise _wrong("a layer is there twice", repr(layers)[:60], "each once", path)
     head = RoutingHead(fields["experts"], tuple(layers), fields["tokens"], fields["top_k"])
@@ -230,7 +230,7 @@ def _mapped(path: Path, shape: Sequence[int], kinds: str = "iu") -> np.ndarray:
     if not isinstance(values, np.ndarray) or values.shape != tuple(shape) or values.dtype.kind not in kinds:
         got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "several arrays"
         expected = f"{'integers' if kinds == 'iu' else 'floats'} {list(shape)}"
-        raise _wrong("the array has another form", got, expected, path)
+        raise _wrong("the array has the wrong form", got, expected, path)
     return values
 
 

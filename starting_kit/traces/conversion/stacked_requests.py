@@ -111,7 +111,7 @@ def _parts(arrays: Mapping[str, np.ndarray | StoredArray], where: str) -> Stacke
             raise _wrong("choices and requests do not fit", got, expected, where)
         experts = np.asarray(arrays["experts"])
         if experts.dtype.kind not in "iu" or experts.size != 1:
-            raise _wrong("experts has another form", _form(experts), "one integer", where)
+            raise _wrong("experts has the wrong form", _form(experts), "one integer", where)
         layers = tuple(_integers(arrays, "layers", where).tolist()) if "layers" in arrays else None
         return Stacked(int(experts.item()), [(choices.transpose(1, 0, 2)[order], lengths)], ids.tolist(), layers)
     names = [name for name in arrays if f"{name}_len" in arrays]
@@ -120,7 +120,7 @@ def _parts(arrays: Mapping[str, np.ndarray | StoredArray], where: str) -> Stacke
         raise _wrong("the file holds no requests of a known form", got, FORMS, where)
     for name in names:
         if arrays[name].ndim != 3:
-            raise _wrong(f"{name} has another form", _form(arrays[name]), "integers [token, layer, k]", where)
+            raise _wrong(f"{name} has the wrong form", _form(arrays[name]), "integers [token, layer, k]", where)
     shapes = {arrays[name].shape[1:] for name in names}
     if len(shapes) > 1:
         got = ", ".join(f"{name} {list(arrays[name].shape)}" for name in names)
@@ -139,7 +139,7 @@ def _parts(arrays: Mapping[str, np.ndarray | StoredArray], where: str) -> Stacke
 def _integers(arrays: Mapping[str, np.ndarray | StoredArray], name: str, where: str) -> np.ndarray:
     values = np.asarray(arrays[name])
     if values.dtype.kind not in "iu" or values.ndim != 1 or not values.size:
-        raise _wrong(f"{name} has another form", _form(values), "one integer after another", where)
+        raise _wrong(f"{name} has the wrong form", _form(values), "one integer after another", where)
     return values
 
 

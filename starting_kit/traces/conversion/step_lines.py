@@ -100,7 +100,7 @@ def _choices(value: Any, key: str, experts: int, where: str) -> np.ndarray:
     ids = ids[None] if ids.ndim == 1 else ids
     if ids.ndim != 2 or not ids.size or ids.dtype.kind not in "iu":
         got = f"shape {list(ids.shape)}, dtype {ids.dtype}"
-        raise _wrong(f"{key} has another form", got, "integers [token, choice], or those of one token", where)
+        raise _wrong(f"{key} has the wrong form", got, "integers [token, choice], or those of one token", where)
     if wrong := wrong_choice(ids[(ids >= 0).any(axis=1)], experts):
         raise _wrong(f"{key} holds a wrong choice", *wrong, where, "correct --experts, or record again")
     return ids

@@ -132,7 +132,7 @@ def read_torch(path: Path) -> Any:
             "the file is not of the form that torch saves since 1.6",
             got="no zip archive",
             expected="a complete .pt file of torch.save, a zip archive with data.pkl",
-            next_step="copy it again, or load it with the torch that wrote it and save it with torch 1.6 or later",
+            next_step="copy the file again, or load it with the torch that wrote it and save it with torch >= 1.6",
             where=path.name,
         )
     try:

@@ -65,5 +65,7 @@ def _experts(path: Path) -> int | None:
     experts = content.get("num_experts") if isinstance(content, dict) else None
     if type(experts) is not int or experts < 1:
         got, expected = f"num_experts {experts!r}", "an integer from 1"
-        raise OrganizerError("the run's description has another form", got, expected, "copy it again", path.name)
+        raise OrganizerError(
+            "the run's description has the wrong form", got, expected, "copy the file again", path.name
+        )
     return experts
