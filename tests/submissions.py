@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,7 @@ from placement.evaluation.turns import run_cases
 from placement.grid import Case, Grid, grid_from_mapping
 from placement.isolation import process as policy_process
 from placement.isolation.process import PolicyProcess
+from placement.isolation.template import Template
 from placement.trace import Trace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +39,9 @@ LIMITS = {
     "trace_memory_bytes": 2**34,
     "log_bytes": 65536,
 }
+# What the policies of all tests of one process are forked from, once a first one runs: to start Python takes longer.
+TEMPLATE = Template()
+atexit.register(TEMPLATE.close)
 DECLINES = "def rebalance(hotness, n_device, n_red_expert):\n    return False, None, None, None\n"
 
 
@@ -87,16 +92,20 @@ def write_world(folder: Path, **limits: float) -> Path:
     return folder
 
 
-def run_policy(folder: Path, seconds_left: float = 300, **limits: float) -> Outcome:
-    """Run the tiny grid's first case, Small/one ep 2, against the policy in a folder."""
+def run_policy(
+    folder: Path, seconds_left: float = 300, template: Template | None = TEMPLATE, **limits: float
+) -> Outcome:
+    """Run the tiny grid's first case, Small/one ep 2, against the policy in a folder; template: as of run_case."""
     grid = tiny_grid(**limits)
     deadline = time.monotonic() + seconds_left
-    return run_case(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline)
+    return run_case(folder, grid.cases[0], Trace(stored_hotness("Small")), grid, deadline, template)
 
 
-def run_case(folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float) -> Outcome:
-    """Run one case of a trace alone."""
-    (outcome,) = run_cases(folder, [case], lambda: trace, grid, deadline)
+def run_case(
+    folder: Path, case: Case, trace: Trace, grid: Grid, deadline: float, template: Template | None = TEMPLATE
+) -> Outcome:
+    """Run one case of a trace alone; template: of its process, None for a new one."""
+    (outcome,) = run_cases(folder, [case], lambda: trace, grid, deadline, template)
     return outcome
 
 

@@ -253,14 +253,14 @@ def test_a_process_that_is_not_isolated_in_time_is_not_the_policy_s_fault(
     monkeypatch.setattr(template, "BOOT", "import signal; signal.pause()")
     monkeypatch.setattr(policy_process, "ISOLATED_SECONDS", 0.0)
     with pytest.raises(OrganizerError, match=r"Got: no answer in time\. Expected: Python with numpy, .* within 0 s\."):
-        run_policy(write_policy(tmp_path, DECLINES))
+        run_policy(write_policy(tmp_path, DECLINES), template=None)
 
 
 def test_a_process_that_is_not_isolated_when_the_grid_s_time_is_over_is_a_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(template, "BOOT", "import signal; signal.pause()")
-    row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0).row
+    row = run_policy(write_policy(tmp_path, DECLINES), seconds_left=0, template=None).row
     assert row["status"] == "timeout"
     assert "start: the policy took too long. Got: no answer within 300 s (grid_seconds)." in sentence_of(row)
 

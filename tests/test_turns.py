@@ -19,7 +19,7 @@ from placement.evaluation.turns import run_cases
 from placement.isolation import handover, neighbours, template
 from placement.isolation.neighbours import Neighbours
 from placement.trace import Trace
-from submissions import DECLINES, run_case, sentence_of, stored_hotness, tiny_grid, write_policy
+from submissions import DECLINES, run_case, run_policy, sentence_of, stored_hotness, tiny_grid, write_policy
 
 # Redeploys at the first call of the case with two devices, whose second call is then later than the other's.
 UNEVEN = """
@@ -224,3 +224,10 @@ def test_a_template_that_is_used_up_says_so_again() -> None:
             with pytest.raises(template.TemplateEnded) as caught:
                 made.fork(Path("/nowhere"), [], 60.0)
             assert (caught.value.exit_code, caught.value.said) == (-9, "")
+
+
+@linux
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one_s(tmp_path: Path) -> None:
+    with template.Template() as made:
+        for seconds, expected in ((0.0, "timeout"), (300.0, "ok")):
+            assert run_policy(write_policy(tmp_path, DECLINES), seconds, made).row["status"] == expected

@@ -19,6 +19,7 @@ from placement.isolation.foreign_forms import three_lines
 from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.isolation.sandbox import LAYERS
+from placement.isolation.template import Template
 from placement.replay import replay
 from placement.submission.folder import find_policy
 
@@ -169,8 +170,13 @@ def _try(submission: Path, cases: Sequence[Case], grid: Grid) -> list[Trial]:
 
 def _try_cases(submission: Path, cases: Sequence[Case], grid: Grid) -> Trial:
     """Try the cases of one model; stop at the first case that fails."""
+    with Template() as template:
+        return _try_forked(submission, cases, grid, template)
+
+
+def _try_forked(submission: Path, cases: Sequence[Case], grid: Grid, template: Template) -> Trial:
     trial, trace = Trial(), made_up_trace(cases[0])
-    neighbours = Neighbours(trace)
+    neighbours = Neighbours(trace, template)
     for case in cases:
         name = case.name.replace(f"/{case.dataset} ", " ", 1)
         runs: list[list[Answer]] = []

@@ -111,6 +111,8 @@ class Template:
             # The answer is written at once, and is there as a whole.
             data = self._control.recv(count, socket.MSG_WAITALL)
         except TimeoutError:
+            # An answer that comes later would be taken for the next one's.
+            self.close()
             raise TimeoutError("no answer in time") from None
         if len(data) < count:
             raise ConnectionResetError
