@@ -95,13 +95,18 @@ def test_a_sweep_that_is_killed_and_started_again_gives_the_same_table(
     command += ["--ep", "2", "4", "--window", "3", "--parameter", "power=1,2", "--output", tmp_path]
     command += ["--executor", "dask", "--dask-address", cluster._client.scheduler.address]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
-        next(line for line in program.stdout if line.startswith("[2/6] ds_eplb"))
+        next(line for line in program.stdout if line.startswith("[2/6] "))
         program.kill()
         program.stdout.read()
-    (world / "waits").unlink()
     said: list[str] = []
-    frame = kit.sweep(world / "one", world / "shifts", output=tmp_path, executor=cluster, show=said.append, **SETTINGS)
-    assert re.fullmatch(rf"\[[2-5]/6\] kept from an earlier sweep in {tmp_path}/units", said[0]), said
+
+    def show(line: str) -> None:
+        # What waits on a worker goes on when the second sweep has looked.
+        said.append(line)
+        (world / "waits").unlink(missing_ok=True)
+
+    frame = kit.sweep(world / "one", world / "shifts", output=tmp_path, executor=cluster, show=show, **SETTINGS)
+    assert re.fullmatch(rf"\[[2-4]/6\] kept from an earlier sweep in {tmp_path}/units", said[0]), said
     assert same(frame, expected)
 
 
