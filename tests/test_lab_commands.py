@@ -72,7 +72,7 @@ def test_a_plan_is_made_improved_measured_and_exported(
     assert (read_placement(tmp_path / "map.json").slots[[3, 5]] == rows.slots).all()
     capsys.readouterr()
     assert run("export-placement", better, "--to", "npy", "--output", tmp_path / "map.yaml") == 1
-    assert capsys.readouterr().out.startswith("export-placement: the file's name has another ending. Got: map.yaml.")
+    assert capsys.readouterr().out.startswith("export-placement: the file's name has the wrong ending. Got: map.yaml.")
 
 
 def test_commands_take_the_plans_own_router(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
