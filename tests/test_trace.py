@@ -140,11 +140,28 @@ def test_a_file_that_becomes_shorter_during_a_run_is_an_organizers_error(tmp_pat
     path = save(tmp_path, STORED["int32"], ".npy")
     trace = open_trace(tmp_path, "M", "d", None)
     os.truncate(path, path.stat().st_size - 4)
-    assert len(trace.window(0, 98)) == 98
     with pytest.raises(OrganizerError) as caught:
         trace.window(95, 99)
     assert str(caught.value) == (
         "trace M/d: the trace cannot be read. Got: OSError: the file has become shorter. "
+        "Expected: a file that nobody changes during a run. "
+        "Next: copy the trace again, compare it with its manifest, and repeat the run."
+    )
+
+
+def test_other_values_than_those_that_were_hashed_are_an_organizers_error(tmp_path):
+    path = save(tmp_path, STORED["int32"], ".npy")
+    # Long ago, by the system's clock of coarse steps.
+    os.utime(path, (0, 0))
+    trace = open_trace(tmp_path, "M", "d", None)
+    assert len(trace.window(0, 98)) == 98
+    with open(path, "r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\1\0\0\0")
+    with pytest.raises(OrganizerError) as caught:
+        trace.window(0, 98)
+    assert str(caught.value) == (
+        "trace M/d: the trace cannot be read. Got: OSError: the file was changed. "
         "Expected: a file that nobody changes during a run. "
         "Next: copy the trace again, compare it with its manifest, and repeat the run."
     )

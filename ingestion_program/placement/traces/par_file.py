@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import weakref
 from math import prod
@@ -20,9 +19,7 @@ class ParFile:
         self.shape = iterations, layers
         self.size = prod(self.shape)
         self._row_bytes = 8 * layers
-        descriptor, name = tempfile.mkstemp()
-        os.unlink(name)
-        self._file = os.fdopen(descriptor, "w+b")
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self._file.close)
 
     def __len__(self) -> int:

@@ -24,12 +24,13 @@ class PlainFile:
         self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype("<i4")
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
-        self._offset, self._name = offset, name
+        self._offset, self._name, self._stamp = offset, name, self._look()
 
     def read(self, start: int, out: np.ndarray) -> np.ndarray:
         """Read iterations start .. start + len(out) - 1 (from 0) into `out`, and return it.
 
-        Raises OrganizerError where the file cannot be read, or has become shorter since it was opened.
+        Raises OrganizerError where the file cannot be read, or was changed since it was opened: the trace's hash is of
+        the values that were there before.
         """
         rest = memoryview(out).cast("B")
         try:
@@ -39,6 +40,8 @@ class PlainFile:
                 if not count:
                     raise OSError("the file has become shorter")
                 rest = rest[count:]
+            if self._look() != self._stamp:
+                raise OSError("the file was changed")
         except OSError as error:
             raise OrganizerError(
                 "the trace cannot be read",
@@ -48,6 +51,10 @@ class PlainFile:
                 where=self._name,
             ) from None
         return out
+
+    def _look(self) -> tuple[int, int]:
+        status = os.fstat(self._descriptor)
+        return status.st_size, status.st_mtime_ns
 
     def pieces(self, seen: Callable[[np.ndarray], object]) -> Iterator[np.ndarray]:
         """All iterations, at most PIECE at a time; a second thread reads the next piece, and calls `seen` with it.
