@@ -52,7 +52,8 @@ def case_steps(
             process.start()
             measured = yield from steps(neighbours.trace, case, process.rebalance, together)
     except PolicyError as error:
-        failure = error
+        # With its traceback it would hold this frame, and with that the trace, while the next trace is opened.
+        failure = error.with_traceback(None)
         if grid.hidden:
             failure, hidden_words = _untold(error), sentence(error.fields(), case.name)
     trace = neighbours.trace
