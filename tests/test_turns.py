@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,7 +225,7 @@ def test_a_template_that_is_used_up_says_so_again() -> None:
         made._process.kill()
         for _ in range(2):
             with pytest.raises(template.TemplateEnded) as caught:
-                made.fork(Path("/nowhere"), [], 60.0)
+                made.fork([], 60.0)
             assert (caught.value.exit_code, caught.value.said) == (-9, "")
 
 
@@ -231,3 +234,52 @@ def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one_s(tmp_path: 
     with template.Template() as made:
         for seconds, expected in ((0.0, "timeout"), (300.0, "ok")):
             assert run_policy(write_policy(tmp_path, DECLINES), seconds, made).row["status"] == expected
+
+
+@linux
+def test_the_template_is_told_nothing_of_a_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, encode = [], template.protocol.encode
+
+    def noted(request: dict[str, object]) -> bytes:
+        told.append(request)
+        return encode(request)
+
+    monkeypatch.setattr(template, "protocol", SimpleNamespace(**{**vars(template.protocol), "encode": noted}))
+    says = "import os\nprint(*(os.environ[name] for name in ('TMPDIR', 'HOME', 'NUMBA_CACHE_DIR')))\n"
+    first, second = (outcome.log.split() for outcome in run_both(tmp_path, says + textwrap.dedent(DECLINES)))
+    assert first == first[:1] * 3 and second == second[:1] * 3 and first != second
+    assert told == [{"fork": True}] * 2
+
+
+@linux
+def test_a_template_that_cannot_fork_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The second fork is that of the process between.
+    boot = """
+import os
+fork, left = os.fork, [None]
+def first_alone():
+    if left:
+        return left.pop() or fork()
+    raise OSError("full")
+os.fork = first_alone
+"""
+    monkeypatch.setattr(template, "BOOT", boot + template.BOOT)
+    with template.Template() as made, pytest.raises(template.TemplateEnded) as caught:
+        made.fork([1, 1, 1], 60.0)
+    assert caught.value.exit_code == 1
+    assert caught.value.said.endswith("\nOSError: full\n")
+
+
+@pytest.mark.parametrize("policy", [DECLINES, "raise ValueError"])
+def test_a_trace_goes_with_its_last_case(tmp_path: Path, policy: str) -> None:
+    trace = Trace(stored_hotness("Small"))
+    gone, grid = weakref.ref(trace), tiny_grid()
+    traces = [trace]
+    del trace
+    gc.disable()
+    try:
+        for _ in run_cases(write_policy(tmp_path, policy), grid.cases[:2], traces.pop, grid, time.monotonic() + 300):
+            pass
+        assert gone() is None
+    finally:
+        gc.enable()

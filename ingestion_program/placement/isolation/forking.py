@@ -6,7 +6,7 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from . import host, protocol, sandbox
 
@@ -14,8 +14,9 @@ from . import host, protocol, sandbox
 def main(control_fd: int) -> None:
     """Wait for cases until the parent closes the control; a fork returns once its policy has failed.
 
-    A request names the environment, and comes with the descriptors of the case's requests, answers and output. With
-    `fork` the answer is the new process's id, and the process is the parent's child; else this process serves the case.
+    A request comes with the descriptors of the case's requests, answers and output, and tells nothing of the case:
+    later forks can read what is in this process's memory. With `fork` the answer is the new process's id, and the
+    process is the parent's child; else this process serves the case.
     """
     sandbox.hide_process()
     # Pages that the collector does not write to stay common to all forks.
@@ -26,7 +27,7 @@ def main(control_fd: int) -> None:
         process = _forked() if request["fork"] else 0
         if not process:
             control.close()
-            return _serve(request["environment"], descriptors)
+            return _serve(descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         protocol.write_all(control.fileno(), protocol.encode({"kind": "forked", "process": process}))
@@ -39,9 +40,10 @@ def _forked() -> int:
     if between:
         os.close(writing)
         os.waitpid(between, 0)
-        process = int(os.read(reading, 20))
+        process = os.read(reading, 20)
         os.close(reading)
-        return process
+        # Without an id, the process between has said why.
+        return int(process) if process else sys.exit(1)
     os.close(reading)
     if process := os.fork():
         os.write(writing, b"%d" % process)
@@ -51,7 +53,7 @@ def _forked() -> int:
     return 0
 
 
-def _serve(environment: Mapping[str, str], descriptors: Sequence[int]) -> None:
+def _serve(descriptors: Sequence[int]) -> None:
     requests, answers, output = descriptors
     # Opened anew: what is open in several processes, with one position and the same flags, tells one of another.
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -59,8 +61,6 @@ def _serve(environment: Mapping[str, str], descriptors: Sequence[int]) -> None:
         os.dup2(descriptor, standard)
     os.close(nothing)
     os.close(output)
-    os.environ.clear()
-    os.environ.update(environment)
     # Python's own generator is seeded anew at a fork, and numpy's is not.
     if random := sys.modules.get("numpy.random"):
         random.seed()

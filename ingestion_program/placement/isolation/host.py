@@ -27,7 +27,9 @@ def main(request_fd: int, answer_fd: int) -> None:
     start, _ = receive_request(requests, 0)
     folder = Path(start["folder"])
     case, cost = Case(**start["case"]), Cost(**start["cost"])
-    layers = sandbox.enter(folder, Path(start["scratch"]), start["memory_bytes"], start["cpu_seconds"])
+    scratch = Path(start["scratch"])
+    os.environ.update(sandbox.environment(scratch))
+    layers = sandbox.enter(folder, scratch, start["memory_bytes"], start["cpu_seconds"])
     stack.answer_signal()
     _send(answer_fd, {"kind": "isolated", "layers": layers})
     try:

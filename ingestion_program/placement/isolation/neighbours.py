@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..trace import Hotness
 from .handover import opened_again, share_window
@@ -36,9 +35,9 @@ class Neighbours:
         self._template.begin()
         self._policies += 1
 
-    def fork(self, scratch: Path, descriptors: Sequence[int], seconds: float) -> Child:
+    def fork(self, descriptors: Sequence[int], seconds: float) -> Child:
         """A process for a policy that has joined; arguments and what it raises are those of Template.fork."""
-        return self._template.fork(scratch, descriptors, seconds)
+        return self._template.fork(descriptors, seconds)
 
     def leave(self, process: int | None) -> None:
         """Count a policy and its process no more; the last one takes the window's copy along."""

@@ -177,7 +177,7 @@ class PolicyProcess:
 
     def _fork(self) -> None:
         seconds = self._deadline - time.monotonic()
-        self._process = self._neighbours.fork(self._scratch.folder, self._its_ends, seconds)
+        self._process = self._neighbours.fork(self._its_ends, seconds)
         self._close_its_ends()
         self._maps = sandbox.hold_maps(self._process.pid)
 

@@ -70,24 +70,23 @@ class Template:
                     stdout=streams,
                     stderr=streams,
                     pass_fds=(control.fileno(),),
-                    # No such folder: each fork is told its scratch folder.
+                    # No such folder: each fork names its scratch folder there.
                     env=sandbox.environment(Path(os.devnull)),
                     cwd="/",
                     start_new_session=True,
                 )
             self._held = held.pop_all()
 
-    def fork(self, scratch: Path, descriptors: Sequence[int], seconds: float) -> Child:
+    def fork(self, descriptors: Sequence[int], seconds: float) -> Child:
         """A process for a policy, a child of this one, with the descriptors of its requests, answers and output.
 
         Where nothing forks it is the template itself, in whose place another one begins. Raises OSError, TemplateEnded,
-        and TimeoutError when the template is not ready in so many seconds.
+        and TimeoutError when the template is not ready in so many seconds: the next call begins another one.
         """
         self.begin()
         process = self._process
-        request = {"environment": sandbox.environment(scratch), "fork": FORKS}
         with suppress(BrokenPipeError, ConnectionResetError), _adopting():
-            socket.send_fds(self._control, [protocol.encode(request)], descriptors)
+            socket.send_fds(self._control, [protocol.encode({"fork": FORKS})], descriptors)
             if not FORKS:
                 self._forget()
                 return process
