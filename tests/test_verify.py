@@ -118,6 +118,21 @@ def test_an_interrupt_leaves_a_table_of_what_ran_and_no_process(tmp_path: Path) 
         os.kill(process, 0)
 
 
+CHECK = """
+import os, runpy, signal, sys
+sys.path[:0], sys.argv = sys.argv[2:], ["verify.py", "--check", "gallery"]
+import verification.gallery
+verification.gallery.check_gallery = lambda folder: os.kill(os.getpid(), signal.SIGINT) or ("all rows", [])
+runpy.run_path(sys.path[0] + "/verify.py", run_name="__main__")
+"""
+
+
+def test_an_interrupted_check_is_no_result() -> None:
+    command = [sys.executable, "-c", CHECK, "", str(ROOT / "tools"), *sys.path]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "verify.py: interrupted\n")
+
+
 def test_an_unknown_step_and_two_choices_at_once_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
