@@ -220,6 +220,13 @@ forking.main(int(sys.argv[1]))
             None,
             "no time",
         ),
+        # Nobody of the same user can look into it yet.
+        pytest.param(
+            "import ctypes; sys.exit(f'dumpable: {ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)}')",
+            wait_for_the_end,
+            "exit code 1: dumpable: 0",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells"),
+        ),
     ],
 )
 def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(

@@ -64,5 +64,4 @@ def _serve(descriptors: Sequence[int]) -> None:
     # Python's own generator is seeded anew at a fork, and numpy's is not.
     if random := sys.modules.get("numpy.random"):
         random.seed()
-    sandbox.show_process()
     host.main(requests, answers)

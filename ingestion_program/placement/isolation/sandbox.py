@@ -96,7 +96,10 @@ def enter(folder: Path, scratch: Path, memory_bytes: int, cpu_seconds: float) ->
         layers |= {"capabilities"} if _drop_capabilities() else set()
         layers |= landlock.restrict(_readable(folder), [scratch, Path("/dev/null")])
         # Landlock keeps other policies from looking into this process, and the simulator must: removed files count.
-        if "files" not in layers:
+        # A fork of the template is hidden until here.
+        if "files" in layers:
+            show_process()
+        else:
             hide_process()
         layers |= {"calls"} if seccomp.deny() else set()
     return [layer for layer in LAYERS if layer in layers]
