@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
 
 def _rows(policy: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
     path, where = Path(job["trace"]), f"trace {job['name']}"
-    trace = open_trace(path.parent.parent, path.parent.name, path.stem, None)
+    trace = open_trace(path.parent.parent, path.parent.name, path.stem, None, narrow=True)
     if trace.sha256 != job["sha256"]:
         raise OrganizerError(ANOTHER, trace.sha256, job["sha256"], STEP, where)
     cost = Cost(**job["cost"])
