@@ -142,7 +142,8 @@ def test_a_second_file_of_a_trace_is_never_made(
 def test_a_recording_that_is_too_short_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(tmp_path, values=HOTNESS[:2]) == 2
     assert error(capsys) == (
-        "convert: the recording is too short. Got: 2 iterations. Expected: at least 3 iterations. Next: record more."
+        "convert: the recording is too short. Got: 2 iterations. Expected: at least 3 iterations. Next: record more, "
+        "or correct --from."
     )
     assert not (tmp_path / "out").exists()
 

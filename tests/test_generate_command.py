@@ -221,7 +221,7 @@ def test_an_unknown_profile_is_refused_with_what_would_be_one(
     assert error(capsys) == (
         "profile nowhere.yaml: the profile cannot be used. Got: [Errno 2] No such file or directory: 'nowhere.yaml'. "
         "Expected: a file as traces/profiles/README.md says. "
-        "Next: correct it, or name one that ships, such as DS-R1/LmSys."
+        "Next: correct the file, or name a shipped profile, such as DS-R1/LmSys."
     )
     assert not (folder / "out").exists()
 

@@ -124,7 +124,7 @@ def test_what_is_no_folder_of_a_policy_is_named(
     (tmp_path / "my_policy.py").write_text(DECLINES)
     got = f"{'no folder ' if name == 'nowhere' else ''}{tmp_path / name}"
     expected = "a folder with policy.py, the file, or the zip. Next: correct the path."
-    text = f"kit.py: error: the policy is missing. Got: {got}. Expected: {expected}"
+    text = f"kit.py: error: no policy was found. Got: {got}. Expected: {expected}"
     assert refused(capsys, command, tmp_path / name) == text
 
 

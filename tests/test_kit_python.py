@@ -105,7 +105,7 @@ def test_a_refused_submission_raises_with_the_platform_s_words(paths, tmp_path: 
 
 
 def test_a_folder_that_is_not_there_is_named_with_the_place_looked_in(paths) -> None:
-    text = f"the policy is missing. Got: no folder nowhere in {Path.cwd()}. "
+    text = f"no policy was found. Got: no folder nowhere in {Path.cwd()}. "
     with pytest.raises(kit.UsageError, match="^" + re.escape(text)):
         kit.run("nowhere", **paths)
     with pytest.raises(kit.UsageError, match=r"^the grid tiny has no such case\. Got: Small/one:2\. "):

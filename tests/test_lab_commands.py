@@ -55,7 +55,8 @@ def test_a_plan_is_made_improved_measured_and_exported(
     capsys.readouterr()
     assert run("simulate", other, better, "--batch", 100) == 0
     assert capsys.readouterr().out.startswith(
-        "The plan was made from other traces: held out, unless those hold requests of this one.\n"
+        "The plan was made from other traces. The figures are held out, unless those traces hold requests of this "
+        "trace.\n"
     )
     assert run("export-policy", better, "--output", tmp_path / "policy") == 0
     assert sorted(path.name for path in (tmp_path / "policy").iterdir()) == ["plan.npy", "policy.py"]
@@ -91,7 +92,9 @@ def test_commands_take_the_plans_own_router(trace: Path, tmp_path: Path, capsys:
     )
     assert run("export-policy", plan, "--output", tmp_path / "policy") == 0
     printed = capsys.readouterr().out
-    assert "The plan was made for the router least-loaded; the competition spreads evenly." in printed
+    assert (
+        "The plan was made for the router least-loaded; the competition divides an expert's tokens evenly." in printed
+    )
     assert re.search(r"this policy 1\.\d{4} over layers, .*; the initial deployment [2-9]\.\d{4} over layers", printed)
 
 
@@ -192,10 +195,10 @@ def test_a_search_goes_by_its_words_and_keeps_its_limits(
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("--hedge", "std"), "--hedge is no hedge. Got: 'std'. Expected: mean, p95 or mean+ALPHAstd"),
-        (("--hedge", "mean+xstd"), "--hedge is no hedge. Got: 'mean+xstd'."),
-        (("--hedge", "mean+-1std"), "--hedge is no hedge. Got: 'mean+-1std'."),
-        (("--hedge", "mean+infstd"), "--hedge is no hedge. Got: 'mean+infstd'."),
+        (("--hedge", "std"), "--hedge has the wrong form. Got: 'std'. Expected: mean, p95 or mean+ALPHAstd"),
+        (("--hedge", "mean+xstd"), "--hedge has the wrong form. Got: 'mean+xstd'."),
+        (("--hedge", "mean+-1std"), "--hedge has the wrong form. Got: 'mean+-1std'."),
+        (("--hedge", "mean+infstd"), "--hedge has the wrong form. Got: 'mean+infstd'."),
     ],
 )
 def test_a_wrong_hedge_is_refused(

@@ -214,7 +214,10 @@ def test_held_out_gates_are_measured_on_batches_that_were_not_planned_from() -> 
         ),
         (["--step", "-1"], "gating: --step is too small. Got: -1.0. Expected: 0 or more. Next: correct --step."),
         (["--layer", "3"], "gating: no layers [3] in the trace; it has [0]"),
-        (["--batch", "900", "--held-out"], "gating: the trace has one batch. Got: 600 tokens. Expected: two or more."),
+        (
+            ["--batch", "900", "--held-out"],
+            "gating: the trace has only one batch. Got: 600 tokens. Expected: two batches or more.",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(words: list[str], told: str, tmp_path: Path, capsys) -> None:

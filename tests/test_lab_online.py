@@ -397,7 +397,7 @@ def test_a_drift_may_have_any_number_of_hot_sets(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["generate", "zipf", "--phases", "7", *sizes]) == 1
     assert capsys.readouterr().out == (
-        "generate: --phases belongs to another kind. Got: zipf. Expected: drifting. Next: leave --phases out, or "
+        "generate: --phases is only for the kind drifting. Got: zipf. Expected: drifting. Next: leave --phases out, or "
         "generate drifting.\n"
     )
     assert main(["generate", "drifting", "--phases", "1", *sizes]) == 1

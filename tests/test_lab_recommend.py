@@ -245,7 +245,7 @@ def test_the_same_seed_gives_the_same_plan_with_any_number_of_jobs(trace: Routin
         assert run("recommend", tmp_path / "t.npz", *options, "--output", tmp_path / name) == 0
         hashes.append(digest(tmp_path / name / "plan.npz"))
         text = (tmp_path / name / "recommendation.md").read_text()
-        assert "Nothing is replanned online: with --split random the file's order is no time." in text
+        assert "No plan is replaced online: with --split random the file's order is not time." in text
     assert hashes[0] == hashes[1]
 
 
@@ -262,7 +262,7 @@ def test_the_same_seed_gives_the_same_plan_with_any_number_of_jobs(trace: Routin
         ("objective: p50", "the setting objective is wrong. Got: 'p50'. Expected: one of mean, p95, p99, par. Next"),
         ("slots: 0\ntraces: [a.npz]", "--slots is too small. Got: 0. Expected: at least 1. Next: correct --slots."),
         ("share: .nan", "--share leaves no part. Got: nan. Expected: between 0 and 1. Next: correct --share."),
-        ("batch: 8", "there is no trace. Got: none. Expected: TRACE, or traces in the configuration. Next: name one"),
+        ("batch: 8", "no trace is named. Got: none. Expected: TRACE, or traces in the configuration. Next: name one"),
         ("slots: [", "configuration: the configuration cannot be read. Got: ParserError: "),
     ],
 )

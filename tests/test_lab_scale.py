@@ -108,7 +108,7 @@ def test_a_command_says_that_it_samples(tmp_path, capsys: pytest.CaptureFixture[
 def test_layers_are_given_as_numbers_and_spans() -> None:
     assert layer_numbers("3-5") == (3, 4, 5) and layer_numbers("0,4-5, 9") == (0, 4, 5, 9)
     for wrong, words in (
-        ("", "'' is no layer; expected numbers as 3-60 or 0,4,5"),
+        ("", "'' is not a layer; expected numbers as 3-60 or 0,4,5"),
         ("3-", "'3-' is no layer"),
         ("-3", "'-3' is no layer"),
         ("1.5", "'1.5' is no layer"),

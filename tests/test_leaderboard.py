@@ -175,7 +175,7 @@ def test_what_is_not_there_is_named(tiny: SimpleNamespace, capsys: pytest.Captur
     assert leaderboard.main(["--families", "requests"]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("the gallery has no such policy. Got: nobody. Expected: template, ")
-    assert lines[1].startswith("the policy is missing. Got: no nowhere/policy.py. ")
+    assert lines[1].startswith("no policy was found. Got: no nowhere/policy.py. ")
     assert lines[2].startswith("the family requests is composed of recorded requests. Got: no file. ")
 
 

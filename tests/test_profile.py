@@ -47,7 +47,7 @@ def mapping_refusal(mapping: Any) -> str:
 
 
 def file_refusal(path: Path) -> str:
-    with pytest.raises(OrganizerError, match=r"\. Next: correct it, or name one that ships") as refused:
+    with pytest.raises(OrganizerError, match=r"\. Next: correct the file, or name a shipped profile") as refused:
         read_profile(path)
     assert (refused.value.what, refused.value.where) == ("the profile cannot be used", [f"profile {path}"])
     return refused.value.got

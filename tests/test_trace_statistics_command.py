@@ -169,7 +169,7 @@ def test_devices_are_chosen_that_fit_the_experts(folder: Path, capsys: pytest.Ca
     assert run(folder, "--trace", "M/e8", "--trace", "M/e1", "--trace", "M/e60") == 0
     said = capsys.readouterr()
     assert DEVICES.findall(said.out) == ["2", "4", "8", "15", "20", "30", "60"]
-    assert said.err == "M/e1 is left out: no number of devices fits 1 experts\n"
+    assert said.err == "M/e1 is left out: none of the numbers of devices fits its 1 experts\n"
 
 
 def test_each_trace_is_measured_at_the_sizes_that_fit(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,7 @@ def others(paths: list[Path], taken: dict[str, Path]) -> dict[str, Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(
-                "the policy is missing", f"no {path}", "a folder with policy.py, or a file", "correct the path"
+                "no policy was found", f"no {path}", "a folder with policy.py, or a file", "correct the path"
             )
         place = path.parent if path.name == "policy.py" else path
         whole = place.resolve()

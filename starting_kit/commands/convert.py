@@ -172,7 +172,9 @@ def run_convert(options: argparse.Namespace) -> int:
     hotness = recording.hotness
     if len(hotness) < SMALLEST_TRACE:
         got = counted(len(hotness), "iteration")
-        raise _wrong("the recording is too short", got, f"at least {SMALLEST_TRACE} iterations", "record more")
+        raise _wrong(
+            "the recording is too short", got, f"at least {SMALLEST_TRACE} iterations", "record more, or correct --from"
+        )
     if not hotness.any():
         raise _wrong("the recording holds no tokens", "zeros", "a recording", "record again")
     source = options.source or options.inputs[0].resolve().name

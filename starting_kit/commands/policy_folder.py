@@ -48,7 +48,7 @@ def policy_folder(policy: str | Path) -> Path:
         expected = "a folder with policy.py, the file, or the zip"
         of_kit = KIT / "policies" / path.name
         next_step = f"name {os.path.relpath(of_kit)}" if (of_kit / "policy.py").is_file() else "correct the path"
-        raise UsageError("the policy is missing", got, expected, next_step)
+        raise UsageError("no policy was found", got, expected, next_step)
     return path if path.is_dir() else path.parent
 
 

@@ -143,7 +143,7 @@ def _cases(wanted: list[tuple[int, int]], trace: Trace, name: str, window: int) 
         else:
             fitting.append(case)
     if not fitting:
-        print(f"{name} is left out: no number of devices fits {trace.experts} experts", file=sys.stderr)
+        print(f"{name} is left out: none of the numbers of devices fits its {trace.experts} experts", file=sys.stderr)
     return fitting
 
 

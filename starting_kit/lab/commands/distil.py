@@ -24,12 +24,16 @@ from .settings import check_sizes
 def add_distil(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("distil", help="fit a greedy score to small cases that an oracle has solved")
-    parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="to try the weights on, whole layers")
-    parser.add_argument("--cases", type=int, default=120, help="to fit to (default: 120)")
-    parser.add_argument("--unseen", type=int, default=60, help="to measure on (default: 60)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"of the fit (default: {DRAWS})")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="of the traces (default: as in plan)")
-    parser.add_argument("--slots", type=int, default=3, help="per device, of the traces (default: 3)")
+    parser.add_argument(
+        "traces", nargs="*", type=Path, metavar="TRACE", help="traces to try the weights on, whole layers"
+    )
+    parser.add_argument("--cases", type=int, default=120, help="number of cases to fit to (default: 120)")
+    parser.add_argument("--unseen", type=int, default=60, help="number of cases to measure on (default: 60)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"random draws of the fit (default: {DRAWS})")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices for the traces (default: as in plan)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device, for the traces (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("../output/lab/distilled"), help="a folder")

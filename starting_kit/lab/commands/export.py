@@ -24,11 +24,13 @@ def add_export(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=export)
     parser = commands.add_parser("export-placement", help="write the file from which a serving engine starts")
     parser.add_argument("plan", type=Path, metavar="PLAN")
-    parser.add_argument("--to", required=True, choices=FORMS, help="whose file")
+    parser.add_argument("--to", required=True, choices=FORMS, help="form of the file, named after the engine")
     parser.add_argument(
-        "--layers", type=layer_numbers, help="the model's numbers of the plan's layers, as 3-60 (default: the plan's)"
+        "--layers",
+        type=layer_numbers,
+        help="the model's layer numbers of the plan's layers, as 3-60 (default: the plan's)",
     )
-    parser.add_argument("--output", type=Path, required=True, help="the file")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
     parser.set_defaults(run=export_placement)
 
 
@@ -40,7 +42,10 @@ def export(options: argparse.Namespace) -> int:
     path = write_policy(options.output, list(tables), made.experts)
     shape = f"{layers} layers, ep {devices} and redundant_experts {devices * slots - made.experts}"
     print(f"export-policy: {path}. Next: python kit.py run {options.output}, with a case of this shape: {shape}")
-    print(f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition spreads evenly.")
+    print(
+        f"The plan was made for the router {', '.join(dict.fromkeys(made.routers))}; the competition divides an "
+        "expert's tokens evenly."
+    )
     policy, initial = (
         f"{pars.mean():.4f} over layers, {pars.max():.4f} in the worst ({made.layers[pars.argmax()]})"
         for pars in (_pars(each, made.load) for each in (tables, initial_tables(tables, made.experts)))
@@ -48,7 +53,7 @@ def export(options: argparse.Namespace) -> int:
     print("PAR, spread evenly, of the mean loads that the plan keeps (in sample; single batches have more):")
     print(f"  this policy {policy}; the initial deployment {initial}.")
     if count := int((tables != made.table).sum()):
-        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+        print(f"The slots of the shared expert and the empty slots now hold more replicas of routed experts: {count}.")
     return 0
 
 
@@ -67,9 +72,9 @@ def export_placement(options: argparse.Namespace) -> int:
     print(layers_line(options.to, numbers))
     print(f"use: {usage_line(options.output, options.to, devices * slots - made.experts)}")
     if count := int((tables != made.table).sum()) - 2 * moved:
-        print(f"Slots of the shared expert and empty ones now hold more replicas of routed experts: {count}.")
+        print(f"The slots of the shared expert and the empty slots now hold more replicas of routed experts: {count}.")
     if moved:
-        print(f"Slots exchanged with other devices, so that none holds an expert twice: {moved}.")
+        print(f"Slots exchanged with other devices, so that no device holds an expert twice: {moved}.")
     return 0
 
 

@@ -25,29 +25,43 @@ if TYPE_CHECKING:
 def add_gating(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("gating", help="compare gates on a router's scores: capacity, bias, groups, BASE")
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="with scores: generate --scores, import")
+    parser.add_argument(
+        "trace", type=Path, metavar="TRACE", help="a trace with scores, from generate --scores or import"
+    )
     # An option that is given again adds to what it has.
     several = {"nargs": "+", "action": "extend"}
     parser.add_argument(
-        "--method", **several, choices=KINDS, metavar="GATE", help=f"of {', '.join(KINDS)}; default: all"
+        "--method",
+        **several,
+        choices=KINDS,
+        metavar="GATE",
+        help=f"gates to compare, of {', '.join(KINDS)} (default: all)",
     )
-    told = "with spaces or commas, of drop and reroute (default: 1,1.25,1.5,2,inf)"
+    told = "capacities of drop and reroute, with spaces or commas (default: 1,1.25,1.5,2,inf)"
     parser.add_argument("--capacity", **several, type=_factors, metavar="FACTORS", help=told)
-    parser.add_argument("--groups", type=int, help="of neighbouring experts, for limited (default: 8 or fewer)")
     parser.add_argument(
-        "--kept", **several, type=int, metavar="M", help="groups of a token (default: a half, a quarter)"
+        "--groups", type=int, help="for limited: number of groups of neighbouring experts (default: 8 or fewer)"
     )
-    parser.add_argument("--best", type=int, default=2, help="of a group's experts, whose scores rank it (default: 2)")
-    parser.add_argument("--step", type=float, default=STEP, help=f"of the bias in a batch (default: {STEP})")
-    parser.add_argument("--layer", type=int, metavar="NUMBER", help="default: the first")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument(
+        "--kept", **several, type=int, metavar="M", help="for limited: groups of a token (default: a half, a quarter)"
+    )
+    parser.add_argument(
+        "--best", type=int, default=2, help="for limited: experts of a group whose scores rank the group (default: 2)"
+    )
+    parser.add_argument("--step", type=float, default=STEP, help=f"change of the bias in a batch (default: {STEP})")
+    parser.add_argument("--layer", type=int, metavar="NUMBER", help="number of the layer (default: the first)")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: a device for every two experts)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="every token also takes the shared expert")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--batches", type=int, default=40, metavar="N", help="at most so many (default: 40)")
+    parser.add_argument(
+        "--batches", type=int, default=40, metavar="N", help="measure at most this many batches (default: 40)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
-    parser.add_argument("--output", type=Path, help="a file .csv")
+    parser.add_argument("--output", type=Path, help="file for the table, ending in .csv")
     add_tokens(parser, SAMPLE)
     parser.set_defaults(run=run)
 
@@ -85,7 +99,9 @@ def run(options: argparse.Namespace) -> int:
     known, half = gated, gated.batches.count // 2
     if options.held_out:
         if not half:
-            raise Problem("the trace has one batch", f"{trace.tokens} tokens", "two or more", "correct --batch")
+            raise Problem(
+                "the trace has only one batch", f"{trace.tokens} tokens", "two batches or more", "correct --batch"
+            )
         known, gated = gated.select(0, half), gated.select(half, gated.batches.count)
     frame, told = report(name, gated, planned_for(known.batches, setting), setting, found, groups)
     told = missing + told

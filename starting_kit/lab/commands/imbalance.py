@@ -27,25 +27,36 @@ def add_imbalance(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "imbalance",
-        help="what hot experts cost, in closed form",
+        help="print what hot experts cost, in closed form",
         description="Skew and time of a layer's experts over ep and factor: information, not score.",
     )
     parser.add_argument("--model", choices=sorted(MODELS), default="deepseek-v3")
-    parser.add_argument("--ep", type=int, default=32, metavar="N", help="devices, the most of the table (default: 32)")
+    parser.add_argument(
+        "--ep", type=int, default=32, metavar="N", help="largest number of devices in the table (default: 32)"
+    )
     parser.add_argument(
         "--factor",
         type=_factor,
         default=-1.0,
         metavar="F",
-        help="tokens of a hot expert by the mean, as 2 or 64/3, shown beside 1 and the most (default: -1, the most)",
+        help="tokens of a hot expert relative to the mean, as 2 or 64/3, shown beside 1 and the largest (default: -1, "
+        "the largest)",
     )
-    parser.add_argument("--experts-hot", type=int, default=1, metavar="W", help="how many are hot (default: 1)")
-    parser.add_argument("--tokens", type=int, default=4096, help="prompt tokens in prefill, of all (default: 4096)")
-    parser.add_argument("--batch", type=int, default=128, help="sequences in decode, of all devices (default: 128)")
-    parser.add_argument("--trace", type=Path, help="hotness [iteration, layer, expert] to measure, .npy or .npz")
-    parser.add_argument("--plan", type=Path, help="with --trace: a plan (.npz) to measure too, at its devices")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="a file .png, with matplotlib")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="a folder for the tables as .csv")
+    parser.add_argument("--experts-hot", type=int, default=1, metavar="W", help="number of hot experts (default: 1)")
+    parser.add_argument(
+        "--tokens", type=int, default=4096, help="number of prompt tokens in prefill, on all devices (default: 4096)"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=128, help="number of sequences in decode, on all devices (default: 128)"
+    )
+    parser.add_argument(
+        "--trace", type=Path, help="file of hotness [iteration, layer, expert] to measure, .npy or .npz"
+    )
+    parser.add_argument(
+        "--plan", type=Path, help="with --trace: a plan (.npz) to measure too, at its number of devices"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="file for a plot, ending in .png (needs matplotlib)")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder for the tables as .csv")
     parser.set_defaults(run=run)
 
 
@@ -53,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, write those files that were asked for; return the exit code."""
     model = MODELS[options.model]
     if options.plan and not options.trace:
-        raise Problem("--plan is measured on a trace", "no --trace", "--trace too", "give --trace")
+        raise Problem("--plan is measured on a trace", "no --trace", "--plan needs --trace", "give --trace")
     frames = {
         "imbalance": closed_form(
             model, _eps(options.ep), options.factor, options.experts_hot, options.tokens, options.batch
@@ -109,4 +120,4 @@ def _factor(text: str) -> float | Fraction:
     try:
         return Fraction(text) if "/" in text else float(text)
     except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one as 2, 2.5 or 64/3, or -1") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one as 2, 2.5 or 64/3, or -1") from None

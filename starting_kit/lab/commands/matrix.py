@@ -43,12 +43,16 @@ COLUMNS = (
 def add_matrix(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("matrix", help="compare baseline, nearline, offline and an oracle on traces")
-    parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="one data set each, named by its file")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device, with replicas (default: 3)")
+    parser.add_argument(
+        "traces", nargs="*", type=Path, metavar="TRACE", help="traces, each one a data set named by its file"
+    )
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: a device for every two experts)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device, with replicas (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--layers", type=int, default=1, help="how many layers of each trace (default: 1)")
-    parser.add_argument("--swaps", type=int, default=4000, help="tried by the offline method (default: 4000)")
+    parser.add_argument("--layers", type=int, default=1, help="number of layers of each trace (default: 1)")
+    parser.add_argument("--swaps", type=int, default=4000, help="swaps that the offline method tries (default: 4000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--held-out", action="store_true", help="plan from the first half, measure on the second")
     parser.add_argument("--no-plots", action="store_true")
@@ -66,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_sizes(options, slots=1, batch=1, layers=1, swaps=0, seed=0)
     if not options.traces:
-        raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
+        raise Problem("no trace is named", "none", "TRACE, or traces in the configuration", "name one or several")
     traces = {path.stem: open_trace(options, path) for path in options.traces}
     if len(traces) != len(options.traces):
         got, expected = ", ".join(path.name for path in options.traces), "different names, which name the data sets"

@@ -31,26 +31,41 @@ def add_online(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
     parser = commands.add_parser("online", help="replace the plan every N batches, in the order of time")
     parser.add_argument("trace", type=Path, metavar="TRACE")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: a device for every two experts)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device (default: 3)")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--layers", type=int, default=1, help="the first ones, all replanned at once (default: 1)")
-    parser.add_argument("--share", type=float, default=0.25, help="of the batches, for the first plan (default: 0.25)")
+    parser.add_argument(
+        "--layers", type=int, default=1, help="number of first layers, all replanned at the same time (default: 1)"
+    )
+    parser.add_argument(
+        "--share", type=float, default=0.25, help="share of the batches for the first plan (default: 0.25)"
+    )
     told = f"batches between replans, with spaces or commas; inf: the static plan, always shown (default: {EVERY})"
     # Given again, it adds to what it has.
     parser.add_argument("--every", nargs="+", action="extend", type=numbers, metavar="N", help=told)
     parser.add_argument(
-        "--window", type=int, default=10, help="batches whose mean load is planned for (default: 10, the last ones)"
+        "--window",
+        type=int,
+        default=10,
+        help="number of batches whose mean load is planned for (default: 10, the last ones)",
     )
-    parser.add_argument("--router", choices=NAMES, default="row-aware", help="default: row-aware")
+    parser.add_argument(
+        "--router", choices=NAMES, default="row-aware", help="method of the planner (default: row-aware)"
+    )
     add_hints(parser, ["row-aware", "same-row-first"], ["row-aware", "least-loaded"])
-    told = "that a replan of a layer may change, or inf (default: as many as devices)"
+    told = "slots that a replan of a layer may change, or inf (default: as many as devices)"
     parser.add_argument("--budget", type=limit, metavar="SLOTS", help=told)
-    parser.add_argument("--bandwidth", type=float, default=BANDWIDTH, help="bytes per second of a link (default: 9e11)")
-    parser.add_argument("--serial", action="store_true", help="all slots over one link, not one link for each device")
-    parser.add_argument("--charge-planning", action="store_true", help="charge the measured time of planning, too")
+    parser.add_argument(
+        "--bandwidth", type=float, default=BANDWIDTH, help="bandwidth of a link in bytes per second (default: 9e11)"
+    )
+    parser.add_argument(
+        "--serial", action="store_true", help="move all slots over one link, instead of one link for each device"
+    )
+    parser.add_argument("--charge-planning", action="store_true", help="also charge the measured time of planning")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
-    parser.add_argument("--output", type=Path, help="a file .csv with all columns")
+    parser.add_argument("--output", type=Path, help="file for the table with all columns, ending in .csv")
     add_tokens(parser, SAMPLE)
     parser.set_defaults(run=run)
 
@@ -74,7 +89,7 @@ def limit(text: str) -> float:
     if text == "inf":
         return math.inf
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected a whole one, or inf")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected a whole number, or inf")
     return int(text)
 
 

@@ -49,27 +49,46 @@ OBJECTIVES = {
 
 def add_oracle(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = commands.add_parser("oracle", help="optimum, bound and gap on a few experts of a layer")
+    parser = commands.add_parser("oracle", help="find optimum, bound and gap on a few experts of a layer")
     parser.add_argument("trace", type=Path, metavar="TRACE")
     told = "; ".join(f"{name}: {text}" for name, text in OBJECTIVES.items())
     parser.add_argument("--objective", choices=OBJECTIVES, default="par", help=f"{told} (default: par)")
     solvers = ("auto", "branch", "cp-sat")
-    told = "of par and rows: branch and bound, or CP-SAT of ortools (default: cp-sat for rows where it is installed)"
+    told = (
+        "method for par and rows: branch and bound, or CP-SAT of ortools (default: cp-sat for rows where ortools "
+        "is installed)"
+    )
     parser.add_argument("--solver", choices=solvers, default="auto", help=told)
-    parser.add_argument("--experts", type=int, default=12, help="so many of the layer; rows takes all (default: 12)")
-    parser.add_argument("--choose", choices=[HOTTEST, DRAWN], default=HOTTEST, help="which (default: hottest)")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: 2x2; rows: as in plan")
-    parser.add_argument("--slots", type=int, default=0, help="per device (default: 4; rows: 3)")
-    parser.add_argument("--layer", type=int, help="its number (default: the first)")
-    parser.add_argument("--load-cap", type=float, default=1.1, metavar="F", help="of hops (default: 1.1)")
-    parser.add_argument("--copies", type=int, default=0, help="of hops: replicas of an expert at most (default: any)")
-    parser.add_argument("--router", choices=[*OF_LISTS], default="row-blocks", help="of latency (default: row-blocks)")
-    told = f"for the solver: of CP-SAT deterministic ones (default: {SECONDS:g})"
+    parser.add_argument(
+        "--experts", type=int, default=12, help="number of experts of the layer; rows takes all experts (default: 12)"
+    )
+    parser.add_argument("--choose", choices=[HOTTEST, DRAWN], default=HOTTEST, help="which experts (default: hottest)")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: 2x2; rows: as in plan)"
+    )
+    parser.add_argument("--slots", type=int, default=0, help="slots per device (default: 4; rows: 3)")
+    parser.add_argument("--layer", type=int, help="number of the layer (default: the first)")
+    parser.add_argument(
+        "--load-cap",
+        type=float,
+        default=1.1,
+        metavar="F",
+        help="for hops: no device serves more than F times the mean device (default: 1.1)",
+    )
+    parser.add_argument(
+        "--copies", type=int, default=0, help="for hops: largest number of replicas of an expert (default: any)"
+    )
+    parser.add_argument(
+        "--router", choices=[*OF_LISTS], default="row-blocks", help="for latency: the router (default: row-blocks)"
+    )
+    told = f"seconds for the solver; CP-SAT counts deterministic seconds (default: {SECONDS:g})"
     parser.add_argument("--seconds", type=float, default=SECONDS, help=told)
-    parser.add_argument("--nodes", type=int, default=NODES, help=f"for branch and bound (default: {NODES})")
+    parser.add_argument(
+        "--nodes", type=int, default=NODES, help=f"largest number of nodes for branch and bound (default: {NODES})"
+    )
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="a file .csv")
+    parser.add_argument("--output", type=Path, help="file for the table, ending in .csv")
     add_tokens(parser, SAMPLE)
     parser.set_defaults(run=run)
 

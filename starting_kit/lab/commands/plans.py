@@ -49,20 +49,24 @@ def grid_of(text: str, experts: int) -> Torus:
         return Torus(max(1, experts // 2 // cols), cols)
     rows, _, cols = text.partition("x")
     if not (rows.isdecimal() and cols.isdecimal()):
-        raise Problem("--grid is no grid", repr(text), "ROWSxCOLS, for example 16x8", "correct --grid")
+        raise Problem("--grid has the wrong form", repr(text), "ROWSxCOLS, for example 16x8", "correct --grid")
     return Torus(int(rows), int(cols))
 
 
 def add_plans(commands: argparse._SubParsersAction) -> None:
     """Declare the three commands."""
     parser = commands.add_parser("plan", help="plan every layer of a trace")
-    parser.add_argument("trace", type=Path, metavar="TRACE", help="or frequencies: .npy, .npz, .json, .csv")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument("trace", type=Path, metavar="TRACE", help="a trace, or frequencies: .npy, .npz, .json, .csv")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: a device for every two experts)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="plan the shared expert too, once per row")
     add_choice(parser)
-    parser.add_argument("--router", choices=NAMES, default="row-blocks", help="kept in the plan (default: row-blocks)")
-    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.add_argument(
+        "--router", choices=NAMES, default="row-blocks", help="router that is kept in the plan (default: row-blocks)"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="file for the plan, ending in .npz")
     _add_batches(parser)
     add_tokens(parser)
     add_jobs(parser)
@@ -71,26 +75,26 @@ def add_plans(commands: argparse._SubParsersAction) -> None:
     _add_both(parser, NAMES)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     add_search(parser)
-    parser.add_argument("--output", type=Path, required=True, help="a file .npz")
+    parser.add_argument("--output", type=Path, required=True, help="file for the better plan, ending in .npz")
     parser.set_defaults(run=search)
     parser = commands.add_parser("simulate", help="measure a plan on a trace")
     _add_both(parser, (*NAMES, ALL))
     parser.add_argument("--preset", choices=sorted(PRESETS), default="compat")
     add_hints(parser, ["same-row-first"], ["least-loaded"])
-    parser.add_argument("--output", type=Path, help="a file .csv with all columns")
+    parser.add_argument("--output", type=Path, help="file for the table with all columns, ending in .csv")
     parser.set_defaults(run=simulate)
 
 
 def _add_batches(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="shuffles requests into batches (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed that shuffles requests into batches (default: 0)")
     add_order(parser)
 
 
 def _add_both(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("plan", type=Path, metavar="PLAN")
-    parser.add_argument("--router", choices=names, help="for all layers (default: the plan's own)")
+    parser.add_argument("--router", choices=names, help="router for all layers (default: the plan's)")
     _add_batches(parser)
     add_tokens(parser, SAMPLE)
     add_jobs(parser)
@@ -159,7 +163,7 @@ def _read_both(options: argparse.Namespace) -> tuple[PlanFile, Torus, Callable[[
     made, trace = load_plan(options.plan), open_trace(options)
     if (trace.experts, trace.layers) != (made.experts, made.layers):
         got, expected = (f"{one.experts} experts and layers {one.layers}" for one in (made, trace))
-        what, next_step = "the plan is for another trace", "name the trace that it was planned from"
+        what, next_step = "the plan is for another trace", "name the trace that the plan was made from"
         raise Problem(what, got, f"{expected}, as {options.trace} has", next_step, str(options.plan))
     if options.router not in (None, ALL):
         made = replace(made, routers=(options.router,) * len(made.layers))
@@ -204,7 +208,7 @@ def search(options: argparse.Namespace) -> int:
     for layer, sentences_of_layer in zip(made.layers, told, strict=True):
         for sentence in sentences_of_layer:
             print(f"layer {layer}: {sentence}")
-    print(f"search: {int((made.table != tables).sum())} slots changed, written to {options.output}")
+    print(f"search: {int((made.table != tables).sum())} changed slots, written to {options.output}")
     counts = [[np.bincount(each[each >= 0]) for each in several] for several in (made.table, tables)]
     other = sum(int((one != two).sum()) for one, two in zip(*counts, strict=True))
     print(f"experts with another number of replicas: {other}; {speed(options, sum(seconds), len(tables))}")
@@ -235,7 +239,10 @@ def simulate(options: argparse.Namespace) -> int:
     if digest(options.trace) in made.sources:
         print("In sample: the plan was made from this trace, or from a part of it.\n")
     else:
-        print("The plan was made from other traces: held out, unless those hold requests of this one.\n")
+        print(
+            "The plan was made from other traces. The figures are held out, unless those traces hold requests of "
+            "this trace.\n"
+        )
     print(markdown(*cells(frame[list(COMPARED if every else COLUMNS)])))
     taken = batches_of(0)
     routed = f"{taken.choices.shape[1] - made.shared} of {made.experts} experts"

@@ -37,26 +37,40 @@ if TYPE_CHECKING:
 
 def add_recommend(commands: argparse._SubParsersAction) -> None:
     """Declare the command."""
-    parser = commands.add_parser("recommend", help="which plan and router to deploy, and what latency to expect")
+    parser = commands.add_parser("recommend", help="recommend a plan and a router, with the expected latency")
     parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE", help="one or several data sets of a model")
-    parser.add_argument("--grid", default="", metavar="ROWSxCOLS", help="default: a device for every two experts")
-    parser.add_argument("--slots", type=int, default=3, help="per device (default: 3)")
+    parser.add_argument(
+        "--grid", default="", metavar="ROWSxCOLS", help="grid of devices (default: a device for every two experts)"
+    )
+    parser.add_argument("--slots", type=int, default=3, help="slots per device (default: 3)")
     parser.add_argument("--shared", action="store_true", help="every token also takes the shared expert")
-    objective = "of a batch's latency, or par: of even loads, for a policy of the competition (default: mean)"
+    objective = (
+        "goal: a statistic of the batches' latency, or par: even loads, as a policy of the competition needs "
+        "(default: mean)"
+    )
     parser.add_argument("--objective", choices=[*SHOWN, PAR], default="mean", help=objective)
     presets = sorted(name for name, preset in PRESETS.items() if not preset.dense)
-    parser.add_argument("--preset", choices=presets, default="compat", help="of the cost model (default: compat)")
-    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--share", type=float, default=0.5, help="of the tokens, to plan from (default: 0.5)")
-    told = "requests in the order of the file, or at random where that order is no time (default: time)"
-    parser.add_argument("--split", choices=["time", "random"], default="time", help=told)
-    parser.add_argument("--plan-batches", type=int, default=40, metavar="N", help="planned from (default: 40)")
-    parser.add_argument("--held-out-batches", type=int, default=400, metavar="N", help="measured on (default: 400)")
     parser.add_argument(
-        "--swaps", type=int, default=4000, help="tried by offline methods per layer, 0: without them (default: 4000)"
+        "--preset", choices=presets, default="compat", help="preset of the cost model (default: compat)"
     )
-    parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="draws batches, searches, bootstraps (default: 0)")
+    parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
+    parser.add_argument("--share", type=float, default=0.5, help="share of the tokens to plan from (default: 0.5)")
+    told = "split requests in the order of the file, or at random where that order is not time (default: time)"
+    parser.add_argument("--split", choices=["time", "random"], default="time", help=told)
+    parser.add_argument(
+        "--plan-batches", type=int, default=40, metavar="N", help="number of batches to plan from (default: 40)"
+    )
+    parser.add_argument(
+        "--held-out-batches", type=int, default=400, metavar="N", help="number of batches to measure on (default: 400)"
+    )
+    parser.add_argument(
+        "--swaps",
+        type=int,
+        default=4000,
+        help="swaps that offline methods try per layer; 0: no offline methods (default: 4000)",
+    )
+    parser.add_argument("--draws", type=int, default=1000, help="draws of the bootstrap (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of batches, searches and bootstraps (default: 0)")
     parser.add_argument("--no-plots", action="store_true")
     parser.add_argument("--output", type=Path, default=Path("../output/lab/recommendation"), help="a folder")
     add_tokens(parser, SAMPLE)
@@ -129,7 +143,7 @@ def _add_online(
 ) -> None:
     """What replanning while serving is worth, where the file's order is that of time."""
     if options.split == "random":
-        notes.append("Nothing is replanned online: with --split random the file's order is no time.")
+        notes.append("No plan is replaced online: with --split random the file's order is not time.")
         return
     heading, frame, told = replanning_rows(traces, options.batch, torus, options.slots, PRESETS[options.preset])
     if len(frame):
@@ -146,7 +160,7 @@ def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
     """The traces by name. Raises Problem where they are none, or of several models."""
     paths = options.traces
     if not paths:
-        raise Problem("there is no trace", "none", "TRACE, or traces in the configuration", "name one or several")
+        raise Problem("no trace is named", "none", "TRACE, or traces in the configuration", "name one or several")
     traces = {path.stem: open_trace(options, path) for path in paths}
     if len(traces) < len(paths):
         got, expected = ", ".join(path.name for path in paths), "different names, which name the data sets"
@@ -157,7 +171,7 @@ def _traces(options: argparse.Namespace) -> dict[str, RoutingTrace]:
             f"{name}: {experts} experts, {len(layers)} layers, {k} per token"
             for (experts, layers, k), name in shapes.items()
         )
-        raise Problem("the traces are of several models", got, "one model", "recommend for each alone")
+        raise Problem("the traces are of several models", got, "one model", "recommend for each model alone")
     return traces
 
 

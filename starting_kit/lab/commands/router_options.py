@@ -12,10 +12,12 @@ from .settings import check_sizes
 
 def add_hints(parser: argparse.ArgumentParser, of_threshold: Sequence[str], of_age: Sequence[str]) -> None:
     """Declare --threshold and --age, each with the routers that go by it."""
-    told = "of its share, what a replica takes of its own row; 0: rows do not matter, inf: never spill (default: 1)"
-    parser.add_argument("--threshold", type=float, metavar="F", help=f"of {' and '.join(of_threshold)}: {told}")
-    told = "how many batches old the known loads are (default: 0, this batch's)"
-    parser.add_argument("--age", type=int, metavar="N", help=f"of {' and '.join(of_age)}: {told}")
+    told = (
+        "how much of its share a replica takes from its own row; 0: rows do not matter, inf: never spill (default: 1)"
+    )
+    parser.add_argument("--threshold", type=float, metavar="F", help=f"for {' and '.join(of_threshold)}: {told}")
+    told = "age of the known loads in batches (default: 0, this batch's)"
+    parser.add_argument("--age", type=int, metavar="N", help=f"for {' and '.join(of_age)}: {told}")
     parser.set_defaults(hinted={"threshold": of_threshold, "age": of_age})
 
 

@@ -19,20 +19,24 @@ def add_tokens(parser: argparse.ArgumentParser, default: int | None = None) -> N
     """Declare --tokens; default: as many at most, None for all."""
     told = "all" if default is None else f"at most {default}"
     parser.add_argument(
-        "--tokens", type=int, default=default, metavar="N", help=f"whole requests of so many, drawn (default: {told})"
+        "--tokens",
+        type=int,
+        default=default,
+        metavar="N",
+        help=f"draw whole requests with this many tokens (default: {told})",
     )
 
 
 def add_jobs(parser: argparse.ArgumentParser, default: int = 1) -> None:
     """Declare --jobs; default: more than one where a layer takes long and little memory."""
-    told = f"layers side by side; changes no figure (default: {default})"
+    told = f"number of layers computed at the same time; changes no figure (default: {default})"
     parser.add_argument("--jobs", type=int, default=default, metavar="N", help=told)
 
 
 def add_order(parser: argparse.ArgumentParser) -> None:
     """Declare --in-order."""
     parser.add_argument(
-        "--in-order", action="store_true", help="batches of tokens in the order of the trace (default: shuffled)"
+        "--in-order", action="store_true", help="make batches of tokens in the order of the trace (default: shuffled)"
     )
 
 
@@ -60,7 +64,7 @@ def layer_numbers(text: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for part in text.split(","):
         if not (match := re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())):
-            raise argparse.ArgumentTypeError(f"{part!r} is no layer; expected numbers as 3-60 or 0,4,5")
+            raise argparse.ArgumentTypeError(f"{part!r} is not a layer; expected numbers as 3-60 or 0,4,5")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise argparse.ArgumentTypeError(f"{part!r} ends before it begins")

@@ -13,7 +13,12 @@ from placement.traces.yaml_file import read_yaml
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Declare --config; the command's function is called with what file and flags say together."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML, as `slots: 3`; flags win")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="file of settings in YAML, as `slots: 3`; options of the command line win",
+    )
 
 
 def parsed(

@@ -28,45 +28,57 @@ def add_traces(commands: argparse._SubParsersAction) -> None:
     """Declare the four commands."""
     parser = commands.add_parser("import", help="read routing that was recorded elsewhere")
     parser.add_argument("source", type=Path, help="a folder or file of requests, batches or hotness")
-    parser.add_argument("--experts", type=int, required=True, help="routed experts of the model")
-    parser.add_argument("--part", choices=PARTS, default="all", help="tokens of each request")
-    parser.add_argument("--layers", type=layer_numbers, help="numbers as 3-60 or 0,4,5 (default: all that route)")
-    parser.add_argument("--max-requests", type=int, help="the first ones only")
-    parser.add_argument("--domain", default="", help="which requests of a file that labels them (default: all)")
-    parser.add_argument("--prompt", type=int, help="tokens of the prompts whose length no file tells")
-    parser.add_argument("--top-k", type=int, help="experts per token, for base64 and for hotness (there default: 8)")
-    parser.add_argument("--seed", type=int, default=0, help="deals hotness out to tokens (default: 0)")
-    parser.add_argument("--allow-pickle", action="store_true", help="also read pickled objects, which can run any code")
+    parser.add_argument("--experts", type=int, required=True, help="number of the model's routed experts")
+    parser.add_argument("--part", choices=PARTS, default="all", help="number of tokens of each request")
+    parser.add_argument(
+        "--layers", type=layer_numbers, help="layer numbers as 3-60 or 0,4,5 (default: all layers that route)"
+    )
+    parser.add_argument("--max-requests", type=int, help="read only the first N requests")
+    parser.add_argument("--domain", default="", help="read only requests with this label (default: all)")
+    parser.add_argument("--prompt", type=int, help="number of tokens of prompts whose length no file states")
+    parser.add_argument(
+        "--top-k", type=int, help="experts per token, for base64 and for hotness (default for hotness: 8)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed that deals hotness out to tokens (default: 0)")
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="also read files with pickled objects, which can run any code"
+    )
     parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=import_trace)
-    parser = commands.add_parser("generate", help="make routing up, with a seed")
+    parser = commands.add_parser("generate", help="make up routing from a seed")
     parser.add_argument("kind", choices=tuple(GENERATORS))
     parser.add_argument("--tokens", type=int, default=2000)
-    parser.add_argument("--model", choices=sorted(MODELS), help="takes experts and top k of it")
-    parser.add_argument("--experts", type=int, help="default: of --model, or 256")
-    parser.add_argument("--top-k", type=int, help="default: of --model, or 8")
+    parser.add_argument("--model", choices=sorted(MODELS), help="a model whose number of experts and top k are taken")
+    parser.add_argument("--experts", type=int, help="number of experts (default: of --model, or 256)")
+    parser.add_argument("--top-k", type=int, help="experts per token (default: of --model, or 8)")
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--phases", type=int, help="of drifting: hot sets, first token to last (default: 4)")
+    parser.add_argument(
+        "--phases", type=int, help="for drifting: number of hot sets from the first to the last token (default: 4)"
+    )
     parser.add_argument("--scores", action="store_true", help="keep the router's scores of all experts, for `gating`")
     parser.add_argument("--output", type=Path, required=True, help="a folder")
     parser.set_defaults(run=generate)
-    parser = commands.add_parser("statistics", help="frequency, variance, p95, burstiness of the experts")
+    parser = commands.add_parser("statistics", help="print frequency, variance, p95 and burstiness of the experts")
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("--batch", type=int, default=256, help="tokens per batch (default: 256)")
-    parser.add_argument("--seed", type=int, help="draws tokens into batches (default: in the order of the trace)")
-    parser.add_argument("--output", type=Path, help="a file .csv with all experts")
-    parser.add_argument("--pairs", type=Path, help="a file .npy for the tokens of each pair [layer, expert, expert]")
-    parser.add_argument("--plots", type=Path, help="a folder for plots")
+    parser.add_argument(
+        "--seed", type=int, help="seed that draws tokens into batches (default: in the order of the trace)"
+    )
+    parser.add_argument("--output", type=Path, help="file for the numbers of all experts, ending in .csv")
+    parser.add_argument(
+        "--pairs", type=Path, help="file for the tokens of each pair [layer, expert, expert], ending in .npy"
+    )
+    parser.add_argument("--plots", type=Path, help="folder for plots")
     add_tokens(parser)
     add_jobs(parser)
     parser.set_defaults(run=statistics)
-    parser = commands.add_parser("hotness", help="count a trace for kit.py: a batch is an iteration")
+    parser = commands.add_parser("hotness", help="count a trace for kit.py: each batch becomes an iteration")
     parser.add_argument("trace", type=Path, metavar="TRACE")
     parser.add_argument("--batch", type=int, default=256, help="tokens per iteration (default: 256)")
     parser.add_argument("--model", required=True)
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--output", type=Path, required=True, help="a folder, for kit.py's --traces")
+    parser.add_argument("--output", type=Path, required=True, help="folder for kit.py's --traces")
     add_tokens(parser)
     parser.set_defaults(run=count)
 
@@ -86,7 +98,7 @@ def generate(options: argparse.Namespace) -> int:
     top_k = model.active_experts if options.top_k is None else options.top_k
     sample = Sample(options.tokens, experts, top_k, options.layers, options.seed, options.scores)
     if options.phases is not None and options.kind != "drifting":
-        what, next_step = "--phases belongs to another kind", "leave --phases out, or generate drifting"
+        what, next_step = "--phases is only for the kind drifting", "leave --phases out, or generate drifting"
         raise Problem(what, options.kind, "drifting", next_step)
     words = {} if options.phases is None else {"phases": options.phases}
     trace = drawn_lazily(options.kind, sample, **words)

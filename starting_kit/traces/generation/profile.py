@@ -134,7 +134,7 @@ def read_profile(path: Path) -> Profile:
         got = " ".join(str(error).split())
         expected, next_step = (
             "a file as traces/profiles/README.md says",
-            "correct it, or name one that ships, such as DS-R1/LmSys",
+            "correct the file, or name a shipped profile, such as DS-R1/LmSys",
         )
         raise OrganizerError("the profile cannot be used", got, expected, next_step, f"profile {path}") from None
 
