@@ -73,7 +73,8 @@ def test_the_shape_of_base64_follows_from_either_number(shape: list[object], tmp
     [
         (
             [],
-            "routed_experts tells no shape. Got: 42 ids in a row. Expected: tokens, and experts per token. Next: give"
+            "routed_experts has no known shape. Got: 42 ids in a row. Expected: tokens, and experts per token. Next: "
+            "give"
             " --top-k N, or --layers with the number of every layer, as 0-60.",
         ),
         (

@@ -144,7 +144,7 @@ def test_two_arrays_are_refused_unless_one_is_called_hotness(
 ) -> None:
     np.savez(tmp_path / "counts.npz", a=HOTNESS, b=HOTNESS)
     assert refusal(tmp_path, capsys, "npy", tmp_path / "counts.npz") == (
-        "counts.npz: the file does not tell which array is the hotness. Got: 2 arrays: a, b. Expected: one array, or"
+        "counts.npz: the file does not say which array is the hotness. Got: 2 arrays: a, b. Expected: one array, or"
         " one called hotness. Next: export that array alone."
     )
 
@@ -198,7 +198,7 @@ def step(value: Any) -> list[Any]:
 
 SECOND = "expert-load.json, load_history[1]:"
 RANGE = "at layer 1, expert 0 (from 0). Expected: a whole number in 0 .. 2147483647."
-NO_NUMBERS = "Got: lists of different lengths, or values that are no numbers. Expected: numbers [layer, expert]."
+NO_NUMBERS = "Got: lists of different lengths, or values that are not numbers. Expected: numbers [layer, expert]."
 HISTORIES = {
     "negative": (step(-3), f"{SECOND} a count is out of range. Got: -3 {RANGE} {AS_COUNTED}"),
     "too large": (step(2**31), f"{SECOND} a count is out of range. Got: 2147483648 {RANGE} {AS_COUNTED}"),

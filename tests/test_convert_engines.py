@@ -64,7 +64,8 @@ def test_counts_that_run_on_are_said_and_become_differences(
     arguments = ["--from", form, tmp_path / "in", *write(form, tmp_path / "in")]
     assert convert(tmp_path, *arguments) == 0
     assert (
-        "no count falls in any of 128 iterations, as of counters that run on: --differences" in capsys.readouterr().out
+        "no count falls in any of 128 iterations, as in running totals: if these are running totals, --differences"
+        in capsys.readouterr().out
     )
     assert convert(tmp_path, *arguments, "--differences", "--replace") == 0
     assert np.array_equal(result(tmp_path), COUNTS[1:])

@@ -159,7 +159,8 @@ def test_what_is_no_plain_tensor_is_refused_by_name(case: str, tmp_path: Path) -
     with pytest.raises(OrganizerError) as refused:
         read_torch(save(tmp_path / "dump.pt", {"logical_count": content}))
     assert str(refused.value) == (
-        f"dump.pt: the file holds what is not read. Got: {got}. Expected: tensors of integers or floats, numbers,"
+        f"dump.pt: the file holds objects that this reader does not support. Got: {got}. Expected: tensors of integers "
+        "or floats, numbers,"
         f" texts, lists and mappings. Next: {next_step}."
     )
 
@@ -171,7 +172,8 @@ def test_compressed_members_which_may_be_of_any_size_are_refused(tmp_path: Path)
     with pytest.raises(OrganizerError) as refused:
         read_torch(path)
     assert str(refused.value) == (
-        "dump.pt: the file holds what is not read. Got: compressed members. Expected: tensors of integers or floats,"
+        "dump.pt: the file holds objects that this reader does not support. Got: compressed members. Expected: tensors "
+        "of integers or floats,"
         " numbers, texts, lists and mappings. Next: save it with torch.save, which compresses nothing."
     )
 
@@ -188,7 +190,8 @@ def test_no_pickle_puts_something_in_the_place_of_a_function(tmp_path: Path) -> 
 def test_code_in_a_dump_of_torch_is_never_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "dump.pt", {"logical_count": PADDED, "extra": Trap(tmp_path / "ran")})
     assert refusal(tmp_path, capsys, tmp_path / "dump.pt", "--allow-pickle") == (
-        "dump.pt: the file holds what is not read. Got: an object of __builtin__.getattr. Expected: tensors of integers"
+        "dump.pt: the file holds objects that this reader does not support. Got: an object of __builtin__.getattr. "
+        "Expected: tensors of integers"
         " or floats, numbers, texts, lists and mappings. Next: save tensors, numbers, texts, lists and mappings of them"
         " only."
     )

@@ -47,7 +47,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: object
 def test_a_folder_of_each_form_becomes_a_trace(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = dumps.write(form, tmp_path / "in")
     assert convert(tmp_path, tmp_path / "in", *options) == 0
-    assert capsys.readouterr().out.splitlines()[0] == f"Read as {form}: because {NAMED[form]}"
+    assert capsys.readouterr().out.splitlines()[0] == f"Read as {form}, because {NAMED[form]}"
     assert np.array_equal(np.load(tmp_path / "out" / "M" / "d.npy"), FIRST if form == "vllm" else dumps.COUNTS)
 
 
@@ -127,7 +127,9 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_reason(
 ) -> None:
     bfloat = torch_files.View(np.zeros(4, np.int16), 0, (4,), (1,), "BFloat16")
     text = refusal(tmp_path, capsys, saved(tmp_path, "d.pt", {"logical_count": bfloat}))
-    assert text.startswith("d.pt: the file holds what is not read. Got: a tensor of bfloat16: ")
+    assert text.startswith(
+        "d.pt: the file holds objects that this reader does not support. Got: a tensor of bfloat16: "
+    )
 
 
 def test_settings_beside_a_dump_say_nothing(tmp_path: Path) -> None:
@@ -139,8 +141,9 @@ def test_settings_beside_a_dump_say_nothing(tmp_path: Path) -> None:
 def test_an_array_without_a_name_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path, "d.npy", ROWS + 1)
     assert refusal(tmp_path, capsys, path) == (
-        "input: the dump can have several forms. Got: npy, since d.npy is an array [4, 2, 8]; vllm, since d.npy is"
-        " an array [4, 2, 8]; vllm-ascend, since d.npy is an array [4, 2, 8]. Expected: one form. Next: give --from npy"
+        "input: the dump can have several forms. Got: npy, because d.npy is an array [4, 2, 8]; vllm, because d.npy is"
+        " an array [4, 2, 8]; vllm-ascend, because d.npy is an array [4, 2, 8]. Expected: one form. Next: give --from "
+        "npy"
         " or --from vllm or --from vllm-ascend."
     )
 
@@ -148,13 +151,13 @@ def test_an_array_without_a_name_must_be_named(tmp_path: Path, capsys: pytest.Ca
 def test_an_option_that_one_form_takes_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(tmp_path, "d.npy", ROWS + 1)
     assert convert(tmp_path, path, "--axes", "iteration,layer,expert") == 0
-    assert capsys.readouterr().out.startswith("Read as npy: because d.npy is an array [4, 2, 8]\n")
+    assert capsys.readouterr().out.startswith("Read as npy, because d.npy is an array [4, 2, 8]\n")
 
 
 def test_an_option_that_no_guessed_form_takes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dumps.write("adrs", tmp_path / "in")
     assert refusal(tmp_path, capsys, tmp_path / "in", "--in-flight", 2) == (
-        "input: the dump's form does not take --in-flight. Got: adrs, since expert-load.json has load_history."
+        "input: the dump's form does not take --in-flight. Got: adrs, because expert-load.json has load_history."
         " Expected: a form that takes --in-flight. Next: leave these options out."
     )
 
@@ -179,7 +182,7 @@ def test_folders_of_a_folder_without_files_are_named(
 def test_an_unknown_form_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = refusal(tmp_path, capsys, saved(tmp_path, "d.json", {"seed": 1}))
     assert text.startswith(
-        "input: the form of the dump is not known. Got: no file of a known form. Expected: a form of"
+        "input: the form of the dump is not known. Got: no file of a known form. Expected: a form listed in"
         " starting_kit/traces/conversion/README.md. Next: give --from, one of sglang, vllm, "
     )
 

@@ -133,7 +133,7 @@ def test_layers_of_another_stage_are_not_taken_for_dense_in_silence(
 
 def test_statistics_repeat_the_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(tmp_path, "npy", values=np.repeat(HOTNESS, 4, axis=0) * 3) == 0
-    note = "all counts are multiples of 3, as where 3 ranks counted the same tokens: --divide 3 makes them tokens"
+    note = "all counts are multiples of 3, as where 3 ranks counted the same tokens: --divide 3 gives tokens"
     assert entry(tmp_path)["notes"] == [note]
     page = ["--traces", str(tmp_path / "out"), "--ep", "2", "--output", str(tmp_path / "pages")]
     assert kit.main(["statistics", *page]) == 0

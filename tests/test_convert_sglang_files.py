@@ -101,7 +101,7 @@ def test_stages_that_number_their_passes_apart_are_told(tmp_path: Path, capsys: 
     passes(tmp_path, "1.5_0", stages)
     assert convert(tmp_path, tmp_path / "in") == 0
     assert (
-        "10 iterations with tokens in some layers alone, the first 0 (from 0), as where a pipeline stage's file of the"
+        "10 iterations with tokens in only some layers, the first 0 (from 0), as where a pipeline stage's file of the"
         " same passes is missing: convert the files of all stages"
     ) in told(capsys)
 

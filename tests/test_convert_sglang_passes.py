@@ -226,7 +226,8 @@ MALFORMED = {
     "an id that is no slot": (
         one(topk_ids_of_layer=WRONG_SLOT.tolist()),
         MAP,
-        f"{FILE}, records[0]: topk_ids_of_layer holds what is no slot. Got: 6 at layer 1, token 2, choice 0 (from 0)."
+        f"{FILE}, records[0]: topk_ids_of_layer holds ids that are not slots. Got: 6 at layer 1, token 2, choice 0 "
+        "(from 0)."
         f" Expected: integers in -1 .. 5: slots, -1 for padding. {FUSED}",
     ),
     "ids of other layers": (
@@ -251,25 +252,27 @@ MALFORMED = {
     "a negative expert": (
         one(),
         MAP - 1,
-        f"{FILE}, last_physical_to_logical_map: the map's values are no expert ids. Got: -1 at layer 0, slot 0"
+        f"{FILE}, last_physical_to_logical_map: the map's values are not expert ids. Got: -1 at layer 0, slot 0"
         f" (from 0). Expected: integers in 0 .. 5. {FUSED}",
     ),
     "an expert that cannot be": (
         one(),
         np.where(MAP == 3, 2**40, MAP),
-        f"{FILE}, last_physical_to_logical_map: the map's values are no expert ids. Got: 1099511627776 at layer 0, slot"
+        f"{FILE}, last_physical_to_logical_map: the map's values are not expert ids. Got: 1099511627776 at layer 0, "
+        "slot"
         f" 3 (from 0). Expected: integers in 0 .. 5. {FUSED}",
     ),
     "a map of text": (
         one(),
         MAP.astype(str),
-        f"{FILE}, last_physical_to_logical_map: the map's values are no expert ids. Got: dtype <U1. Expected: integers"
+        f"{FILE}, last_physical_to_logical_map: the map's values are not expert ids. Got: dtype <U1. Expected: integers"
         f" in 0 .. 5. {FUSED}",
     ),
     "ids of text": (
         one(topk_ids_of_layer=IDS[0, 0].astype(str).tolist()),
         MAP,
-        f"{FILE}, records[0]: topk_ids_of_layer holds what is no slot. Got: dtype <U2. Expected: integers in -1 .. 5:"
+        f"{FILE}, records[0]: topk_ids_of_layer holds ids that are not slots. Got: dtype <U2. Expected: integers in -1 "
+        ".. 5:"
         f" slots, -1 for padding. {FUSED}",
     ),
     "a flat map": (

@@ -103,13 +103,13 @@ def test_json_is_read_as_npz_is(tmp_path: Path) -> None:
 
 
 FULL = (
-    "dump.npz: the ring buffer is full, so the file does not tell which row is the oldest. Got: 5 rows, all written."
+    "dump.npz: the ring buffer is full, so the file does not say which row is the oldest. Got: 5 rows, all written."
     " Expected: a row that the order begins with. Next: give --oldest N (passes recorded since the server's start,"
     " modulo the rows), or --as-is if the buffer was of unlimited size (--expert-distribution-recorder-buffer-size -1)"
     " or never wrapped; see starting_kit/traces/conversion/README.md."
 )
 BETWEEN = (
-    "dump.npz: empty rows lie between written ones, so the file does not tell which row is the oldest. Got: rows {0} of"
+    "dump.npz: empty rows lie between written ones, so the file does not say which row is the oldest. Got: rows {0} of"
     " {1} are empty. Expected: one run of empty rows at the beginning or the end. Next: give --oldest {2} if the rows"
     " before it were not yet written, or --as-is if they were passes without a token."
 )
@@ -201,7 +201,7 @@ def test_lists_of_different_lengths_are_refused(tmp_path: Path, capsys: pytest.C
     path = tmp_path / "dump.json"
     path.write_text('{"logical_count": [[[1, 2], [3]]]}', encoding="utf-8")
     assert refusal(tmp_path, capsys, path) == (
-        "dump.json: logical_count has the wrong form. Got: lists of different lengths, or values that are no numbers."
+        "dump.json: logical_count has the wrong form. Got: lists of different lengths, or values that are not numbers."
         f" Expected: numbers [row, layer, expert]. {FORM}"
     )
 

@@ -47,11 +47,12 @@ def test_counters_that_run_on_are_told_and_become_what_was_counted(
     counters = 1000 + HOTNESS.cumsum(axis=0)
     (note,) = notes(tmp_path, capsys, counters)
     assert note == (
-        "no count falls in any of 40 iterations, as of counters that run on: --differences takes what was counted"
-        " between one and the next"
+        "no count falls in any of 40 iterations, as in running totals: if these are running totals, --differences "
+        "takes the counts"
+        " between two rows"
     )
     assert notes(tmp_path, capsys, counters, *advised(note)) == [
-        "--differences: each iteration is a row less the one before it, 39 iterations of 40 rows"
+        "--differences: each iteration is a row minus the row before, 39 iterations of 40 rows"
     ]
     assert np.array_equal(result(tmp_path), HOTNESS[1:])
 
@@ -60,12 +61,13 @@ def test_counters_that_began_again_lose_that_step(tmp_path: Path, capsys: pytest
     counters = np.concatenate([HOTNESS[:30].cumsum(axis=0), HOTNESS[30:].cumsum(axis=0)])
     (note,) = notes(tmp_path, capsys, counters)
     assert note == (
-        "counts fall in 1 iteration of 40 alone, as of counters that run on and began again: --differences takes what"
-        " was counted between one and the next"
+        "counts fall in only 1 iteration of 40, as in running totals that began again: if these are running totals, "
+        "--differences takes the"
+        " counts between two rows"
     )
     assert notes(tmp_path, capsys, counters, *advised(note)) == [
-        "--differences: each iteration is a row less the one before it, 39 iterations of 40 rows",
-        "iterations left out, where the counters began again: 29",
+        "--differences: each iteration is a row minus the row before, 39 iterations of 40 rows",
+        "iterations left out, where the running totals began again: 29",
     ]
     assert np.array_equal(result(tmp_path), np.delete(HOTNESS, [0, 30], axis=0))
 
@@ -75,8 +77,8 @@ def test_counts_that_never_change_are_no_counters(tmp_path: Path, capsys: pytest
     assert notes(tmp_path, capsys, constant) == []
     assert convert(tmp_path, constant, "--differences") == 2
     assert error(capsys) == (
-        "convert: the counts are no running counters. Got: no rise. Expected: counts that never fall, as running"
-        " counters. Next: leave --differences out."
+        "convert: the counts are not running totals. Got: no rise. Expected: counts that never fall, as running"
+        " totals. Next: leave --differences out."
     )
 
 
@@ -85,8 +87,8 @@ def test_differences_of_what_falls_are_refused(tmp_path: Path, capsys: pytest.Ca
     values[7, 1, 2] -= 60
     assert convert(tmp_path, values, "--differences") == 2
     assert error(capsys) == (
-        "convert: the counts are no running counters. Got: a count falls in 1 iteration, the first 7. Expected: counts"
-        " that never fall, as running counters. Next: leave --differences out."
+        "convert: the counts are not running totals. Got: a count falls in 1 iteration, the first 7. Expected: counts"
+        " that never fall, as running totals. Next: leave --differences out."
     )
 
 
@@ -107,9 +109,7 @@ def test_tokens_that_every_rank_counted_are_told_and_divided(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (note,) = notes(tmp_path, capsys, HOTNESS * 8)
-    assert note == (
-        "all counts are multiples of 8, as where 8 ranks counted the same tokens: --divide 8 makes them tokens"
-    )
+    assert note == ("all counts are multiples of 8, as where 8 ranks counted the same tokens: --divide 8 gives tokens")
     assert notes(tmp_path, capsys, HOTNESS * 8, *advised(note)) == ["--divide 8: every recorded count divided by 8"]
     assert np.array_equal(result(tmp_path), HOTNESS)
 

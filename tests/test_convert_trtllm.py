@@ -51,7 +51,8 @@ TRTLLM: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "choices": (
         lambda folder: safetensors(folder / "rank0.safetensors", {"50_3": np.zeros((4, 2), np.int64)}),
-        "rank0.safetensors, 50_3: the tensor is no count. Got: shape [4, 2]. Expected: keys ITERATION_LAYER, each with"
+        "rank0.safetensors, 50_3: the tensor is not a count. Got: shape [4, 2]. Expected: keys ITERATION_LAYER, each "
+        "with"
         " one count for every expert. Next: name another file.",
     ),
     "bfloat16": (

@@ -169,12 +169,12 @@ MALFORMED = {
     "a longer prompt": (
         {"prompt_len": 8},
         "the prompt's length does not fit. Got: 8. Expected: 1 .. 7, the tokens in the file."
-        " Next: correct it, or --prompt.",
+        " Next: correct the length, or --prompt.",
     ),
     "an empty prompt": (
         {"prompt_token_ids": np.arange(0)},
         "the prompt's length does not fit. Got: 0. Expected: 1 .. 7, the tokens in the file."
-        " Next: correct it, or --prompt.",
+        " Next: correct the length, or --prompt.",
     ),
     "two lengths": (
         {"prompt_len": [3, 4]},

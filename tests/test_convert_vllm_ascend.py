@@ -67,7 +67,7 @@ def test_rows_of_a_map_of_the_whole_model_are_told_by_layers(
     arguments = ["--from", "vllm-ascend", tmp_path / "in", "--map", tmp_path / "map.json"]
     assert refusal(tmp_path, capsys, *arguments) == (
         "moe_load_0.npy: --map does not fit the counts. Got: 3 rows. Expected: [layer, slot] [2, 8] as the counts have."
-        " Next: say which of them are the counts' by --layers, as --layers 3-60."
+        " Next: name the layers of the counts with --layers, as --layers 3-60."
     )
     assert convert(tmp_path, *arguments, "--layers", "1-2") == 0
     assert np.array_equal(result(tmp_path), np.stack([COUNTS[:, 0], COUNTS[:, 1, ::-1]], axis=1))
@@ -93,7 +93,7 @@ WRONG_MAPS = {
     ),
     "no expert": (
         [[0, 1, 2, 3, 4, 5, 6, 8]] * 2,
-        "--map names what is no expert. Got: experts 0 .. 8. Expected: 0 .. 7",
+        "--map names ids that are not experts. Got: experts 0 .. 8. Expected: 0 .. 7",
     ),
 }
 

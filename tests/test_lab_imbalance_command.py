@@ -94,7 +94,7 @@ def test_files_that_hold_no_hotness_are_refused(tmp_path):
     for name, words in (
         ("missing.npy", "input: there is no file .*missing"),
         ("text.npy", "text.npy: the file cannot be read"),
-        ("two.npz", "two.npz: the file does not tell which array is the hotness"),
+        ("two.npz", "two.npz: the file does not say which array is the hotness"),
         ("pickle.npy", "pickle.npy: the file holds pickled objects"),
     ):
         with pytest.raises(Problem, match=words):
@@ -110,7 +110,7 @@ def test_impossible_numbers_are_refused(tmp_path):
         (("--factor", 33), "imbalance_factor is 33"),
         (("--experts-hot", 9), "worst_case_experts is 9"),
         (("--tokens", 0), "tokens is 0"),
-        (("--plan", tmp_path / "plan.npz"), "Expected: --trace too."),
+        (("--plan", tmp_path / "plan.npz"), "Expected: --plan with --trace."),
     ):
         with pytest.raises((Problem, ValueError), match=message):
             run(*arguments)

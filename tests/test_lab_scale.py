@@ -109,10 +109,10 @@ def test_layers_are_given_as_numbers_and_spans() -> None:
     assert layer_numbers("3-5") == (3, 4, 5) and layer_numbers("0,4-5, 9") == (0, 4, 5, 9)
     for wrong, words in (
         ("", "'' is not a layer; expected numbers as 3-60 or 0,4,5"),
-        ("3-", "'3-' is no layer"),
-        ("-3", "'-3' is no layer"),
-        ("1.5", "'1.5' is no layer"),
-        ("True", "'True' is no layer"),
+        ("3-", "'3-' is not a layer"),
+        ("-3", "'-3' is not a layer"),
+        ("1.5", "'1.5' is not a layer"),
+        ("True", "'True' is not a layer"),
         ("5-3", "'5-3' ends before it begins"),
         ("3,2-4", "'3,2-4' names a layer twice"),
     ):

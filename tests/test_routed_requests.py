@@ -107,7 +107,7 @@ def test_many_requests_of_one_file_are_told_apart(tmp_path: Path) -> None:
     assert [request.ids.tolist() for request in read(path)] == [IDS[:2].tolist(), IDS[2:].tolist()]
     assert [request.ids.tolist() for request in read(path, Stated(label="b"))] == [IDS[2:].tolist()]
     with pytest.raises(
-        OrganizerError, match=r"no request has this label. Got: a, b. Expected: 'c'. Next: name one that there is"
+        OrganizerError, match=r"no request has this label. Got: a, b. Expected: 'c'. Next: name an existing label"
     ):
         read(path, Stated(label="c"))
     rows = ["lines", *lines(IDS[:2], req_id="b"), *lines(IDS[2:], req_id="a")]
@@ -236,7 +236,7 @@ MALFORMED = [
     ({"meta_info": {"routed_experts": "%"}}, "routed_experts is not base64"),
     (
         {"meta_info": {"routed_experts": packed(IDS)}},
-        "tells no shape. Got: 20 ids in a row, and no numbers of prompt_t",
+        "has no known shape. Got: 20 ids in a row, and no numbers of prompt_t",
     ),
     (
         {"meta_info": {"prompt_tokens": 2, "completion_tokens": 2, "routed_experts": packed(IDS)}},
@@ -253,7 +253,7 @@ MALFORMED = [
     ),
     ([{"3": [[1.5, 2]]}], r"r.json, pass 0, layer 3: .* dtype float64. Expected: integers \[token, choice\]"),
     ([{"3": [[True, 2]]}], "r.json: the file has a boolean"),
-    ([{"three": [[1, 2]]}], "r.json, pass 0: a pass has a key that is no layer. Got: 'three'"),
+    ([{"three": [[1, 2]]}], "r.json, pass 0: a pass has a key that is not a layer. Got: 'three'"),
     ([{"3": None}], "r.json, pass 0: a pass's layers do not fit together. Got: no layer with experts"),
     ([], "r.json: the file holds no pass"),
     (7, "r.json: the file holds no requests. Got: an int"),

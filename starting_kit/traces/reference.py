@@ -1,7 +1,7 @@
-"""A grid's reference: DS-EPLB's results, which every submission is scored against, and those of the yardsticks.
+"""A grid's reference: DS-EPLB's results, which every submission is scored against, and the yardsticks' results.
 
-ds_eplb.json has one row per case; series.npz has curves for the page: DS-EPLB's, and those of two yardsticks,
-the static deployment and clairvoyant DS-EPLB.
+ds_eplb.json has one row for each case. series.npz has curves for the page: of DS-EPLB, of the static deployment and of
+clairvoyant DS-EPLB.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""The sealed part of a manifest's entry: what only organizers may know of a sealed trace, encrypted with its key.
+"""The sealed part of a manifest's entry: what only organizers may know of a sealed trace, encrypted with the trace's
+key.
 
-It holds the trace's former name, its origin and licence, and from which seed it was relabelled. In the manifest it is
-one hexadecimal text: a file id, a nonce, the encrypted JSON object and a tag, as in a sealed file of one chunk. The tag
-covers the trace's name and hash, so that no part fits another entry.
+It holds the trace's former name, its origin and licence, and the seed of its relabelling. In the manifest it is one
+hexadecimal text: a file id, a nonce, the encrypted JSON object and a tag, as in a sealed file of one chunk. The tag
+covers the trace's name and hash, so no part fits another entry.
 """
 
 from __future__ import annotations

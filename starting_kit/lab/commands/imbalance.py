@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, write those files that were asked for; return the exit code."""
     model = MODELS[options.model]
     if options.plan and not options.trace:
-        raise Problem("--plan is measured on a trace", "no --trace", "--plan needs --trace", "give --trace")
+        raise Problem("--plan needs --trace", "no --trace", "--plan with --trace", "give --trace")
     frames = {
         "imbalance": closed_form(
             model, _eps(options.ep), options.factor, options.experts_hot, options.tokens, options.batch

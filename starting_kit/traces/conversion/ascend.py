@@ -52,7 +52,7 @@ def _view(path: Path) -> np.ndarray:
         named = [key for key in KEYS if key in content] or list(content)
         if len(named) != 1:
             got, expected = ", ".join(map(str, content)) or "none", f"one array, or one called {' or '.join(KEYS)}"
-            raise OrganizerError("the file does not tell which array is the load", got, expected, "save it", path.name)
+            raise OrganizerError("the file does not say which array is the load", got, expected, "save it", path.name)
         content = content[named[0]]
     array = np.asarray(content) if isinstance(content, (np.ndarray, list)) else np.zeros(0)
     if array.ndim not in (2, 3, 4) or 0 in array.shape or array.dtype.kind not in "iuf":

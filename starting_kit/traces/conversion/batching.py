@@ -1,4 +1,4 @@
-"""A model of continuous batching: which iteration of a serving engine each token of a request is in."""
+"""A model of continuous batching: the iteration of a serving engine in which each token of a request is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choices of experts: what is wrong with an array of them."""
+"""Checks arrays of experts' choices."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def rectangular(value: Any, what: str, where: str, axes: Sequence[str]) -> np.nd
     except ValueError:
         array = None
     if array is None or array.dtype.kind == "O":
-        raise _wrong_form(what, "lists of different lengths, or values that are no numbers", axes, where)
+        raise _wrong_form(what, "lists of different lengths, or values that are not numbers", axes, where)
     return array
 
 

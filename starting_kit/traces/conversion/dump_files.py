@@ -1,4 +1,4 @@
-"""Dump files: .pt, .npz, .npy and .json, all read into a mapping of arrays, numbers and lists."""
+"""Reads dump files (.pt, .npz, .npy, .json) into a mapping of arrays, numbers and lists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .torch_files import read_torch
 
 
 def read_dump(path: Path, allow_pickle: bool) -> dict[str, Any]:
-    """What a dump file holds by its keys; tensors and nested lists of numbers as arrays.
+    """The content of a dump file by its keys; tensors and nested lists of numbers become arrays.
 
     allow_pickle: also read .npz with pickled objects, which can run code. Raises OrganizerError.
     """
@@ -59,7 +59,7 @@ def names_of(path: Path) -> list[str]:
 
 
 def key_of(dump: dict[str, Any], key: str, where: str) -> Any:
-    """A value that must be there. Raises OrganizerError with the keys that are."""
+    """A required value. Raises OrganizerError that names the existing keys."""
     if key not in dump:
         got = ", ".join(sorted(map(str, dump))) or "none"
         expected = f"the key {key}"
@@ -69,7 +69,7 @@ def key_of(dump: dict[str, Any], key: str, where: str) -> Any:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Errors of numpy as those of the file."""
+    """Turn numpy's errors into errors of the file."""
     try:
         yield
     except Exception as error:

@@ -9,7 +9,9 @@ from placement.errors import OrganizerError
 
 
 def pickled(path: Path, may_be_allowed: bool = True) -> OrganizerError:
-    """The error for a file that holds pickled objects; may_be_allowed: --allow-pickle is an option of its form."""
+    """The error for a file that holds pickled objects; may_be_allowed: whether the form has the option --allow-
+    pickle.
+    """
     allow = "; or, if you trust the file, give --allow-pickle: unpickling runs any code that its author put into it"
     return OrganizerError(
         "the file holds pickled objects",

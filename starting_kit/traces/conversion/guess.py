@@ -1,4 +1,4 @@
-"""Which form a dump may have: what the names of its files and what the first of them hold speak for."""
+"""Guesses the form of a dump from the names of its files and the content of the first files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DEEP = 128
 
 
 class Guess(NamedTuple):
-    """A form that a dump may have, and what speaks for it."""
+    """A form that a dump may have, and the reason."""
 
     form: str
     because: str

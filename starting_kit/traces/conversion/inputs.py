@@ -1,4 +1,4 @@
-"""Input files: given one by one or as folders, in an order that the person can foresee."""
+"""Input files, given one by one or as folders, in an order that a person can predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person may have done to a recording's iterations: differences of counters, empty ones left out, sums."""
+"""Changes of a recording's iterations that a person can ask for: differences, empty ones left out, sums."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def differences(recording: Recording) -> Recording:
     if again is None:
         fallen = [step + 1 for step in range(len(hotness) - 1) if (hotness[step + 1] < hotness[step]).any()]
         got = f"a count falls in {counted(len(fallen), 'iteration')}, the first {fallen[0]}" if fallen else "no rise"
-        expected, next_step = "counts that never fall, as running counters", "leave --differences out"
-        raise OrganizerError("the counts are no running counters", got, expected, next_step, "convert")
+        expected, next_step = "counts that never fall, as running totals", "leave --differences out"
+        raise OrganizerError("the counts are not running totals", got, expected, next_step, "convert")
     notes = [
-        f"--differences: each iteration is a row less the one before it, {counted(len(again), 'iteration')} of"
-        f" {counted(len(hotness), 'row')}"
+        f"--differences: each iteration is a row minus the row before, {counted(len(again), 'iteration')} of "
+        f"{counted(len(hotness), 'row')}"
     ]
     if again.any():
-        notes.append(f"iterations left out, where the counters began again: {ranges(np.flatnonzero(again).tolist())}")
+        notes.append(
+            f"iterations left out, where the running totals began again: {ranges(np.flatnonzero(again).tolist())}"
+        )
     steps = np.flatnonzero(~again)
     result = np.empty((len(steps), *hotness.shape[1:]), np.int32)
     for row, step in enumerate(steps):

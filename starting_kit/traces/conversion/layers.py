@@ -1,4 +1,4 @@
-"""Layers without experts: dense ones, whose rows a recorder leaves at zero."""
+"""Layers without experts: dense layers, whose rows a recorder leaves at zero."""
 
 from __future__ import annotations
 

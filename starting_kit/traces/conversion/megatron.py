@@ -39,7 +39,7 @@ def read_megatron(paths: Sequence[Path], experts: int, skip_incomplete: bool) ->
     for file in files:
         match = RANK.fullmatch(file.name)
         if not match:
-            raise _wrong("the file's name tells no rank", file.name, "rank0.jsonl, rank1.jsonl, ...", file.name)
+            raise _wrong("the file's name states no rank", file.name, "rank0.jsonl, rank1.jsonl, ...", file.name)
         rank = int(match[1])
         for fields, where in objects_in(file):
             if fields.get("block", "decoder") != "decoder":

@@ -36,12 +36,12 @@ def fold_of(
     expected = f"integers in 0 .. {slots - 1}"
     if physical_to_logical.dtype.kind not in "iu":
         got = f"dtype {physical_to_logical.dtype}"
-        raise OrganizerError("the map's values are no expert ids", got, expected, next_step, place)
+        raise OrganizerError("the map's values are not expert ids", got, expected, next_step, place)
     wrong = (physical_to_logical < 0) | (physical_to_logical >= slots)
     if wrong.any():
         layer, slot = np.argwhere(wrong)[0]
         got = f"{physical_to_logical[layer, slot]} at layer {layer}, slot {slot} (from 0)"
-        raise OrganizerError("the map's values are no expert ids", got, expected, next_step, place)
+        raise OrganizerError("the map's values are not expert ids", got, expected, next_step, place)
     experts = int(physical_to_logical.max()) + 1
     for layer, row in enumerate(physical_to_logical):
         missing = np.setdiff1d(np.arange(experts), row)
@@ -66,7 +66,10 @@ def slot_counts(ids: np.ndarray, slots: int, where: str) -> np.ndarray:
     Raises OrganizerError for ids outside -1 .. slots - 1, a slot twice in a token's choices, and tokens that have
     other numbers of choices, all -1 aside.
     """
-    what, expected = "topk_ids_of_layer holds what is no slot", f"integers in -1 .. {slots - 1}: slots, -1 for padding"
+    what, expected = (
+        "topk_ids_of_layer holds ids that are not slots",
+        f"integers in -1 .. {slots - 1}: slots, -1 for padding",
+    )
     if ids.dtype.kind not in "iu":
         raise _wrong(what, f"dtype {ids.dtype}", expected, where)
     wrong = (ids < -1) | (ids >= slots)

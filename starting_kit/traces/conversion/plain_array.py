@@ -67,7 +67,7 @@ def load_array(path: Path) -> np.ndarray:
         objects = "Object arrays" in str(error) or "Python objects" in str(error)
         raise (pickled(path, may_be_allowed=False) if objects else unreadable(path, error)) from error
     raise OrganizerError(
-        "the file does not tell which array is the hotness",
+        "the file does not say which array is the hotness",
         got=f"{len(names)} arrays: {', '.join(names)}" if names else "no array",
         expected=f"one array, or one called {KEY}",
         next_step="export that array alone",

@@ -1,4 +1,4 @@
-"""A recording: what a dump holds once it is read."""
+"""A recording: the content of a dump after reading."""
 
 from __future__ import annotations
 

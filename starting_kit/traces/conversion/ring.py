@@ -56,7 +56,7 @@ def _from_oldest(filled: np.ndarray, oldest: int, where: str) -> tuple[np.ndarra
 def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
     if filled.all():
         raise OrganizerError(
-            "the ring buffer is full, so the file does not tell which row is the oldest",
+            "the ring buffer is full, so the file does not say which row is the oldest",
             f"{counted(len(filled), 'row')}, all written",
             "a row that the order begins with",
             "give --oldest N (passes recorded since the server's start, modulo the rows), or --as-is if the buffer was"
@@ -69,7 +69,7 @@ def _refuse_unknown_order(filled: np.ndarray, where: str) -> None:
         return
     begins = np.flatnonzero(filled & ~np.roll(filled, 1))
     raise OrganizerError(
-        "empty rows lie between written ones, so the file does not tell which row is the oldest",
+        "empty rows lie between written ones, so the file does not say which row is the oldest",
         f"rows {ranges(np.flatnonzero(~filled).tolist())} of {len(filled)} are empty",
         "one run of empty rows at the beginning or the end",
         f"give --oldest {' or '.join(map(str, begins))} if the rows before it were not yet written, or --as-is if"

@@ -111,7 +111,7 @@ def _ids(value: Any, key: str, tokens: int | None, stated: Stated, where: str) -
             )
             expected = "tokens, and experts per token"
             next_step = "give --top-k N, or --layers with the number of every layer, as 0-60"
-            raise OrganizerError(f"{key} tells no shape", got, expected, next_step, where)
+            raise OrganizerError(f"{key} has no known shape", got, expected, next_step, where)
         if stated.top_k:
             shape = (tokens, flat.size // (tokens * stated.top_k), stated.top_k)
         else:

@@ -46,7 +46,7 @@ def pass_of(step: Any, where: str) -> dict[int, np.ndarray | None]:
         raise _wrong("a pass has the wrong form", kind_of(step), "a mapping of layers", where)
     numbers = {key: key.rpartition("_")[2].rpartition(".")[2] for key in map(str, step)}
     if other := [key for key, number in numbers.items() if not number.isdecimal()]:
-        raise _wrong("a pass has a key that is no layer", repr(other[0])[:60], "numbers of layers", where)
+        raise _wrong("a pass has a key that is not a layer", repr(other[0])[:60], "numbers of layers", where)
     values = {int(numbers[str(key)]): value for key, value in step.items()}
     result = dict.fromkeys(sorted(values))
     for layer in result:

@@ -61,7 +61,9 @@ def request_of(
         raise OrganizerError("routed_experts has the wrong form", got, expected, "export the request again", where)
     if ids.size and prompt is not None and not 1 <= prompt <= len(ids):
         got, expected = f"{prompt}", f"1 .. {len(ids)}, the tokens in the file"
-        raise OrganizerError("the prompt's length does not fit", got, expected, "correct it, or --prompt", where)
+        raise OrganizerError(
+            "the prompt's length does not fit", got, expected, "correct the length, or --prompt", where
+        )
     numbers = tuple(range(ids.shape[1]) if layers is None else layers)
     # As small as they come: only sums of uint64, in any byte order, with a layer's offset would be no integers.
     ids = ids if ids.size and np.can_cast(ids.dtype, np.int64) else ids.astype(np.int64)
@@ -79,7 +81,7 @@ def part_of(request: RoutedTokens, part: str) -> RoutedTokens:
 
 
 def unknown_prompt(where: str) -> OrganizerError:
-    """The error for a request whose prompt's length nobody tells."""
+    """The error for a request whose prompt has no known length."""
     got, expected = "no prompt_len or prompt_token_ids", "how many tokens the prompt has"
     return OrganizerError("the prompt's length is not known", got, expected, "give --prompt N", where)
 

@@ -52,7 +52,7 @@ def to_experts(
 def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, where: str) -> np.ndarray:
     expected = f"[layer, slot] {[layers, slots]} as the counts have"
     if table.shape[1] == slots and len(table) > layers:
-        got, next_step = f"{len(table)} rows", "say which of them are the counts' by --layers, as --layers 3-60"
+        got, next_step = f"{len(table)} rows", "name the layers of the counts with --layers, as --layers 3-60"
         raise OrganizerError("--map does not fit the counts", got, expected, next_step, where)
     if table.shape[1] > slots:
         got, next_step = f"[layer, slot] {list(table.shape)}", "give every rank's file, or the deployment that stood"
@@ -62,7 +62,7 @@ def _fitting(table: np.ndarray, layers: int, slots: int, experts: int | None, wh
     number = int(table.max()) + 1 if experts is None else experts
     if table.min() < 0 or table.max() >= number:
         got = f"experts {table.min()} .. {table.max()}"
-        raise _wrong("--map names what is no expert", got, f"0 .. {number - 1}", where)
+        raise _wrong("--map names ids that are not experts", got, f"0 .. {number - 1}", where)
     held = np.zeros((layers, number), bool)
     held[np.arange(layers)[:, None], table] = True
     if not held.all():

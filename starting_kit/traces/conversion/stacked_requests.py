@@ -82,7 +82,7 @@ def of_label(labels: Sequence[str | int], label: str, where: str) -> list[bool]:
     if label and label not in texts:
         known = list(dict.fromkeys(texts))
         got = f"{', '.join(known[:8])}{', ...' if len(known) > 8 else ''}"
-        raise OrganizerError("no request has this label", got, repr(label), "name one that there is", where)
+        raise OrganizerError("no request has this label", got, repr(label), "name an existing label", where)
     return [not label or text == label for text in texts]
 
 

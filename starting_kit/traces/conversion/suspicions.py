@@ -1,4 +1,4 @@
-"""What is suspicious in a recording's counts: each said once, with a figure and what may be done."""
+"""Notes on suspicious counts of a recording: each once, with a figure and an advice."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BLOCK = 64
 
 
 def suspicions(recording: Recording, summed: int = 1) -> list[str]:
-    """The notes on a recording's counts; what its reader noted already is not said again.
+    """The notes on a recording's counts; what the reader noted already is left out.
 
-    summed: recorded iterations in one of them. Each advice leads to a right trace when it is followed.
+    summed: recorded iterations in one of them. Every advice, when followed, gives a right trace.
     """
     hotness = recording.hotness
     numbers = np.arange(hotness.shape[1]) if recording.layers is None else np.array(recording.layers)
@@ -30,15 +30,15 @@ def suspicions(recording: Recording, summed: int = 1) -> list[str]:
     if again is not None and not again.any():
         # Of counters nothing else can be told: what is rare in tokens is in no sum of them.
         return [
-            f"no count falls in any of {counted(len(hotness), 'iteration')}, as of counters that run on: --differences"
-            " takes what was counted between one and the next",
+            f"no count falls in any of {counted(len(hotness), 'iteration')}, as in running totals: if these are "
+            "running totals, --differences takes the counts between two rows",
             *_holes(recording.layers),
         ]
     notes = []
     if again is not None:
         notes.append(
-            f"counts fall in {counted(int(again.sum()), 'iteration')} of {len(hotness)} alone, as of counters that run"
-            " on and began again: --differences takes what was counted between one and the next"
+            f"counts fall in only {counted(int(again.sum()), 'iteration')} of {len(hotness)}, as in running totals "
+            "that began again: if these are running totals, --differences takes the counts between two rows"
         )
     loads = hotness.sum(axis=0, dtype=np.int64)
     notes += [*_idle_experts(loads, numbers), *_idle_iterations(hotness), *_partial_iterations(hotness, loads)]
@@ -88,8 +88,8 @@ def _partial_iterations(hotness: np.ndarray, loads: np.ndarray) -> Iterator[str]
     partial = np.flatnonzero(routed.any(axis=1) & ~routed.all(axis=1)).tolist()
     if partial:
         yield (
-            f"{counted(len(partial), 'iteration')} with tokens in some layers alone, the first {partial[0]} (from 0),"
-            " as where a pipeline stage's file of the same passes is missing: convert the files of all stages"
+            f"{counted(len(partial), 'iteration')} with tokens in only some layers, the first {partial[0]} (from 0), "
+            "as where a pipeline stage's file of the same passes is missing: convert the files of all stages"
         )
 
 
@@ -118,8 +118,8 @@ def _multiples(hotness: np.ndarray) -> Iterator[str]:
             return
     if divisor > 1 and len(seen) > 2:
         yield (
-            f"all counts are multiples of {divisor}, as where {divisor} ranks counted the same tokens: --divide"
-            f" {divisor} makes them tokens"
+            f"all counts are multiples of {divisor}, as where {divisor} ranks counted the same tokens: --divide "
+            f"{divisor} gives tokens"
         )
 
 

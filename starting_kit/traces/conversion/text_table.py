@@ -1,4 +1,4 @@
-"""Tables of whole numbers in text files, of which none is rounded in silence."""
+"""Reads tables of whole numbers from text files. No number is rounded silently."""
 
 from __future__ import annotations
 

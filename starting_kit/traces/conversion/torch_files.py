@@ -26,7 +26,7 @@ BFLOAT = "bfloat16 tensors hold whole numbers only to 256"
 
 
 class _Refused(Exception):
-    """What a file needs and this reader does not make, with the next step."""
+    """What a file needs and this reader does not support, with the next step."""
 
 
 class _Kind(NamedTuple):
@@ -144,7 +144,9 @@ def read_torch(path: Path) -> Any:
     except _Refused as refused:
         got, next_step = refused.args
         expected = "tensors of integers or floats, numbers, texts, lists and mappings"
-        raise OrganizerError("the file holds what is not read", got, expected, next_step, path.name) from None
+        raise OrganizerError(
+            "the file holds objects that this reader does not support", got, expected, next_step, path.name
+        ) from None
     except zipfile.BadZipFile as error:
         damaged = unreadable(path, error)
         if "CRC" in str(error):

@@ -28,7 +28,7 @@ def read_trtllm(paths: Sequence[Path], skip_incomplete: bool) -> Recording:
     counts = [file for file in files if COUNTS.fullmatch(file.name)]
     if not counts:
         got, expected = f"{files[0].name} the first", "rank0.safetensors, rank1.safetensors, ..."
-        next_step = "name the files of counts; those of _raw and cooccurrence hold something else"
+        next_step = "name the files of counts; files named _raw or cooccurrence hold something else"
         raise OrganizerError("there is no file of counts", got, expected, next_step, "input")
     experts = _experts(counts[0].parent / META)
     tally, beside = Tally(), 0
@@ -42,14 +42,14 @@ def read_trtllm(paths: Sequence[Path], skip_incomplete: bool) -> Recording:
             if not match or values.ndim != 1:
                 got = f"shape {list(values.shape)}"
                 expected = "keys ITERATION_LAYER, each with one count for every expert"
-                raise OrganizerError("the tensor is no count", got, expected, "name another file", where)
+                raise OrganizerError("the tensor is not a count", got, expected, "name another file", where)
             if experts not in (None, len(values)):
                 got, expected = counted(len(values), "count"), f"{experts}, the num_experts of {META}"
                 raise OrganizerError("the counts do not fit", got, expected, "use the folder of one run", where)
             tally.add(int(match[1]), int(match[2]), rank, values, where)
     hotness, layers, notes = tally.take(skip_incomplete)
     if experts is None:
-        notes.append(f"no {META} beside the files: the number of experts is that of the counts")
+        notes.append(f"no {META} beside the files: the number of experts is taken from the counts")
     if beside:
         notes.append(f"{counted(beside, 'tensor')} of cooccurrence left out")
     if len(counts) < len(files):

@@ -1,4 +1,4 @@
-"""Tokens of one choice that name expert 0 in every layer: experts, or rows that an engine never filled."""
+"""Detects tokens of one choice that name expert 0 in every layer: real choices, or rows that an engine never filled."""
 
 from __future__ import annotations
 

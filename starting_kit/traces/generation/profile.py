@@ -20,10 +20,10 @@ HEAD = ("model", "dataset", "layers", "experts", "iterations", "source", "parame
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a trace is drawn from; the modules named below state the formulas.
+    """The parameters that a trace is drawn from; the modules named below state the formulas.
 
     Standard deviations and strengths are in units of log load, times in iterations, phases in periods. Raises
-    ValueError for values that the model has no meaning for.
+    ValueError for values that are meaningless in the model.
     """
 
     # popularity.py
@@ -107,7 +107,7 @@ def _check_number(name: str, value: Any, whole: bool) -> None:
 
 @dataclass(frozen=True)
 class Profile:
-    """A model's shape, a dataset's parameters, and what they were fitted to."""
+    """A model's shape, a dataset's parameters, and the source of the fit."""
 
     model: str
     dataset: str
@@ -122,12 +122,12 @@ class Profile:
         return f"{self.model}/{self.dataset}"
 
     def with_parameters(self, **changes: Any) -> Profile:
-        """The same with some parameters changed. Raises ValueError."""
+        """The profile with some parameters changed. Raises ValueError."""
         return replace(self, parameters=replace(self.parameters, **changes))
 
 
 def read_profile(path: Path) -> Profile:
-    """Read a profile's file. Raises OrganizerError for anything that is not one."""
+    """Read a profile's file. Raises OrganizerError for a file that is not a profile."""
     try:
         return profile_from_mapping(parse_yaml(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:

@@ -87,7 +87,7 @@ def family(summary: Mapping[str, Any]) -> str:
         return f"Of the families of traces it resembles {found[0]} most."
     said = f"Of the families of traces it lies between {', '.join(found[:-1])} and {found[-1]}"
     if summary["shape"][0] < LEAST_ITERATIONS:
-        return f"{said}: fewer than {LEAST_ITERATIONS} iterations do not tell which."
+        return f"{said}: fewer than {LEAST_ITERATIONS} iterations do not say which."
     return f"{said}."
 
 
