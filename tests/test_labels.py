@@ -12,11 +12,11 @@ import yaml
 import kit
 import seal as seal_tool
 from cases import make_case
+from opened import open_sealed
 from placement.ds_eplb import ds_eplb
 from placement.errors import OrganizerError
 from placement.replay import Replay, replay
 from placement.trace import Trace, trace_sha256
-from placement.traces.sealed import open_sealed
 from traces.labels import draw_labels, relabelled
 from traces.sealed_part import open_part, seal_part
 

@@ -18,12 +18,13 @@ import pytest
 
 import sealing
 from cases import Answers, make_case, redeploy
+from opened import open_sealed
 from placement.errors import OrganizerError
 from placement.replay import replay
 from placement.trace import Trace, trace_sha256
 from placement.traces import sealed
 from placement.traces.files import find_trace, open_trace
-from placement.traces.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, open_sealed, read_sealed_header
+from placement.traces.sealed import MAGIC, NONCE_BYTES, TAG_BYTES, Header, read_sealed_header
 from sealing import seal_trace
 from traces.plain_trace import PlainTrace
 
@@ -397,7 +398,8 @@ from pathlib import Path
 from placement.traces import sealed
 assert "Crypto" not in sys.modules
 try:
-    print(sealed.open_sealed(Path(sys.argv[3]), bytes(range(100, 132)), "M/d").sum())
+    file = sealed.SealedFile(Path(sys.argv[3]), bytes(range(100, 132)), "M/d")
+    print(file.read(0, numpy.empty(file.shape, numpy.int32)).sum())
     print(sys.modules["Crypto"].__file__)
 except sealed.OrganizerError as error:
     print(error.what)
@@ -486,7 +488,8 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np
-from placement.traces.sealed import _library, open_sealed
+from placement.traces.held import decrypted
+from placement.traces.sealed import SealedFile, _library
 from traces.plain_trace import PlainTrace
 from sealing import seal_trace
 
@@ -498,8 +501,9 @@ folder, step, key = Path(sys.argv[1]), sys.argv[2], bytes(32)
 _library()
 if step == "open":
     before = kilobytes("VmRSS")
-    values = open_sealed(folder / "d.sealed", key, "M/d")
-    print((kilobytes("VmHWM") - before) * 1024 / values.nbytes)
+    values = decrypted(SealedFile(folder / "d.sealed", key, "M/d"))
+    size = sum(piece.nbytes for piece in values.pieces(len))
+    print((kilobytes("VmHWM") - before) * 1024 / size)
 else:
     source = PlainTrace(folder / step, "trace")
     before = kilobytes("RssAnon")

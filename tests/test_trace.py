@@ -10,6 +10,7 @@ import pytest
 from placement.errors import OrganizerError
 from placement.trace import BLOCK, LARGEST_HOTNESS, Trace, check_fits, trace_sha256
 from placement.traces.files import find_trace, open_trace
+from placement.traces.held import PIECE, HeldValues
 
 HOTNESS = np.random.default_rng(1).integers(0, 4, (6 * BLOCK + 3, 2, 4))
 
@@ -190,3 +191,33 @@ def test_a_narrow_trace_holds_the_same_values_in_two_bytes_where_all_fit(largest
     assert np.array_equal(narrow.expert_major, wide.expert_major) and np.array_equal(narrow.totals, wide.totals)
     assert narrow.window(0, 9).dtype == np.int32 and np.array_equal(narrow.window(0, 9), wide.window(0, 9))
     assert np.array_equal(narrow.sums(0, 4 * BLOCK), wide.sums(0, 4 * BLOCK))
+
+
+@pytest.mark.parametrize("iterations", [PIECE - 1, PIECE, 3 * PIECE + 1])
+def test_held_values_are_filled_and_seen_in_order_before_they_are_worked_on(iterations: int) -> None:
+    values, order = np.full((iterations, 2, 3), -1), []
+
+    def fill(first: int, last: int) -> None:
+        values[first:last] = np.arange(first, last)[:, None, None]
+
+    held = HeldValues(values, fill)
+    found = [piece.copy() for piece in held.pieces(lambda piece: order.append(piece[0, 0, 0]))]
+    assert np.concatenate(found)[:, 1, 2].tolist() == list(range(iterations))
+    assert order == [piece[0, 0, 0] for piece in found]
+    assert held.read(iterations - 2, np.empty((2, 2, 3), np.int32))[:, 0, 0].tolist() == [
+        iterations - 2,
+        iterations - 1,
+    ]
+
+
+def test_what_keeps_held_values_from_being_filled_is_raised_and_ends_the_work() -> None:
+    filled = []
+
+    def fill(first: int, last: int) -> None:
+        filled.append(first)
+        if first == PIECE:
+            raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        list(HeldValues(np.ones((9 * PIECE, 1, 1), np.int32), fill).pieces(len))
+    assert filled[:2] == [0, PIECE]

@@ -15,9 +15,9 @@ import yaml
 
 import kit
 import seal as seal_tool
+from opened import open_sealed
 from placement.trace import trace_sha256
 from placement.traces.files import open_trace
-from placement.traces.sealed import open_sealed
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = bytes(range(60, 92))

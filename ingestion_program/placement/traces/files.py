@@ -12,11 +12,12 @@ import numpy as np
 from ..chunked_trace import ChunkedTrace, checked_sha256
 from ..errors import OrganizerError
 from ..grid import Case
-from ..trace import Hotness, Trace, check_fits
+from ..trace import Hotness, Trace, Values, check_fits
+from .held import HeldValues, decrypted
 from .long_file import WHOLE_BYTES, int32_bytes, long_values
 from .par_file import ParFile
 from .plain_file import PlainFile
-from .sealed import open_sealed
+from .sealed import SealedFile
 from .yaml_file import read_yaml
 
 SUFFIXES = (".npy", ".npz", ".sealed")
@@ -109,7 +110,7 @@ def open_trace(
     name = f"trace {model}/{dataset}"
     path = find_trace(folder, model, dataset)
     if path.suffix == ".sealed":
-        stored = open_sealed(path, _needed(key, name), f"{model}/{dataset}")
+        stored: Values = decrypted(SealedFile(path, _needed(key, name), f"{model}/{dataset}"))
     else:
         stored = _read(path, name)
     trace = Trace(stored, name, narrow)
@@ -128,7 +129,7 @@ def manifest_beside(traces: Path, notes: list[str]) -> Any:
     return None
 
 
-def _read(path: Path, name: str) -> np.ndarray | PlainFile:
+def _read(path: Path, name: str) -> Values:
     try:
         # Mapped: numpy reads the header, and refuses a file that is too short for it.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -141,7 +142,7 @@ def _read(path: Path, name: str) -> np.ndarray | PlainFile:
                 stored = archive[archive.files[0]]
         if not isinstance(stored, np.ndarray):
             raise ValueError("no array in the file")
-        return stored
+        return HeldValues(stored)
     # numpy and zipfile raise nearly anything on a damaged file: TokenError, NotImplementedError, ...
     except Exception as error:
         raise unreadable(path, error, name) from error

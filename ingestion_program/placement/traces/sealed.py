@@ -160,18 +160,6 @@ class SealedFile:
             ) from None
 
 
-def open_sealed(path: Path, key: bytes, name: str) -> np.ndarray:
-    """Decrypt a sealed trace into memory: int32 [iteration, layer, expert], the values as stored.
-
-    key, name, and what is raised: as of SealedFile. Nothing plain is written anywhere, and the key is kept nowhere.
-    """
-    file = SealedFile(path, key, name)
-    values, size = np.empty(file.shape, "<i4"), file.header.chunk_iterations
-    for chunk in range(file.header.chunks):
-        file.decrypt(chunk, memoryview(values[chunk * size : (chunk + 1) * size]).cast("B"))
-    return values.astype(np.int32, copy=False)
-
-
 def read_sealed_header(file: IO[bytes]) -> Header:
     """Read an opened file's header, which no tag has vouched for yet, and stop behind it.
 
