@@ -250,7 +250,7 @@ def test_what_goes_wrong_before_the_policy_is_reached_is_not_its_fault(
     assert str(caught.value) == (
         f"sandbox: a process for the policy cannot be started on this machine. Got: {got}. "
         "Expected: Python with numpy, started with few environment variables within 60 s. "
-        f"Next: try {sys.executable} -c 'import numpy' in an empty environment."
+        f"Next: free processes and memory, or try {sys.executable} -c 'import numpy' in an empty environment."
     )
 
 

@@ -66,7 +66,7 @@ def cannot_start(error: Exception, log: str, seconds: float) -> OrganizerError:
         "a process for the policy cannot be started on this machine",
         got=f"{got}: {log[-500:]}" if log else got,
         expected=f"Python with numpy, started with few environment variables within {seconds:g} s",
-        next_step=f"try {sys.executable} -c 'import numpy' in an empty environment",
+        next_step=f"free processes and memory, or try {sys.executable} -c 'import numpy' in an empty environment",
         where="sandbox",
     )
 
