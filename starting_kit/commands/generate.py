@@ -61,10 +61,12 @@ class NewTrace(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The trace's name, `<model>/<dataset>`."""
         return f"{self.profile.model}/{self.dataset}"
 
     @property
     def licence(self) -> str:
+        """The licence of a generated trace, for the manifest."""
         return LICENCE
 
     def values(self) -> np.ndarray:
@@ -79,6 +81,7 @@ class NewTrace(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Iterations, layers, experts."""
         return self.iterations, self.profile.layers, self.profile.experts
 
     def _parameters(self) -> Parameters:

@@ -57,6 +57,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
+        """The trace's name, `<model>/<dataset>`."""
         return f"{self.model}/{self.dataset}"
 
 

@@ -49,17 +49,18 @@ FEWEST = 6
 
 @dataclass(frozen=True)
 class Streams:
-    """One trace, as placement.traces.files.Traces: who opens it draws it, and holds a window and two chunks."""
+    """One trace in the form of placement.traces.files.Traces. Opening draws it and holds a window and two chunks."""
 
     new: NewTrace
 
     @property
     def manifest(self) -> dict[str, Any]:
+        """The content of a manifest that lists the trace; without shape and hash, which nobody has measured."""
         return {"traces": {self.new.name: {"origin": self.new.origin(), "licence": self.new.licence}}}
 
     @property
     def known_by(self) -> str:
-        """What stands in the place of a hash."""
+        """The text that results have in the place of a hash."""
         return f"no hash: {self.new.origin()}; {list(self.new.shape)}"
 
     def check(self, model: str, dataset: str) -> None:

@@ -32,10 +32,12 @@ class TraceFile:
 
     @property
     def name(self) -> str:
+        """The trace's name, `<model>/<dataset>`."""
         return f"{self.model}/{self.dataset}"
 
     @property
     def path(self) -> Path:
+        """The trace's file. Raises OrganizerError when there is none."""
         return find_trace(self.folder, self.model, self.dataset)
 
 

@@ -40,6 +40,7 @@ class Variant:
 
     @property
     def title(self) -> str:
+        """The policy and its parameters, for messages."""
         return f"{self.policy} {self.parameters}".rstrip()
 
 

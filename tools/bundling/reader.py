@@ -37,6 +37,7 @@ class Phase(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The phase as faults name it."""
         return f"phase {self.entry.get('name')!r}"
 
     @property
@@ -98,6 +99,7 @@ class Member(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The file's path in the innermost zip."""
         return self.way[-1]
 
     def __str__(self) -> str:

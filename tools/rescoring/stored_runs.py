@@ -34,6 +34,7 @@ class StoredRun:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
+        """The rows of the run's cases; none for a run without cases."""
         return self.results.get("cases", [])
 
 

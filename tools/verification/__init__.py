@@ -1,0 +1,1 @@
+"""The steps of tools/verify.py, and the table of their results."""

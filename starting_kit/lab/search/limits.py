@@ -19,11 +19,15 @@ class Arrangement(Protocol):
 
 
 class Limit(Protocol):
-    """One limit. `allows` speaks of an exchange of two slots, `refusal` of the table as it stands."""
+    """A limit on the tables of a search."""
 
-    def allows(self, state: Arrangement, first: int, second: int) -> bool: ...
+    def allows(self, state: Arrangement, first: int, second: int) -> bool:
+        """Whether the limit allows the exchange of two flat slots."""
+        ...
 
-    def refusal(self, state: Arrangement) -> tuple[str, str] | None: ...
+    def refusal(self, state: Arrangement) -> tuple[str, str] | None:
+        """What breaks the limit in the table as it stands, and what was expected; None where nothing does."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,13 @@ class Evaluator(Protocol):
     expert: np.ndarray
     objective: float
 
-    def delta(self, first: int, second: int, limit: float = np.inf) -> float: ...
+    def delta(self, first: int, second: int, limit: float = np.inf) -> float:
+        """The change of the objective by an exchange of two flat slots; may stop early above `limit`."""
+        ...
 
-    def apply(self, first: int, second: int) -> None: ...
+    def apply(self, first: int, second: int) -> None:
+        """Exchange two flat slots."""
+        ...
 
 
 @dataclass
