@@ -664,7 +664,7 @@ def test_a_wrong_option_is_told(tiny: World, options: list[str], text: str) -> N
     [
         (None, "Could not find scores file"),
         ("{", "cannot be decoded"),
-        ("[1]", "is no object"),
+        ("[1]", "is not an object"),
         ('{"a": NaN}', "a. Got: nan"),
         ('{"a": 1e10}', "a. Got: 10000000000.0"),
         ('{"a": "1"}', "a. Got: '1'"),
