@@ -229,7 +229,7 @@ def test_independent_draws_are_stationary_beside_their_shuffle(summary: dict[str
 def test_two_families_that_it_may_be_are_both_named(summary: dict[str, Any]) -> None:
     between = {**summary, "families": ["independent", "requests", "profiles"]}
     said = "Of the families of traces it lies between independent, requests and profiles"
-    assert family(between) == f"{said}: fewer than 2048 iterations do not tell which."
+    assert family(between) == f"{said}: fewer than 2048 iterations do not say which."
     assert family({**between, "shape": [2048, 2, 32]}) == f"{said}."
 
 
