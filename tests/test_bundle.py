@@ -12,14 +12,17 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import bundle
+import seal
 from bundles import KEYS, PACKAGE, ROOT, WHEEL, built, write_tree
-from bundling.parts import KIT_README, Files, kit_files, read_phases
+from bundling.parts import KIT_README, Files, PhaseSource, kit_files, read_phases
 from bundling.reader import members
 from bundling.rules_programs import PHASE_REFERENCE
+from bundling.rules_traces import source_traces
 from bundling.tree import Tree, is_junk
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
 from commands.archive import archive, unpack
@@ -63,7 +66,9 @@ def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path, capsys: py
     assert "Next: " in printed and not any(text.strip() in printed for text in texts.values())
     (folder / "trace.key").unlink()
     assert bundle.main(["keys", "--keys", str(folder)]) == 2
-    assert "holds signing.key. Expected: a folder without keys" in capsys.readouterr().err
+    assert "holds signing.key, but no trace.key. Expected: a folder without keys. Next: restore trace.key" in (
+        capsys.readouterr().err
+    )
     assert (folder / "signing.key").read_text() == texts["signing.key"] and not (folder / "trace.key").exists()
 
 
@@ -274,6 +279,58 @@ def test_a_reference_of_other_traces_than_the_phases_folder_ends_the_build(
     manifest.write_text("traces: {}\n", encoding="utf-8")
     assert build(tree, tree / "out.zip") == 1
     assert "has a trace that the manifest lacks. Got: DS-R1/trace-01. Expected: " in capsys.readouterr().out
+
+
+SMALL = """
+name: final
+hidden: true
+window: 4
+cost: {balanced_compute_seconds: 50.0, expert_bytes: 1, bandwidth_bytes_per_second: 1}
+limits: {start_seconds: 1, call_seconds: 1, case_seconds: 1, grid_seconds: 1, memory_bytes: 1, trace_memory_bytes: 1,
+  log_bytes: 1}
+models: {Mine: {layers: 2, experts: 4}}
+cases: [{model: Mine, dataset: trace-01, ep: [2]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "faults"),
+    [
+        ("", "", 1, []),
+        (
+            "hidden: true",
+            "",
+            1,
+            ["phase final, {grid}: the grid is open, but its trace Mine/trace-01 is sealed. Got: no hidden: true."],
+        ),
+        (
+            "layers: 2",
+            "layers: 3",
+            1,
+            [
+                "phase final, {grid}: the sizes of Mine are not those of its trace Mine/trace-01. Got: 3 layers, 4 "
+                "experts. Expected: 2 layers, 4 experts, as in {sealed}/manifest.yaml. Next: correct the grid's models."
+            ],
+        ),
+        ("", "", 2, ["phase final: trace.key does not open {sealed}/Mine/trace-01.sealed. Got: a file, a name and a "]),
+    ],
+)
+def test_traces_that_the_grid_or_the_key_does_not_fit_are_found_before_the_upload(
+    tmp_path: Path, old: str, new: str, key: int, faults: list[str]
+) -> None:
+    plain, sealed, grid = tmp_path / "plain" / "Mine", tmp_path / "sealed", tmp_path / "grid.yaml"
+    plain.mkdir(parents=True)
+    np.save(plain / "trace-01.npy", np.ones((9, 2, 4), np.int32))
+    (tmp_path / "trace.key").write_text("01" * 32, encoding="ascii")
+    paths = ("--traces", plain.parent, "--output", sealed, "--key", tmp_path / "trace.key")
+    assert seal.main([str(text) for text in paths]) == 0
+    sha256 = yaml.safe_load((sealed / "manifest.yaml").read_bytes())["traces"]["Mine/trace-01"]["sha256"]
+    row = {"model": "Mine", "dataset": "trace-01", "trace_sha256": sha256}
+    (tmp_path / "ds_eplb.json").write_text(json.dumps({"cases": [row]}), encoding="utf-8")
+    grid.write_text(SMALL.replace(old, new, 1) if old else SMALL, encoding="utf-8")
+    found = list(map(str, source_traces([PhaseSource("final", grid, tmp_path, sealed)], bytes([key] * 32))))
+    expected = [text.format(grid=grid, sealed=sealed) for text in faults]
+    assert len(found) == len(expected) and all(map(str.startswith, found, expected)), found
 
 
 def test_arrays_that_git_tracks_out_of_place_are_warned_of(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

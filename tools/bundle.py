@@ -30,7 +30,7 @@ from bundling.check import check, tried, warnings
 from bundling.diagram import diagrams
 from bundling.parts import bundle_files, read_phases
 from bundling.reader import Fault
-from bundling.rules_traces import source_references
+from bundling.rules_traces import source_traces
 from bundling.secrets import make_keys, read_keys
 from bundling.tree import Tree
 from bundling.wheel import PYCRYPTODOME, Wheel, vendored
@@ -104,7 +104,8 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
     """Write the bundle of a tree, unless a check finds a fault. Return the exit code. Raises OrganizerError."""
     tree = Tree(root)
     sources = read_phases(phases, root)
-    files = bundle_files(tree, sources, read_keys(keys_folder), lambda: vendored(wheel, root / WHEELS))
+    secrets = read_keys(keys_folder)
+    files = bundle_files(tree, sources, secrets, lambda: vendored(wheel, root / WHEELS))
     data = archive(files)
     for name in sorted(tree.left_out):
         print(f"note: {name} is not in git and is left out")
@@ -116,7 +117,9 @@ def build(root: Path, output: Path, keys_folder: Path, phases: Path, wheel: Whee
             f"repository can read this file. If the array is hidden: git rm --cached {name}, and move the file below "
             "output"
         )
-    if faults := check(data, output.name) or list(source_references(sources)):
+    # First what the grid has wrong: the pages would be corrected after it.
+    faults = list(source_traces(sources, bytes.fromhex(secrets["trace.key"])))
+    if faults := faults or check(data, output.name):
         report(faults, output)
         print(nothing_written(output))
         return 1

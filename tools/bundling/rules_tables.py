@@ -82,13 +82,14 @@ def model_rows(bundle: Bundle) -> Iterator[Fault]:
             yield Fault(DATA, f"does not list the model {model}", "no such line", expected, ADD)
         for number, match in found.items():
             sizes_there = f"{match[1]} | {match[2]}"
-            yield from difference(number, sizes_there, f"{layers} | {experts}", f"the sizes of {model} are others")
+            what, next_step = f"the sizes of {model} are others", "correct the line, or the grid's models"
+            yield from difference(number, sizes_there, f"{layers} | {experts}", what, next_step)
 
 
-def difference(number: int, got: str, expected: str, what: str) -> Iterator[Fault]:
+def difference(number: int, got: str, expected: str, what: str, next_step: str = "correct the line") -> Iterator[Fault]:
     """A line, or a part of one, that is not as expected."""
     if got != expected:
-        yield Fault(f"{DATA}, line {number}", what, got, expected, "correct the line")
+        yield Fault(f"{DATA}, line {number}", what, got, expected, next_step)
 
 
 def open_grids(bundle: Bundle) -> dict[str, Grid]:

@@ -21,11 +21,13 @@ def make_keys(folder: Path) -> None:
     """
     present = [name for name in NAMES if (folder / name).exists()]
     if present:
+        lost = [name for name in NAMES if name not in present]
+        next_step = f"restore {lost[0]} from your copy" if lost else "go on with these keys"
         raise OrganizerError(
             "keys are never overwritten",
-            f"{folder} holds {', '.join(present)}",
+            f"{folder} holds {', '.join(present)}" + f", but no {', '.join(lost)}" * bool(lost),
             "a folder without keys",
-            "go on with these keys; to start anew, move the folder away and seal the traces again",
+            f"{next_step}; to start anew, move the folder away and seal the traces again",
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in NAMES:
@@ -45,7 +47,7 @@ def read_keys(folder: Path) -> dict[str, str]:
                 f"{folder / name} cannot be read",
                 f"{type(error).__name__}: {error.strerror}",
                 "a key made by `python tools/bundle.py keys`",
-                "make keys, or name their folder with --keys",
+                "restore the key from your copy, or name its folder with --keys; if no trace was sealed yet, make keys",
             ) from None
         if not FORM.fullmatch(text):
             # The text is not shown: it may be most of a key.
