@@ -182,9 +182,10 @@ def test_two_phases_with_different_limits_are_stated_in_two_lines() -> None:
 def test_a_figure_in_which_phases_differ_is_asked_for_beside_the_other_with_whose_it_is() -> None:
     (fault, *_) = check(changed(grid_key(FINAL, "limits", "call_seconds", value=5)), NAME)
     assert fault.expected == "10 (phase 'Development'), 5 (phase 'Final')"
+    lines = sound()[fault.where[0]].decode().splitlines()
+    (line,) = (number for number, words in enumerate(lines, 1) if "| `call_seconds` |" in words)
     assert fault.next_step == (
-        "write the line as the bundle ships it, with this figure, beside that of the other grid, and say in both whose "
-        "it is"
+        f"repeat what line {line} says, in the same words, with 5; say in both whose figure it is"
     )
 
 

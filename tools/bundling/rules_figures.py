@@ -111,18 +111,19 @@ def stated(where: str, text: str, statement: Statement, grids: dict[str, Grid]) 
     for whose, grid in grids.items():
         values.setdefault(statement.figure(grid), []).append(whose)
     expected = listed(f"{value} ({listed(whose)})" for value, whose in values.items())
-    found: set[str] = set()
+    found: dict[str, int] = {}
     for match in re.finditer(statement.pattern, text, re.MULTILINE):
         value = next((value for value in values if same(match[1], value)), None)
         if value is None:
             yield wrong(where, line_of(text, match.start(1)), statement.what, match[1], expected)
             return
-        found.add(value)
-    for value in values.keys() - found if found or statement.required else ():
-        got, next_step = f"no {value}", "write the line as the bundle ships it, with this figure"
-        if len(values) > 1:
-            next_step += ", beside that of the other grid, and say in both whose it is"
-        yield Fault(where, f"does not state {statement.what}", got, expected, next_step)
+        found[value] = line_of(text, match.start(1))
+    for value in values.keys() - found.keys() if found or statement.required else ():
+        next_step = "write the sentence as the bundle ships it, with this figure"
+        if found:
+            line = min(found.values())
+            next_step = f"repeat what line {line} says, in the same words, with {value}; say in both whose figure it is"
+        yield Fault(where, f"does not state {statement.what}", f"no {value}", expected, next_step)
 
 
 def kit_scores(bundle: Bundle) -> Iterator[Fault]:
