@@ -106,7 +106,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         default=ROOT / "starting_kit" / "policy.py",
         metavar="FILE",
-        help="the submission: a zip, a folder or a policy.py (default: the template policy)",
+        help="the submission: a zip; or a folder or a policy.py, packed with the blocks of planning that these import "
+        "(default: the template policy)",
     )
     add("--phase", metavar="NAME", help="phase: development or final (default: both)")
     add(

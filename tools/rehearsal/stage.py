@@ -14,6 +14,7 @@ from bundling.rules_archive import REBUILD
 from bundling.rules_form import read_competition
 from bundling.tree import is_junk
 from commands.archive import archive, unpack
+from commands.blocks import blocks_of
 from placement.errors import OrganizerError
 from placement.grid import Case, Grid
 from placement.traces.files import SUFFIXES, find_trace
@@ -52,19 +53,21 @@ def title(phase: Phase) -> str:
 
 
 def zip_submission(source: Path, folder: Path) -> Path:
-    """The zip to hand in: as it is, or made in `folder` of a folder or of one policy.py. Raises OrganizerError."""
+    """The zip to hand in: as it is, or made in `folder` of a folder or of one policy.py, with the blocks of the kit
+    that they import, as `kit.py pack` takes them along. Raises OrganizerError.
+    """
     if source.is_dir():
         names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
-        files = {name: (source / name).read_bytes() for name in names if not is_junk(name)}
+        files = {name: source / name for name in names if not is_junk(name)}
     elif source.name == "policy.py" and source.is_file():
-        files = {"policy.py": source.read_bytes()}
+        files = {"policy.py": source}
     elif source.is_file():
         return source
     else:
         expected = "a zip, a folder with policy.py, or a policy.py"
         raise OrganizerError(f"the submission {source} is missing", "no such file", expected, "correct --submission")
     target = folder / "submission.zip"
-    target.write_bytes(archive(files))
+    target.write_bytes(archive({name: path.read_bytes() for name, path in (files | blocks_of(files)).items()}))
     return target
 
 
