@@ -305,6 +305,15 @@ def test_a_damaged_sealed_file_is_wrong(world: Path, key: bool, capsys: pytest.C
     assert lines[1].startswith("ok     Large/two")
 
 
+def test_a_sealed_trace_that_the_manifest_lacks_is_wrong(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert seal(world) == 0
+    entries = entries_of(world / "sealed")
+    del entries["Small/one"]
+    write_manifest(world / "sealed", entries)
+    code, lines = verify(world, "sealed", capsys, key=False)
+    assert code == 1 and "trace Small/one: the manifest does not list the sealed trace. Got: no entry" in lines[1]
+
+
 def test_a_foreign_key_is_wrong(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert seal(world) == 0
     (world / "keys" / "trace.key").write_text("1" * 64, encoding="ascii")

@@ -53,7 +53,15 @@ def _verify(folder: Path, name: str, manifest: Mapping[str, Any], key: bytes | N
     path = find_trace(folder, model, dataset)
     sealed = path.suffix == ".sealed"
     if sealed:
-        expected, got = manifest["traces"].get(name, {}).get("sealed_sha256"), file_sha256(path)
+        if name not in manifest["traces"]:
+            raise OrganizerError(
+                "the manifest does not list the sealed trace",
+                got=f"no entry traces: {name}",
+                expected="the manifest that seal.py wrote beside the trace",
+                next_step="copy that manifest.yaml, or remove the file",
+                where=f"trace {name}",
+            )
+        expected, got = manifest["traces"][name].get("sealed_sha256"), file_sha256(path)
         if got != expected:
             raise OrganizerError(
                 "the sealed file's sha256 differs from the manifest's",
