@@ -182,12 +182,22 @@ def test_a_stored_number_that_the_log_does_not_give_is_told(world: Path, capsys:
     ]
 
 
-def test_a_correction_of_the_prices_ranks_the_board_anew(world: Path) -> None:
+def test_a_correction_of_the_prices_ranks_the_board_anew(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where moves cost a thousand times as much, the run that moves nothing leads."""
     content = yaml.safe_load((world / "grid.yaml").read_text(encoding="utf-8"))
     content["cost"]["expert_bytes"] *= 10_000
     (world / "dear.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     write(world / "dear", *build(grid_from_mapping(content), TraceFolder(world / "traces")))
+    capsys.readouterr()
+    assert run(world, "--before", world / "reference", reference="dear") == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "note: if cases or costs were corrected, give the corrected grid with --grid" in told
+    assert told[-1].startswith("3 runs: 0 agree with their logs, 0 change their rank, 3 are not re-scored; ")
+    assert run(world, "--grid", world / "dear.yaml", "--before", world / "dear", reference="dear") == 0
+    assert (
+        "note: 3 runs do not fit the reference that counted (--before) and have no score before: 13: results.json: "
+        "Small/one ep 4 was measured with another cost. Got: "
+    ) in capsys.readouterr().out
     assert run(world, "--grid", world / "dear.yaml", "--before", world / "reference", reference="dear") == 0
     lines = written(world)
     assert [(name, line["rank"], line["rank_before"]) for name, line in lines.items()] == [
@@ -262,6 +272,9 @@ def test_signatures_are_held_against_the_competition_s_key(world: Path, capsys: 
     paths = ("--traces", world / "traces", "--output", sealed, "--key", keys / "trace.key")
     assert seal.main([str(text) for text in paths]) == 0
     assert run(world, "--keys", keys, "--traces", sealed, folder="signed/31") == 0
+    capsys.readouterr()
+    assert run(world, "--keys", keys / "trace.key", folder="signed") == 2
+    assert "error: --keys names no folder. Got: " in capsys.readouterr().err
     (keys / "signing.key").unlink()
     assert run(world, "--keys", keys, folder="signed") == 2
 

@@ -72,7 +72,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="folders or zips of finished runs")
     parser.add_argument("--traces", required=True, type=Path, metavar="DIR", help="folder of the traces to score on")
     parser.add_argument(
-        "--grid", type=Path, metavar="FILE", help="a grid file, whose cases and costs replace those of the results"
+        "--grid",
+        type=Path,
+        metavar="FILE",
+        help="a grid file, whose cases and costs replace those of the results; needed where these were corrected",
     )
     parser.add_argument(
         "--reference",
@@ -119,6 +122,9 @@ def rescore(options: argparse.Namespace) -> int:
     grid = grid_from_mapping(read_yaml(options.grid, "grid")) if options.grid else None
     key = None
     if options.keys:
+        if not options.keys.is_dir():
+            expected, next_step = "a folder with signing.key and trace.key", "name the folder, not a key's file"
+            raise OrganizerError("--keys names no folder", str(options.keys), expected, next_step)
         # A folder without it would have the published key taken for the competition's.
         read_key(options.keys / "signing.key")
         key = read_key(options.keys / "trace.key") if (options.keys / "trace.key").exists() else None
@@ -128,6 +134,12 @@ def rescore(options: argparse.Namespace) -> int:
         runs = read_runs(options.folders, unpacked, options.keys)
         cases = recompute(runs, traces, grid, options.jobs, lambda line: print(line, flush=True))
     lines = board(runs, cases, reference, before)
+    unscored = [line for line in lines if line.before is None and line.after]
+    if unscored:
+        said = f"{len(unscored)} runs do not fit the reference that counted (--before) and have no score before"
+        notes.append(f"{said}: {unscored[0].name}: {unscored[0].not_before}".rstrip("."))
+    if not options.grid and any(line.before and line.after is None for line in lines):
+        notes.append("if cases or costs were corrected, give the corrected grid with --grid")
     others = sum(not case.same_trace for run in cases for case in run)
     if others:
         notes.append(
@@ -155,8 +167,11 @@ def report(lines: list[Line], notes: list[str], output: Path) -> None:
     for note in notes:
         print(f"note: {note}")
     agree = sum(line.verdict == "agrees" for line in lines)
-    moved = sum(line.rank != line.rank_before for line in lines)
-    print(f"{len(lines)} runs: {agree} agree with their logs, {moved} change their rank; {short(output)}/rescored.md")
+    moved = sum(line.rank != line.rank_before for line in lines if line.rank and line.rank_before)
+    missing = sum(line.after is None for line in lines)
+    left_out = f", {missing} are not re-scored" * bool(missing)
+    counts = f"{agree} agree with their logs, {moved} change their rank{left_out}"
+    print(f"{len(lines)} runs: {counts}; {short(output)}/rescored.md")
 
 
 if __name__ == "__main__":

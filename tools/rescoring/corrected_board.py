@@ -33,7 +33,7 @@ Columns = dict[str, float]
 @dataclass
 class Line:
     """A run on the board: its columns and ranks before and after, None without a score; problems: why, a sentence each;
-    differences: where stored cases are not what their logs give."""
+    not_before: why none before; differences: where stored cases are not what their logs give."""
 
     name: str
     started_seconds: float
@@ -41,6 +41,7 @@ class Line:
     after: Columns | None
     problems: list[str] = field(default_factory=list)
     differences: list[dict[str, Any]] = field(default_factory=list)
+    not_before: str = ""
     rank_before: int | None = None
     rank: int | None = None
 
@@ -116,9 +117,9 @@ def _line(run: StoredRun, cases: list[Recomputed], reference: dict[str, Any], be
         return line
     try:
         line.before = columns(run.results, before)
-    except FileError:
+    except FileError as error:
         # Other cases, traces or versions than that reference's: no board had it.
-        line.before = None
+        line.not_before = str(error)
     if all(case.row for case in cases):
         try:
             # By this simulator, whichever measured it first.
