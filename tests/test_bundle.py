@@ -348,6 +348,14 @@ def test_arrays_that_git_tracks_out_of_place_are_warned_of(tree: Path, capsys: p
     ]
 
 
+def test_a_file_that_was_written_after_the_zip_is_found(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    for name, seconds in (("logo.png", 99), ("pages/data.md", 101)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert Tree(tmp_path).newer(100, "logo.png", "pages") == ["pages/data.md"]
+
+
 def test_a_missing_reference_is_named(tree: Path) -> None:
     (tree / "reference_data" / "final" / "ds_eplb.json").unlink()
     with pytest.raises(OrganizerError, match=r"phase final: .*ds_eplb.json cannot be read"):

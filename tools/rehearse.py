@@ -30,8 +30,10 @@ import subprocess
 import zipfile
 from typing import NamedTuple
 
+from bundling.parts import SOURCES
 from bundling.reader import Bundle, Phase
 from bundling.rules_leaderboard import board_columns, written_primary
+from bundling.tree import Tree
 from commands.places import short
 from placement.errors import OrganizerError
 from placement.evaluation.printing import run_program
@@ -44,6 +46,7 @@ from rehearsal.phase import DETAILS
 from rehearsal.stage import choose_phases, lay_out_traces, read_bundle, title, unpack_into, zip_submission
 from rehearsal.worker import FailedSubmission, Job, Worker
 
+BUNDLE = ROOT / "dist" / "competition.zip"
 SCORED, FAILED, WRONG, SKIPPED = 0, 1, 2, 3
 DEFAULT_LIMIT = 600
 # How long after a phase's limit the platform's queue gives a job up.
@@ -100,7 +103,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="rehearse.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--bundle", type=Path, default=ROOT / "dist" / "competition.zip", metavar="FILE", help="the built bundle")
+    add("--bundle", type=Path, default=BUNDLE, metavar="FILE", help="the built bundle")
     add(
         "--submission",
         type=Path,
@@ -149,6 +152,10 @@ def rehearse(options: argparse.Namespace, folder: Path) -> int:
     image = str(bundle.competition.get("docker_image"))
     (empty := folder / "empty").mkdir()
     print(f"bundle: {short(options.bundle)}, sha256 {hashlib.sha256(options.bundle.read_bytes()).hexdigest()}")
+    if options.bundle == BUNDLE and (newer := Tree(ROOT).newer(BUNDLE.stat().st_mtime, *SOURCES)):
+        # Somebody may rehearse an older zip on purpose: what is rehearsed is what will be uploaded.
+        names = ", ".join(newer[:2]) + ", ..." * (len(newer) > 2)
+        print(f"note: files changed after the bundle was built ({names}): `make bundle` builds it again")
     print(f"submission: {short(options.submission)}")
     engine, notes = choose(image, options.python, empty)
     for note in notes:

@@ -30,6 +30,8 @@ KIT = (
     "pyproject.toml",
     "LICENSE",
 )
+# What a build reads, and somebody may have changed since.
+SOURCES = (*ROOT_FILES, *KIT, "reference_data", "tools/phases.yaml")
 # The kit's README.md: the repository's own is for organizers, too.
 KIT_README = Path(__file__).with_name("kit_readme.md")
 PUBLIC_GRIDS = tuple(f"ingestion_program/{name}.yaml" for name in ("grid", "grid_practice", "grid_official"))

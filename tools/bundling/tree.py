@@ -44,6 +44,13 @@ class Tree:
         arrays = [name for name in self._tracked or () if PurePosixPath(name).suffix in ARRAYS]
         return sorted(name for name in arrays if not name.startswith(ARRAY_PLACES))
 
+    def newer(self, seconds: float, *places: str) -> list[str]:
+        """Files there that were written after a time, in seconds since 1970: a zip of that time has not what they hold
+        now.
+        """
+        paths = {name: self.root / name for place in places for name in self._names(place)}
+        return sorted(name for name, path in paths.items() if path.is_file() and path.stat().st_mtime > seconds)
+
     def _names(self, place: str) -> list[str]:
         path = self.root / place
         # A folder that is a link is read like a file, and thereby refused.
