@@ -381,7 +381,9 @@ def test_inspect_names_files_that_cannot_be_read_and_goes_on(world: Path, capsys
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{cut}: the sealed trace cannot be read. Got: ")
     assert lines[1].startswith(f"{text}: the trace cannot be read. Got: ") and KEY.hex()[:4] not in lines[1]
+    assert lines[1].endswith(" Next: name a trace file: .npy, .npz, .sealed.")
     assert lines[2].startswith(f"{missing}: the trace cannot be read. Got: FileNotFoundError")
+    assert lines[2].endswith(" Next: correct the path.")
     assert lines[3].startswith(f"{good}: plain .npy")
 
 

@@ -136,7 +136,7 @@ def test_loads_take_what_slots_and_curves_leave_of_the_page(monkeypatch) -> None
 def test_a_run_becomes_one_file_with_its_calls_and_no_remote_asset(tmp_path, capsys) -> None:
     text = shown(write_run(tmp_path), capsys, "--traces", tmp_path / "traces")
     read = Page(text)
-    assert "<h1>M/d ep 2</h1>" in text and "Mean PAR (peak-to-average ratio) 1.3854, 6 slots changed." in text
+    assert "<h1>M/d ep 2</h1>" in text and "Mean PAR (peak-to-average ratio) 1.3854, 6 changed slots." in text
     assert read.tables[1][1:] == [
         ["1", "4", "2", "2", "5", "+6.250", "-0.005", "+6.245"],
         ["2", "10", "1", "1", "1", "-0.625", "-0.001", "-0.626"],

@@ -17,6 +17,8 @@ from traces.manifest import read_manifest
 from traces.plain_trace import PlainTrace
 from traces.sealed_part import open_part
 
+SUFFIXES = (".npy", ".npz", ".sealed")
+
 
 def add_inspect(commands: Any) -> None:
     """Declare the command `inspect`."""
@@ -56,7 +58,13 @@ def run_inspect(options: argparse.Namespace) -> int:
                 _tell_sealed_part(path, key, options.labels)
         except (OrganizerError, OSError) as error:
             wrong += 1
-            print(error if isinstance(error, OrganizerError) else unreadable(path, error, str(path)))
+            found = error if isinstance(error, OrganizerError) else unreadable(path, error, str(path))
+            # A copy of what is no trace, or not there, would be read no better.
+            if not path.exists():
+                found.next_step = "correct the path"
+            elif path.suffix not in SUFFIXES:
+                found.next_step = f"name a trace file: {', '.join(SUFFIXES)}"
+            print(found)
     return int(wrong > 0)
 
 

@@ -73,7 +73,7 @@ def costliest(pieces: Pieces, par: np.ndarray) -> tuple[int, int]:
 
 
 def call_rows(content: dict[str, Any]) -> list[tuple[int, int, int, int, int, float, float]]:
-    """For each call its number, iteration, layers listed and applied, slots changed, and seconds gained and paid."""
+    """For each call its number, iteration, layers listed and applied, changed slots, and seconds gained and paid."""
     log = content["log"]
     rows = [
         [number, iteration, listed, 0, 0, 0.0, 0.0]

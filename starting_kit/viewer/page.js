@@ -179,7 +179,7 @@
     const rows = gains.map((gain) => `<tr${gain.layer === shown.layer ? ' aria-current="true"' : ""}>` +
       `<td><button type="button" data-layer="${gain.layer}" aria-label="Show layer ${gain.layer}">${gain.layer}</button></td>` +
       `${cells([gain.first, gain.changed, par(gain.par_before), par(gain.par), signed(gain.gained), signed(-gain.paid), signed(gain.gained - gain.paid)])}</tr>`);
-    part("layers").innerHTML = table(["layer", "from iteration", "slots changed", "PAR with the slots before", "PAR", "seconds gained", "paid", "net"], rows);
+    part("layers").innerHTML = table(["layer", "from iteration", "changed slots", "PAR with the slots before", "PAR", "seconds gained", "paid", "net"], rows);
   }
 
   function show(change) {

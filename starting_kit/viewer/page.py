@@ -13,7 +13,7 @@ from .content import call_rows
 
 FOLDER = Path(__file__).parent
 TEMPLATE, STYLE, SCRIPT = ((FOLDER / f"page.{end}").read_text(encoding="utf-8") for end in ("html", "css", "js"))
-HEADINGS = ("call", "iteration", "layers listed", "applied", "slots changed", "seconds gained", "paid", "net")
+HEADINGS = ("call", "iteration", "layers listed", "applied", "changed slots", "seconds gained", "paid", "net")
 
 
 def page(title: str, subtitle: str, row: Mapping[str, Any], content: Mapping[str, Any]) -> str:
@@ -24,7 +24,7 @@ def page(title: str, subtitle: str, row: Mapping[str, Any], content: Mapping[str
     return Template(TEMPLATE).substitute(
         title=escape(title),
         subtitle=escape(subtitle),
-        headline=f"Mean PAR (peak-to-average ratio) {row['mean_par']:.4f}, {row['transmit_amount']} slots changed.",
+        headline=f"Mean PAR (peak-to-average ratio) {row['mean_par']:.4f}, {row['transmit_amount']} changed slots.",
         calls=_calls_table(call_rows(content)),
         layers=_options(content["sizes"]["layers"]),
         pieces=len(content["pieces"]["calls"]) - 1,
