@@ -70,6 +70,7 @@ SEEDED = [
     ("a slot", text_of_page("evaluation", "slot costs 0.0000979", "slot costs 0.0000978"), "the cost of a slot"),
     ("all slots", text_of_page("evaluation", "29 696 slots", "29 697 slots"), "the cost of all slots"),
     ("balance", text_of_page("evaluation", "would cost 60 s", "would cost 61 s"), "the cost of a perfect balance"),
+    ("balance", text_of_page("evaluation", "takes 60 seconds", "takes 61 seconds"), "the seconds of a perfect balance"),
     ("limit", text_of_page("evaluation", "`call_seconds` | 10 s", "`call_seconds` | 20 s"), "call_seconds"),
     ("policy's limit", text_of_page("policy", "a call 10 s", "a call 20 s"), "call_seconds"),
     ("policy's memory", text_of_page("policy", "has 4 GiB", "has 8 GiB"), "memory_bytes"),

@@ -62,6 +62,12 @@ STATED: dict[str, tuple[Statement, ...]] = {
             lambda grid: f"{grid.cost.balanced_compute_seconds:.15g}",
             required=False,
         ),
+        Statement(
+            "the seconds of a perfect balance",
+            rf"A perfect balance takes {NUMBER} seconds",
+            lambda grid: f"{grid.cost.balanced_compute_seconds:.15g}",
+            required=False,
+        ),
         *map(_limit, ("start_seconds", "call_seconds", "case_seconds", "grid_seconds")),
         *map(_limit, ("memory_bytes", "trace_memory_bytes", "log_bytes")),
     ),
