@@ -305,6 +305,14 @@ def test_a_damaged_sealed_file_is_wrong(world: Path, key: bool, capsys: pytest.C
     assert lines[1].startswith("ok     Large/two")
 
 
+def test_a_plain_trace_that_the_manifest_lacks_is_named_and_not_sealed(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(world / "plain" / "Small" / "extra.npy", np.ones((9, 2, 4), np.int32))
+    assert seal(world) == 0 and not (world / "sealed" / "Small" / "extra.sealed").exists()
+    assert "note: manifest.yaml does not list Small/extra: not sealed" in capsys.readouterr().out.splitlines()
+
+
 def test_a_sealed_trace_that_the_manifest_lacks_is_wrong(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert seal(world) == 0
     entries = entries_of(world / "sealed")

@@ -148,6 +148,8 @@ def seal(options: argparse.Namespace) -> int:
         write_manifest(options.output, manifest)
         size = f"{list(header.shape)}, chunks: {header.chunks}, {header.file_bytes / 1e6:.1f} MB"
         print(f"{path}: sealed, {size}" + ", relabelled" * bool(labels))
+    if left := [name for name in traces_in(options.traces, PLAIN) if name not in names]:
+        print(f"note: {MANIFEST} does not list {', '.join(left)}: not sealed")
     if odd := [name for name in new_names.values() if not NEUTRAL.fullmatch(parts_of(name)[1])]:
         print(f"note: {odd[0]}: of hidden traces, bundle.py check takes the names trace-01, trace-02, ... alone, since")
         print(f"logs show them: seal with --rename OLD={parts_of(odd[0])[0]}/trace-NN, each with a number of its own")
