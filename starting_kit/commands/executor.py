@@ -11,11 +11,13 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
 
-from .options import UsageError
+from .options import UsageError, show
 from .places import INGESTION, KIT, SCORING, short
 
 EXECUTORS = ("processes", "dask")
 WAIT = "30s"
+PYTHONPATH = "PYTHONPATH=" + ":".join(str(short(folder)) for folder in (KIT, INGESTION, SCORING))
+MOST_NAMES = 3
 
 
 def add_executor(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +28,12 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         default="processes",
         help="run in processes of this machine, or on workers of Dask (needs the extra `dask`; default: %(default)s)",
     )
-    path = ":".join(str(short(folder)) for folder in (KIT, INGESTION, SCORING))
     parser.add_argument(
         "--dask-address",
         metavar="ADDRESS",
         help="with --executor dask: address of the scheduler, such as tcp://host:8786 (default: a cluster of --jobs "
-        f"workers on this machine). The workers need this kit and the same packages, with PYTHONPATH={path}",
+        "workers on this machine). Scheduler and workers need this kit, the same packages, and "
+        f"{PYTHONPATH}",
     )
 
 
@@ -70,7 +72,30 @@ def chosen(name: str, address: str | None, jobs: int) -> Iterator[Executor | Non
         )
         raise UsageError("no Dask scheduler answers", f"{address}: {error}", expected, next_step) from None
     with client:
+        check_kit(client, address)
         yield client.get_executor(pure=False)
+
+
+def check_kit(client: Any, address: str) -> None:
+    """Raise UsageError unless the scheduler and every worker can import the kit, and say so where no worker is there.
+
+    A scheduler reads each job; a worker that cannot read one ends, and the job would wait for ever.
+    """
+
+    # Nested, so that the function is sent itself and not by its module's name.
+    def has_kit() -> bool:
+        return importlib.util.find_spec("sweeps") is not None
+
+    found = {f"worker {worker}": has for worker, has in client.run(has_kit).items()}
+    if not found:
+        show(f"no worker is at {address} yet: jobs wait until one comes")
+    lacking = [name for name, has in {"scheduler": client.run_on_scheduler(has_kit), **found}.items() if not has]
+    if lacking:
+        more = f" and {len(lacking) - MOST_NAMES} more" if len(lacking) > MOST_NAMES else ""
+        got = f"no kit in {', '.join(lacking[:MOST_NAMES])}{more}"
+        expected = f"{PYTHONPATH} and the kit's folder as working folder, for scheduler and workers"
+        next_step = "start them again as starting_kit/sweeps/guide.md shows"
+        raise UsageError("a part of the Dask cluster cannot import the kit", got, expected, next_step)
 
 
 def _own_cluster(kind: Callable[..., Any], jobs: int) -> Any:
