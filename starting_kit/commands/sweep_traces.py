@@ -143,9 +143,15 @@ def _convert(arguments: Sequence[str], path: Path, show: Show) -> None:
             settings.run(settings)
     except OrganizerError as error:
         step = f"{error.next_step}; give the options of kit.py convert as --convert='OPTIONS'"
-        raise OrganizerError(error.what, error.got, error.expected, step, str(short(path))) from None
+        raise OrganizerError(error.what, error.got, error.expected, step, _place(path, error.where)) from None
     for line in printed.getvalue().splitlines():
         show(line)
+
+
+def _place(path: Path, where: Sequence[str]) -> str:
+    """The input, and the place in it: of a folder's files the one that is wrong."""
+    inside = [place for place in where if place not in ("input", path.name)]
+    return ", ".join([str(short(path)), *inside])
 
 
 def _digits(content: Sequence[object]) -> str:
