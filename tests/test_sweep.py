@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kit
 from commands import executor, sweep_traces
 from commands import sweep as module
 from commands.bar import Bar, seconds_left
+from commands.options import UsageError
+from commands.places import GRID
+from commands.selection import read_grid
 from kit_world import refused
 from placement.errors import OrganizerError
 from submissions import DECLINES, run_policy, stored_hotness, write_policy, write_world
@@ -130,7 +135,7 @@ def test_a_failing_policy_has_its_status_and_the_others_are_finished(traces: Pat
     policies = [str(write_policy(tmp_path / name, source)) for name, source in (("half", HALF), ("ok", DECLINES))]
     arguments = ["sweep", str(traces), "--policy", *policies, policies[0], "--ep", "4", "--window", "3"]
     assert kit.main([*arguments, "--output", str(tmp_path / "out")]) == 1
-    *_, trusted, failure, last = capsys.readouterr().out.splitlines()
+    *_, trusted, _, failure, last = capsys.readouterr().out.splitlines()
     assert trusted == "policies ran without the sandbox and without limits of time and memory"
     assert failure == (
         "half: Large/two ep 4 +4, window 3, call 1 (iteration 4): the policy raised an exception. "
@@ -373,6 +378,64 @@ def test_options_of_dask_are_refused_where_there_is_none(
     monkeypatch.setattr(executor.importlib.util, "find_spec", lambda name: None)
     policy = write_policy(tmp_path / "ok", DECLINES)
     assert refused(capsys, "sweep", traces, "--policy", policy, *options) == f"kit.py: error: {said}"
+
+
+class Cluster:
+    """A client of Dask's, as far as it is asked: what the workers and the scheduler answer."""
+
+    def __init__(self, scheduler: bool, **workers: bool) -> None:
+        self.scheduler, self.workers = scheduler, workers
+
+    def run(self, asked: Any) -> dict[str, bool]:
+        return self.workers
+
+    def run_on_scheduler(self, asked: Any) -> bool:
+        return self.scheduler and asked()
+
+
+def test_a_cluster_that_cannot_import_the_kit_is_refused_and_one_without_workers_is_said(capsys) -> None:
+    executor.check_kit(Cluster(True, one=True), "tcp://here:1")
+    assert capsys.readouterr().out == ""
+    executor.check_kit(Cluster(True), "tcp://here:1")
+    assert capsys.readouterr().out == "no worker is at tcp://here:1 yet: jobs wait until one comes\n"
+    with pytest.raises(UsageError) as refusal:
+        executor.check_kit(Cluster(False, one=True, two=False), "tcp://here:1")
+    assert str(refusal.value) == (
+        "a part of the Dask cluster cannot import the kit. Got: no kit in scheduler, worker two. Expected: "
+        f"{executor.PYTHONPATH} and the kit's folder as working folder, for scheduler and workers. "
+        "Next: start them again as starting_kit/sweeps/guide.md shows."
+    )
+
+
+def test_the_fastest_case_is_exported_as_the_sweep_says(traces: Path, tmp_path: Path, capsys) -> None:
+    policy, out = write_policy(tmp_path / "shifts", SHIFTS), tmp_path / "out"
+    arguments = ["--ep", "2", "--redundant", "0", "2", "--window", "3", "4", "--parameter", "step=0"]
+    assert kit.main(["sweep", str(traces), "--policy", str(policy), *arguments, "--output", str(out)]) == 0
+    first, last = "to start an engine from the fastest case: ", capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(first)
+    words = shlex.split(last.removeprefix(first))[2:]
+    assert words[0] == "export" and words[1].startswith(str(out / "policies" / "shifts-step=0-"))
+    words[words.index("sglang")] = "npy"
+    words[words.index(str(out / "start.json"))] = str(out / "start.npy")
+    assert kit.main(words) == 0
+    frame = pd.read_csv(out / "sweep.csv").query("model == 'Large'")
+    slots = 8 + frame.loc[frame["modeled_seconds"].idxmin(), "redundant_experts"]
+    assert np.load(out / "start.npy").shape[1:] == (2, slots / 2)
+    # Of each trace and window a grid, with the sweep's cases and cost.
+    grids = {str(path.relative_to(out / "grids")) for path in out.glob("grids/*/*.yaml")}
+    assert grids == {f"{name}-window-{window}.yaml" for name in ("Large/two", "Small/one") for window in (3, 4)}
+    grid = read_grid(out / "grids" / "Small" / "one-window-4.yaml")
+    assert [(case.ep, case.redundant_experts, case.window) for case in grid.cases] == [(2, 0, 4), (2, 2, 4)]
+    assert vars(grid.cost) == vars(read_grid(GRID).cost)
+
+
+def test_of_a_dump_s_folder_the_wrong_file_is_named(tmp_path: Path, capsys) -> None:
+    (tmp_path / "dump").mkdir()
+    np.save(tmp_path / "dump" / "counts.npy", np.full((3, 2, 4), np.nan))
+    policy = write_policy(tmp_path / "ok", DECLINES)
+    options = ["--convert=--from npy", "--output", str(tmp_path / "out")]
+    assert kit.main(["sweep", str(tmp_path / "dump"), "--policy", str(policy), *options]) == 2
+    assert f"error: {tmp_path / 'dump'}, counts.npy: a count is out of range. Got: nan" in capsys.readouterr().err
 
 
 def test_a_sealed_trace_is_refused_by_name(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from .named_paths import check_output
 from .options import show
 from .places import KIT, OUTPUT, short
 from .seeds import FIRST_SEED
+from .sweep_grids import start_command, write_grids
 from .sweep_policies import all_variants, joined, staged_variants
 from .sweep_settings import add_settings, cost_with, fitting_cases
 from .sweep_traces import drawn_traces, named_traces
@@ -84,7 +85,7 @@ def add_sweep(commands: Any) -> None:
 
 
 def sweep_command(options: argparse.Namespace) -> int:
-    """Print the table, write the files and return the exit code: 1 where a case of a policy failed."""
+    """Print the table, write the files and the grids, and return the exit code: 1 where a case of a policy failed."""
     bar = Bar(sys.stdout, estimates=True) if sys.stdout.isatty() else None
     shared.check_least("--jobs", options.jobs, 1)
     given = {
@@ -107,6 +108,9 @@ def sweep_command(options: argparse.Namespace) -> int:
         write_whole(options.output / name, text.encode("utf-8"))
         print(f"written: {short(options.output / name)}")
     print(f"cost: {cost_text(frame.attrs['cost'])}; --cost sets others\n{TRUSTED}")
+    grids = write_grids(options.output / "grids", frame.attrs["cases"], frame.attrs["cost"])
+    if command := start_command(frame, grids, options.output):
+        print(f"to start an engine from the fastest case: {command}")
     for line in frame.attrs["failed"]:
         print(line)
     if frame.attrs["failed"]:
@@ -156,7 +160,9 @@ def sweep(
         units = [Unit(variant, trace, cases) for trace, cases in fitting for variant in made]
         plan = Plan([*bases.values(), *units], prices, output / "units")
         _measure(plan, executor, jobs, output, show, tick)
-        return table_of(plan, units, bases, prices)
+        frame = table_of(plan, units, bases, prices)
+        frame.attrs |= {"cases": fitting, "policies": {variant.title: variant.folder for variant in made}}
+        return frame
 
 
 def _measure(

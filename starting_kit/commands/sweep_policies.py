@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,4 +68,4 @@ def staged_variants(
             folder = find_policy(submission)[0]
             known = list(constants((folder / "policy.py").read_text(encoding="utf-8")))
             for variant in variants(title, folder, parameters, written):
-                yield variant, known
+                yield replace(variant, folder=variant.folder or policy), known

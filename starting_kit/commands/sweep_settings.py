@@ -41,7 +41,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=integer_from(1),
         metavar="N",
-        help="collection windows (default: one window that fits)",
+        help="collection windows, which are also the intervals of calls (default: one window that fits)",
     )
     parser.add_argument(
         "--parameter",
@@ -52,7 +52,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help="set the constant NAME (in upper case) of policy.py to each value; repeatable: all combinations are "
         "measured",
     )
-    told = f"constants of the cost, as grids have them: {', '.join(COST)} (default: the grids')"
+    told = f"constants of the cost, as grids have them: {', '.join(COST)} (default: the grids', of DeepSeek-R1)"
     parser.add_argument("--cost", nargs="+", type=constant, default=[], metavar="NAME=NUMBER", help=told)
 
 

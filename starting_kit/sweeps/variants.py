@@ -26,12 +26,16 @@ PLAIN = re.compile(r"[^A-Za-z0-9._=-]+")
 
 @dataclass(frozen=True)
 class Variant:
-    """A policy's files by their names, whose hash is that of a submission of these files; values: by parameter."""
+    """A policy's files by their names, whose hash is that of a submission of these files; values: by parameter.
+
+    folder: where the policy lies, to run or export it by itself; a variant as it is stands where it was named.
+    """
 
     policy: str
     values: Mapping[str, Any]
     files: Mapping[str, bytes] = field(repr=False)
     sha256: str
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def parameters(self) -> str:
@@ -72,7 +76,7 @@ def variants(policy: str, folder: Path, parameters: Mapping[str, Sequence[Any]],
         shutil.rmtree(place, ignore_errors=True)
         for name, content in changed.items():
             write_whole(place / name, content)
-        made.append(Variant(policy, values, changed, policy_sha256(place)))
+        made.append(Variant(policy, values, changed, policy_sha256(place), place))
     return made
 
 
