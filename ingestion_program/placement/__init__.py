@@ -1,3 +1,3 @@
 """The simulator: replays expert-hotness traces against deployment tables. The rules, at its top, need numpy only."""
 
-SIMULATOR_VERSION = "1.0.0"
+SIMULATOR_VERSION = "2.0.0"
