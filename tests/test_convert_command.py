@@ -40,6 +40,17 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+def test_a_stated_form_that_the_dump_does_not_have_is_corrected_by_what_the_dump_looks_like(tmp_path, capsys) -> None:
+    np.savez(tmp_path / "recorded.npz", logical_count=HOTNESS)
+    assert convert(tmp_path, "--from", "adrs", tmp_path / "recorded.npz") == 2
+    looks = "; or correct --from: the dump looks like sglang, because recorded.npz has logical_count."
+    assert error(capsys).endswith(looks)
+    # A form that fits and is refused for another reason has its next step alone.
+    assert convert(tmp_path, "--from", "sglang", tmp_path / "recorded.npz") == 2
+    said = error(capsys)
+    assert "ring buffer is full" in said and "looks like" not in said
+
+
 def test_a_trace_is_written_with_its_manifest_entry(tmp_path: Path) -> None:
     assert convert(tmp_path, "--source", "DS-R1 on 32 devices") == 0
     assert files(tmp_path / "out") == ["M/d.npy", "manifest.yaml"]

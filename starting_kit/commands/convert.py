@@ -18,7 +18,7 @@ from traces.conversion.suspicions import suspicions
 from traces.trace_file import SMALLEST_TRACE
 
 from .argument_types import integer_from, layer_numbers, plain_name
-from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, Format, flag, guessed_form
+from .dump_forms import FORMATS, IN_FLIGHT, OPTIONS, Format, flag, guessed_form, with_other_form
 from .named_paths import check_output
 
 CHANGES = ("differences", "drop_empty", "divide", "sum", "layers")
@@ -158,7 +158,8 @@ def run_convert(options: argparse.Namespace) -> int:
     Raises OrganizerError and OSError; nothing is written then.
     """
     check_output("--output", options.output)
-    if options.form is None:
+    stated = options.form is not None
+    if not stated:
         options.form, because = guessed_form(options)
         print(f"Read as {options.form}, because {because}", flush=True)
     form = FORMATS[options.form]
@@ -168,7 +169,11 @@ def run_convert(options: argparse.Namespace) -> int:
             raise _wrong(f"{flag(option)} is not an option of --from {options.form}", flag(option), "no such option")
     name = f"{options.model}/{options.dataset}"
     refuse_recording(options.output, name, options.replace)
-    recording = numbered(_changed(form.read(options), options), options.layers)
+    try:
+        read = form.read(options)
+    except OrganizerError as error:
+        raise (with_other_form(error, options) if stated else error) from error.__cause__
+    recording = numbered(_changed(read, options), options.layers)
     hotness = recording.hotness
     if len(hotness) < SMALLEST_TRACE:
         got = counted(len(hotness), "iteration")

@@ -33,6 +33,14 @@ from .places import GRIDS
 from .selection import read_grid
 
 IN_FLIGHT = 32
+# How errors begin that say the files have nothing of the stated form. After another error the form may well be right.
+OTHER_FORM = (
+    "there is nothing to convert in",
+    "the file holds no requests of a known form",
+    "the file does not say which array is the hotness",
+    "the file's form is not read",
+    "a key is missing",
+)
 
 
 class Format(NamedTuple):
@@ -97,6 +105,20 @@ def guessed_form(options: argparse.Namespace) -> tuple[str, str]:
         raise OrganizerError(what, got, expected, next_step, "input")
     next_step = "give --from " + " or --from ".join(guess.form for guess in fitting)
     raise OrganizerError("the dump can have several forms", got, "one form", next_step, "input")
+
+
+def with_other_form(error: OrganizerError, options: argparse.Namespace) -> OrganizerError:
+    """The error of a form that --from stated. Its next step names the form of the files where that is another one."""
+    if not error.what.startswith(OTHER_FORM):
+        return error
+    try:
+        found = guesses(options.inputs)
+    except OrganizerError:
+        return error
+    if found and options.form not in {guess.form for guess in found}:
+        other = "; ".join(f"{guess.form}, because {guess.because}" for guess in found)
+        error.next_step += f"; or correct --from: the dump looks like {other}"
+    return error
 
 
 def flag(option: str) -> str:
