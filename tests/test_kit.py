@@ -220,7 +220,8 @@ def test_a_case_that_the_grid_has_not_is_named(world: Path, capsys: pytest.Captu
     got, expected = name or "no name", "one of Small/one:4, Large/two:8. Next: correct --case"
     if name == "Small/one:2":
         expected += "; for other sizes, name your own grid file with --grid: its cases state ep and"
-        expected += " redundant_experts (starting_kit/README.md, --grid)"
+        expected += " redundant_experts (starting_kit/README.md, --grid); kit.py sweep writes such grid files into"
+        expected += " output/sweep/grids"
     options = ("--grid", world / "grid.yaml", "--traces", world / "traces", "--output", world / "output")
     text = f"kit.py: error: the grid tiny has no such case. Got: {got}. Expected: {expected}."
     assert refused(capsys, "run", KIT, *options, "--case", name) == text

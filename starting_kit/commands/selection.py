@@ -20,7 +20,7 @@ from .places import GRIDS
 SIZES = re.compile(r"(?:(?:\s*:\s*|\s+)(?:ep\s*)?(?P<ep>\d+)(?:\s*\+(?P<redundant>\d+))?)?\s*")
 # starting_kit/README.md describes grid files.
 OTHER_SIZES = "; for other sizes, name your own grid file with --grid: its cases state ep and redundant_experts"
-OTHER_SIZES += " (starting_kit/README.md, --grid)"
+OTHER_SIZES += " (starting_kit/README.md, --grid); kit.py sweep writes such grid files into output/sweep/grids"
 
 
 def read_grid(path: Path) -> Grid:

@@ -21,12 +21,12 @@ TEMPLATE = Template(Path(__file__).with_name("page.html").read_text(encoding="ut
 GLOSSARY = {
     "case_score": "100 times DS-EPLB's modeled seconds on the same case over the policy's: above 100 is better",
     "mean_par": "the busiest device's load over the mean, mean over all iterations and layers; balancedness is 1 / it",
-    "fixed_par": "what of mean_par above 1 the iterations before the first redeployment add: no policy changes it",
-    "par_p50, par_p95, par_p99": "percentiles of the same values, nearest-rank",
-    "transmit_amount": "slots whose expert changed, over the whole trace",
-    "largest_transmit": "the most of them in the redeployment of one call",
-    "modeled_seconds": "balanced compute times mean_par, and the transfer of transmit_amount",
-    "replica_gb_per_device": "what the redundant experts take on a device, over all layers, expert_bytes each",
+    "fixed_par": "the part of mean_par - 1 from before the first redeployment: no policy changes it",
+    "par_p50, par_p95, par_p99": "percentiles of the PAR of all iterations and layers, nearest-rank",
+    "transmit_amount": "how many slots changed over the whole trace; moved bytes are this times expert_bytes",
+    "largest_transmit": "the slots that the largest redeployment of one call changed",
+    "modeled_seconds": "balanced_compute_seconds times mean_par, plus the seconds in which moved experts are copied",
+    "replica_gb_per_device": "memory of redundant experts on each device: layers x redundant_experts / ep x expert_bytes",
     "policy_seconds": "wall clock of the policy's start and calls; counts for nothing",
 }
 
