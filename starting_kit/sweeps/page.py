@@ -26,7 +26,7 @@ GLOSSARY = {
     "transmit_amount": "how many slots changed over the whole trace; moved bytes are this times expert_bytes",
     "largest_transmit": "the slots that the largest redeployment of one call changed",
     "modeled_seconds": "balanced_compute_seconds times mean_par, plus the seconds in which moved experts are copied",
-    "replica_gb_per_device": "memory of redundant experts on each device: layers x redundant_experts / ep x expert_bytes",
+    "replica_gb_per_device": "memory of redundant experts on a device: layers x redundant_experts / ep x expert_bytes",
     "policy_seconds": "wall clock of the policy's start and calls; counts for nothing",
 }
 
