@@ -68,7 +68,7 @@ def results_of(content: dict[str, Any]) -> dict[str, Any]:
     """Results in which every case measures exactly what a reference says."""
     ok = {"status": "ok", "policy_seconds": 1.25, "failure": None}
     rows = [deepcopy(row) | ok for row in content["cases"]]
-    versions = {"simulator": "1.0.0", "python": "3.12.0"}
+    versions = {"simulator": content["cases"][0].get("simulator_version"), "python": "3.12.0"}
     companions = {name: hashlib.sha256(data).hexdigest() for name, data in COMPANIONS.items()}
     content = RESULTS_FORMAT | {"status": "scored", "failure": None, "grid": {"hidden": False}, "cases": rows}
     content["sandbox"] = {"mode": "required", "layers": list(REQUIRED_LAYERS)}

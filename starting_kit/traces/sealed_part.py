@@ -38,7 +38,7 @@ def seal_part(content: dict[str, Any], key: bytes, name: str, sha256: str) -> st
 def open_part(entry: dict[str, Any], key: bytes, name: str) -> dict[str, Any]:
     """What a manifest's entry keeps sealed, {} where it keeps nothing; name: `<model>/<dataset>`.
 
-    Raises OrganizerError for another key, entry or name, and for a part of another format.
+    Raises OrganizerError for another key, entry or name, and for a part of the wrong format.
     """
     text = entry.get(FIELD)
     if text is None:

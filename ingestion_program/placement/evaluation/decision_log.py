@@ -18,7 +18,7 @@ def read_decisions(folder: Path, key: str) -> tuple[Sizes, list[Decision]]:
     """The sizes and decisions of a case from a run's folder; key: as `Case.key` gives it.
 
     The file is taken as the run's own: hold its hash against results.json before, where somebody else had it. Raises
-    OrganizerError for a file that is missing, of another format or damaged, and for a case that it does not hold.
+    OrganizerError for a file that is missing, of the wrong format or damaged, and for a case that it does not hold.
     """
     path = folder / FILE
     try:
@@ -37,6 +37,6 @@ def read_decisions(folder: Path, key: str) -> tuple[Sizes, list[Decision]]:
     if number != DECISIONS_FORMAT:
         got, expected = f"format {number}", f"format {DECISIONS_FORMAT}"
         next_step = "use the kit that the run was made with, or run the policy again"
-        raise OrganizerError("the log of decisions has another format", got, expected, next_step, str(path))
+        raise OrganizerError("the log of decisions has the wrong format", got, expected, next_step, str(path))
     what, expected = "the log of decisions does not hold the case", "an entry: only cases that are ok have one"
     raise OrganizerError(what, f"no {key}", expected, "name a case of the run that is ok", str(path))
