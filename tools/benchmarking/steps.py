@@ -101,7 +101,7 @@ def _begin_template() -> None:
     here, there = socket.socketpair()
     with Template() as template, here, there, open(os.devnull, "wb") as nothing:
         descriptors = [there.fileno(), nothing.fileno(), nothing.fileno()]
-        child = template.fork(Path(os.devnull), descriptors, READY_SECONDS)
+        child = template.fork(descriptors, READY_SECONDS)
         there.close()
         here.close()
         child.wait()
