@@ -21,6 +21,8 @@ from placement.isolation.neighbours import Neighbours
 from placement.isolation.process import PolicyProcess
 from placement.trace import Trace
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+
 
 def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: int) -> dict[str, Any]:
     """Milliseconds of a window's way, against copies of the same bytes, and seconds of a policy's process.
@@ -55,9 +57,14 @@ def boundary_costs(policy: Path, case: Case, trace: Trace, grid: Grid, times: in
     return sizes | costs | starting
 
 
+def start_bare() -> None:
+    """Start Python and numpy alone, with one thread of linear algebra, as the simulator's processes do, and wait."""
+    subprocess.run([sys.executable, "-I", "-c", "import numpy"], check=True, env=os.environ | ONE_THREAD)
+
+
 def _bare_seconds() -> float:
     before = children_seconds()
-    subprocess.run([sys.executable, "-I", "-c", "import numpy"], check=True)
+    start_bare()
     return children_seconds() - before
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarking.boundary import start_bare
 from benchmarking.clock import children_seconds, median_seconds
 from benchmarking.kernel import ds_eplb_answers
 from benchmarking.whole_grid import POLICY, ROOT
@@ -31,7 +32,6 @@ from placement.shifts import KEPT
 from placement.trace import Hotness, Trace, trace_sha256
 from placement.traces.files import TraceFolder
 
-BARE = (sys.executable, "-I", "-c", "import numpy")
 READY_SECONDS = 60.0
 PROGRAM = (sys.executable, str(ROOT / "ingestion_program" / "ingestion.py"), "--help")
 
@@ -51,7 +51,7 @@ def step_costs(folder: Path, grid: Grid, cases: list[Case], times: int, run_seco
     answers = [ds_eplb_answers(trace, case) for case in cases]
     measured = [replay(trace, case, _answering(given)) for case, given in zip(cases, answers, strict=True)]
     calls = sorted({call for one in measured for call in one.calls})
-    bare, program, template = (_median_of_children(run, times) for run in (_bare, _program, _begin_template))
+    bare, program, template = (_median_of_children(run, times) for run in (start_bare, _program, _begin_template))
     outcomes = []
 
     def run() -> None:
@@ -86,10 +86,6 @@ def _median_of_children(act: Callable[[], object], times: int) -> float:
         act()
         seconds.append(children_seconds() - before)
     return statistics.median(seconds)
-
-
-def _bare() -> None:
-    subprocess.run(BARE, check=True)
 
 
 def _program() -> None:
