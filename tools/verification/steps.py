@@ -44,7 +44,9 @@ STEPS = (
     Step("run", "make run", SCORE, ci=True),
     Step("gallery", f"{CHECK} gallery", FOUND, ci=True),
     Step("leaderboard", f"{PYTHON} tools/leaderboard.py --quick", r"(\d+ policies, \d+ traces)", ci=True),
-    Step("benchmark", f"{PYTHON} tools/benchmark.py --quick && {CHECK} bars", FOUND, ci=True),
+    Step("benchmark", f"{PYTHON} tools/benchmark.py --quick", r"(Results are the same with --jobs 1, 2)", ci=True),
+    # Not in CI: a processor without instructions for SHA-256 hashes several times slower.
+    Step("bars", f"{CHECK} bars", FOUND),
     Step("bundle", "make bundle", r"(competition\.zip: \d+ bytes)", ci=True),
     Step("kit", f"{CHECK} kit", FOUND),
     Step("rehearsal", "make rehearse", SCORE, ("container",)),
