@@ -35,7 +35,7 @@ from scores.modeled_runtime import COLUMNS, case_table, leaderboard
 from scores.page.cases_table import HEADINGS, case_cells
 from scores.page.report import failed_page, scored_page
 from scores.previous import read_previous
-from scores.problems import EXIT_CODES, FileError, sentence
+from scores.problems import EXIT_CODES, FileError, alike, sentence
 from scores.seconds_table import HEADINGS as PARTS_HEADINGS
 from scores.seconds_table import text_rows
 from scores.table import aligned
@@ -169,8 +169,11 @@ def fail(output: Path, results: dict, pairs: list[tuple[Row, Row]], cases: int, 
     measured = [] if is_hidden(results) else pairs
     write(output / "detailed_results.html", failed_page(status, shown, measured, failures, results, policy))
     print_table(pairs)
-    for row in failures:
-        say(f"{row['status']}: {sentence(row['failure'], case_name(row))}")
+    # A mistake often fails all cases alike: its sentence is read once.
+    for first, *others in alike(failures):
+        say(f"{first['status']}: {sentence(first['failure'], case_name(first))}")
+        if others:
+            say(f"{first['status']}: the same in {', '.join(map(case_name, others))}")
     say(f"No score: {status}: {said}")
     # A name may begin with a hyphen, or hold a blank.
     say(NEXT_STEP[status].format(policy=shlex.join(["--", policy][policy[:1] != "-" :]) if policy else "FOLDER"))

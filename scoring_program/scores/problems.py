@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 FIELDS = ("where", "what", "got", "expected", "next")
@@ -36,6 +36,14 @@ def sentence(fields: Mapping[str, str], place: str = "") -> str:
     where = ", ".join(text for text in (place, fields["where"]) if text)
     parts = [fields["what"], *(f"{label}: {fields[name]}" for name, label in LABELS.items() if fields[name])]
     return (f"{where}: " if where else "") + ". ".join(parts) + "."
+
+
+def alike(failures: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The rows with the same `status` and the same `failure`, together, in order of the first."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in failures:
+        groups.setdefault((row["status"], *(row["failure"][name] for name in FIELDS)), []).append(row)
+    return list(groups.values())
 
 
 def shown(value: Any) -> str:

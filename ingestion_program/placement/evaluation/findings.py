@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,11 @@ def described(grid: Grid) -> dict[str, Any]:
 def report(findings: Findings) -> None:
     """Print what failed and why. Raises CannotPrint."""
     failed = [outcome for outcome in findings.outcomes if outcome.row["status"] != "ok"]
-    for outcome in failed:
-        print(f"{outcome.row['status']}: {sentence(outcome.row['failure'], outcome.case.name)}", flush=True)
+    # A mistake often fails all cases alike: its sentence is read once.
+    for first, *others in _alike(failed):
+        print(f"{first.row['status']}: {sentence(first.row['failure'], first.case.name)}", flush=True)
+        if others:
+            print(f"{first.row['status']}: the same in {', '.join(one.case.name for one in others)}", flush=True)
     said = [f"ingestion: {findings.status}"]
     if findings.failure:
         said.append(str(findings.failure))
@@ -75,3 +79,11 @@ def report(findings: Findings) -> None:
             f"{len(failed)} of {cases} cases failed" + f"; {left} others were stopped at the first failure" * (left > 0)
         )
     print(": ".join(said), flush=True)
+
+
+def _alike(failed: Sequence[Outcome]) -> list[list[Outcome]]:
+    """The failed outcomes with the same status and the same failure, together, in order of the first."""
+    groups: dict[tuple[str, ...], list[Outcome]] = {}
+    for outcome in failed:
+        groups.setdefault((outcome.row["status"], *outcome.row["failure"].values()), []).append(outcome)
+    return list(groups.values())
