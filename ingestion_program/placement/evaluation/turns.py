@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ..grid import Case, Grid
 from ..isolation.neighbours import Neighbours
 from ..isolation.template import Template
+from ..together import as_they_end
 from ..trace import Hotness
 from .case_run import Outcome, case_steps
 
@@ -36,12 +36,7 @@ def run_cases(
             # Where something goes wrong, no policy's process is left.
             open_cases.enter_context(closing(case))
         # Here the template begins to start, beside the opening, where it is this trace's alone.
-        waiting = [(next(case), number) for number, case in enumerate(turns)]
+        iterations = [next(case) for case in turns]
         neighbours.trace = open_trace()
-        while waiting:
-            _, number = waiting[0]
-            try:
-                heapq.heapreplace(waiting, (next(turns[number]), number))
-            except StopIteration as end:
-                heapq.heappop(waiting)
-                yield end.value
+        for _, outcome in as_they_end(turns, iterations):
+            yield outcome
