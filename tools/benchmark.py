@@ -36,20 +36,9 @@ from benchmarking.boundary import boundary_costs
 from benchmarking.growth import growth_costs
 from benchmarking.kernel import trace_costs
 from benchmarking.published import publish
-from benchmarking.sentences import texts
+from benchmarking.sentences import drawn, texts
 from benchmarking.steps import step_costs
-from benchmarking.submission import day_rows, submission_costs
-from benchmarking.table import (
-    BOUNDARY_COLUMNS,
-    CASE_COLUMNS,
-    DAY_COLUMNS,
-    GRID_COLUMNS,
-    GROWTH_COLUMNS,
-    LOOP_COLUMNS,
-    STEP_COLUMNS,
-    SUBMISSIONS,
-    table,
-)
+from benchmarking.submission import submission_costs
 from benchmarking.whole_grid import first_edition_costs, grid_costs, one_trace_grid
 from commands.selection import read_grid
 from placement.errors import OrganizerError
@@ -173,10 +162,10 @@ def measure(grid_path: Path, traces: Path, output: Path, quick: bool) -> dict[st
         policy = ROOT / "starting_kit" / "policies" / "static"
         numbers["boundary"].append(boundary_costs(policy, cases[0], trace, grid, times))
         del trace
-    show(numbers["cases"], CASE_COLUMNS)
+    show("replays", numbers)
     if any(find_trace(traces, cases[0].model, cases[0].dataset).suffix == ".npz" for cases in one_trace.values()):
         print("Opening includes unpacking: a trace in an .npz file is compressed.\n")
-    show(numbers["boundary"], BOUNDARY_COLUMNS)
+    show("windows", numbers)
     one = one_trace_grid(grid_path, output)
     run = grid_costs(one, traces, output / "trace", 1)
     loop, numbers["loop"] = first_edition_costs(one, traces, output / "trace")
@@ -184,19 +173,19 @@ def measure(grid_path: Path, traces: Path, output: Path, quick: bool) -> dict[st
     for row, case in zip(numbers["loop"], numbers["cases"], strict=False):
         row["replay_seconds"] = case["replay_seconds"]
         row["faster_ratio"] = row["loop_seconds"] / row["replay_seconds"]
-    show(numbers["loop"], LOOP_COLUMNS)
+    show("loop", numbers)
     numbers["trace"] = [loop, run]
     numbers["grid"] = [grid_costs(grid_path, traces, output / "grid", number) for number in JOBS]
-    show(numbers["trace"] + numbers["grid"], GRID_COLUMNS)
+    show("grid", numbers)
     numbers["steps"] = step_costs(traces, grid, grid.by_trace()[0], times, run["processor_seconds"])
-    show(numbers["steps"], STEP_COLUMNS)
+    show("steps", numbers)
     reference = ROOT / "reference_data" if quick else output / "reference"
     if not quick:
         make_reference(grid_path, traces, reference)
     numbers["submission"] = submission_costs(numbers["grid"][-1], output / "grid", reference, output / "scoring")
-    show(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS)
+    show("day", numbers)
     numbers["growth"] = growth_costs(grid_path, output / "growth", 3, quick)
-    show(numbers["growth"], GROWTH_COLUMNS)
+    show("growth", numbers)
     return numbers
 
 
@@ -215,9 +204,9 @@ def machine() -> dict[str, Any]:
     return facts | {"text": text}
 
 
-def show(rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
-    """Print one table."""
-    print(table(rows, columns) + "\n", flush=True)
+def show(name: str, numbers: dict[str, Any]) -> None:
+    """Print one table, as the documents have it."""
+    print(drawn(name, numbers) + "\n", flush=True)
 
 
 def _lines(path: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarking.submission import day_rows
@@ -20,21 +20,32 @@ from benchmarking.table import (
 
 Numbers = Mapping[str, Any]
 
+# By a table's name: the rows, from all numbers, and the columns.
+TABLES: dict[str, tuple[Callable[[Numbers], Sequence[Numbers]], Mapping[str, str]]] = {
+    "replays": (lambda numbers: numbers["cases"], CASE_COLUMNS),
+    "windows": (lambda numbers: numbers["boundary"], BOUNDARY_COLUMNS),
+    "loop": (lambda numbers: numbers["loop"], LOOP_COLUMNS),
+    "grid": (lambda numbers: numbers["trace"] + numbers["grid"], GRID_COLUMNS),
+    "steps": (lambda numbers: numbers["steps"], STEP_COLUMNS),
+    "day": (lambda numbers: day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS),
+    "growth": (lambda numbers: numbers["growth"], GROWTH_COLUMNS),
+}
+
 
 def texts(numbers: Numbers) -> dict[str, str]:
     """What stands in the documents, by name of its place, from the numbers that tools/benchmark.py writes."""
     return {
         "machine": f"Measured: {numbers['machine']['text']}; medians of {numbers['times']}.",
         "passes": passes(numbers["cases"]),
-        "replays": table(numbers["cases"], CASE_COLUMNS),
-        "windows": table(numbers["boundary"], BOUNDARY_COLUMNS),
-        "grid": table(numbers["trace"] + numbers["grid"], GRID_COLUMNS),
-        "loop": table(numbers["loop"], LOOP_COLUMNS),
-        "steps": table(numbers["steps"], STEP_COLUMNS),
         "beside": beside(*numbers["trace"]),
-        "growth": table(numbers["growth"], GROWTH_COLUMNS),
-        "day": table(day_rows(numbers["submission"], SUBMISSIONS), DAY_COLUMNS),
+        **{name: drawn(name, numbers) for name in TABLES},
     }
+
+
+def drawn(name: str, numbers: Numbers) -> str:
+    """A table as Markdown, by its name in TABLES."""
+    rows, columns = TABLES[name]
+    return table(rows(numbers), columns)
 
 
 def passes(cases: Sequence[Numbers]) -> str:
